@@ -1,0 +1,171 @@
+// Testlog reads the events of go test -json, prints what go test prints, each skipped test with its
+// reason, and a summary, and fails when a test failed, or skipped without being on the list.
+//
+//	go test -json ./... | go run .ci/testlog.go -skips .ci/skips.txt
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// event is one line of go test -json, see go doc cmd/test2json.
+type event struct {
+	Action, Package, Test, Output, ImportPath string
+}
+
+// skip is a line of the list: a test that may skip when its output matches.
+type skip struct{ test, reason *regexp.Regexp }
+
+func main() {
+	log.SetFlags(0)
+	list := flag.String("skips", ".ci/skips.txt", "file of the tests that may skip")
+	flag.Parse()
+	allowed, err := readSkips(*list)
+	if err != nil {
+		log.Fatal(err)
+	}
+	s := &summary{allowed: allowed, output: make(map[string]*strings.Builder)}
+	dec := json.NewDecoder(bufio.NewReader(os.Stdin))
+	for {
+		var e event
+		if err := dec.Decode(&e); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			log.Fatalf("reading the output of go test: %v", err)
+		}
+		s.add(e)
+	}
+	if !s.print() {
+		os.Exit(1)
+	}
+}
+
+type summary struct {
+	allowed                   []skip
+	output                    map[string]*strings.Builder // by package and test
+	passed, failed, unplanned int
+	skipped                   []string
+}
+
+func (s *summary) add(e event) {
+	key := e.Package + "." + e.Test
+	switch e.Action {
+	case "output":
+		if e.Test == "" {
+			if !noise(e.Output) {
+				fmt.Print(e.Output)
+			}
+			return
+		}
+		if s.output[key] == nil {
+			s.output[key] = new(strings.Builder)
+		}
+		s.output[key].WriteString(e.Output)
+	case "build-output":
+		fmt.Print(e.Output)
+	case "build-fail":
+		s.failed++
+	case "pass", "fail", "skip":
+		s.end(e, key)
+	}
+}
+
+// noise is what -json, which implies -v, adds to the package's own lines.
+func noise(line string) bool {
+	return line == "PASS\n" || strings.HasPrefix(line, "testing: warning: no tests to run")
+}
+
+// end counts the end of a test, or of a package that failed by itself, such as by a panic.
+func (s *summary) end(e event, key string) {
+	text := ""
+	if b := s.output[key]; b != nil {
+		text = b.String()
+		delete(s.output, key)
+	}
+	switch {
+	case e.Action == "fail" && e.Test == "":
+		// What its tests have not said yet: one of them ended the process.
+		for k, b := range s.output {
+			if strings.HasPrefix(k, e.Package+".") {
+				fmt.Print(b)
+				s.failed++
+				delete(s.output, k)
+			}
+		}
+	case e.Test == "":
+	case e.Action == "fail":
+		s.failed++
+		fmt.Print(text)
+	case e.Action == "skip":
+		if planned := s.mayskip(key, text); !planned {
+			s.unplanned++
+			fmt.Print(text)
+			key += " (not on the list)"
+		}
+		s.skipped = append(s.skipped, key+"\n"+reason(text))
+	default:
+		s.passed++
+	}
+}
+
+func (s *summary) mayskip(key, text string) bool {
+	return slices.ContainsFunc(s.allowed, func(a skip) bool { return a.test.MatchString(key) && a.reason.MatchString(text) })
+}
+
+// reason is the output of a skipped test without the frame of go test.
+func reason(text string) string {
+	var lines []string
+	for line := range strings.Lines(text) {
+		if t := strings.TrimSpace(line); t != "" && !strings.HasPrefix(t, "===") && !strings.HasPrefix(t, "---") {
+			lines = append(lines, "      "+t)
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
+func (s *summary) print() (ok bool) {
+	if len(s.skipped) > 0 {
+		fmt.Println("skipped:")
+	}
+	for _, k := range s.skipped {
+		fmt.Println("  " + k)
+	}
+	fmt.Printf("%d passed, %d failed, %d skipped, %d of them not on the list\n", s.passed, s.failed, len(s.skipped), s.unplanned)
+	return s.failed == 0 && s.unplanned == 0 && s.passed > 0
+}
+
+// readSkips reads lines of two regular expressions, of package.Test and of the reason, with a tab
+// between them. Empty lines and those that start with # are for people.
+func readSkips(path string) (list []skip, err error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	for line := range strings.Lines(string(text)) {
+		line = strings.TrimSpace(line)
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		test, why, ok := strings.Cut(line, "\t")
+		if !ok {
+			return nil, fmt.Errorf("%s: no tab in %q", path, line)
+		}
+		a, err1 := regexp.Compile(test)
+		b, err2 := regexp.Compile(strings.TrimSpace(why))
+		if err := errors.Join(err1, err2); err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		list = append(list, skip{a, b})
+	}
+	return list, nil
+}

@@ -1,0 +1,136 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/firsttouch/firsttouch/exporter/traces"
+	"github.com/firsttouch/firsttouch/profiler"
+)
+
+// Agent is a profiler wired into a service. Its methods are safe for concurrent use, and every one
+// of them also works on an agent that does nothing.
+type Agent struct {
+	cfg     config
+	prof    *profiler.Profiler // nil where the agent does nothing
+	reason  string             // why it does nothing, or empty
+	started time.Time
+	lookout *lookout     // nil without patterns of files
+	debug   *debugServer // nil where nothing is listened on
+
+	// window is held by the one request that records a window: two of them would re-arm
+	// each other's regions.
+	window chan struct{}
+	// stop ends what waits, such as a recording of a window.
+	stop context.Context
+	quit context.CancelFunc
+
+	mu         sync.Mutex
+	regions    []*profiler.Region
+	processors []*traces.Processor
+	notes      []string
+
+	ending sync.Mutex // held by the call of Shutdown that works
+}
+
+// Start reads the options and the FIRSTTOUCH_ variables and begins to profile. ctx bounds the
+// start only; end the agent with Shutdown.
+//
+// Where the kernel, the user or the container refuses, the agent does nothing, Reason says why and
+// what to change, and the error is nil unless it was Required. A value that cannot be used, from
+// an option or a variable, is always an error, and so is a debug address that cannot be listened
+// on. Together with an error, too, Start returns an agent that does nothing: a service may report
+// the error and go on.
+func Start(ctx context.Context, opts ...Option) (*Agent, error) {
+	cfg, notes, err := newConfig(os.Environ(), opts)
+	a := newAgent(cfg, notes)
+	if err != nil {
+		return a.fail(err)
+	}
+	if err := ctx.Err(); err != nil {
+		return a.fail(err)
+	}
+	if cfg.disabled {
+		a.reason = "switched off by the option Disabled or the variable FIRSTTOUCH_DISABLED"
+	} else if err := a.profile(); err != nil {
+		if cfg.required || errors.Is(err, profiler.ErrInvalid) {
+			return a.fail(err)
+		}
+		a.reason = err.Error()
+	}
+	if cfg.debugAddr != "" {
+		// An agent that does nothing serves its page too: the reason is what one looks for there.
+		if err := a.listen(ctx); err != nil {
+			return a.fail(errors.Join(err, a.Shutdown(context.WithoutCancel(ctx))))
+		}
+	}
+	return a, nil
+}
+
+func newAgent(cfg config, notes []string) *Agent {
+	stop, quit := context.WithCancel(context.Background())
+	return &Agent{cfg: cfg, notes: notes, started: time.Now(), window: make(chan struct{}, 1),
+		stop: stop, quit: quit}
+}
+
+// fail makes an agent that never started say why.
+func (a *Agent) fail(err error) (*Agent, error) {
+	err = fmt.Errorf("firsttouch agent: %w", err)
+	inert := newAgent(config{}, nil)
+	inert.reason = err.Error()
+	return inert, err
+}
+
+// profile starts the profiler, and the lookout for the configured files.
+func (a *Agent) profile() error {
+	p, err := profiler.New(a.cfg.engine...)
+	if err != nil {
+		return err
+	}
+	a.prof = p
+	if len(a.cfg.files) > 0 {
+		a.lookout = newLookout(a.cfg.files, a.cfg.rescan, func(path, name string) error {
+			_, err := a.AttachFile(path, profiler.WithName(name))
+			return err
+		})
+		a.lookout.start()
+	}
+	return nil
+}
+
+// Profiler is the engine under the agent, or nil where the agent does nothing.
+func (a *Agent) Profiler() *profiler.Profiler { return a.prof }
+
+// Reason says why the agent does nothing and what to change, or is empty where it profiles.
+func (a *Agent) Reason() string { return a.reason }
+
+// Notes are the agent's own reports, such as a pattern of WithFiles that no mapping matches. What
+// the profiler reports is in Snapshot.Stats.Notes; the page and the JSON snapshot have both.
+func (a *Agent) Notes() []string {
+	a.mu.Lock()
+	notes := slices.Clone(a.notes)
+	if n := a.lostBursts(); n > 0 {
+		notes = append(notes, fmt.Sprintf("%d spans have no page_fault.burst children, since the trace backend was too slow; their own attributes are exact", n))
+	}
+	a.mu.Unlock()
+	if a.lookout != nil {
+		notes = append(notes, a.lookout.notes()...)
+	}
+	if a.debug != nil {
+		notes = append(notes, a.debug.notes()...)
+	}
+	return notes
+}
+
+func (a *Agent) note(format string, args ...any) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if n := fmt.Sprintf(format, args...); !slices.Contains(a.notes, n) {
+		a.notes = append(a.notes, n)
+	}
+}

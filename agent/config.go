@@ -1,0 +1,145 @@
+package agent
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"path"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/firsttouch/firsttouch/profiler"
+	"github.com/firsttouch/firsttouch/uffd"
+)
+
+// defaultStacksPerSecond bounds what stacks may cost, see WithStacks.
+const defaultStacksPerSecond = 1000
+
+// config is what variables and options set, in this order: the setters are shared, so that both
+// are held to the same rules.
+type config struct {
+	files     []string // absolute patterns
+	arenas    []string
+	debugAddr string // host:port, or empty
+	rescan    time.Duration
+	required  bool
+	disabled  bool
+
+	// engine holds the profiler's options in order; of two of a kind the later one counts.
+	engine []profiler.Option
+}
+
+func newConfig(environ []string, opts []Option) (c config, notes []string, err error) {
+	c = config{arenas: []string{"*"}}
+	c.setStacks(profiler.StacksPerSecond(defaultStacksPerSecond))
+	errs := []error{c.setRescan(100 * time.Millisecond)}
+	notes, err = c.fromEnviron(environ)
+	errs = append(errs, err)
+	for _, o := range opts {
+		errs = append(errs, o.apply(&c))
+	}
+	return c, notes, errors.Join(errs...)
+}
+
+func (c *config) setFiles(patterns []string) error {
+	c.files = nil
+	for _, p := range patterns {
+		if p == "" {
+			continue
+		}
+		if _, err := filepath.Match(p, ""); err != nil {
+			return fmt.Errorf("%w: %q is not a pattern: close every '[', and put '\\' in front of a special character of a name", profiler.ErrInvalid, p)
+		}
+		abs, err := filepath.Abs(p)
+		if err != nil {
+			return fmt.Errorf("%w: %q is relative and the working directory is unknown, give an absolute pattern: %w", profiler.ErrInvalid, p, err)
+		}
+		c.files = append(c.files, abs)
+	}
+	return nil
+}
+
+func (c *config) setArenas(patterns []string) error {
+	c.arenas = nil
+	for _, p := range patterns {
+		if _, err := path.Match(p, ""); err != nil {
+			return fmt.Errorf("%w: %q is not a pattern: close every '[', and put '\\' in front of a special character of a name", profiler.ErrInvalid, p)
+		}
+		c.arenas = append(c.arenas, p)
+	}
+	return nil
+}
+
+// wantsArena reports whether the memory of that name is to be profiled.
+func (c *config) wantsArena(name string) bool {
+	for _, p := range c.arenas {
+		if ok, err := path.Match(p, name); p == "*" || ok && err == nil {
+			return true
+		}
+	}
+	return false
+}
+
+func (c *config) setGranule(bytes int) error {
+	page := uffd.PageSize()
+	if bytes < page || bytes&(bytes-1) != 0 || bytes > 1<<30 {
+		return fmt.Errorf("%w: granule of %d bytes: choose a power of two from the page size, %d, to 1 GiB", profiler.ErrInvalid, bytes, page)
+	}
+	c.engine = append(c.engine, profiler.WithGranule(bytes))
+	return nil
+}
+
+func (c *config) setStacks(s profiler.StackSampling) {
+	c.engine = append(c.engine, profiler.WithStacks(s))
+}
+
+func (c *config) setLogLimit(faults int) error {
+	if faults < 0 {
+		return fmt.Errorf("%w: log limit %d is negative: choose 0 or more", profiler.ErrInvalid, faults)
+	}
+	c.engine = append(c.engine, profiler.WithLogLimit(faults))
+	return nil
+}
+
+func (c *config) setRing(records int) error {
+	if records < 64 || records > 1<<24 {
+		return fmt.Errorf("%w: ring of %d records: choose 64 to 16,777,216", profiler.ErrInvalid, records)
+	}
+	c.engine = append(c.engine, profiler.WithRing(records))
+	return nil
+}
+
+func (c *config) setSignal(n int) error {
+	if n < 34 || n > 64 {
+		return fmt.Errorf("%w: signal %d: choose a real-time signal from 34 to 64", profiler.ErrInvalid, n)
+	}
+	c.engine = append(c.engine, profiler.WithSignal(n))
+	return nil
+}
+
+func (c *config) setRescan(every time.Duration) error {
+	if every < time.Millisecond {
+		return fmt.Errorf("%w: rescan every %v: choose 1ms or more", profiler.ErrInvalid, every)
+	}
+	c.rescan = every
+	c.engine = append(c.engine, profiler.WithRescan(every))
+	return nil
+}
+
+// setDebugAddr takes host:port. Without a host it is loopback: net.Listen would take every
+// interface, and what the endpoint shows is nobody else's business by default.
+func (c *config) setDebugAddr(addr string) error {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return fmt.Errorf("%w: %q is not host:port: write ':6070' for loopback, or '0.0.0.0:6070' for every interface", profiler.ErrInvalid, addr)
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return fmt.Errorf("%w: port %q is not a number from 0 to 65535", profiler.ErrInvalid, port)
+	}
+	if host == "" {
+		host = "127.0.0.1"
+	}
+	c.debugAddr = net.JoinHostPort(host, port)
+	return nil
+}

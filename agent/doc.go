@@ -1,0 +1,28 @@
+// Package agent is the one call that a service links to be profiled: configuration by options and
+// FIRSTTOUCH_ variables, the profiler, its place in the service's traces, and an HTTP handler.
+//
+//	a, err := agent.Start(ctx)
+//	if err != nil {
+//		log.Print(err) // a setting that cannot be used; the agent then does nothing
+//	}
+//	defer a.Shutdown(context.Background())
+//
+// With nothing but FIRSTTOUCH_FILES=/var/lib/app/*.db in its environment such a service is profiled
+// wherever it maps those files, and with FIRSTTOUCH_DEBUG_ADDR=:6070 it shows the result at
+// http://127.0.0.1:6070/debug/firsttouch/. The agent listens on nothing unless told to.
+//
+// # Caveats
+//
+// Files are found by looking at the process's mappings every 100 ms (FIRSTTOUCH_RESCAN): what is
+// touched before a mapping is found stays unknown. Call AttachFile right after the mapping was made
+// where that matters.
+//
+// Without privileges the profiler serves user mode only: a system call that is given memory which
+// was not touched before, such as a write(2) of bytes right out of a mapping, fails with EFAULT.
+// Copy first. The page and the snapshot say whether this is so.
+//
+// The agent does not export traces itself, and links no exporter: the service's own reads the OTEL_
+// variables, see SpanProcessor.
+//
+// What needs privileges, and the limits of what is seen, are in package profiler.
+package agent

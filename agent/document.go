@@ -1,0 +1,137 @@
+package agent
+
+import "time"
+
+// DocumentSchema names the form of Document. Fields may be added under the same name; a field
+// that changes its meaning or goes changes the name.
+const DocumentSchema = "firsttouch/snapshot/v1"
+
+// Document is the JSON snapshot of the handler. Sizes and places are bytes, durations and times
+// nanoseconds, as the names say. Places are offsets into a region (for a file: into the file);
+// addresses are there only when asked for.
+type Document struct {
+	Schema string `json:"schema"` // DocumentSchema
+	// Active is false where the agent does nothing; Reason then says why, and the rest is empty.
+	Active bool   `json:"active"`
+	Reason string `json:"reason,omitempty"`
+	// Notes are the reports of the agent and the profiler: show them next to every result.
+	Notes   []string         `json:"notes"`
+	Start   time.Time        `json:"start"`
+	End     time.Time        `json:"end"`
+	Regions []DocumentRegion `json:"regions"`
+	Groups  []DocumentGroup  `json:"groups"` // longest stall first
+	Stacks  []DocumentStack  `json:"stacks"` // those that the groups and faults refer to, by id
+	Threads []DocumentThread `json:"threads"`
+	Faults  []DocumentFault  `json:"faults"` // in claim order, as many as were asked for
+	Stats   DocumentStats    `json:"stats"`
+}
+
+// DocumentRegion is one region, see profiler.RegionStats.
+type DocumentRegion struct {
+	ID           uint32            `json:"id"`
+	Name         string            `json:"name"`
+	Kind         string            `json:"kind"` // arena, mapped_file, attached_file
+	GranuleBytes int               `json:"granule_bytes"`
+	SizeBytes    int64             `json:"size_bytes"`
+	MappedBytes  int64             `json:"mapped_bytes"`
+	TouchedBytes int64             `json:"touched_bytes"`
+	Slices       []int64           `json:"slices_touched_bytes"` // touched in each of 64 equal slices of the size
+	Faults       uint64            `json:"faults"`
+	Messages     uint64            `json:"messages"`
+	CoTouches    uint64            `json:"co_touches"` // a lower bound
+	Stall        DocumentStall     `json:"stall"`
+	Disk         DocumentStall     `json:"disk_stall"` // the part whose page came from storage
+	Rearms       uint64            `json:"rearms"`
+	Widened      uint64            `json:"widened"`
+	Detached     bool              `json:"detached"`
+	Mappings     []DocumentMapping `json:"mappings"`
+	Note         string            `json:"note,omitempty"`
+}
+
+// DocumentMapping is one address range of a region that is observed now.
+type DocumentMapping struct {
+	OffsetBytes int64  `json:"offset_bytes"`
+	LengthBytes int64  `json:"length_bytes"`
+	SinceNS     int64  `json:"since_ns"`   // armed that long after the start of the document
+	LatencyNS   int64  `json:"latency_ns"` // at most that long after it was made: touches in between are unknown
+	Address     string `json:"address,omitempty"`
+}
+
+// DocumentStall sums up stalls. Quantiles are upper bounds, at most 1/16 too high.
+type DocumentStall struct {
+	Count uint64 `json:"count"`
+	SumNS int64  `json:"sum_ns"`
+	MaxNS int64  `json:"max_ns"`
+	P50NS int64  `json:"p50_ns"`
+	P99NS int64  `json:"p99_ns"`
+}
+
+// DocumentGroup is the exact total of the faults that share region, stack, access and source.
+type DocumentGroup struct {
+	Region  uint32 `json:"region"`
+	Stack   uint32 `json:"stack"` // 0: no stack was taken
+	Access  string `json:"access"`
+	Source  string `json:"source"`
+	Faults  uint64 `json:"faults"`
+	Bytes   uint64 `json:"bytes"`
+	StallNS int64  `json:"stall_ns"`
+	MaxNS   int64  `json:"max_ns"`
+}
+
+// DocumentStack is one call stack, leaf first, inlined calls included.
+type DocumentStack struct {
+	ID     uint32          `json:"id"`
+	Frames []DocumentFrame `json:"frames"`
+}
+
+// DocumentFrame is one call.
+type DocumentFrame struct {
+	Function string `json:"function"`
+	File     string `json:"file"`
+	Line     int    `json:"line"`
+}
+
+// DocumentThread is the total of one thread.
+type DocumentThread struct {
+	Thread  int32  `json:"thread"` // kernel thread id
+	Faults  uint64 `json:"faults"`
+	StallNS int64  `json:"stall_ns"`
+}
+
+// DocumentFault is one first touch, see profiler.Fault.
+type DocumentFault struct {
+	Seq         uint64 `json:"seq"`
+	TimeNS      int64  `json:"time_ns"` // since the start of the document
+	Region      uint32 `json:"region"`
+	OffsetBytes int64  `json:"offset_bytes"`
+	StallNS     int64  `json:"stall_ns"`
+	Access      string `json:"access"`
+	Source      string `json:"source"`
+	Thread      int32  `json:"thread"`
+	Goroutine   uint64 `json:"goroutine"` // 0: unknown
+	Stack       uint32 `json:"stack"`
+	Messages    uint32 `json:"messages"`
+	TraceID     string `json:"trace_id,omitempty"` // of the span that it counts for
+	SpanID      string `json:"span_id,omitempty"`
+	Address     string `json:"address,omitempty"`
+}
+
+// DocumentStats is what the profiler says of itself, see profiler.Stats.
+type DocumentStats struct {
+	Faults        uint64 `json:"faults"` // records + dropped
+	Messages      uint64 `json:"messages"`
+	Records       uint64 `json:"records"`
+	Dropped       uint64 `json:"dropped"`
+	LogCut        uint64 `json:"log_cut"`
+	Stacks        uint64 `json:"stacks"`
+	StacksMissed  uint64 `json:"stacks_missed"`
+	StacksCut     uint64 `json:"stacks_cut"`
+	Unattributed  uint64 `json:"unattributed"`
+	SpansDropped  uint64 `json:"spans_dropped"`
+	ResolveErrors uint64 `json:"resolve_errors"`
+	OverheadNS    int64  `json:"overhead_ns"` // processor time of the profiler's threads
+	StackSampling string `json:"stack_sampling"`
+	Placement     string `json:"placement,omitempty"`  // where the resolver runs
+	LastError     string `json:"last_error,omitempty"` // of the last resolve that failed
+	UserModeOnly  bool   `json:"user_mode_only"`
+}

@@ -1,0 +1,110 @@
+package agent
+
+import (
+	"cmp"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/firsttouch/firsttouch/profiler"
+)
+
+// documentSlices is the number of equal parts of a region whose touched bytes are shown.
+const documentSlices = 64
+
+// selection is what of a snapshot's detail goes into a document.
+type selection struct {
+	after     int64 // the claim number that the first fault comes after; -1 for all
+	faults    int   // how many faults at most
+	addresses bool  // with addresses of this process, not offsets alone
+}
+
+// document converts a snapshot.
+func document(s *profiler.Snapshot, sel selection) *Document {
+	d := &Document{
+		Schema: DocumentSchema, Active: true, Start: s.Start, End: s.End,
+		Notes: slices.Clone(s.Stats.Notes), Stats: documentStats(s.Stats),
+		Regions: make([]DocumentRegion, 0, len(s.Regions)),
+		Groups:  make([]DocumentGroup, 0, len(s.Groups)),
+		Threads: make([]DocumentThread, 0, len(s.Threads)),
+		Faults:  []DocumentFault{},
+	}
+	for i := range s.Regions {
+		d.Regions = append(d.Regions, documentRegion(s, &s.Regions[i], sel.addresses))
+	}
+	stacks := make(map[profiler.StackID]bool)
+	for _, g := range s.Groups {
+		stacks[g.Stack] = true
+		d.Groups = append(d.Groups, DocumentGroup{
+			Region: uint32(g.Region), Stack: uint32(g.Stack), Access: g.Access.String(), Source: g.Source.String(),
+			Faults: g.Faults, Bytes: g.Bytes, StallNS: int64(g.Stall), MaxNS: int64(g.Max),
+		})
+	}
+	slices.SortStableFunc(d.Groups, func(a, b DocumentGroup) int { return cmp.Compare(b.StallNS, a.StallNS) })
+	for _, t := range s.Threads {
+		d.Threads = append(d.Threads, DocumentThread{t.Thread, t.Faults, int64(t.Stall)})
+	}
+	for _, f := range s.Faults {
+		if len(d.Faults) == sel.faults {
+			break
+		}
+		if int64(f.Seq) > sel.after {
+			stacks[f.Stack] = true
+			d.Faults = append(d.Faults, documentFault(s, f, sel.addresses))
+		}
+	}
+	d.Stacks = documentStacks(s, stacks)
+	return d
+}
+
+func documentFault(s *profiler.Snapshot, f profiler.Fault, addresses bool) DocumentFault {
+	d := DocumentFault{
+		Seq: f.Seq, TimeNS: int64(f.Time - s.StartMono), Region: uint32(f.Region), OffsetBytes: f.Offset,
+		StallNS: int64(f.Stall), Access: f.Access.String(), Source: f.Source.String(),
+		Thread: f.Thread, Goroutine: f.Goroutine, Stack: uint32(f.Stack), Messages: f.Messages,
+	}
+	if span, ok := s.Span(f.Span); ok {
+		d.TraceID, d.SpanID = hex.EncodeToString(span.TraceID[:]), hex.EncodeToString(span.SpanID[:])
+	}
+	if addresses {
+		d.Address = address(f.Address)
+	}
+	return d
+}
+
+// documentStacks expands the stacks that are referred to, in the order of their ids.
+func documentStacks(s *profiler.Snapshot, ids map[profiler.StackID]bool) []DocumentStack {
+	delete(ids, 0)
+	stacks := make([]DocumentStack, 0, len(ids))
+	for _, id := range slices.Sorted(maps.Keys(ids)) {
+		st := DocumentStack{ID: uint32(id), Frames: []DocumentFrame{}}
+		for _, f := range s.Frames(id) {
+			st.Frames = append(st.Frames, DocumentFrame{f.Function, f.File, f.Line})
+		}
+		stacks = append(stacks, st)
+	}
+	return stacks
+}
+
+func documentStats(s profiler.Stats) DocumentStats {
+	return DocumentStats{
+		Faults: s.Faults, Messages: s.Messages, Records: s.Records, Dropped: s.Dropped, LogCut: s.LogCut,
+		Stacks: s.Stacks, StacksMissed: s.StacksMissed, StacksCut: s.StacksCut,
+		Unattributed: s.Unattributed, SpansDropped: s.SpansDropped, ResolveErrors: s.ResolveErrs,
+		OverheadNS: int64(s.Overhead), StackSampling: s.StackSampling, UserModeOnly: s.UserModeOnly,
+		Placement: s.Placement, LastError: s.LastError,
+	}
+}
+
+// idleDocument is what there is to say of an agent that does nothing.
+func idleDocument(reason string, started time.Time) *Document {
+	return &Document{
+		Schema: DocumentSchema, Reason: reason, Start: started, End: time.Now(), Notes: []string{},
+		Regions: []DocumentRegion{}, Groups: []DocumentGroup{}, Stacks: []DocumentStack{},
+		Threads: []DocumentThread{}, Faults: []DocumentFault{},
+	}
+}
+
+func address(a uintptr) string { return fmt.Sprintf("%#x", a) }

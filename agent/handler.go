@@ -1,0 +1,105 @@
+package agent
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+)
+
+// basePath is where the handler expects to be reached.
+const basePath = "/debug/firsttouch/"
+
+// maxFaults bounds the faults in one JSON snapshot; the rest is asked for with after.
+const maxFaults = 100_000
+
+// defaultFaults is how many there are when nothing is said.
+const defaultFaults = 1000
+
+// Handler serves what the profiler saw, to be mounted at /debug/firsttouch/:
+//
+//	GET /debug/firsttouch/          a page for people
+//	GET /debug/firsttouch/profile   pprof: faults, touched bytes and stall by call stack
+//	GET /debug/firsttouch/address   pprof: the same by place in memory
+//	GET /debug/firsttouch/snapshot  JSON, see Document
+//
+// The two profiles cover all since the start, or with ?seconds=N (1 to 300) the next N seconds:
+// files are armed again at their start, so that what was touched before counts anew. Regions that
+// cannot be armed again are named in the comments of the profile (go tool pprof -comments) and in
+// Firsttouch-Limit headers; of those it shows only what had never been touched. One window is
+// recorded at a time; a second request gets 409 Conflict. A client that leaves ends its window.
+// With ?spans=true the samples are labelled with trace_id and span_id.
+//
+// The JSON takes ?faults=N for the number of first touches, 1,000 if nothing is said and at most
+// 100,000, ?after=SEQ for those claimed after that one, and ?addresses=true for addresses of this
+// process beside the offsets.
+//
+// The handler authenticates nobody. On an agent that does nothing the page and the JSON say why,
+// and the profiles are answered with 503 Service Unavailable.
+func (a *Agent) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET "+basePath+"{$}", a.servePage)
+	mux.HandleFunc("GET "+basePath+"profile", a.serveProfile)
+	mux.HandleFunc("GET "+basePath+"address", a.serveAddress)
+	mux.HandleFunc("GET "+basePath+"snapshot", a.serveSnapshot)
+	return mux
+}
+
+func (a *Agent) serveSnapshot(w http.ResponseWriter, r *http.Request) {
+	sel, err := selectionOf(r)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	header(w, "application/json; charset=utf-8")
+	// An error here is the client's: it has left.
+	_ = json.NewEncoder(w).Encode(a.document(sel))
+}
+
+// document is the present state, whether the agent profiles or not.
+func (a *Agent) document(sel selection) *Document {
+	d := idleDocument(a.reason, a.started)
+	if a.prof != nil {
+		d = document(a.prof.Snapshot(), sel)
+	}
+	d.Notes = append(append([]string{}, a.Notes()...), d.Notes...)
+	return d
+}
+
+func selectionOf(r *http.Request) (sel selection, err error) {
+	sel = selection{after: -1, faults: defaultFaults}
+	q := r.URL.Query()
+	if v := q.Get("faults"); v != "" {
+		if sel.faults, err = strconv.Atoi(v); err != nil || sel.faults < 0 || sel.faults > maxFaults {
+			return sel, fmt.Errorf("faults=%q: choose a whole number from 0 to %d, and go on with after=SEQ", v, maxFaults)
+		}
+	}
+	if v := q.Get("after"); v != "" {
+		if sel.after, err = strconv.ParseInt(v, 10, 64); err != nil {
+			return sel, fmt.Errorf("after=%q: give the seq of the last fault that you have", v)
+		}
+	}
+	sel.addresses, err = flagOf(r, "addresses")
+	return sel, err
+}
+
+// flagOf reads a parameter that is true or false; false where it is not there.
+func flagOf(r *http.Request, name string) (bool, error) {
+	v := r.URL.Query().Get(name)
+	if v == "" {
+		return false, nil
+	}
+	b, err := strconv.ParseBool(v)
+	if err != nil {
+		return false, fmt.Errorf("%s=%q: write true or false", name, v)
+	}
+	return b, nil
+}
+
+// header is common to all answers: what they hold is of this moment, and is what it says it is.
+func header(w http.ResponseWriter, contentType string) {
+	h := w.Header()
+	h.Set("Content-Type", contentType)
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+}

@@ -1,0 +1,129 @@
+package agent
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/firsttouch/firsttouch/profiler"
+)
+
+func TestParseMaps(t *testing.T) {
+	text := `00400000-00452000 r-xp 00000000 08:02 173521      /usr/bin/dbus-daemon
+00651000-00652000 r--p 00051000 08:02 173521      /usr/bin/dbus-daemon
+00e03000-00e24000 rw-p 00000000 00:00 0           [heap]
+35b1800000-35b1820000 r--s 00000000 08:02 135522  /var/lib/app/a b.db
+35b1a21000-35b1a22000 rw-p 00000000 00:00 0
+35b1c00000-35b1dac000 r--s 00000000 08:02 135870  /var/lib/app/x\012y.db
+7f0000000000-7f0000001000 rw-s 00000000 00:01 9   /memfd:arena (deleted)
+7fff6fd7f000-7fff6fd81000 r-xp 00000000 00:00 0   [vdso]
+7fff6fd81000-7fff6fd82000 rw-p 00000000 00:00 0   [anon:/not/a/file]
+`
+	want := map[mappedFile]bool{
+		{"/usr/bin/dbus-daemon", "08:02", "173521"}: true,
+		{"/var/lib/app/a b.db", "08:02", "135522"}:  false,
+		{"/var/lib/app/x\ny.db", "08:02", "135870"}: false,
+		{"/memfd:arena (deleted)", "00:01", "9"}:    false,
+	}
+	got := parseMaps([]byte(text))
+	if !maps.Equal(got, want) {
+		t.Errorf("got %v\nwant %v", got, want)
+	}
+}
+
+func TestPattern(t *testing.T) {
+	dir, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	real := filepath.Join(dir, "da[ta]")
+	if err := os.Mkdir(real, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(real, "real.db"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	link := filepath.Join(dir, "link")
+	if err := os.Symlink(real, link); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("real.db", filepath.Join(real, "current")); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		pattern, path string
+		want          bool
+	}{
+		{"/a/*.db", "/a/x.db", true},
+		{"/a/*.db", "/a/b/x.db", false},
+		{"/a/*.db", "/a/x.db (deleted)", false},
+		{"/a/x.db", "/a/x.db", true},
+		{link + "/*.db", real + "/real.db", true},
+		{link + "/real.db", real + "/real.db", true},
+		{link + "/current", real + "/real.db", true},
+		{link + "/*.db", real + "/other", false},
+		{filepath.Join(dir, "later") + "/*", dir + "/later/x", true},
+	} {
+		p := &pattern{text: tt.pattern}
+		p.resolve()
+		if got := p.matches(tt.path); got != tt.want {
+			t.Errorf("%s against %s: %v, want %v", tt.pattern, tt.path, got, tt.want)
+		}
+	}
+}
+
+// TestLookoutAttachesEachFileOnce follows one file through what can happen to it.
+func TestLookoutAttachesEachFileOnce(t *testing.T) {
+	var calls []string
+	answers := []error{
+		fmt.Errorf("gone again: %w", profiler.ErrNotMapped),
+		fmt.Errorf("park: %w", profiler.ErrBusy),
+		nil,
+		nil,
+	}
+	l := newLookout([]string{"/d/*.db", "/e/never-*"}, time.Millisecond, func(path, name string) error {
+		calls = append(calls, name)
+		return answers[len(calls)-1]
+	})
+	l.patterns[0].matched = true
+	for range 5 {
+		l.found(mappedFile{"/d/a.db", "08:02", "1"}, false)
+	}
+	l.found(mappedFile{"/d/a.db", "08:02", "2"}, false)
+	if want := []string{"/d/a.db", "/d/a.db", "/d/a.db", "/d/a.db (file 2 of this name)"}; !slices.Equal(calls, want) {
+		t.Errorf("attached %q, want tries until it worked, none after, and the file that took its place: %q", calls, want)
+	}
+	if notes := l.notes(); len(notes) != 1 || !strings.Contains(notes[0], `"/e/never-*"`) {
+		t.Errorf("notes %q, want one, of the pattern without a match", notes)
+	}
+}
+
+func TestLookoutReportsWhatItCannotAttach(t *testing.T) {
+	tries := 0
+	l := newLookout([]string{"/d/*"}, time.Millisecond, func(path, name string) error {
+		tries++
+		if path == "/d/mine" {
+			return profiler.ErrRegistered
+		}
+		return errors.New("no read permission")
+	})
+	l.patterns[0].matched = true
+	for range 3 {
+		l.found(mappedFile{path: "/d/secret"}, false)
+		l.found(mappedFile{path: "/d/program"}, true)
+		l.found(mappedFile{path: "/d/mine"}, false)
+	}
+	want := []string{
+		"/d/program is not profiled: it holds program code, which is not profiled",
+		"/d/secret is not profiled: no read permission",
+	}
+	if notes := l.notes(); !slices.Equal(notes, want) || tries != 2 {
+		t.Errorf("%d tries, notes %q, want 2 and %q", tries, notes, want)
+	}
+}

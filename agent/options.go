@@ -1,0 +1,102 @@
+package agent
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/firsttouch/firsttouch/profiler"
+)
+
+// Option configures Start. Options go before environment variables, and a later option before an
+// earlier one.
+type Option interface{ apply(*config) error }
+
+type optionFunc func(*config) error
+
+func (f optionFunc) apply(c *config) error { return f(c) }
+
+// WithFiles sets which memory-mapped files are profiled: every mapping of this process, present or
+// future, of a file whose absolute path matches one of the patterns of path/filepath.Match.
+// A relative pattern is taken from the working directory at Start. Files are never opened or
+// created for this. The variable is FIRSTTOUCH_FILES, its patterns separated as in PATH.
+func WithFiles(patterns ...string) Option {
+	return named("WithFiles", func(c *config) error { return c.setFiles(patterns) })
+}
+
+// WithArenas sets which of the memory that Agent.Arena hands out is profiled, by patterns of the
+// arena's name as in path.Match; without patterns, none is. The default is "*", all of it.
+// The variable is FIRSTTOUCH_ARENAS.
+func WithArenas(patterns ...string) Option {
+	return named("WithArenas", func(c *config) error { return c.setArenas(patterns) })
+}
+
+// WithGranule sets how many bytes one fault resolves, see profiler.WithGranule. The variable is
+// FIRSTTOUCH_GRANULE.
+func WithGranule(bytes int) Option {
+	return named("WithGranule", func(c *config) error { return c.setGranule(bytes) })
+}
+
+// WithStacks sets which faults have their stack taken. The default is at most 1,000 a second, so that
+// a storm of faults cannot make stacks expensive. Counts are exact whatever it is. The variable is
+// FIRSTTOUCH_STACKS.
+func WithStacks(s profiler.StackSampling) Option {
+	return named("WithStacks", func(c *config) error { c.setStacks(s); return nil })
+}
+
+// WithDebugAddr makes the agent serve Handler at a TCP address. Without it, and without the
+// variable FIRSTTOUCH_DEBUG_ADDR, the agent listens on nothing. An address without a host, such as
+// ":6070", means loopback (127.0.0.1); to be reachable from elsewhere, name the interface, such as
+// "0.0.0.0:6070". There is no authentication: whoever reaches the address sees file names,
+// function names and offsets, and can have regions armed again.
+func WithDebugAddr(addr string) Option {
+	return named("WithDebugAddr", func(c *config) error { return c.setDebugAddr(addr) })
+}
+
+// WithLogLimit sets how many first touches a snapshot keeps in order, see profiler.WithLogLimit.
+// The variable is FIRSTTOUCH_LOG_LIMIT.
+func WithLogLimit(faults int) Option {
+	return named("WithLogLimit", func(c *config) error { return c.setLogLimit(faults) })
+}
+
+// WithRing sets how many records fit between the resolver and the totals, see profiler.WithRing.
+// The variable is FIRSTTOUCH_RING.
+func WithRing(records int) Option {
+	return named("WithRing", func(c *config) error { return c.setRing(records) })
+}
+
+// WithSignal sets the real-time signal that asks a thread for its stack, see profiler.WithSignal.
+// The variable is FIRSTTOUCH_SIGNAL.
+func WithSignal(n int) Option {
+	return named("WithSignal", func(c *config) error { return c.setSignal(n) })
+}
+
+// WithRescan sets how often the agent looks for new mappings of the files of WithFiles, and the
+// profiler for new mappings of files that it knows. What is touched between the making of a mapping and
+// the next look stays unknown. The default is 100 ms; a look that takes long is followed by a
+// longer pause. The variable is FIRSTTOUCH_RESCAN.
+func WithRescan(every time.Duration) Option {
+	return named("WithRescan", func(c *config) error { return c.setRescan(every) })
+}
+
+// Required makes Start return an error where the system refuses to be profiled, instead of an
+// agent that does nothing. The variable is FIRSTTOUCH_REQUIRED.
+func Required() Option {
+	return named("Required", func(c *config) error { c.required = true; return nil })
+}
+
+// Disabled makes Start return an agent that does nothing, also together with Required: the switch
+// for a service that links the agent and does not want it in this place. The variable is
+// FIRSTTOUCH_DISABLED.
+func Disabled() Option {
+	return named("Disabled", func(c *config) error { c.disabled = true; return nil })
+}
+
+// named puts the option's name in front of its error.
+func named(name string, f func(*config) error) Option {
+	return optionFunc(func(c *config) error {
+		if err := f(c); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		return nil
+	})
+}

@@ -1,0 +1,99 @@
+package agent
+
+import (
+	"fmt"
+	"math"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/firsttouch/firsttouch/profiler"
+)
+
+func (c *config) parseFiles(v string) error  { return c.setFiles(filepath.SplitList(v)) }
+func (c *config) parseArenas(v string) error { return c.setArenas(filepath.SplitList(v)) }
+
+func (c *config) parseGranule(v string) error {
+	n, err := parseBytes(v)
+	if err != nil {
+		return err
+	}
+	return c.setGranule(n)
+}
+
+func (c *config) parseLogLimit(v string) error { return parseInt(v, c.setLogLimit) }
+func (c *config) parseRing(v string) error     { return parseInt(v, c.setRing) }
+func (c *config) parseSignal(v string) error   { return parseInt(v, c.setSignal) }
+
+func (c *config) parseRescan(v string) error {
+	d, err := time.ParseDuration(v)
+	if err != nil {
+		return fmt.Errorf("%w: not a duration: write for example 100ms", profiler.ErrInvalid)
+	}
+	return c.setRescan(d)
+}
+
+func (c *config) parseRequired(v string) error { return parseBool(v, &c.required) }
+func (c *config) parseDisabled(v string) error { return parseBool(v, &c.disabled) }
+
+func (c *config) parseStacks(v string) error {
+	bad := fmt.Errorf("%w: write all, none, 1/N for one fault in N, or N/s for at most N a second", profiler.ErrInvalid)
+	switch v {
+	case "all":
+		c.setStacks(profiler.StacksEvery())
+		return nil
+	case "none":
+		c.setStacks(profiler.StacksNone())
+		return nil
+	}
+	if n, ok := strings.CutPrefix(v, "1/"); ok {
+		if k, err := strconv.ParseUint(n, 10, 31); err == nil && k > 0 {
+			c.setStacks(profiler.StacksOneIn(int(k)))
+			return nil
+		}
+		return bad
+	}
+	if n, ok := strings.CutSuffix(v, "/s"); ok {
+		if k, err := strconv.ParseUint(n, 10, 31); err == nil && k > 0 {
+			c.setStacks(profiler.StacksPerSecond(int(k)))
+			return nil
+		}
+	}
+	return bad
+}
+
+func parseInt(v string, set func(int) error) error {
+	n, err := strconv.Atoi(v)
+	if err != nil {
+		return fmt.Errorf("%w: not a whole number", profiler.ErrInvalid)
+	}
+	return set(n)
+}
+
+func parseBool(v string, to *bool) error {
+	b, err := strconv.ParseBool(v)
+	if err != nil {
+		return fmt.Errorf("%w: write true or false", profiler.ErrInvalid)
+	}
+	*to = b
+	return nil
+}
+
+// parseBytes reads a whole number of bytes with an optional binary suffix.
+func parseBytes(v string) (int, error) {
+	digits, shift := v, 0
+	for _, u := range []struct {
+		suffix string
+		shift  int
+	}{{"KiB", 10}, {"MiB", 20}, {"GiB", 30}} {
+		if d, ok := strings.CutSuffix(v, u.suffix); ok {
+			digits, shift = strings.TrimSpace(d), u.shift
+		}
+	}
+	n, err := strconv.ParseInt(digits, 10, 64)
+	if err != nil || n < 0 || n > math.MaxInt>>shift {
+		return 0, fmt.Errorf("%w: not a size: write a number of bytes, or one followed by KiB, MiB or GiB", profiler.ErrInvalid)
+	}
+	return int(n) << shift, nil
+}

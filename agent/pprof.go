@@ -1,0 +1,98 @@
+package agent
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/firsttouch/firsttouch/exporter/pprof"
+	"github.com/firsttouch/firsttouch/profiler"
+	"github.com/google/pprof/profile"
+)
+
+// builder is one of the two profiles of package pprof.
+type builder func(*profiler.Snapshot, ...pprof.Option) *profile.Profile
+
+func (a *Agent) serveProfile(w http.ResponseWriter, r *http.Request) {
+	a.servePprof(w, r, "profile.pb.gz", pprof.WorkingSet)
+}
+
+func (a *Agent) serveAddress(w http.ResponseWriter, r *http.Request) {
+	a.servePprof(w, r, "address.pb.gz", pprof.AddressSpace)
+}
+
+func (a *Agent) servePprof(w http.ResponseWriter, r *http.Request, name string, build builder) {
+	if a.prof == nil {
+		http.Error(w, "not profiled: "+a.reason, http.StatusServiceUnavailable)
+		return
+	}
+	d, err := secondsOf(r)
+	spans, err2 := flagOf(r, "spans")
+	if err := errors.Join(err, err2); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	s, limits, err := a.since(r, d)
+	switch {
+	case r.Context().Err() != nil:
+		return // nobody listens any more
+	case errors.Is(err, errWindowBusy):
+		w.Header().Set("Retry-After", strconv.Itoa(int(d/time.Second)))
+		http.Error(w, err.Error()+": only one can be, since its start arms the regions again; try when it has ended", http.StatusConflict)
+		return
+	case err != nil:
+		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		return
+	}
+	var opts []pprof.Option
+	if spans {
+		opts = append(opts, pprof.WithSpans())
+	}
+	for _, l := range limits {
+		opts = append(opts, pprof.WithComment(l))
+		// Names of regions are the user's, and a header is ASCII on one line.
+		w.Header().Add("Firsttouch-Limit", strconv.QuoteToASCII(l))
+	}
+	var b bytes.Buffer
+	if err := pprof.Write(&b, build(s, opts...)); err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	header(w, "application/octet-stream")
+	w.Header().Set("Content-Disposition", fmt.Sprintf("attachment; filename=%q", name))
+	// An error here is the client's: it has left.
+	_, _ = w.Write(b.Bytes())
+}
+
+// since is everything for d = 0, and otherwise a window of that length from now.
+func (a *Agent) since(r *http.Request, d time.Duration) (s *profiler.Snapshot, limits []string, err error) {
+	if d == 0 {
+		return a.prof.Snapshot(), nil, nil
+	}
+	win, err := a.record(r.Context(), d)
+	if err != nil {
+		return nil, nil, err
+	}
+	return win.Snapshot, win.limits, nil
+}
+
+// secondsOf reads ?seconds=N, 0 where it is not there. It refuses what the server would cut off.
+func secondsOf(r *http.Request) (time.Duration, error) {
+	v := r.URL.Query().Get("seconds")
+	if v == "" {
+		return 0, nil
+	}
+	n, err := strconv.Atoi(v)
+	longest := int(maxWindow / time.Second)
+	if err != nil || n < 1 || n > longest {
+		return 0, fmt.Errorf("seconds=%q: choose a whole number from 1 to %d", v, longest)
+	}
+	d := time.Duration(n) * time.Second
+	if srv, ok := r.Context().Value(http.ServerContextKey).(*http.Server); ok && srv.WriteTimeout > 0 && d >= srv.WriteTimeout {
+		return 0, fmt.Errorf("seconds=%d: the server's WriteTimeout is %v: ask for less, or raise it", n, srv.WriteTimeout)
+	}
+	return d, nil
+}

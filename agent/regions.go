@@ -1,0 +1,45 @@
+package agent
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/firsttouch/firsttouch/profiler"
+)
+
+// AttachFile profiles the mappings of one file that other code made or will make, see
+// profiler.Profiler.AttachFile. Use it instead of WithFiles where the owner of the mappings can
+// offer a guard, or right after a file was mapped, so that no touch is missed.
+// On an agent that does nothing the error is ErrNotSupported with the reason; a service that
+// does not depend on being profiled ignores that one.
+func (a *Agent) AttachFile(path string, opts ...profiler.RegionOption) (*profiler.Region, error) {
+	if a.prof == nil {
+		return nil, fmt.Errorf("firsttouch agent: %s is not profiled: %w: %s", path, profiler.ErrNotSupported, a.reason)
+	}
+	r, err := a.prof.AttachFile(path, opts...)
+	if err != nil {
+		return nil, err
+	}
+	a.own(r)
+	return r, nil
+}
+
+// own remembers a region, to arm it again at the start of a window.
+func (a *Agent) own(r *profiler.Region) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.regions = append(a.regions, r)
+}
+
+// disown forgets a region that was closed.
+func (a *Agent) disown(r *profiler.Region) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.regions = slices.DeleteFunc(a.regions, func(q *profiler.Region) bool { return q == r })
+}
+
+func (a *Agent) owned() []*profiler.Region {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Clone(a.regions)
+}

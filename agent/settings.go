@@ -1,0 +1,72 @@
+package agent
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// prefix starts the name of every environment variable that the agent reads.
+const prefix = "FIRSTTOUCH_"
+
+// setting is one environment variable. The table below is the whole list: it is what Start reads,
+// what an unknown variable is compared with, and what the documentation is tested against.
+type setting struct {
+	variable string
+	help     string // one line: the form of the value, and the default
+	set      func(c *config, value string) error
+}
+
+var settings = []setting{
+	{"FIRSTTOUCH_FILES", "glob patterns of memory-mapped files, separated by ':'; none", (*config).parseFiles},
+	{"FIRSTTOUCH_ARENAS", "glob patterns of the arena names to profile, separated by ':'; '*'", (*config).parseArenas},
+	{"FIRSTTOUCH_GRANULE", "bytes that one fault resolves, a power of two such as 4096, 64KiB or 2MiB; the page size", (*config).parseGranule},
+	{"FIRSTTOUCH_STACKS", "faults whose stack is taken: all, none, 1/N or N/s; 1000/s", (*config).parseStacks},
+	{"FIRSTTOUCH_DEBUG_ADDR", "host:port of the debug endpoint, ':port' is loopback only; not listening", (*config).setDebugAddr},
+	{"FIRSTTOUCH_LOG_LIMIT", "first touches kept in order, 0 or more; 262144", (*config).parseLogLimit},
+	{"FIRSTTOUCH_RING", "records between the resolver and the totals, 64 to 16777216; 131072", (*config).parseRing},
+	{"FIRSTTOUCH_SIGNAL", "real-time signal that asks a thread for its stack, 34 to 64; 34", (*config).parseSignal},
+	{"FIRSTTOUCH_RESCAN", "how often to look for new mappings, a duration of 1ms or more; 100ms", (*config).parseRescan},
+	{"FIRSTTOUCH_REQUIRED", "true makes it an error when the system refuses to be profiled; false", (*config).parseRequired},
+	{"FIRSTTOUCH_DISABLED", "true makes the agent do nothing; false", (*config).parseDisabled},
+}
+
+// fromEnviron applies the variables among environ ("NAME=value") to c. An empty value is the same
+// as none. It reports every bad value at once, and returns a note for each variable with our
+// prefix that is no setting, which is most often a misspelt one.
+func (c *config) fromEnviron(environ []string) (notes []string, err error) {
+	var errs []error
+	for _, kv := range environ {
+		name, value, _ := strings.Cut(kv, "=")
+		if !strings.HasPrefix(name, prefix) || value == "" {
+			continue
+		}
+		s := settingOf(name)
+		if s == nil {
+			notes = append(notes, fmt.Sprintf("the variable %s is no setting of firsttouch and has no effect; the settings are %s",
+				name, strings.Join(settingNames(), ", ")))
+			continue
+		}
+		if err := s.set(c, value); err != nil {
+			errs = append(errs, fmt.Errorf("%s=%q: %w", name, value, err))
+		}
+	}
+	return notes, errors.Join(errs...)
+}
+
+func settingOf(name string) *setting {
+	for i := range settings {
+		if settings[i].variable == name {
+			return &settings[i]
+		}
+	}
+	return nil
+}
+
+func settingNames() []string {
+	names := make([]string, len(settings))
+	for i, s := range settings {
+		names[i] = s.variable
+	}
+	return names
+}

@@ -1,0 +1,47 @@
+package agent
+
+import (
+	"github.com/firsttouch/firsttouch/exporter/traces"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+)
+
+// SpanProcessor puts the profiler in front of next, the service's own processor (its batcher):
+// faults are attributed to the spans that pass, and each span that had some gets attributes and
+// page_fault.burst children, see package traces. On an agent that does nothing it is next itself.
+//
+//	exp, err := otlptracehttp.New(ctx) // reads OTEL_EXPORTER_OTLP_ENDPOINT and its kin
+//	tp := sdktrace.NewTracerProvider(
+//		sdktrace.WithSampler(a.Sampler(sdktrace.ParentBased(sdktrace.AlwaysSample()))),
+//		sdktrace.WithSpanProcessor(a.SpanProcessor(sdktrace.NewBatchSpanProcessor(exp))))
+//	otel.SetTracerProvider(tp)
+//
+// The children are started with the global provider. A service with a provider of its own tells
+// the processor, which is a *traces.Processor, with SetTracerProvider.
+func (a *Agent) SpanProcessor(next sdktrace.SpanProcessor, opts ...traces.Option) sdktrace.SpanProcessor {
+	if a.prof == nil {
+		return next
+	}
+	p := traces.NewProcessor(a.prof, next, opts...)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.processors = append(a.processors, p)
+	return p
+}
+
+// lostBursts is how many spans lost their children to a full queue. The caller holds mu.
+func (a *Agent) lostBursts() (n uint64) {
+	for _, p := range a.processors {
+		n += p.Dropped()
+	}
+	return n
+}
+
+// Sampler makes the spans that next drops known to the profiler, without exporting them: their
+// faults are then attributed to them and not counted as unattributed. On an agent that does
+// nothing it is next itself.
+func (a *Agent) Sampler(next sdktrace.Sampler) sdktrace.Sampler {
+	if a.prof == nil {
+		return next
+	}
+	return traces.Sampler(next)
+}

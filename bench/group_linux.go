@@ -1,0 +1,104 @@
+//go:build linux && (amd64 || arm64)
+
+package bench
+
+import (
+	"fmt"
+
+	"github.com/firsttouch/firsttouch/profiler"
+	"golang.org/x/sys/unix"
+)
+
+// group is a set of variants that make the same touches.
+type group struct {
+	title string
+	bases []base
+	names []string
+	// round runs every variant once, beginning with another one each time.
+	round func(r *rig, turn int) ([]result, error)
+}
+
+// base is a variant that the others are compared with.
+type base struct {
+	name  string // as a column's title
+	index int
+}
+
+// separate is a group of variants that run one after the other.
+func separate(title string, l func(pages int) load, bases []base, variants ...variant) group {
+	g := group{title: title, bases: bases}
+	for _, v := range variants {
+		g.names = append(g.names, v.name)
+	}
+	g.round = func(r *rig, turn int) ([]result, error) {
+		out := make([]result, len(variants))
+		for i := range variants {
+			i = (i + turn) % len(variants)
+			var err error
+			if out[i], err = variants[i].run(r, l(r.pages)); err != nil {
+				return nil, fmt.Errorf("%s: %s: %w", title, variants[i].name, err)
+			}
+		}
+		return out, nil
+	}
+	return g
+}
+
+// pair is a group of two that take turns within a round.
+func pair(title string, names [2]string, l func(pages int) load, run func(*rig, load) ([2]result, error)) group {
+	return group{
+		title: title, names: names[:], bases: []base{{"plain", 0}},
+		round: func(r *rig, _ int) ([]result, error) {
+			out, err := run(r, l(r.pages))
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", title, err)
+			}
+			return out[:], nil
+		},
+	}
+}
+
+// firstTouch are the ways to touch an arena for the first time, in the order of bases.
+func firstTouch() (bases []base, variants []variant) {
+	return []base{{"kernel", 0}, {"C loop", 1}}, []variant{
+		{"kernel's own fault", kernelArena},
+		{"C loop, one CPU", peer(true)},
+		{"C loop, left to the scheduler", peer(false)},
+		{"profiler, no stacks", profiledArena(profiler.StacksNone())},
+		{"profiler, every stack", profiledArena(profiler.StacksEvery())},
+	}
+}
+
+// groups lists what is measured.
+func groups() []group {
+	bases, variants := firstTouch()
+	alone := append(variants[:len(variants):len(variants)], variant{"perf record, every stack", perfArena})
+	small, large := pageSize, 16*pageSize
+	file := []variant{
+		{"plain mapping", kernelFile(unix.MADV_NORMAL)},
+		{"plain mapping, MADV_RANDOM", kernelFile(unix.MADV_RANDOM)},
+		{fmt.Sprintf("profiler, granule %d KiB", small>>10), profiledFile(small, profiler.StacksNone())},
+		{fmt.Sprintf("profiler, granule %d KiB", large>>10), profiledFile(large, profiler.StacksNone())},
+		{fmt.Sprintf("profiler, granule %d KiB, every stack", small>>10), profiledFile(small, profiler.StacksEvery())},
+	}
+	plain := []base{{"plain", 0}}
+	reads := func(stride, goroutines int) func(pages int) load {
+		return func(pages int) load { return load{pages: pages / stride, stride: stride, goroutines: goroutines} }
+	}
+	writes := func(goroutines int) func(pages int) load {
+		return func(pages int) load { return load{write: true, pages: pages, stride: 1, goroutines: goroutines} }
+	}
+	return []group{
+		separate("First write to a page of an arena", writes(1), bases, alone...),
+		separate("First read of a page of an arena", reads(1, 1), bases, alone...),
+		separate("First write to a page of an arena, 64 goroutines", writes(64), bases, variants...),
+		separate("First read of a page of a cached file, one after the other", reads(1, 1), plain, file...),
+		separate("First read of a page of a cached file, one in 16", reads(16, 1), plain, file...),
+		separate("First read of a page of a cached file, 64 goroutines", reads(1, 64), plain, file...),
+		pair("Touched pages of an arena", [2]string{"plain memory", "arena"}, writes(1), touchedArena),
+		pair("Touched pages of a mapped file", [2]string{"plain mapping", "mapped by the profiler"}, reads(1, 1), touchedMapped),
+		pair("Touched pages of an attached file", [2]string{"plain mapping", "attached"}, reads(1, 1), touchedAttached),
+		pair("Touched pages of an attached file, half of it untouched", [2]string{"plain mapping", "attached"}, reads(2, 1), touchedAttached),
+		pair("Touched pages of an attached file in large folios", [2]string{"plain mapping", "attached"}, reads(1, 1), touchedAtOnce),
+	}
+}

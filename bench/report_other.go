@@ -1,0 +1,18 @@
+//go:build !linux || !(amd64 || arm64)
+
+package bench
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/firsttouch/firsttouch/profiler"
+)
+
+// Child has nothing to serve here.
+func Child() {}
+
+// Report has nothing to measure here.
+func Report(io.Writer, int) error {
+	return fmt.Errorf("benchmarks need Linux on amd64 or arm64: %w", profiler.ErrNotSupported)
+}

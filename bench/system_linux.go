@@ -1,0 +1,64 @@
+//go:build linux && (amd64 || arm64)
+
+package bench
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// writeSystem says what the figures hold for.
+func writeSystem(w io.Writer, rounds int, busy []string) error {
+	var u unix.Utsname
+	if err := unix.Uname(&u); err != nil {
+		return fmt.Errorf("uname: %w", err)
+	}
+	_, err := fmt.Fprintf(w, `| | |
+|---|---|
+| kernel | %s %s, %s |
+| processor | %s, %d CPUs |
+| Go | %s, GOMAXPROCS %d |
+| commit | %s |
+| method | %d rounds of %d pages of %d bytes; medians, and ratios within a round: median (quartiles) |
+| load average before, after | %s |
+`, unix.ByteSliceToString(u.Sysname[:]), unix.ByteSliceToString(u.Release[:]), unix.ByteSliceToString(u.Machine[:]),
+		processor(), runtime.NumCPU(), runtime.Version(), runtime.GOMAXPROCS(0), commit(),
+		rounds, Pages, pageSize, strings.Join(busy, ", "))
+	return err
+}
+
+// processor is the model as /proc/cpuinfo names it; on arm64 it has no names.
+func processor() string {
+	b, _ := os.ReadFile("/proc/cpuinfo")
+	for line := range strings.Lines(string(b)) {
+		if name, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(name) == "model name" {
+			return strings.TrimSpace(value)
+		}
+	}
+	return runtime.GOARCH
+}
+
+// commit asks git, since go run does not stamp it.
+func commit() string {
+	out, err := exec.Command("git", "describe", "--always", "--dirty", "--abbrev=12").Output()
+	if err != nil {
+		return "unknown"
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// loadAverage is the one of the last minute.
+func loadAverage() string {
+	b, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return "unknown"
+	}
+	first, _, _ := strings.Cut(string(b), " ")
+	return first
+}

@@ -1,0 +1,85 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/signal"
+
+	"github.com/firsttouch/firsttouch/internal/demo"
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+)
+
+// serviceCommand is the hidden command that is the demo's service.
+const serviceCommand = "demo-service"
+
+func newDemo() *cobra.Command {
+	var o demo.Options
+	granule := bytesValue{&o.Granule}
+	c := &cobra.Command{
+		Use:   "demo",
+		Short: "Profile a real service over a real memory-mapped database",
+		Long: `demo runs an HTTP service that searches an index of the identifiers in the Go distribution's
+source: every occurrence, with file and line, in a bbolt database of more than 100 MB. The
+index is built once, in seconds, and kept in the user's cache directory.
+
+The service runs twice, in a process of its own: without the profiler, and with it attached to
+the mapping that bbolt itself made. Before each run the database is dropped from the page
+cache. Each run answers the same requests twice, cold and warm.
+
+demo prints what was touched and waited for, and writes into the directory of -out:
+
+  profile.pb.gz    call stacks, for go tool pprof
+  address.pb.gz    the file's address space, for go tool pprof
+  traces.json      the requests as OTLP JSON, one export request a line
+  summary.json     all that is printed, for programs
+
+With OTEL_EXPORTER_OTLP_ENDPOINT set, the requests go there as well, by OTLP over HTTP.
+
+It needs no privileges. Without them system calls that are handed a page of the database before
+its first touch fail with EFAULT, so the service copies what it answers out of the database first.`,
+		Args: cobra.NoArgs,
+		RunE: running(func(c *cobra.Command) error {
+			exe, err := os.Executable()
+			if err != nil {
+				return fmt.Errorf("finding this program, to run it as the service: %w", err)
+			}
+			o.Service = []string{exe, serviceCommand}
+			o.Stdout, o.Stderr = c.OutOrStdout(), c.ErrOrStderr()
+			if term.IsTerminal(int(os.Stderr.Fd())) {
+				p := newProgress(os.Stderr)
+				defer p.finish()
+				o.Progress, o.BeforeOutput = p.report, p.finish
+			}
+			return demo.Execute(c.Context(), o)
+		}),
+	}
+	f := c.Flags()
+	f.SortFlags = false
+	f.StringVar(&o.Out, "out", "firsttouch-demo", "`directory` for the results")
+	f.IntVar(&o.Requests, "requests", 2000, "requests of each phase")
+	f.IntVar(&o.Concurrency, "concurrency", 4, "clients that send them at once")
+	f.Uint64Var(&o.Seed, "seed", 1, "what the requests are drawn from: the same seed, the same requests")
+	f.Var(granule, "granule", "`bytes` that one fault makes accessible, such as 64KiB: a power of two (default the page size)")
+	f.BoolVar(&o.Serve, "serve", false, "keep the service and the profiler's pages up until interrupted")
+	f.StringVar(&o.Listen, "listen", "127.0.0.1:0", "`address` of the service")
+	f.StringVar(&o.Cache, "cache", "", "`directory` for the index (default firsttouch/demo in the user's cache directory)")
+	f.StringVar(&o.Source, "source", "", "`directory` of Go files to index (default src of the Go distribution)")
+	f.BoolVar(&o.JSON, "json", false, "print the summary as JSON")
+	return c
+}
+
+func newService() *cobra.Command {
+	return &cobra.Command{
+		Use:    serviceCommand,
+		Short:  "Be the service, steered over standard input and output, for demo",
+		Hidden: true,
+		Args:   cobra.NoArgs,
+		RunE: running(func(*cobra.Command) error {
+			// An interrupt from the terminal reaches both processes. This one ends with its input,
+			// so that the other decides when.
+			signal.Ignore(os.Interrupt)
+			return demo.ServeControl(os.Stdin, os.Stdout)
+		}),
+	}
+}

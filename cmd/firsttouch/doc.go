@@ -1,0 +1,15 @@
+// Command firsttouch shows what the profiler can do, and whether it can do it here.
+//
+//	firsttouch doctor    what this kernel, user and container allow, and how to allow more
+//	firsttouch demo      profiles a real service over a real memory-mapped database
+//
+// Flags may be written with one dash or two.
+//
+// # Exit status
+//
+//	0    done; for doctor: the profiler works here
+//	1    something failed; the message says what to do
+//	2    a command, flag or argument that cannot be used
+//	3    the kernel, the user or the container does not allow the profiler to run
+//	130  interrupted
+package main

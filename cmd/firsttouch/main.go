@@ -1,0 +1,99 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/firsttouch/firsttouch/internal/demo"
+	"github.com/firsttouch/firsttouch/profiler"
+	"github.com/spf13/cobra"
+)
+
+// The exit statuses, see doc.go.
+const (
+	exitDone        = 0
+	exitFailed      = 1
+	exitUsage       = 2
+	exitUnsupported = 3
+	exitInterrupted = 130
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	status := execute(ctx, os.Args[1:])
+	stop()
+	os.Exit(status)
+}
+
+// execute runs the command line and returns the exit status.
+func execute(ctx context.Context, args []string) int {
+	root := newRoot()
+	root.SetArgs(doubleDashes(root, args))
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitDone
+	}
+	status := statusOf(err)
+	if status != exitInterrupted && !errors.Is(err, errReported) {
+		fmt.Fprintln(os.Stderr, "firsttouch:", err)
+	}
+	if status == exitUsage {
+		fmt.Fprintln(os.Stderr, "firsttouch -help lists the commands, firsttouch COMMAND -help its flags")
+	}
+	return status
+}
+
+// errReported marks an error whose text the user has seen in another form.
+var errReported = errors.New("reported")
+
+// failure is what a command's own work returned. Every other error is cobra's, about the command line.
+type failure struct{ err error }
+
+func (f failure) Error() string { return f.err.Error() }
+func (f failure) Unwrap() error { return f.err }
+
+// running keeps the errors of a command apart from those of its command line.
+func running(run func(*cobra.Command) error) func(*cobra.Command, []string) error {
+	return func(c *cobra.Command, _ []string) error {
+		if err := run(c); err != nil {
+			return failure{err}
+		}
+		return nil
+	}
+}
+
+func statusOf(err error) int {
+	_, failed := errors.AsType[failure](err)
+	switch {
+	case !failed, errors.Is(err, demo.ErrUsage):
+		return exitUsage
+	case errors.Is(err, profiler.ErrNotSupported):
+		return exitUnsupported
+	case errors.Is(err, context.Canceled):
+		return exitInterrupted
+	}
+	return exitFailed
+}
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "firsttouch",
+		Short: "See which code touches which memory first, and how long it waits",
+		Long: `firsttouch shows which code of a service touches which memory first, and how long it
+waits for it: for memory-mapped databases, caches and arenas.
+
+Exit status: 0 done; 1 something failed; 2 a command line that cannot be used;
+3 the kernel, the user or the container does not allow the profiler to run; 130 interrupted.`,
+		Args:              cobra.NoArgs,
+		RunE:              func(c *cobra.Command, _ []string) error { return c.Help() },
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
+	}
+	root.AddCommand(newDoctor(), newTrial(), newDemo(), newService())
+	return root
+}

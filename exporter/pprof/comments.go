@@ -1,0 +1,85 @@
+package pprof
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/firsttouch/firsttouch/exporter"
+	"github.com/firsttouch/firsttouch/profiler"
+)
+
+// comments say, a line each, what a reader needs in order to trust the values: window, sampling,
+// drops, coverage, and what the engine reports of itself.
+func comments(s *profiler.Snapshot, what string) []string {
+	st := &s.Stats
+	out := []string{
+		"firsttouch " + what + "; a first touch since the memory was armed, not an access count",
+		window(s),
+		fmt.Sprintf("stacks taken: %s; %d of %d records have one, %d did not arrive, %d were cut short; the rest is under %s and nothing is scaled",
+			st.StackSampling, st.Stacks, st.Records, st.StacksMissed, st.StacksCut, exporter.FrameNoStack),
+		fmt.Sprintf("drops: %d of %d faults, because the ring was full; they are in no sample", st.Dropped, st.Faults),
+		fmt.Sprintf("log: %d faults are in the totals only, because the log was full", st.LogCut),
+		fmt.Sprintf("attribution: %d of %d records have no span; %d spans found no place", st.Unattributed, st.Records, st.SpansDropped),
+		"stall is measured from when the engine saw the fault; the kernel's queue time before that is not included",
+		coverage(s),
+	}
+	for i := range s.Regions {
+		out = append(out, regionComment(&s.Regions[i]))
+	}
+	out = append(out, fmt.Sprintf("overhead: the engine's threads used %v of processor time; placement: %s", st.Overhead, st.Placement))
+	if st.UserModeOnly {
+		out = append(out, "user mode only: faults inside system calls are not served, such a call fails with EFAULT")
+	}
+	if st.ResolveErrs > 0 {
+		out = append(out, fmt.Sprintf("errors: %d faults could not be resolved, last: %s", st.ResolveErrs, st.LastError))
+	}
+	for _, n := range st.Notes {
+		out = append(out, "note: "+n)
+	}
+	return out
+}
+
+func window(s *profiler.Snapshot) string {
+	length := s.EndMono - s.StartMono
+	if s.Start.IsZero() {
+		return fmt.Sprintf("window: %v", length)
+	}
+	return fmt.Sprintf("window: %s to %s, %v", s.Start.UTC().Format(time.RFC3339Nano), s.End.UTC().Format(time.RFC3339Nano), length)
+}
+
+func coverage(s *profiler.Snapshot) string {
+	var regions int
+	var mapped int64
+	for _, r := range s.Regions {
+		if !r.Detached {
+			regions++
+			mapped += r.Mapped
+		}
+	}
+	return fmt.Sprintf("coverage: %d regions with %d bytes mapped at the end of the window; first touches of other memory are not seen", regions, mapped)
+}
+
+func regionComment(r *profiler.RegionStats) string {
+	c := fmt.Sprintf("region %s: %d bytes touched of %d mapped, granule %d bytes, %d faults, %d messages, at least %d co-touches",
+		r.Name, r.Touched, r.Mapped, r.Granule, r.Faults, r.Messages, r.CoTouch)
+	if r.Rearms > 0 {
+		c += fmt.Sprintf("; armed again %d times, so a granule may have several faults", r.Rearms)
+	}
+	if r.Widened > 0 {
+		c += fmt.Sprintf("; %d granules were opened with a neighbour, so that their own first touch was not seen", r.Widened)
+	}
+	var late time.Duration
+	for _, m := range r.Mappings {
+		late = max(late, m.Latency)
+	}
+	if late > 0 {
+		c += fmt.Sprintf("; found up to %v after it was mapped, touches before that are unknown", late)
+	}
+	if r.Detached {
+		c += "; detached, no longer observed"
+	}
+	if r.Note != "" {
+		c += "; " + r.Note
+	}
+	return c
+}

@@ -1,0 +1,51 @@
+package pprof
+
+// config is what the options set.
+type config struct {
+	spans    bool
+	comments []string
+	places   int
+}
+
+// defaultPlaces holds a GiB of touched memory in pages of 4 KiB.
+const defaultPlaces = 1 << 18
+
+func newConfig(opts []Option) config {
+	c := config{places: defaultPlaces}
+	for _, o := range opts {
+		c = o.apply(c)
+	}
+	return c
+}
+
+// Option configures a profile.
+type Option interface{ apply(config) config }
+
+type optionFunc func(config) config
+
+func (f optionFunc) apply(c config) config { return f(c) }
+
+// WithSpans labels the samples of the working-set profile with the trace_id and span_id that their
+// faults are attributed to. The profile grows: each span has samples of its own. Faults that are not
+// in the snapshot's log carry no such label.
+func WithSpans() Option {
+	return optionFunc(func(c config) config { c.spans = true; return c })
+}
+
+// WithComment adds a line that go tool pprof -comments shows.
+func WithComment(line string) Option {
+	return optionFunc(func(c config) config { c.comments = append(c.comments, line); return c })
+}
+
+// WithMaxPlaces bounds how many distinct places the address profile names; the default is 262,144.
+// When there are more, its stacks end at 64 KiB, or else at 1 MiB, instead of the granule, and a
+// comment says so. Less than 1 means the default.
+func WithMaxPlaces(n int) Option {
+	return optionFunc(func(c config) config {
+		if n < 1 {
+			n = defaultPlaces
+		}
+		c.places = n
+		return c
+	})
+}

@@ -1,0 +1,88 @@
+package demo
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/rpc"
+	"net/rpc/jsonrpc"
+	"time"
+
+	"github.com/firsttouch/firsttouch/exporter/pprof"
+	"github.com/firsttouch/firsttouch/internal/report"
+	"github.com/firsttouch/firsttouch/profiler"
+)
+
+// flushBudget bounds the wait for a collector that does not answer.
+const flushBudget = 15 * time.Second
+
+// ServeControl answers the calls that come in on r until it ends, and then stops the service.
+func ServeControl(r io.Reader, w io.WriteCloser) error {
+	s := &Service{}
+	server := rpc.NewServer()
+	if err := server.Register(s); err != nil {
+		return err
+	}
+	server.ServeCodec(jsonrpc.NewServerCodec(stdio{r, w}))
+	ctx, cancel := context.WithTimeout(context.Background(), flushBudget)
+	defer cancel()
+	return s.stop(ctx)
+}
+
+// Phase ends a phase: it reports what happened since the last call.
+func (s *Service) Phase(_ *struct{}, reply *PhaseReply) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	reply.Latency, reply.Memory = s.latency.Take(), readMemory()
+	if s.before == nil {
+		return nil
+	}
+	p := s.agent.Profiler()
+	p.Flush()
+	now := p.Snapshot()
+	for _, r := range now.Sub(s.before).Regions {
+		reply.Faults += r.Faults
+		reply.Stall += r.Stall.Sum
+	}
+	s.before = now
+	return nil
+}
+
+// Finish writes the profiles, completes the traces and sums up. The service goes on serving.
+func (s *Service) Finish(_ *struct{}, reply *FinishReply) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.before == nil {
+		return errors.New("nothing was profiled")
+	}
+	s.latency.Stop()
+	ctx, cancel := context.WithTimeout(context.Background(), flushBudget)
+	defer cancel()
+	// An error here is the collector's: it is counted by the error handler, too.
+	if err := s.tracing.provider.ForceFlush(ctx); err != nil {
+		s.tracing.failed(err)
+	}
+	var requests []report.Request
+	requests, reply.Spans.Ended = s.tracing.recorder.close()
+	p := s.agent.Profiler()
+	p.Flush()
+	snap := p.Snapshot()
+	reply.Profile = report.Build(snap, requests, report.DefaultLimits())
+	reply.Export, reply.Notes = s.tracing.export(), s.agent.Notes()
+
+	written, err := s.tracing.file.written()
+	reply.Spans.Written = written
+	if err = errors.Join(outputError(s.args.Out, err), s.writeProfiles(snap)); err != nil {
+		reply.Failed = err.Error()
+	}
+	return nil
+}
+
+func (s *Service) writeProfiles(snap *profiler.Snapshot) error {
+	working := func(w io.Writer) error { return pprof.Write(w, pprof.WorkingSet(snap, pprof.WithSpans())) }
+	address := func(w io.Writer) error { return pprof.Write(w, pprof.AddressSpace(snap)) }
+	if err := writeFile(s.args.Out, fileProfile, working); err != nil {
+		return err
+	}
+	return writeFile(s.args.Out, fileAddress, address)
+}

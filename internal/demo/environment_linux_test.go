@@ -1,0 +1,172 @@
+package demo
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+	"unsafe"
+
+	"github.com/firsttouch/firsttouch/internal/demo/index"
+	"github.com/firsttouch/firsttouch/internal/testproc"
+	"github.com/firsttouch/firsttouch/profiler"
+	"go.opentelemetry.io/collector/pdata/ptrace/ptraceotlp"
+	"golang.org/x/sys/unix"
+)
+
+// childBudget bounds a hang.
+const childBudget = 2 * time.Minute
+
+// inChild is set in the processes that testproc starts.
+const inChild = "DEMO_TEST_CHILD"
+
+func childOnly(t *testing.T) {
+	t.Helper()
+	if os.Getenv(inChild) == "" {
+		t.Skip("runs in a child process of another test")
+	}
+}
+
+func TestDemoAsOrdinaryUser(t *testing.T) {
+	needUffd(t)
+	if os.Getuid() != 0 {
+		t.Skip("only root can become another user; TestDemo runs as this one")
+	}
+	testproc.Run(t, "TestDemoOfOrdinaryUser", []string{inChild + "=1"}, childBudget, testproc.AsUser(65534))
+}
+
+func TestDemoOfOrdinaryUser(t *testing.T) {
+	childOnly(t)
+	needUffd(t)
+	if os.Getuid() == 0 {
+		t.Fatal("still root")
+	}
+	checkDemo(t, small(t))
+}
+
+// A system that refuses: no device, and a seccomp filter as a container has it.
+func TestDemoWhereTheSystemRefuses(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("needs root, to become a user for whom the device is closed")
+	}
+	testproc.Run(t, "TestRefusedDemo", []string{inChild + "=1"}, childBudget, testproc.AsUser(65534))
+}
+
+func TestRefusedDemo(t *testing.T) {
+	childOnly(t)
+	if f, err := os.Open("/dev/userfaultfd"); err == nil {
+		f.Close()
+		t.Skip("the device is open to everyone here")
+	}
+	denyUserfaultfd(t)
+	o := small(t)
+	err := Execute(context.Background(), o)
+	if !errors.Is(err, profiler.ErrNotSupported) {
+		t.Fatalf("got %v, want ErrNotSupported", err)
+	}
+	for _, want := range []string{"firsttouch doctor", "seccomp", "/dev/userfaultfd"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%v: does not name %q", err, want)
+		}
+	}
+	if _, err := os.Stat(o.Cache); err == nil {
+		t.Error("the index was built first")
+	}
+	// The service itself is refused in the same way.
+	tree, err := index.ListTree(o.Source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &demo{Options: o, out: t.TempDir()}
+	if d.database, _, err = index.Ensure(t.Context(), tree, o.Cache, nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, _, err := d.runService(t.Context(), true); !errors.Is(err, profiler.ErrNotSupported) {
+		t.Errorf("service: %v, want ErrNotSupported", err)
+	}
+}
+
+// denyUserfaultfd makes userfaultfd(2) fail with EPERM in this process and its children.
+func denyUserfaultfd(t *testing.T) {
+	t.Helper()
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		t.Fatal(err)
+	}
+	filter := []unix.SockFilter{
+		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: 0}, // seccomp_data.nr
+		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jf: 1, K: unix.SYS_USERFAULTFD},
+		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ERRNO | uint32(unix.EPERM)},
+		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW},
+	}
+	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
+	_, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER,
+		unix.SECCOMP_FILTER_FLAG_TSYNC, uintptr(unsafe.Pointer(&program)))
+	if errno == unix.ENOSYS || errno == unix.EINVAL {
+		t.Skipf("the kernel has no seccomp filters: %v", errno)
+	}
+	if errno != 0 {
+		t.Fatalf("seccomp: %v", errno)
+	}
+}
+
+func TestExportToACollector(t *testing.T) {
+	needUffd(t)
+	var spans atomic.Int64
+	srv := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		request := ptraceotlp.NewExportRequest()
+		if err == nil {
+			err = request.UnmarshalProto(body)
+		}
+		if err != nil || r.URL.Path != "/v1/traces" {
+			t.Errorf("%s: %v", r.URL.Path, err)
+		}
+		spans.Add(int64(request.Traces().SpanCount()))
+	}))
+	defer srv.Close()
+	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", srv.URL)
+	sum := run(t, small(t))
+	if sum.Export.Endpoint != srv.URL || sum.Export.Failures != 0 {
+		t.Errorf("export %+v", sum.Export)
+	}
+	// Those of the run with the profiler alone: the other one is there to be compared.
+	if got := int(spans.Load()); got != sum.Spans.Ended {
+		t.Errorf("the collector got %d spans, want %d", got, sum.Spans.Ended)
+	}
+}
+
+// A collector that is not there costs a note, and nothing else.
+func TestExportToNobody(t *testing.T) {
+	needUffd(t)
+	srv := httptest.NewServer(http.NotFoundHandler())
+	srv.Close()
+	t.Setenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", srv.URL)
+	t.Setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "500")
+	sum := run(t, small(t))
+	if sum.Export.Failures == 0 || !strings.Contains(strings.Join(sum.Notes, "\n"), "OTLP over HTTP") {
+		t.Errorf("export %+v, notes %q", sum.Export, sum.Notes)
+	}
+	if sum.Spans.Written != sum.Spans.Ended || !sum.SameAnswers {
+		t.Errorf("spans %+v, same answers %v", sum.Spans, sum.SameAnswers)
+	}
+}
+
+// Variables that are meant for services do not change what the demo shows.
+func TestDemoIgnoresTheAgentsVariables(t *testing.T) {
+	needUffd(t)
+	t.Setenv("FIRSTTOUCH_DISABLED", "true")
+	t.Setenv("FIRSTTOUCH_STACKS", "none")
+	sum := run(t, small(t))
+	if e := sum.Profile.Engine; e.Faults == 0 || e.Stacks == 0 {
+		t.Errorf("engine %+v", e)
+	}
+}

@@ -1,0 +1,90 @@
+package demo
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"github.com/firsttouch/firsttouch/internal/demo/index"
+)
+
+// Options say what to run and where to put it.
+type Options struct {
+	Out         string // directory of the results
+	Cache       string // directory of the index; empty: in the user's cache directory
+	Source      string // tree to index; empty: src of the Go distribution
+	Listen      string // address of the service
+	Requests    int    // a phase
+	Concurrency int    // clients
+	Seed        uint64
+	Granule     int // bytes that one fault resolves; 0: the page size
+	Serve       bool
+	JSON        bool // print the summary as JSON
+
+	Stdout   io.Writer      // for the result
+	Stderr   io.Writer      // for the service's diagnostics
+	Progress index.Progress // may be called from several goroutines; nil is silent
+	// BeforeOutput is called once before the result is printed; nil is nothing.
+	BeforeOutput func()
+	// Service is the command that runs ServeControl on its standard input and output.
+	Service []string
+}
+
+// ErrUsage says that an option has a value that cannot be used.
+var ErrUsage = errors.New("unusable option")
+
+const (
+	maxRequests    = 1_000_000
+	maxConcurrency = 1024
+)
+
+func (o *Options) check() error {
+	switch {
+	case o.Out == "":
+		return fmt.Errorf("%w: -out is empty: name a directory", ErrUsage)
+	case o.Requests < 1 || o.Requests > maxRequests:
+		return fmt.Errorf("%w: -requests %d: choose 1 to %d", ErrUsage, o.Requests, maxRequests)
+	case o.Concurrency < 1 || o.Concurrency > maxConcurrency:
+		return fmt.Errorf("%w: -concurrency %d: choose 1 to %d", ErrUsage, o.Concurrency, maxConcurrency)
+	}
+	if page := os.Getpagesize(); o.Granule != 0 && (o.Granule < page || o.Granule&(o.Granule-1) != 0 || o.Granule > 1<<30) {
+		return fmt.Errorf("%w: -granule %d: choose a power of two from the page size, %d, to 1 GiB", ErrUsage, o.Granule, page)
+	}
+	return nil
+}
+
+func (o *Options) cacheDir() (string, error) {
+	if o.Cache != "" {
+		return o.Cache, nil
+	}
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("no cache directory for the index: %w: name one with -cache", err)
+	}
+	return filepath.Join(dir, "firsttouch", "demo"), nil
+}
+
+// sourceDir finds the source of a Go distribution.
+func (o *Options) sourceDir() (string, error) {
+	if o.Source != "" {
+		return o.Source, nil
+	}
+	root := os.Getenv("GOROOT")
+	if root == "" {
+		// Not runtime.GOROOT: the program may have been built on another machine.
+		out, err := exec.Command("go", "env", "GOROOT").Output()
+		if err != nil {
+			return "", fmt.Errorf("looking for Go's source to index: %w: install Go, set GOROOT, or name a directory of Go files with -source", err)
+		}
+		root = strings.TrimSpace(string(out))
+	}
+	src := filepath.Join(root, "src")
+	if _, err := os.Stat(src); err != nil {
+		return "", fmt.Errorf("looking for Go's source to index: %w: set GOROOT to a distribution with src, or name a directory of Go files with -source", err)
+	}
+	return src, nil
+}

@@ -1,0 +1,112 @@
+package demo
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"path/filepath"
+	"time"
+
+	"github.com/firsttouch/firsttouch/internal/report"
+)
+
+// Render writes the summary for a person; out is the directory of the files as it was given.
+func Render(w io.Writer, s Summary, out string) error {
+	return errors.Join(
+		renderHead(w, s),
+		report.Render(w, s.Profile),
+		renderCost(w, s),
+		renderNotes(w, s),
+		renderNext(w, s, out),
+	)
+}
+
+func renderHead(w io.Writer, s Summary) error {
+	built := "from the cache"
+	if s.Index.Built {
+		built = "built in " + report.Duration(s.Index.Took)
+	}
+	m := s.Index.Meta
+	_, err := fmt.Fprintf(w, "A search service over bbolt: %s occurrences of %s identifiers in %s files, %s, %s\n"+
+		"%s\nLoad: %s requests of seed %d by %d clients, cold (database on the disk), then the same again, warm\n\n",
+		report.Count(m.Occurrences), report.Count(m.Names), report.Count(m.Files), report.Bytes(s.Index.Bytes), built,
+		s.Index.Path, report.Count(s.Load.Requests), s.Load.Seed, s.Load.Concurrency)
+	return err
+}
+
+// renderCost puts the two runs side by side.
+func renderCost(w io.Writer, s Summary) error {
+	t := report.NewTable("The service itself, without and with the profiler (two processes, one after the other, the same requests)",
+		report.Left("phase"), report.Left("profiler"), report.Right("requests/s"), report.Right("p50"), report.Right("p99"), report.Right("max"),
+		report.Right("first touches"), report.Right("stall"), report.Right("resident"), report.Right("of it anonymous"))
+	for i := range s.Without.Phases {
+		for _, run := range []struct {
+			name  string
+			phase Phase
+		}{{"without", s.Without.Phases[i]}, {"with", s.With.Phases[i]}} {
+			p := run.phase
+			faults, stall := "-", "-"
+			if run.name == "with" {
+				faults, stall = report.Count(p.Service.Faults), report.Duration(p.Service.Stall)
+			}
+			t.Row(p.Name, run.name, rate(p.Load.Requests, p.Load.Elapsed),
+				report.Duration(p.Service.Latency.P50), report.Duration(p.Service.Latency.P99), report.Duration(p.Service.Latency.Max),
+				faults, stall, report.Bytes(p.Service.Memory.Resident), report.Bytes(p.Service.Memory.Anonymous))
+		}
+	}
+	if err := t.Write(w); err != nil {
+		return err
+	}
+	answers := "All answers are the same, byte for byte."
+	if !s.SameAnswers {
+		answers = "The answers differ: see the notes."
+	}
+	_, err := fmt.Fprintf(w, "  %s\n  %s\n  Every first touch had its stack taken, where a service's agent takes at most 1,000 a second.\n\n", answers, coldText(s))
+	return err
+}
+
+func rate(n int, d time.Duration) string {
+	if d <= 0 {
+		return "-"
+	}
+	return report.Count(int64(math.Round(float64(n) / d.Seconds())))
+}
+
+func coldText(s Summary) string {
+	for _, r := range []Run{s.Without, s.With} {
+		if r.PageCache.Refusal != "" {
+			return "The cold phase was not cold: see the notes."
+		}
+	}
+	return fmt.Sprintf("Cold is cold: before each run mincore found %s of the database's %s in the page cache.",
+		report.Bytes(max(s.Without.PageCache.After, s.With.PageCache.After)), report.Bytes(s.With.PageCache.Bytes))
+}
+
+func renderNotes(w io.Writer, s Summary) error {
+	if len(s.Notes) == 0 {
+		return nil
+	}
+	text := "Notes\n"
+	for _, n := range s.Notes {
+		text += "  " + n + "\n"
+	}
+	_, err := fmt.Fprintln(w, text)
+	return err
+}
+
+func renderNext(w io.Writer, s Summary, out string) error {
+	t := report.NewTable("Next", report.Left("to see"), report.Left("do"))
+	profile, address := filepath.Join(out, fileProfile), filepath.Join(out, fileAddress)
+	t.Row("which code waited", "go tool pprof -top -sample_index=stall "+profile)
+	t.Row("the same as a flame graph", "go tool pprof -http=: -sample_index=stall "+profile)
+	t.Row("which parts of the file were touched", "go tool pprof -http=: -sample_index=touched "+address)
+	t.Row("the requests, with their faults", "upload "+filepath.Join(out, fileTraces)+" on the search page of Jaeger")
+	t.Row("the same live", "OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318 firsttouch demo")
+	t.Row("the profiler's own page", "firsttouch demo -serve")
+	t.Row("all of this for a program", filepath.Join(out, fileSummary))
+	if s.Export.Endpoint != "" && s.Export.Failures == 0 {
+		t.Row("the requests in your collector", s.Export.Endpoint+", service firsttouch-demo")
+	}
+	return t.Write(w)
+}

@@ -1,0 +1,114 @@
+package demo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/firsttouch/firsttouch/agent"
+	"github.com/firsttouch/firsttouch/internal/demo/index"
+	"github.com/firsttouch/firsttouch/internal/demo/search"
+	"github.com/firsttouch/firsttouch/profiler"
+	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
+)
+
+// Service is the profiled program, steered by remote calls; see control.go.
+type Service struct {
+	mu      sync.Mutex // one call at a time; guards what follows
+	args    StartArgs
+	ix      *index.Index
+	agent   *agent.Agent // does nothing in the run without the profiler
+	tracing *tracing
+	latency search.Latency
+	server  *http.Server
+	served  chan error
+	before  *profiler.Snapshot // at the end of the last phase; nil without the profiler
+}
+
+// Start opens the database, attaches the profiler to the mapping that bbolt made, and serves.
+func (s *Service) Start(args *StartArgs, reply *StartReply) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ix != nil {
+		return errors.New("the service was started already")
+	}
+	s.args = *args
+	ctx := context.Background()
+	var err error
+	if s.ix, err = index.Open(args.Database); err != nil {
+		return err
+	}
+	if s.agent, err = agent.Start(ctx, s.agentOptions()...); err == nil && args.Profile {
+		_, err = s.agent.AttachFile(args.Database, profiler.WithGuard(s.ix.Hold))
+	}
+	if errors.Is(err, profiler.ErrNotSupported) {
+		reply.Unsupported = err.Error()
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if s.tracing, err = newTracing(ctx, s.agent, args.Out, args.Profile); err != nil {
+		return err
+	}
+	if p := s.agent.Profiler(); p != nil {
+		s.before = p.Snapshot()
+	}
+	listener, err := net.Listen("tcp", args.Listen)
+	if err != nil {
+		return fmt.Errorf("the service's address: %w: choose another with -listen", err)
+	}
+	reply.Address = listener.Addr().String()
+	s.serve(listener)
+	return nil
+}
+
+func (s *Service) agentOptions() []agent.Option {
+	if !s.args.Profile {
+		return []agent.Option{agent.Disabled()}
+	}
+	// Every stack: the demo shows what there is to see, where a service would bound the cost.
+	opts := []agent.Option{agent.Required(), agent.WithStacks(profiler.StacksEvery())}
+	if s.args.Granule != 0 {
+		opts = append(opts, agent.WithGranule(s.args.Granule))
+	}
+	return opts
+}
+
+func (s *Service) serve(l net.Listener) {
+	mux := http.NewServeMux()
+	mux.Handle("/debug/firsttouch/", s.agent.Handler())
+	search.Register(mux, s.ix, func(h http.Handler) http.Handler {
+		return s.latency.Wrap(otelhttp.NewHandler(h, "search"))
+	})
+	s.server = &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
+	s.served = make(chan error, 1)
+	go func() { s.served <- s.server.Serve(l) }()
+}
+
+// stop ends what Start began, in reverse; after it the database is plain memory again, and closed.
+func (s *Service) stop(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var errs []error
+	if s.server != nil {
+		errs = append(errs, s.server.Shutdown(ctx))
+		if err := <-s.served; !errors.Is(err, http.ErrServerClosed) {
+			errs = append(errs, err)
+		}
+	}
+	if s.tracing != nil {
+		errs = append(errs, s.tracing.provider.Shutdown(ctx))
+	}
+	if s.agent != nil {
+		errs = append(errs, s.agent.Shutdown(ctx))
+	}
+	if s.ix != nil {
+		errs = append(errs, s.ix.Close())
+	}
+	return errors.Join(errs...)
+}

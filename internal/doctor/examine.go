@@ -1,0 +1,85 @@
+package doctor
+
+import (
+	"strings"
+
+	"github.com/firsttouch/firsttouch/uffd"
+)
+
+// Examine draws the report from what the kernel answered, from the facts about the process and from the trial.
+func Examine(k uffd.Report, limits Limits, trial Trial) Report {
+	r := Report{
+		Opening: opening(k), Delivery: delivery(k, trial), Memory: memory(k, trial), System: system(k, limits, trial),
+		Trial: trial, Limits: limits, Kernel: k,
+	}
+	r.Works = trial.passed(StepStart) && trial.passed(StepArena) && trial.passed(StepAttached) && trial.Reason == ""
+	switch {
+	case r.Works && trial.UserModeOnly:
+		r.Verdict = "firsttouch works here with one rule: copy out of profiled memory before a system call gets it (user mode only)"
+	case r.Works:
+		r.Verdict = "firsttouch works here"
+	case k.OpenPath == nil:
+		r.Verdict = "firsttouch cannot work here: no way to a userfaultfd is open; one of the remedies below is enough"
+	case trial.Reason != "":
+		r.Verdict = "firsttouch does not work here: " + trial.Reason
+	default:
+		r.Verdict = "firsttouch does not work here: the trial failed, see below"
+	}
+	return r
+}
+
+func opening(k uffd.Report) []Row {
+	names := map[uffd.OpenPath]string{
+		uffd.PathDevice:       "device " + uffd.DevicePath,
+		uffd.PathSyscall:      "system call userfaultfd",
+		uffd.PathUserModeOnly: "the same, user mode only",
+	}
+	var rows []Row
+	for _, p := range k.Paths {
+		row := Row{Name: names[p.Path], Status: Status(p.Available), Detail: p.Reason, Remedy: p.Remedy}
+		if k.OpenPath != nil && *k.OpenPath == p.Path {
+			row.Detail = "this one is taken"
+		}
+		if p.Path == uffd.PathUserModeOnly && p.Available == uffd.Yes {
+			row.Status = Limited
+			row.Detail = strings.TrimPrefix(row.Detail+"; a system call given an untouched page fails with EFAULT", "; ")
+		}
+		rows = append(rows, row)
+	}
+	return rows
+}
+
+// tried is the row of something that the trial did.
+func tried(name, detail string, t Trial, step string) Row {
+	s, made := t.step(step)
+	switch {
+	case !made:
+		return Row{Name: name, Status: Unknown, Detail: "not tried, since the profiler did not get so far"}
+	case s.Error != "":
+		return Row{Name: name, Status: No, Detail: s.Error}
+	}
+	return Row{Name: name, Status: Yes, Detail: detail}
+}
+
+// offered is the row of something that the kernel may have and this version does not use.
+func offered(k uffd.Report, name, feature, since string) Row {
+	switch {
+	case k.OpenPath == nil:
+		return Row{Name: name, Status: Unknown, Detail: "the kernel could not be asked; this version of firsttouch does not use it"}
+	case hasFeature(k, feature):
+		return Row{Name: name, Status: Unused, Detail: "the kernel offers it; this version of firsttouch does not use it"}
+	}
+	return Row{
+		Name: name, Status: No, Detail: "neither does the kernel offer it, nor does this version of firsttouch use it",
+		Remedy: "Linux " + since + " or later, and a version of firsttouch that uses it",
+	}
+}
+
+func hasFeature(k uffd.Report, name string) bool {
+	for _, f := range k.Features {
+		if f.Name == name {
+			return f.Available == uffd.Yes
+		}
+	}
+	return false
+}

@@ -1,0 +1,109 @@
+package doctor
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/firsttouch/firsttouch/internal/report"
+	"github.com/firsttouch/firsttouch/uffd"
+)
+
+// Render writes the report as aligned text.
+func Render(w io.Writer, r Report) error {
+	k := r.Kernel
+	_, err := fmt.Fprintf(w, "%s.\n\n%s/%s, kernel %s, pages of %s, uid %d, firsttouch trial: %s\n\n",
+		r.Verdict, k.OS, k.Arch, or(k.Kernel, "unknown"), report.Bytes(int64(k.PageSizeBytes)), k.Privileges.UID, trialText(r.Trial))
+	return errors.Join(err,
+		rows("Ways to a userfaultfd (one is enough)", r.Opening).Write(w),
+		rows("Delivery of faults", r.Delivery).Write(w),
+		rows("Memory that can be profiled", r.Memory).Write(w),
+		rows("Limits and privileges", r.System).Write(w),
+		features(k).Write(w),
+		modes(k).Write(w),
+		remedies(w, r))
+}
+
+func trialText(t Trial) string {
+	failed := 0
+	for _, s := range t.Steps {
+		if s.Error != "" {
+			failed++
+		}
+	}
+	switch {
+	case t.Reason != "":
+		return "not completed"
+	case failed > 0:
+		return fmt.Sprintf("%d of %d steps failed", failed, len(t.Steps))
+	}
+	return fmt.Sprintf("all %d steps passed", len(t.Steps))
+}
+
+func rows(title string, list []Row) *report.Table {
+	t := report.NewTable(title, report.Left("what"), report.Left("answer"), report.Left("detail"))
+	for _, r := range list {
+		t.Row(r.Name, string(r.Status), r.Detail)
+	}
+	return t
+}
+
+func features(k uffd.Report) *report.Table {
+	t := report.NewTable("Features of the kernel", report.Left("UFFD_FEATURE_"), report.Left("Linux"), report.Left("here"))
+	for _, f := range k.Features {
+		t.Row(or(f.Name, fmt.Sprintf("bit %d", f.Bit)), f.Since, string(f.Available))
+	}
+	return t
+}
+
+// modes shows what UFFDIO_REGISTER takes, one kind of memory a row.
+func modes(k uffd.Report) *report.Table {
+	t := report.NewTable("Modes of UFFDIO_REGISTER by kind of memory", report.Left("memory"), report.Left("accepted"))
+	for _, m := range k.Memory {
+		var accepted []string
+		for _, mode := range m.Modes {
+			name := mode.Modes
+			if mode.Async {
+				name += " (async)"
+			}
+			if mode.Available == uffd.Yes {
+				accepted = append(accepted, name)
+			}
+		}
+		t.Row(string(m.Kind), or(or(strings.Join(accepted, ", "), m.Reason), "none"))
+	}
+	return t
+}
+
+// remedies lists what to do, each advice once with all that it is for.
+func remedies(w io.Writer, r Report) error {
+	var order []string
+	names := make(map[string][]string)
+	for _, row := range slices.Concat(r.Opening, r.Delivery, r.Memory, r.System) {
+		if row.Remedy == "" || row.Status == Yes {
+			continue
+		}
+		if names[row.Remedy] == nil {
+			order = append(order, row.Remedy)
+		}
+		names[row.Remedy] = append(names[row.Remedy], row.Name)
+	}
+	if len(order) == 0 {
+		return nil
+	}
+	text := "What would change an answer\n"
+	for _, remedy := range order {
+		text += fmt.Sprintf("  %s:\n    %s\n", strings.Join(names[remedy], "; "), remedy)
+	}
+	_, err := fmt.Fprintln(w, text)
+	return err
+}
+
+func or(s, otherwise string) string {
+	if s == "" {
+		return otherwise
+	}
+	return s
+}

@@ -1,0 +1,95 @@
+package doctor
+
+import (
+	"fmt"
+
+	"github.com/firsttouch/firsttouch/uffd"
+)
+
+func delivery(k uffd.Report, t Trial) []Row {
+	thread := tried("to a resolver thread (default)", "a thread outside the Go scheduler serves each fault", t, StepStart)
+	if thread.Status == No && k.OpenPath == nil {
+		thread.Detail = "no way to a userfaultfd is open" // each with its reason and remedy, in its own row
+	}
+	syscall := tried("touches by system calls", "served like any other", t, StepSyscall)
+	if t.UserModeOnly && syscall.Status == Yes {
+		syscall.Status = Limited
+		syscall.Detail = "they fail with EFAULT: copy out of profiled memory before a system call gets it"
+		syscall.Remedy = "open the device or the system call, see above"
+	}
+	return []Row{
+		thread,
+		tried("stack of the toucher", "taken by signal, and found to name the right function", t, StepStack),
+		syscall,
+		offered(k, "to a SIGBUS handler", "SIGBUS", "4.14"),
+	}
+}
+
+func memory(k uffd.Report, t Trial) []Row {
+	return []Row{
+		tried("arena (anonymous memory of the profiler's own)", "each first touch seen once", t, StepArena),
+		tried("file that the profiler maps", "each first touch seen once, contents right", t, StepFile),
+		tried("file that a library mapped (bbolt, LMDB, SQLite)", "each first touch seen once, contents right", t, StepAttached),
+		offered(k, "anonymous memory that exists already, the Go heap", "MOVE", "6.8"),
+		offered(k, "memfd and shared anonymous memory", "MINOR_SHMEM", "5.14"),
+		huge(k),
+		offered(k, "writes to any mapping", "WP_ASYNC", "6.7"),
+	}
+}
+
+func huge(k uffd.Report) Row {
+	row := offered(k, "huge pages (hugetlb)", "MINOR_HUGETLBFS", "5.13")
+	for _, m := range k.Memory {
+		if m.Kind == uffd.MemoryHugetlb && m.Reason != "" {
+			row.Detail, row.Remedy = m.Reason, "reserve some: sysctl -w vm.nr_hugepages=N"
+		}
+	}
+	return row
+}
+
+// comfortableMaps is enough for a gigabyte that is touched page by page in random order: each
+// accessible granule is a mapping of its own until its neighbours follow.
+const comfortableMaps = 262144
+
+func system(k uffd.Report, l Limits, t Trial) []Row {
+	p := k.Privileges
+	rows := []Row{{Name: "mappings (vm.max_map_count)", Status: Unknown, Detail: "cannot be read"}}
+	if l.MaxMapCount != nil {
+		rows[0].Status, rows[0].Detail = Yes, fmt.Sprint(*l.MaxMapCount)
+		if *l.MaxMapCount < comfortableMaps {
+			rows[0].Status = Limited
+			rows[0].Detail += ": near it, granules of files are widened, and the result says so"
+			rows[0].Remedy = fmt.Sprintf("for large files touched at random: sysctl -w vm.max_map_count=%d", comfortableMaps)
+		}
+	}
+	nice := Row{Name: "CAP_SYS_NICE", Status: Yes, Detail: "the resolver follows the thread that faults"}
+	if !l.CapSysNice {
+		nice.Status, nice.Detail = Limited, "absent: the scheduler places the resolver, and a fault costs more when CPUs are idle"
+		nice.Remedy = "setcap cap_sys_nice+ep PROGRAM, or docker run --cap-add SYS_NICE"
+	}
+	ptrace := Row{Name: "CAP_SYS_PTRACE", Status: Yes, Detail: "the system call may be used"}
+	switch {
+	case p.CapSysPtrace && p.UserNamespace:
+		ptrace.Status, ptrace.Detail = Limited, "held in a user namespace, where it does not count for userfaultfd"
+	case !p.CapSysPtrace:
+		ptrace.Status, ptrace.Detail = No, "absent; not needed where the device or the sysctl opens the way"
+	}
+	sysctl := Row{Name: "vm.unprivileged_userfaultfd", Status: Unknown, Detail: "does not exist or cannot be read"}
+	if v := p.UnprivilegedSysctl; v != nil {
+		sysctl.Status, sysctl.Detail = No, "0: a process without CAP_SYS_PTRACE gets user mode only from the system call"
+		if *v == 1 {
+			sysctl.Status, sysctl.Detail = Yes, "1: everyone may use the system call"
+		}
+	}
+	seccomp := Row{Name: "seccomp", Status: Yes, Detail: "no filter"}
+	switch p.Seccomp {
+	case "none":
+	case "":
+		seccomp.Status, seccomp.Detail = Unknown, "cannot be read"
+	default:
+		seccomp.Status, seccomp.Detail = Limited, p.Seccomp+": it may hide system calls, as the container's default does with userfaultfd"
+	}
+	return append(rows, nice, ptrace, sysctl, seccomp,
+		Row{Name: "CPUs", Status: Yes, Detail: fmt.Sprint(l.CPUs)},
+		Row{Name: "perf events", Status: Yes, Detail: "not needed"})
+}

@@ -1,0 +1,115 @@
+package doctor
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/firsttouch/firsttouch/internal/testproc"
+	"github.com/firsttouch/firsttouch/uffd"
+)
+
+// childMode makes the test binary a trial's child of some kind.
+const childMode = "FIRSTTOUCH_TEST_TRIAL"
+
+func TestMain(m *testing.M) {
+	switch os.Getenv(childMode) {
+	case "":
+		os.Exit(m.Run())
+	case "hang":
+		time.Sleep(time.Hour)
+	case "die":
+		os.Stderr.WriteString("fatal: something\nmore\n")
+		os.Exit(7)
+	case "babble":
+		os.Stdout.WriteString("not JSON")
+	case "work":
+		if err := WriteTrial(os.Stdout); err != nil {
+			os.Stderr.WriteString(err.Error())
+			os.Exit(1)
+		}
+	}
+}
+
+func TestTrialInChild(t *testing.T) {
+	for mode, want := range map[string]string{
+		"hang":   "no answer within 1s",
+		"die":    "exit status 7\nfatal: something",
+		"babble": "invalid character",
+	} {
+		t.Run(mode, func(t *testing.T) {
+			t.Setenv(childMode, mode)
+			budget := trialBudget
+			if mode == "hang" {
+				budget = time.Second
+			}
+			trial := tryInChild(context.Background(), budget, os.Args[0])
+			if !strings.Contains(trial.Reason, want) {
+				t.Errorf("got %q, want %q", trial.Reason, want)
+			}
+		})
+	}
+	if trial := tryInChild(context.Background(), time.Second, "/absent/program"); trial.Reason == "" {
+		t.Error("a program that is not there tried")
+	}
+}
+
+// needUffd skips where the kernel says no, with its words.
+func needUffd(t *testing.T) {
+	t.Helper()
+	fd, err := uffd.Open()
+	if errors.Is(err, uffd.ErrNotSupported) {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	fd.Close()
+}
+
+func TestRun(t *testing.T) {
+	needUffd(t)
+	t.Setenv(childMode, "work")
+	r := Run(context.Background(), os.Args[0])
+	if !r.Works {
+		text, _ := json.Marshal(r.Trial)
+		t.Errorf("the profiler does not work here: %s: %s", r.Verdict, text)
+	}
+	if r.Kernel.OpenPath == nil || r.Limits.MaxMapCount == nil || r.Limits.CPUs < 1 {
+		t.Errorf("facts are missing: %+v %+v", r.Kernel.OpenPath, r.Limits)
+	}
+}
+
+func TestTryAsOrdinaryUser(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("only root can become another user; TestRun tries as this one")
+	}
+	testproc.Run(t, "TestOrdinaryUserChild", []string{"FIRSTTOUCH_TEST_USER=1"}, time.Minute, testproc.AsUser(65534))
+}
+
+func TestOrdinaryUserChild(t *testing.T) {
+	if os.Getenv("FIRSTTOUCH_TEST_USER") == "" {
+		t.Skip("runs as a child of TestTryAsOrdinaryUser")
+	}
+	needUffd(t)
+	trial := Try(t.TempDir())
+	if trial.Reason != "" {
+		t.Fatal(trial.Reason)
+	}
+	for _, s := range trial.Steps {
+		if s.Error != "" {
+			t.Errorf("%s: %s", s.Name, s.Error)
+		}
+	}
+	if len(trial.Steps) != 6 {
+		t.Errorf("%d steps, want 6", len(trial.Steps))
+	}
+	row := delivery(uffd.Report{}, trial)[2]
+	if want := map[bool]Status{true: Limited, false: Yes}[trial.UserModeOnly]; row.Status != want {
+		t.Errorf("touches by system calls: %+v, want %s", row, want)
+	}
+}

@@ -1,0 +1,99 @@
+//go:build linux && (amd64 || arm64)
+
+package engine
+
+import (
+	"unsafe"
+
+	"github.com/firsttouch/firsttouch/internal/raw"
+	"github.com/firsttouch/firsttouch/uffd"
+	"golang.org/x/sys/unix"
+)
+
+// zerosLen is the size of the source of zero pages.
+const zerosLen = 2 << 20
+
+// fill gives a granule of an arena what the kernel itself would: the shared zero page to a
+// reader, zeroed pages to a writer. Nobody is woken.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) fill(w *worker, t *target, g uintptr, flags uint64) uint8 {
+	// nosplit: runs without a g.
+	addr, length := t.span(g, 1)
+	write := flags&uffd.PagefaultFlagWrite != 0
+	for length > 0 {
+		n := min(length, zerosLen)
+		done, e := s.fillOnce(w, t, addr, n, write)
+		addr += done
+		length -= done
+		switch unix.Errno(e) {
+		case 0, unix.EAGAIN:
+			// EAGAIN: the mappings changed meanwhile; go on from where it stopped.
+		case unix.EEXIST:
+			// A page of a wider granule that the owner did not discard: skip it.
+			addr += s.pageSize
+			length -= s.pageSize
+		case unix.ENOENT, unix.ESRCH:
+			return SourceUnknown // the memory is gone; the thread gets what that deserves
+		default:
+			s.openArena(w, t, e)
+			return SourceUnknown
+		}
+	}
+	return SourceZero
+}
+
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) fillOnce(w *worker, t *target, addr, length uintptr, write bool) (done, errno uintptr) {
+	// nosplit: runs without a g.
+	args := uintptr(unsafe.Pointer(&w.args))
+	request, out := uintptr(uffd.IoctlZeropage), &w.args[3]
+	if write {
+		request, out = uffd.IoctlCopy, &w.args[4]
+		w.args[0], w.args[1], w.args[2], w.args[3] = uint64(addr), uint64(s.zeros), uint64(length), uffd.CopyModeDontwake
+	} else {
+		w.args[0], w.args[1], w.args[2] = uint64(addr), uint64(length), uffd.ZeropageModeDontwake
+	}
+	*out = 0 // older kernels leave it untouched when nothing was done
+	e := raw.Errno(raw.Syscall(unix.SYS_IOCTL, uintptr(t.uffd), request, args, 0, 0, 0))
+	if int64(*out) > 0 {
+		done = uintptr(*out)
+	}
+	return done, e
+}
+
+// openArena fails open: the range is unregistered, so that the kernel answers its faults itself.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) openArena(w *worker, t *target, errno uintptr) {
+	// nosplit: runs without a g.
+	raw.Add64(&s.errors, 1)
+	raw.Add64(&at[counters](t.counters).errors, 1)
+	raw.Store64(&s.lastErr, uint64(errno))
+	w.args[0], w.args[1] = uint64(t.lo), uint64(t.hi-t.lo)
+	raw.Syscall(unix.SYS_IOCTL, uintptr(t.uffd), uffd.IoctlUnregister, uintptr(unsafe.Pointer(&w.args)), 0, 0, 0)
+}
+
+// discarded reports whether the owner gave the page of an open granule back, so that its touch is
+// a first touch again. mincore says 0 for anonymous memory that is neither present nor swapped.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) discarded(w *worker, t *target, addr uintptr) bool {
+	// nosplit: runs without a g.
+	if t.kind != kindArena {
+		return false
+	}
+	v := uintptr(unsafe.Pointer(&w.vec))
+	if raw.Errno(raw.Syscall(unix.SYS_MINCORE, addr&^(s.pageSize-1), s.pageSize, v, 0, 0, 0)) != 0 {
+		return false
+	}
+	return *at[uint8](v)&1 == 0
+}

@@ -1,0 +1,189 @@
+//go:build linux && (amd64 || arm64)
+
+package engine
+
+import (
+	"fmt"
+	"time"
+	"unsafe"
+
+	"github.com/firsttouch/firsttouch/internal/raw"
+	"github.com/firsttouch/firsttouch/uffd"
+	"golang.org/x/sys/unix"
+)
+
+// File is a shared file mapping of this process, as /proc/self/maps shows it.
+type File struct {
+	Lo, Hi     uintptr
+	Offset     int64
+	Dev, Inode uint64 // Dev is major<<32 | minor
+	Prot       int
+	Mincore    bool // mincore tells the truth about this file
+}
+
+// Guard runs critical while the mapping's owner promises not to change it.
+type Guard func(critical func()) error
+
+// Cover arms a file mapping that other code owns. Without a guard the other threads of the process
+// are parked for the moment of the change. know is told of the target before its first fault.
+func (e *Engine) Cover(r *Region, f File, granule uintptr, know func(*Target), guard Guard) (*Target, time.Duration, error) {
+	// Old length 0 duplicates a shared mapping; it needs no descriptor, so no lock on the file is
+	// lost by closing one.
+	alias, _, n := unix.Syscall6(unix.SYS_MREMAP, f.Lo, 0, f.Hi-f.Lo, unix.MREMAP_MAYMOVE, 0, 0)
+	if n != 0 {
+		return nil, 0, fmt.Errorf("%w: duplicate the mapping: %w", ErrGone, n)
+	}
+	e.mu.Lock()
+	g, err := e.newTarget(r, f.Lo, f.Hi, granule, f.Offset)
+	if err != nil {
+		e.mu.Unlock()
+		freeOffHeap(alias, f.Hi-f.Lo)
+		return nil, 0, err
+	}
+	g.dev, g.inode = f.Dev, f.Inode
+	g.t.kind, g.t.uffd, g.t.alias, g.t.prot = kindOverlay, e.s.overlayFD, alias, uint32(f.Prot)
+	if f.Mincore {
+		g.t.flags |= tgMincore
+	}
+	know(g)
+	e.insert(g)
+	e.mu.Unlock()
+	took, err := e.lay(opPlace, g, f.Prot, guard)
+	if err != nil {
+		e.mu.Lock()
+		e.remove(g)
+		e.mu.Unlock()
+		return nil, took, err
+	}
+	return g, took, nil
+}
+
+// Rearm covers a target again: what was touched faults again when it is touched next.
+func (e *Engine) Rearm(g *Target, prot int, guard Guard) (time.Duration, error) {
+	return e.lay(opRearm, g, prot, guard)
+}
+
+// lay makes a placeholder, registers it and has it moved over the target.
+func (e *Engine) lay(op uint32, g *Target, prot int, guard Guard) (time.Duration, error) {
+	length := g.Hi - g.Lo
+	cover, err := e.placeholder(length, prot)
+	if err != nil {
+		return 0, err
+	}
+	took, err := e.command(op, g, cover, guard)
+	if err != nil {
+		freeOffHeap(cover, length) // what was moved away is a hole by now
+		return took, err
+	}
+	if prot&unix.PROT_WRITE != 0 {
+		// An msync by the owner does not reach what a placeholder covers. So nothing dirty is left there.
+		if _, _, n := unix.Syscall(unix.SYS_MSYNC, g.t.alias, length, unix.MS_SYNC); n != 0 {
+			// The range is armed all the same; the failure is shown with the engine's errors.
+			raw.Add64(&e.s.errors, 1)
+			raw.Store64(&e.s.lastErr, uint64(n))
+		}
+	}
+	return took, nil
+}
+
+// placeholder maps registered memory that is never filled.
+func (e *Engine) placeholder(length uintptr, prot int) (uintptr, error) {
+	b, err := unix.MmapPtr(-1, 0, nil, length, prot, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_NORESERVE)
+	if err != nil {
+		return 0, fmt.Errorf("map a placeholder: %w", err)
+	}
+	cover := uintptr(b)
+	half := length / 2 &^ (e.s.pageSize - 1)
+	for _, a := range []struct {
+		n      uintptr
+		advice int
+	}{
+		{length, unix.MADV_NOHUGEPAGE},
+		// A child that forks without sharing memory would read zeros: rather nothing than that.
+		{length, unix.MADV_DONTFORK},
+		// Two mappings instead of one, see cut.
+		{half, unix.MADV_DONTDUMP},
+	} {
+		if a.n == 0 {
+			continue
+		}
+		// EINVAL: a kernel without huge pages does not know the advice.
+		if _, _, n := unix.Syscall(unix.SYS_MADVISE, cover, a.n, uintptr(a.advice)); n != 0 && n != unix.EINVAL {
+			freeOffHeap(cover, length)
+			return 0, fmt.Errorf("prepare a placeholder: %w", n)
+		}
+	}
+	if _, err := e.overlay.Register(uffd.Range{Start: uffd.Addr(cover), End: uffd.Addr(cover + length)}, uffd.ModeMissing); err != nil {
+		freeOffHeap(cover, length)
+		return 0, err
+	}
+	return cover, nil
+}
+
+// Uncover takes the placeholder away again and forgets the target. holes is how many mappings in
+// its range had become somebody else's.
+func (e *Engine) Uncover(g *Target, guard Guard) (holes uint64, took time.Duration, err error) {
+	took, err = e.command(opDisarm, g, 0, guard)
+	if err != nil {
+		return 0, took, err
+	}
+	holes = e.s.cmd.holes
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.settleReaders() // a reader may know of a piece that the application has just moved
+	e.remove(g)
+	return holes, took, nil
+}
+
+// parkLimit bounds how long the process may be stopped for one try, and parkTries the tries.
+const (
+	parkLimit = 20 * time.Millisecond
+	parkTries = 50
+)
+
+// command has the surgeon do one operation and returns how long other threads were parked.
+func (e *Engine) command(op uint32, g *Target, cover uintptr, guard Guard) (took time.Duration, err error) {
+	e.op.Lock()
+	defer e.op.Unlock()
+	for try := 0; ; try++ {
+		run := func() { took += e.run(op, g, cover, guard == nil) }
+		if guard == nil {
+			run()
+		} else if err := guard(run); err != nil {
+			return took, fmt.Errorf("the mapping's guard: %w", err)
+		}
+		switch c := &e.s.cmd; c.status {
+		case statusOK:
+			if op != opDisarm {
+				g.Since = time.Duration(e.s.cmd.armed)
+			}
+			return took, nil
+		case statusGone:
+			return took, ErrGone
+		case statusFailed:
+			return took, fmt.Errorf("change the mapping: %w", unix.Errno(c.errno))
+		}
+		if try == parkTries {
+			return took, ErrBusy
+		}
+		time.Sleep(time.Duration(try+1) * time.Millisecond)
+	}
+}
+
+// run hands the command over and waits for its end in the kernel, where this thread can be parked
+// like any other.
+func (e *Engine) run(op uint32, g *Target, cover uintptr, park bool) time.Duration {
+	c := &e.s.cmd
+	c.op, c.target, c.cover, c.dev, c.inode = op, uintptr(unsafe.Pointer(g.t)), cover, g.dev, g.inode
+	c.park, c.limit = 0, int64(parkLimit)
+	if park {
+		c.park = 1
+	}
+	before := raw.Load32(&c.done)
+	bell := raw.Add32(&c.bell, 1)
+	futexWake(&c.bell, 1)
+	for done := before; done != bell; done = raw.Load32(&c.done) {
+		unix.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(&c.done)), futexWaitPrivate, uintptr(done), 0, 0, 0)
+	}
+	return time.Duration(c.took)
+}

@@ -1,0 +1,178 @@
+//go:build linux && (amd64 || arm64)
+
+package engine
+
+import (
+	"unsafe"
+
+	"github.com/firsttouch/firsttouch/internal/raw"
+	"golang.org/x/sys/unix"
+)
+
+// job is a claimed granule that may have to wait for storage. The queue is a bounded ring of
+// cells with turn numbers, for several writers and readers (D. Vyukov's bounded MPMC queue).
+type job struct {
+	turn   uint64
+	target uintptr
+	g      uintptr
+	seq    uint64 // of the record, plus 1; 0 is none
+}
+
+const (
+	queueLen = 1 << 12
+	jobSize  = 32
+)
+
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) job(i uint64) *job {
+	// nosplit: hot path.
+	return at[job](s.queue + uintptr(i%queueLen)*jobSize)
+}
+
+// toDisk hands a granule to the disk threads, so that one disk wait does not delay other faults.
+// It reports false when the queue is full.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) toDisk(t *target, g uintptr, seq uint64) bool {
+	// nosplit: hot path.
+	for {
+		h := raw.Load64(&s.queueHead)
+		j := s.job(h)
+		switch d := int64(raw.Load64(&j.turn) - h); {
+		case d < 0:
+			return false
+		case d == 0 && raw.Cas64(&s.queueHead, h, h+1):
+			j.target, j.g, j.seq = uintptr(unsafe.Pointer(t)), g, seq
+			raw.Store64(&j.turn, h+1)
+			raw.Add32(&s.queueBell, 1)
+			if raw.Load32(&s.queueSleep) != 0 {
+				futexWake(&s.queueBell, 1)
+			}
+			return true
+		}
+	}
+}
+
+// disk is the loop of a disk thread.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func disk(arg uintptr) {
+	// nosplit: the body of a thread without a g.
+	w := at[worker](arg)
+	s := at[shared](w.shared)
+	for {
+		bell := raw.Load32(&s.queueBell)
+		tl := raw.Load64(&s.queueTail)
+		j := s.job(tl)
+		if raw.Load64(&j.turn) != tl+1 {
+			if raw.Load64(&s.queueTail) != tl {
+				continue
+			}
+			if raw.Load32(&s.stop) != 0 {
+				return
+			}
+			raw.Add32(&s.queueSleep, 1)
+			futexWait(w, &s.queueBell, bell, 0)
+			raw.Add32(&s.queueSleep, ^uint32(0))
+			continue
+		}
+		if !raw.Cas64(&s.queueTail, tl, tl+1) {
+			continue
+		}
+		w.now = fault{target: j.target, g: j.g, seq: j.seq}
+		raw.Store64(&j.turn, tl+queueLen)
+		deep(s.fromDiskCode, arg)
+	}
+}
+
+// fromDisk restores one granule, waiting for storage where it must. Where mincore may not tell,
+// what this thread itself reads from storage does.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func fromDisk(arg uintptr) {
+	// nosplit: runs without a g.
+	w := at[worker](arg)
+	s := at[shared](w.shared)
+	t := at[target](w.now.target)
+	source := uint8(SourceDisk)
+	before := s.storageReads(w)
+	s.readIn(t, w.now.g)
+	s.restore(w, t, w.now.g)
+	if t.flags&tgMincore == 0 && s.storageReads(w) == before {
+		source = SourcePageCache
+	}
+	s.finish(w, t, w.now.g, w.now.seq, source)
+}
+
+// readIn brings a granule into the page cache through the alias. Were it read through the mapping
+// itself, after that is back in place, a toucher whose wait a signal interrupted would go on while we
+// still wait, and its stall would be too long. The alias keeps no page: they would count as resident
+// twice.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) readIn(t *target, g uintptr) {
+	// nosplit: runs without a g.
+	addr, length := t.span(g, 1)
+	alias := t.alias + addr - t.lo
+	if length > s.pageSize {
+		// One read for all, also where the mapping is marked MADV_RANDOM.
+		raw.Syscall(unix.SYS_MADVISE, alias, length, unix.MADV_WILLNEED, 0, 0, 0)
+	}
+	raw.Syscall(unix.SYS_MADVISE, alias, length, unix.MADV_POPULATE_READ, 0, 0, 0)
+	// The kernel maps what it finds around a fault too (fault_around_bytes, 64 KiB).
+	const around = 64 << 10
+	lo := max(t.alias, alias-min(alias, around))
+	hi := min(t.alias+t.hi-t.lo, alias+length+around)
+	raw.Syscall(unix.SYS_MADVISE, lo, hi-lo, unix.MADV_DONTNEED, 0, 0, 0)
+}
+
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) storageReads(w *worker) uint64 {
+	// nosplit: runs without a g. struct rusage, include/uapi/linux/resource.h: ru_majflt is its 10th
+	// word and ru_inblock its 12th. The first alone is not enough: a fault that populates memory and had
+	// to drop the lock on the way is not counted as a major one (mm_account_fault, mm/memory.c).
+	const rusageThread = 1
+	raw.Syscall(unix.SYS_GETRUSAGE, rusageThread, uintptr(unsafe.Pointer(&w.rusage)), 0, 0, 0, 0)
+	return w.rusage[9] + w.rusage[11]
+}
+
+// futexWait sleeps while *p is v, at most ns nanoseconds if that is not 0.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func futexWait(w *worker, p *uint32, v uint32, ns uint64) {
+	// nosplit: runs without a g.
+	timeout := uintptr(0)
+	if ns != 0 {
+		w.args[8], w.args[9] = ns/1e9, ns%1e9
+		timeout = uintptr(unsafe.Pointer(&w.args[8]))
+	}
+	raw.Syscall(unix.SYS_FUTEX, uintptr(unsafe.Pointer(p)), futexWaitPrivate, uintptr(v), timeout, 0, 0)
+}
+
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func futexWake(p *uint32, n uintptr) {
+	// nosplit: runs without a g.
+	raw.Syscall(unix.SYS_FUTEX, uintptr(unsafe.Pointer(p)), futexWakePrivate, n, 0, 0, 0)
+}
+
+// FUTEX_WAIT and FUTEX_WAKE with FUTEX_PRIVATE_FLAG, include/uapi/linux/futex.h.
+const (
+	futexWaitPrivate = 0 | 128
+	futexWakePrivate = 1 | 128
+)

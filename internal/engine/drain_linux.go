@@ -1,0 +1,117 @@
+//go:build linux && (amd64 || arm64)
+
+package engine
+
+import (
+	"time"
+	"unsafe"
+
+	"github.com/firsttouch/firsttouch/internal/raw"
+	"golang.org/x/sys/unix"
+)
+
+// patience is how long a record may wait for its signal handler before it is taken without: the
+// thread may have ended, block the signal, or sit in a long system call.
+const patience = 250 * time.Millisecond
+
+// Head is the number of records claimed so far.
+func (e *Engine) Head() uint64 { return raw.Load64(&e.s.head) }
+
+// Folded is the number of records that Next has returned.
+func (e *Engine) Folded() uint64 { return raw.Load64(&e.s.tail) }
+
+// Next copies the next finished record, in claim order, and frees its place. ok is false when the
+// next one is not finished; one that has waited for its signal handler for long is taken without.
+// It has one caller at a time.
+func (e *Engine) Next() (rec Record, seq uint64, ok bool) {
+	s := e.s
+	seq = s.tail
+	if seq == raw.Load64(&s.head) {
+		return rec, 0, false
+	}
+	r := s.record(seq)
+	st := raw.Load32(&r.state)
+	if st>>stBits<<stBits != s.generation(seq) || st&stClaimed == 0 || st&stResolved == 0 {
+		return rec, 0, false
+	}
+	if st&stWanted != 0 && st&stHandled == 0 {
+		if st&stActive != 0 || Now()-time.Duration(r.Time) < patience || !e.abandon(r, st) {
+			return rec, 0, false
+		}
+	}
+	if r.Stack != 0 && raw.Load32(&at[stackEntry](s.stacks+uintptr(r.Stack-1)*stackEntrySize).ready) == 0 {
+		return rec, 0, false
+	}
+	rec = *r
+	rec.Flags &^= flagStack
+	raw.Store32(&r.state, 0)
+	raw.Store64(&s.tail, seq+1)
+	return rec, seq, true
+}
+
+// abandon gives a record's handler up. It reports false when the handler came in that moment.
+func (e *Engine) abandon(r *Record, st uint32) bool {
+	if !raw.Cas32(&r.state, st, st|stAbandoned) {
+		return false
+	}
+	r.Flags |= FlagStackMissed
+	raw.Add32(&e.s.missed, 1)
+	return true
+}
+
+// Stack returns the program counters of a stack by its number, leaf first, and the return address
+// of the leaf if it has no frame of its own; see Record.Stack.
+func (e *Engine) Stack(number uint32) (pcs []uintptr, word uintptr) {
+	p := at[stackEntry](e.s.stacks + uintptr(number-1)*stackEntrySize)
+	return append(pcs, p.pcs[:p.n]...), p.word
+}
+
+// Stats are the engine's own counters.
+type Stats struct {
+	Claimed, Dropped, Messages uint64
+	Missed, Late, StackFull    uint64
+	Errors, Strays, Events     uint64
+	LastErr                    uint64
+	Widened, Maps              uint64
+	Switches                   uint64 // hand-overs to the follower
+	Rescues                    uint64 // times that the follower did not get its CPU
+	Overhead                   time.Duration
+}
+
+// Stats reads the counters.
+func (e *Engine) Stats() Stats {
+	s := e.s
+	return Stats{
+		Claimed: raw.Load64(&s.head), Dropped: raw.Load64(&s.dropped), Messages: raw.Load64(&s.messages),
+		Missed: uint64(raw.Load32(&s.missed)), Late: raw.Load64(&s.late), StackFull: uint64(raw.Load32(&s.stackFull)),
+		Errors: raw.Load64(&s.errors), Strays: raw.Load64(&s.strays), Events: raw.Load64(&s.events),
+		LastErr: raw.Load64(&s.lastErr),
+		Widened: raw.Load64(&s.widened), Maps: raw.Load64(&s.maps),
+		Switches: raw.Load64(&s.place.switches), Rescues: uint64(raw.Load32(&s.place.stalls)),
+		Overhead: e.overhead(),
+	}
+}
+
+// overhead is the processor time of the engine's threads and of its signal handler.
+func (e *Engine) overhead() time.Duration {
+	sum := time.Duration(raw.Load64(&e.s.handlerNS))
+	for _, t := range e.threads {
+		sum += threadTime(t.TID())
+	}
+	return sum
+}
+
+// threadTime reads the CPU clock of a thread of this process: the id's complement, shifted, with
+// the bits for "scheduler's clock, of one thread" (include/linux/posix-timers.h).
+func threadTime(tid int) time.Duration {
+	var ts [2]int64
+	const sched, perThread = 2, 4
+	clock := uintptr(^tid<<3 | perThread | sched)
+	if raw.Errno(raw.Syscall(unix.SYS_CLOCK_GETTIME, clock, uintptr(unsafe.Pointer(&ts)), 0, 0, 0, 0)) != 0 {
+		return 0
+	}
+	return time.Duration(ts[0]*1e9 + ts[1])
+}
+
+// RescanWanted reports, once, that the hot path saw something odd about the mappings.
+func (e *Engine) RescanWanted() bool { return raw.Cas32(&e.s.rescan, 1, 0) }

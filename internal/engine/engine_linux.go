@@ -1,0 +1,302 @@
+//go:build linux && (amd64 || arm64)
+
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+	"unsafe"
+
+	"github.com/firsttouch/firsttouch/internal/raw"
+	"github.com/firsttouch/firsttouch/uffd"
+	"golang.org/x/sys/unix"
+)
+
+// Config is what an engine is started with.
+type Config struct {
+	Ring       int // records, a power of two
+	StackEvery int // take the stack of one fault in so many, 0 for none
+	StackRate  int // and at most so many a second, 0 for no bound
+	Signal     int // a real-time signal without a handler
+}
+
+// ErrRunning: one engine runs in a process at a time, since a signal has one handler.
+var ErrRunning = errors.New("an engine runs in this process already: close the profiler that it belongs to first")
+
+// Engine resolves the faults of its process until Stop. Its methods are safe for concurrent use,
+// but Next, which has one caller.
+type Engine struct {
+	s       *shared
+	arena   *uffd.FD
+	overlay *uffd.FD
+	files   []*os.File
+	stopFD  int
+	threads []*raw.Thread
+	workers []uintptr
+	mem     []offHeap
+
+	mu      sync.Mutex // guards targets, the table and number
+	targets []*Target  // in the table
+	tables  [2]uintptr // the spare one, the current one
+	number  uint32
+
+	op sync.Mutex // one command at a time for the surgeon
+
+	spanMu sync.Mutex // guards the writes to span slots and bindings
+	free   []uint32
+	gen    []uint32
+}
+
+type offHeap struct{ p, size uintptr }
+
+const (
+	diskThreads = 8
+	reserveMaps = 64
+)
+
+// Start opens the descriptors, installs the signal handler and starts the threads.
+func Start(c Config) (*Engine, error) {
+	if !running.CompareAndSwap(false, true) {
+		return nil, ErrRunning
+	}
+	e := &Engine{stopFD: -1}
+	if err := e.start(c); err != nil {
+		return nil, errors.Join(err, e.Stop())
+	}
+	return e, nil
+}
+
+func (e *Engine) start(c Config) error {
+	base := uffd.FeatureThreadID | uffd.FeatureExactAddress
+	var err error
+	if e.arena, err = uffd.Open(uffd.WithFeatures(base), uffd.WithNonblock()); err != nil {
+		return err
+	}
+	if e.overlay, err = uffd.Open(uffd.WithFeatures(base|uffd.FeatureEventRemap), uffd.WithNonblock()); err != nil {
+		return err
+	}
+	if err := e.allocate(c); err != nil {
+		return err
+	}
+	if err := e.openFiles(); err != nil {
+		return err
+	}
+	s := e.s
+	s.arenaFD, s.overlayFD, s.stopFD = uint32(e.arena.Fd()), uint32(e.overlay.Fd()), uint32(e.stopFD)
+	s.pageSize, s.pid, s.signal = uintptr(unix.Getpagesize()), uintptr(os.Getpid()), uintptr(c.Signal)
+	s.answerCode, s.resolveCode, s.fromDiskCode = codeOf(answer), codeOf(resolve), codeOf(fromDisk)
+	s.cutCode, s.captureCode = codeOf(cut), codeOf(capture)
+	s.textLo, s.textHi = raw.Text()
+	s.goidOff, s.parentOff = goidOffsets()
+	s.stackEvery, s.stackRate = uint32(c.StackEvery), uint32(c.StackRate)
+	if err := e.limits(); err != nil {
+		return err
+	}
+	if err := installHandler(c.Signal); err != nil {
+		return err
+	}
+	raw.Store64(&sh, uint64(uintptr(unsafe.Pointer(s))))
+	return e.startThreads()
+}
+
+// allocate maps what the hot path works with.
+func (e *Engine) allocate(c Config) error {
+	var err error
+	get := func(size uintptr) (p uintptr) {
+		if err == nil {
+			if p, err = newOffHeap(size); err == nil {
+				e.mem = append(e.mem, offHeap{p, size})
+			}
+		}
+		return p
+	}
+	bits := 6
+	for 1<<bits < c.Ring {
+		bits++
+	}
+	if p := get(unsafe.Sizeof(shared{})); p != 0 {
+		e.s = at[shared](p)
+	} else {
+		return err
+	}
+	s := e.s
+	s.ringBits, s.ringMask = uint64(bits), 1<<bits-1
+	s.ring = get(64 << bits)
+	s.stacks = get(stackSlots * stackEntrySize)
+	s.threads = get(threadSlots * threadSize)
+	s.spans = get(spanSlots * spanSlotSize)
+	s.goids = get(goidBuckets * goidWays * goidEntrySize)
+	s.queue = get(queueLen * jobSize)
+	s.zeros = get(zerosLen)
+	s.targets = get(targetSlots * targetSize)
+	s.text = get(textLen)
+	s.own = get(maxWorkers * 4)
+	e.tables = [2]uintptr{get(unsafe.Sizeof(table{})), get(unsafe.Sizeof(table{}))}
+	s.table = uint64(e.tables[1])
+	for i := range 3 + diskThreads {
+		p := get(unsafe.Sizeof(worker{}))
+		if p != 0 {
+			w := at[worker](p)
+			w.shared, w.number = uintptr(unsafe.Pointer(s)), uint64(i)
+		}
+		e.workers = append(e.workers, p)
+	}
+	if err != nil {
+		return err
+	}
+	for i := range uint64(queueLen) {
+		s.job(i).turn = i
+	}
+	s.followerWorker = e.workers[1]
+	e.gen = make([]uint32, spanSlots)
+	for i := uint32(spanSlots); i > 0; i-- {
+		e.free = append(e.free, i-1)
+	}
+	// Mappings that can be given up when the process runs out of them: every second page differs,
+	// so they do not merge.
+	page := uintptr(unix.Getpagesize())
+	s.reserveLen = reserveMaps * page
+	s.reserve = uint64(get(s.reserveLen))
+	for i := uintptr(0); i < reserveMaps && err == nil; i += 2 {
+		if _, _, n := unix.Syscall(unix.SYS_MPROTECT, uintptr(s.reserve)+i*page, page, unix.PROT_NONE); n != 0 {
+			return fmt.Errorf("prepare spare mappings: %w", n)
+		}
+	}
+	return err
+}
+
+func (e *Engine) openFiles() error {
+	for _, path := range []string{"/proc/self/maps", "/proc/self/task"} {
+		f, err := os.Open(path)
+		if err != nil {
+			return fmt.Errorf("the engine needs /proc: %w", err)
+		}
+		e.files = append(e.files, f)
+	}
+	e.s.mapsFD, e.s.taskFD = uint32(e.files[0].Fd()), uint32(e.files[1].Fd())
+	var err error
+	if e.stopFD, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
+		return fmt.Errorf("eventfd: %w", err)
+	}
+	return nil
+}
+
+// startThreads starts the keeper, the follower, the surgeon and the disk threads.
+func (e *Engine) startThreads() error {
+	entry, _, _ := entries()
+	for i, w := range e.workers {
+		body := disk
+		switch i {
+		case 0:
+			body = keeper
+		case 1:
+			body = follower
+		case 2:
+			body = surgeon
+		}
+		at[worker](w).code = codeOf(body)
+		t, err := raw.Start(entry, w)
+		if err != nil {
+			return err
+		}
+		e.threads = append(e.threads, t)
+		raw.Store32(at[uint32](e.s.own+uintptr(i)*4), uint32(t.TID()))
+	}
+	return e.allowFollower()
+}
+
+// allowFollower finds out whether an idle-class thread can be given the normal class back.
+func (e *Engine) allowFollower() error {
+	tid := uint32(e.threads[1].TID())
+	p := &e.s.place
+	p.tid = tid
+	if _, _, n := unix.RawSyscall(unix.SYS_SCHED_GETAFFINITY, 0, unsafe.Sizeof(p.cpus), uintptr(unsafe.Pointer(&p.cpus))); n != 0 {
+		return nil
+	}
+	w := at[worker](e.workers[1])
+	if setClass(w, tid, unix.SCHED_IDLE) == 0 && setClass(w, tid, unix.SCHED_NORMAL) == 0 {
+		raw.Store32(&p.allowed, 1)
+	}
+	return nil
+}
+
+// UserModeOnly reports whether faults inside system calls go unserved.
+func (e *Engine) UserModeOnly() bool { return e.arena.UserModeOnly() }
+
+// Follows reports whether the resolver can be kept on the toucher's CPU.
+func (e *Engine) Follows() bool { return e.s.place.allowed != 0 }
+
+// GoroutinesKnown reports whether goroutine ids could be found in this Go runtime, and whether
+// goroutines that another one started can be told.
+func (e *Engine) GoroutinesKnown() (ids, parents bool) { return e.s.goidOff != 0, e.s.parentOff != 0 }
+
+// joinTimeout bounds the wait for a thread that may be in the middle of a disk read.
+const joinTimeout = 10 * time.Second
+
+// Stop ends the threads and gives everything back. Targets must have been removed before: memory
+// that is still armed would have nobody to resolve its faults, so Stop refuses while there is any.
+func (e *Engine) Stop() error {
+	e.mu.Lock()
+	left := len(e.targets)
+	e.mu.Unlock()
+	if left > 0 {
+		return fmt.Errorf("%d memory ranges are still armed and stay served", left)
+	}
+	if e.s != nil {
+		if err := e.stopThreads(); err != nil {
+			return err // nothing is freed under a thread that runs
+		}
+		retireHandler()
+	}
+	for _, f := range e.files {
+		f.Close()
+	}
+	if e.stopFD >= 0 {
+		unix.Close(e.stopFD)
+	}
+	var errs []error
+	for _, f := range []*uffd.FD{e.arena, e.overlay} {
+		if f != nil {
+			errs = append(errs, f.Close())
+		}
+	}
+	if e.s != nil && raw.Load64(&e.s.reserve) == 0 {
+		e.mem = e.mem[:len(e.mem)-1]
+	}
+	for _, m := range e.mem {
+		freeOffHeap(m.p, m.size)
+	}
+	e.s = nil
+	running.Store(false)
+	return errors.Join(errs...)
+}
+
+func (e *Engine) stopThreads() error {
+	s := e.s
+	raw.Store32(&s.stop, 1)
+	if e.stopFD >= 0 {
+		one := [8]byte{1}
+		unix.Write(e.stopFD, one[:])
+	}
+	for i, t := range e.threads {
+		// A thread that was about to sleep when stop was set is woken again and again.
+		for deadline := time.Now().Add(joinTimeout); ; {
+			raw.Add32(&s.queueBell, 1)
+			raw.Add32(&s.cmd.bell, 1)
+			for _, p := range []*uint32{&s.queueBell, &s.cmd.bell, &s.mode} {
+				futexWake(p, 1<<30)
+			}
+			if t.Join(20 * time.Millisecond) {
+				break
+			}
+			if time.Now().After(deadline) {
+				return fmt.Errorf("thread %d of the engine did not end within %v", i, joinTimeout)
+			}
+		}
+	}
+	e.threads = nil
+	return nil
+}

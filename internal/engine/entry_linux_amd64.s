@@ -1,0 +1,54 @@
+#include "textflag.h"
+
+// func entries() (thread, handler, restorer uintptr)
+TEXT ·entries(SB),NOSPLIT,$0-24
+	LEAQ ·threadEntry(SB), AX
+	MOVQ AX, thread+0(FP)
+	LEAQ ·sigtramp(SB), AX
+	MOVQ AX, handler+8(FP)
+	LEAQ ·sigreturn(SB), AX
+	MOVQ AX, restorer+16(FP)
+	RET
+
+// func threadEntry(arg uintptr)
+// The code is the worker's first word. By the internal convention the argument is in AX, with room
+// for the callee to spill it at 0(SP), X15 is zero and R14 is g, which this thread does not have.
+TEXT ·threadEntry(SB),NOSPLIT,$16-8
+	MOVQ arg+0(FP), AX
+	MOVQ 0(AX), CX
+	XORPS X15, X15
+	XORL R14, R14
+	CALL CX
+	RET
+
+// func deep(code, arg uintptr)
+TEXT ·deep(SB),NOSPLIT,$16-16
+	MOVQ code+0(FP), CX
+	MOVQ arg+8(FP), AX
+	XORPS X15, X15
+	MOVQ (TLS), R14
+	CALL CX
+	RET
+
+// The kernel enters here with the signal in DI, siginfo in SI and ucontext in DX; all registers
+// come back from the ucontext, so only the stack has to be right on return.
+TEXT ·sigtramp(SB),NOSPLIT|NOFRAME|TOPFRAME,$0
+	PUSHQ BP
+	MOVQ SP, BP
+	SUBQ $64, SP
+	ANDQ $~15, SP
+	MOVQ SI, AX
+	MOVQ DX, BX
+	MOVQ (TLS), CX
+	MOVQ CX, R14
+	XORPS X15, X15
+	MOVQ ·signalCode(SB), DX
+	CALL DX
+	MOVQ BP, SP
+	POPQ BP
+	RET
+
+TEXT ·sigreturn(SB),NOSPLIT|NOFRAME,$0
+	MOVQ $15, AX
+	SYSCALL
+	INT $3

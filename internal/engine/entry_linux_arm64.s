@@ -1,0 +1,42 @@
+#include "textflag.h"
+
+// func entries() (thread, handler, restorer uintptr)
+TEXT ·entries(SB),NOSPLIT,$0-24
+	MOVD $·threadEntry(SB), R0
+	MOVD R0, thread+0(FP)
+	MOVD $·sigtramp(SB), R0
+	MOVD R0, handler+8(FP)
+	MOVD $·sigreturn(SB), R0
+	MOVD R0, restorer+16(FP)
+	RET
+
+// func threadEntry(arg uintptr)
+// The code is the worker's first word. By the internal convention the argument is in R0, with room
+// for the callee to spill it at 8(RSP). The clone stub has cleared g.
+TEXT ·threadEntry(SB),NOSPLIT,$32-8
+	MOVD arg+0(FP), R0
+	MOVD 0(R0), R1
+	CALL (R1)
+	RET
+
+// func deep(code, arg uintptr)
+TEXT ·deep(SB),NOSPLIT,$32-16
+	MOVD code+0(FP), R1
+	MOVD arg+8(FP), R0
+	CALL (R1)
+	RET
+
+// The kernel enters here with the signal in R0, siginfo in R1, ucontext in R2 and the return to
+// the restorer in R30; all registers come back from the ucontext.
+TEXT ·sigtramp(SB),NOSPLIT|TOPFRAME,$48
+	MOVD R1, R0
+	MOVD R2, R1
+	MOVD g, R2
+	MOVD ·signalCode(SB), R3
+	CALL (R3)
+	RET
+
+TEXT ·sigreturn(SB),NOSPLIT|NOFRAME,$0
+	MOVD $139, R8
+	SVC
+	BRK

@@ -1,0 +1,272 @@
+//go:build linux && (amd64 || arm64)
+
+package engine
+
+import (
+	"unsafe"
+
+	"github.com/firsttouch/firsttouch/internal/raw"
+	"github.com/firsttouch/firsttouch/uffd"
+	"golang.org/x/sys/unix"
+)
+
+// drain reads one batch of messages from a descriptor and answers them. It returns how many it
+// got; 0 when there was none.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) drain(w *worker, fd uint32) uintptr {
+	// nosplit: runs without a g.
+	buf := uintptr(unsafe.Pointer(&w.buf))
+	n := raw.Syscall(unix.SYS_READ, uintptr(fd), buf, batch*msgSize, 0, 0, 0)
+	if raw.Errno(n) != 0 {
+		return 0
+	}
+	n /= msgSize
+	raw.Store32(&w.busy, 1)
+	raw.Add64(&s.messages, uint64(n))
+	for i := uintptr(0); i < n; i++ {
+		m := buf + i*msgSize
+		w.now = fault{addr: *at[uintptr](m + 16), flags: *at[uint64](m + 8), fd: fd, tid: *at[uint32](m + 24), message: m}
+		deep(s.answerCode, uintptr(unsafe.Pointer(w)))
+	}
+	raw.Store32(&w.busy, 0)
+	raw.Add64(&w.progress, 1)
+	return n
+}
+
+// event answers what the application did to registered memory. Only REMAP is asked for: without it
+// an mremap by the application would silently drop the registration.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) event(w *worker, m uintptr) {
+	// nosplit: runs without a g.
+	raw.Add64(&s.events, 1)
+	if *at[uint8](m) != uffd.EventRemap {
+		return
+	}
+	from, to, length := *at[uintptr](m + 8), *at[uintptr](m + 16), *at[uintptr](m + 24)
+	if c := &s.cmd; c.cover != 0 && from-c.cover < at[target](c.target).hi-at[target](c.target).lo {
+		return // a placeholder moved into place by us
+	}
+	if t := s.find(from); t != nil && t.kind == kindOverlay {
+		s.bringBack(w, t, from, to, length)
+		raw.Store32(&s.rescan, 1)
+	}
+}
+
+// answer answers one page-fault message: the first one of a granule claims it and has it resolved,
+// all others are counted.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func answer(arg uintptr) {
+	// nosplit: runs without a g.
+	w := at[worker](arg)
+	s := at[shared](w.shared)
+	if *at[uint8](w.now.message) != uffd.EventPagefault {
+		s.event(w, w.now.message)
+		return
+	}
+	now := raw.Nanotime()
+	addr, tid := w.now.addr, w.now.tid
+	t := s.find(addr)
+	if t == nil {
+		s.stray(w, w.now.fd, addr)
+		return
+	}
+	raw.Add32(&t.inflight, 1)
+	if raw.Load32(&t.frozen) != 0 {
+		// The surgeon wakes everybody when it has finished: the fault comes again.
+		raw.Add32(&t.inflight, ^uint32(0))
+		return
+	}
+	c := at[counters](t.counters)
+	raw.Add64(&c.messages, 1)
+	g := t.granule(addr)
+	p := t.state(g)
+	for {
+		v := raw.Load32(p)
+		if v >= gPending {
+			s.again(t, c, v, tid)
+			raw.Add32(&t.inflight, ^uint32(0))
+			return
+		}
+		if v == gOpen && !s.discarded(w, t, addr) {
+			// The message was under way while the granule was opened.
+			s.wake(w, t, g, 1)
+			raw.Add32(&t.inflight, ^uint32(0))
+			return
+		}
+		if v == gArmed && s.absent(tid, addr, now) {
+			s.wake(w, t, g, 1)
+			raw.Add32(&t.inflight, ^uint32(0))
+			return
+		}
+		if raw.Cas32(p, v, gPending) {
+			break
+		}
+	}
+	s.follow(w, tid, now)
+	raw.Add64(&c.faults, 1)
+	w.now.target, w.now.g = uintptr(unsafe.Pointer(t)), g
+	if seq, ok := s.claim(); ok {
+		w.now.seq = seq + 1
+		s.write(w, t, p, seq, now)
+	}
+	deep(s.resolveCode, arg)
+}
+
+// write fills the record of a claimed fault and asks for what only the thread itself can tell.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) write(w *worker, t *target, p *uint32, seq uint64, now int64) {
+	// nosplit: runs without a g.
+	addr, tid := w.now.addr, w.now.tid
+	r := s.record(seq)
+	r.Time, r.Address, r.Stall = now, addr, 0
+	r.Goid, r.Span, r.Stack = 0, 0, 0
+	r.Thread, r.Target, r.Messages = tid, t.number, 1
+	r.Access, r.Source, r.Flags = uint8(w.now.flags&uffd.PagefaultFlagWrite), SourceUnknown, 0
+	raw.Store32(&r.state, s.generation(seq)|stClaimed)
+	raw.Store32(p, gRecord+uint32(seq&s.ringMask))
+	wanted := s.wantStack(now)
+	if wanted {
+		r.Flags |= flagStack
+	}
+	goid, parent, known := s.goroutineOf(tid, now)
+	if known {
+		s.account(r, goid, parent, t)
+	} else {
+		r.Flags |= FlagHandlerAccounts
+	}
+	if wanted || !known {
+		s.ask(w, seq, r)
+	}
+}
+
+// again counts a further message for a granule in flight: the same thread's, whose wait was
+// interrupted by a signal, or another one's.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) again(t *target, c *counters, state, tid uint32) {
+	// nosplit: runs without a g.
+	if state < gRecord {
+		return
+	}
+	r := s.record(uint64(state - gRecord))
+	raw.Add32(&r.Messages, 1)
+	if r.Thread != tid {
+		raw.Add64(&c.cotouch, 1)
+	}
+}
+
+// resolve makes a claimed granule accessible, at once or through the disk threads.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func resolve(arg uintptr) {
+	// nosplit: runs without a g.
+	w := at[worker](arg)
+	s := at[shared](w.shared)
+	t, g, seq := at[target](w.now.target), w.now.g, w.now.seq
+	source := uint8(SourceUnknown)
+	if t.kind == kindArena {
+		source = s.fill(w, t, g, w.now.flags)
+	} else {
+		if !s.cached(w, t, g) {
+			if s.toDisk(t, g, seq) {
+				return
+			}
+			source = SourceDisk
+		} else {
+			source = SourcePageCache
+		}
+		s.restore(w, t, g)
+	}
+	s.finish(w, t, g, seq, source)
+}
+
+// finish publishes a resolved fault, whose record is seq-1 or none, and only then wakes its threads: totals are exact before the
+// toucher goes on.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) finish(w *worker, t *target, g uintptr, seq uint64, source uint8) {
+	// nosplit: runs without a g.
+	raw.Store32(t.state(g), gOpen)
+	if seq != 0 {
+		r := s.record(seq - 1)
+		r.Source = source
+		r.Stall = raw.Nanotime() - r.Time
+		accounts := r.Flags&FlagHandlerAccounts != 0
+		if !accounts {
+			s.settle(r)
+		}
+		if before := r.arrive(stResolved); accounts && before&stHandled != 0 {
+			s.settle(r)
+		}
+	}
+	s.wake(w, t, g, 1)
+	raw.Add32(&t.inflight, ^uint32(0))
+}
+
+// wake lets every thread that waits for these granules try again.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) wake(w *worker, t *target, g, n uintptr) {
+	// nosplit: runs without a g.
+	addr, length := t.span(g, n)
+	w.args[0], w.args[1] = uint64(addr), uint64(length)
+	raw.Syscall(unix.SYS_IOCTL, uintptr(t.uffd), uffd.IoctlWake, uintptr(unsafe.Pointer(&w.args)), 0, 0, 0)
+}
+
+// wantStack decides by the sampling rule whether this fault's stack is taken.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) wantStack(now int64) bool {
+	// nosplit: runs without a g.
+	if s.stackEvery == 0 || raw.Add64(&s.stackN, 1)%uint64(s.stackEvery) != 0 {
+		return false
+	}
+	if s.stackRate == 0 {
+		return true
+	}
+	if now-s.rateStart > 1e9 {
+		s.rateStart = now
+		raw.Store32(&s.rateLeft, s.stackRate)
+	}
+	for {
+		n := raw.Load32(&s.rateLeft)
+		if n == 0 {
+			return false
+		}
+		if raw.Cas32(&s.rateLeft, n, n-1) {
+			return true
+		}
+	}
+}
+
+// targetOf returns the address of a target by its number.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) targetOf(number uint32) uintptr {
+	// nosplit: hot path.
+	return s.targets + uintptr(number%targetSlots)*targetSize
+}

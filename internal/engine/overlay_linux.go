@@ -1,0 +1,337 @@
+//go:build linux && (amd64 || arm64)
+
+package engine
+
+import (
+	"unsafe"
+
+	"github.com/firsttouch/firsttouch/internal/raw"
+	"github.com/firsttouch/firsttouch/uffd"
+	"golang.org/x/sys/unix"
+)
+
+const remapOver = unix.MREMAP_MAYMOVE | unix.MREMAP_FIXED
+
+// cached reports whether the granule can be restored without waiting for storage.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) cached(w *worker, t *target, g uintptr) bool {
+	// nosplit: runs without a g.
+	if t.flags&tgMincore == 0 {
+		return false
+	}
+	addr, length := t.span(g, 1)
+	alias := t.alias + addr - t.lo
+	v := uintptr(unsafe.Pointer(&w.vec))
+	for length > 0 {
+		n := min(length, uintptr(len(w.vec))*s.pageSize)
+		if raw.Errno(raw.Syscall(unix.SYS_MINCORE, alias, n, v, 0, 0, 0)) != 0 {
+			return true // cannot be told: do not make the thread wait for another one
+		}
+		for i := uintptr(0); i < n/s.pageSize; i++ {
+			if *at[uint8](v + i)&1 == 0 {
+				return false
+			}
+		}
+		alias += n
+		length -= n
+	}
+	return true
+}
+
+// restore puts a granule of the real mapping back over the placeholder and maps its pages, so that
+// the wait for storage is over when the clock stops.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) restore(w *worker, t *target, g uintptr) {
+	// nosplit: runs without a g.
+	for try := 0; ; try++ {
+		first, n := g, uintptr(1)
+		if raw.Load64(&s.maps) > s.maxMaps || try > 0 {
+			first, n = s.widen(w, t, g)
+		}
+		addr, length := t.span(first, n)
+		if length > s.pageSize && !s.whole(w, t, addr, length) {
+			s.restorePages(w, t, addr, length)
+			break
+		}
+		s.adopt(w, t, addr, length)
+		e := raw.Errno(raw.Syscall(unix.SYS_MREMAP, t.alias+addr-t.lo, 0, length, remapOver, addr, 0))
+		if e == 0 {
+			raw.Add64(&s.maps, t.mapsAdded(first, n))
+			s.openAround(w, t, first, n, g)
+			break
+		}
+		s.unclaim(t, first, n, g)
+		s.restoreFailed(w, t, e, try)
+	}
+	addr, length := t.span(g, 1)
+	// MADV_POPULATE_READ fails beyond the end of the file and on I/O errors: the toucher then gets
+	// the SIGBUS that the plain mapping would have given it. Before Linux 5.14 it is not known, and
+	// the toucher itself waits.
+	raw.Syscall(unix.SYS_MADVISE, addr, length, unix.MADV_POPULATE_READ, 0, 0, 0)
+}
+
+// whole reports whether a range lies in one mapping and that is our placeholder, see isCover. The page
+// that a thread waits for is; its neighbours in a wider granule may have been given to somebody else.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) whole(w *worker, t *target, addr, length uintptr) bool {
+	// nosplit: runs without a g.
+	w.args[0], w.args[1], w.args[2], w.args[3] = uint64(addr), uint64(length), uffd.ContinueModeDontwake, 0
+	e := raw.Errno(raw.Syscall(unix.SYS_IOCTL, uintptr(t.uffd), uffd.IoctlContinue, uintptr(unsafe.Pointer(&w.args)), 0, 0, 0))
+	return unix.Errno(e) == unix.EINVAL
+}
+
+// restorePages puts back those pages of a granule that are still ours.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) restorePages(w *worker, t *target, addr, length uintptr) {
+	// nosplit: runs without a g.
+	for end := addr + length; addr < end; addr += s.pageSize {
+		if !s.whole(w, t, addr, s.pageSize) {
+			continue
+		}
+		s.adopt(w, t, addr, s.pageSize)
+		for try := 0; ; try++ {
+			e := raw.Errno(raw.Syscall(unix.SYS_MREMAP, t.alias+addr-t.lo, 0, s.pageSize, remapOver, addr, 0))
+			if e == 0 {
+				break
+			}
+			s.restoreFailed(w, t, e, try)
+		}
+		raw.Add64(&s.maps, 1)
+	}
+}
+
+// adopt gives a piece of the alias the protection that the placeholder has there by now: the
+// application may have called mprotect on its mapping, and what is restored must obey.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) adopt(w *worker, t *target, addr, length uintptr) {
+	// nosplit: runs without a g.
+	lo, hi, prot, ok := s.query(w, addr)
+	if !ok {
+		return
+	}
+	if prot != t.prot {
+		raw.Store32(&t.changed, 1) // pieces of the alias differ from now on
+	}
+	if raw.Load32(&t.changed) != 0 && lo <= addr && addr+length <= hi {
+		raw.Syscall(unix.SYS_MPROTECT, t.alias+addr-t.lo, length, uintptr(prot), 0, 0, 0)
+	}
+}
+
+// query asks for the mapping that holds an address, and its protection. Kernels before 6.11 cannot
+// be asked (PROCMAP_QUERY, include/uapi/linux/fs.h).
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) query(w *worker, addr uintptr) (lo, hi uintptr, prot uint32, ok bool) {
+	// nosplit: runs without a g.
+	const size, query = 104, 0xc0686611
+	q := (*[size / 8]uint64)(unsafe.Pointer(&w.vec))
+	for i := range q {
+		q[i] = 0
+	}
+	q[0], q[2] = size, uint64(addr)
+	if raw.Errno(raw.Syscall(unix.SYS_IOCTL, uintptr(s.mapsFD), query, uintptr(unsafe.Pointer(q)), 0, 0, 0)) != 0 {
+		return 0, 0, 0, false
+	}
+	// The low bits of vma_flags are those of PROT_READ, PROT_WRITE and PROT_EXEC.
+	return uintptr(q[3]), uintptr(q[4]), uint32(q[5]) & 7, true
+}
+
+// mapsAdded is how many mappings more the process has after n granules were restored: a hole in
+// the placeholder makes two, a restored neighbour merges.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (t *target) mapsAdded(first, n uintptr) uint64 {
+	// nosplit: runs without a g.
+	added := uint64(2)
+	if first == 0 || raw.Load32(t.state(first-1)) == gOpen {
+		added--
+		if first != 0 {
+			added--
+		}
+	}
+	if first+n >= t.granules() || raw.Load32(t.state(first+n)) == gOpen {
+		added--
+		if first+n < t.granules() {
+			added--
+		}
+	}
+	return added
+}
+
+// widenMost bounds how far a restore reaches to each side when mappings run out.
+const widenMost = 1 << 14
+
+// widen claims the armed granules around g: replacing a whole run of the placeholder leaves fewer
+// mappings than there were. It reaches less far where something else lies in the run.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) widen(w *worker, t *target, g uintptr) (first, n uintptr) {
+	// nosplit: runs without a g.
+	for reach := uintptr(widenMost); reach > 0; reach /= 4 {
+		first, n = s.claimRun(t, g, reach)
+		addr, length := t.span(first, n)
+		if n == 1 || s.whole(w, t, addr, length) {
+			return first, n
+		}
+		s.unclaim(t, first, n, g)
+	}
+	return g, 1
+}
+
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) claimRun(t *target, g, reach uintptr) (first, n uintptr) {
+	// nosplit: runs without a g.
+	first, n = g, 1
+	for first > 0 && g-first < reach && raw.Cas32(t.state(first-1), gArmed, gPending) {
+		first--
+		n++
+	}
+	for end := t.granules(); first+n < end && first+n-g < reach && raw.Cas32(t.state(first+n), gArmed, gPending); {
+		n++
+	}
+	return first, n
+}
+
+// openAround publishes the granules that were restored together with g.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) openAround(w *worker, t *target, first, n, g uintptr) {
+	// nosplit: runs without a g.
+	if n == 1 {
+		return
+	}
+	for i := first; i < first+n; i++ {
+		if i != g {
+			raw.Store32(t.state(i), gOpen)
+		}
+	}
+	raw.Add64(&s.widened, uint64(n-1))
+	raw.Add64(&at[counters](t.counters).widened, uint64(n-1))
+	s.wake(w, t, first, n)
+}
+
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) unclaim(t *target, first, n, g uintptr) {
+	// nosplit: runs without a g.
+	for i := first; i < first+n; i++ {
+		if i != g {
+			raw.Store32(t.state(i), gArmed)
+		}
+	}
+}
+
+// restoreFailed waits for a restore to become possible. Waking the thread instead would have it
+// fault again for ever, and its data is nowhere else. The usual cause is the limit on mappings:
+// the reserve is given up for it, once.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) restoreFailed(w *worker, t *target, errno uintptr, try int) {
+	// nosplit: runs without a g.
+	raw.Add64(&s.errors, 1)
+	raw.Add64(&at[counters](t.counters).errors, 1)
+	raw.Store64(&s.lastErr, uint64(errno))
+	raw.Store32(&s.rescan, 1)
+	raw.Store64(&s.maps, s.maxMaps+1)
+	if p := raw.Load64(&s.reserve); p != 0 && raw.Cas64(&s.reserve, p, 0) {
+		raw.Syscall(unix.SYS_MUNMAP, uintptr(p), s.reserveLen, 0, 0, 0, 0)
+		return
+	}
+	if try > 0 {
+		s.nap(w, 1e6)
+	}
+}
+
+// stray answers a fault in registered memory that no target covers: a piece of the placeholder that
+// the application has grown in place with mremap, or has moved, which event answers.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) stray(w *worker, fd uint32, addr uintptr) {
+	// nosplit: runs without a g.
+	raw.Add64(&s.strays, 1)
+	if lo, _, _, ok := s.query(w, addr); ok {
+		if t := s.find(lo); t != nil && t.kind == kindOverlay {
+			raw.Add32(&t.inflight, 1)
+			if raw.Load32(&t.frozen) == 0 {
+				for g := t.granule(lo); g < t.granules(); g++ {
+					raw.Cas32(t.state(g), gArmed, gOpen)
+				}
+				s.bringBack(w, t, lo, lo, t.hi-lo)
+			}
+			raw.Add32(&t.inflight, ^uint32(0))
+		}
+	}
+	w.args[0], w.args[1] = uint64(addr&^(s.pageSize-1)), uint64(s.pageSize)
+	raw.Syscall(unix.SYS_IOCTL, uintptr(fd), uffd.IoctlWake, uintptr(unsafe.Pointer(&w.args)), 0, 0, 0)
+}
+
+// bringBack puts the real mapping over a piece of the placeholder that the application has moved from
+// its place in the target, or grown: nobody will look for it there later. The piece may be longer
+// than it was.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) bringBack(w *worker, t *target, from, to, length uintptr) {
+	// nosplit: runs without a g.
+	piece := length
+	if lo, hi, prot, ok := s.query(w, to); ok {
+		if lo == to && s.find(hi-1) == nil {
+			length = hi - to
+		}
+		if prot != t.prot || raw.Load32(&t.changed) != 0 {
+			raw.Store32(&t.changed, 1)
+			raw.Syscall(unix.SYS_MPROTECT, t.alias+from-t.lo, piece, uintptr(prot), 0, 0, 0)
+		}
+	}
+	for try := 0; s.whole(w, t, to, length); try++ {
+		e := raw.Errno(raw.Syscall(unix.SYS_MREMAP, t.alias+from-t.lo, 0, length, remapOver, to, 0))
+		if e == 0 {
+			break
+		}
+		s.restoreFailed(w, t, e, try)
+	}
+	w.args[0], w.args[1] = uint64(to), uint64(length)
+	raw.Syscall(unix.SYS_IOCTL, uintptr(t.uffd), uffd.IoctlWake, uintptr(unsafe.Pointer(&w.args)), 0, 0, 0)
+}
+
+// nap sleeps without the Go scheduler.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) nap(w *worker, ns uint64) {
+	// nosplit: runs without a g.
+	w.args[8], w.args[9] = 0, ns
+	raw.Syscall(unix.SYS_NANOSLEEP, uintptr(unsafe.Pointer(&w.args[8])), 0, 0, 0, 0, 0)
+}

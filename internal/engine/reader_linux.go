@@ -1,0 +1,80 @@
+//go:build linux && (amd64 || arm64)
+
+package engine
+
+import (
+	"unsafe"
+
+	"github.com/firsttouch/firsttouch/internal/raw"
+	"golang.org/x/sys/unix"
+)
+
+// Who reads the descriptors. Reads by both are correct, one message reaches one reader; the mode
+// only decides who is awake.
+const (
+	modeKeeper   = 0 // the keeper, scheduled as any other thread
+	modeFollower = 1 // the follower, on the toucher's CPU; the keeper watches it
+)
+
+const (
+	watchNS = 1e6 // how often the keeper looks after the follower
+	quietMS = 3   // the follower gives up after so long without a fault
+)
+
+// keeper is the loop of the thread that reads messages while nothing special is going on, and
+// that watches the follower while a thread faults in quick succession.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func keeper(arg uintptr) {
+	// nosplit: the body of a thread without a g.
+	w := at[worker](arg)
+	s := at[shared](w.shared)
+	stalled := uint64(0) // the follower's progress at the last look
+	for raw.Load32(&s.stop) == 0 {
+		if raw.Load32(&s.mode) == modeFollower {
+			futexWait(w, &s.mode, modeFollower, watchNS)
+			if raw.Load32(&s.mode) == modeFollower {
+				stalled = s.watch(w, stalled)
+			}
+			continue
+		}
+		ready := s.wait(w, ^uintptr(0))
+		if ready&1 != 0 {
+			s.drain(w, s.arenaFD)
+		}
+		if ready&2 != 0 {
+			s.drain(w, s.overlayFD)
+		}
+	}
+}
+
+// wait polls the descriptors and returns a bit for each that can be read. The stop descriptor,
+// bit 2, ends it.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) wait(w *worker, timeoutMS uintptr) (ready uint32) {
+	// nosplit: runs without a g. struct pollfd, include/uapi/asm-generic/poll.h. ppoll would need a
+	// timespec; a negative descriptor is skipped by the kernel.
+	w.poll[0] = uint64(s.arenaFD) | unix.POLLIN<<32
+	w.poll[1] = uint64(s.overlayFD) | unix.POLLIN<<32
+	w.poll[2] = uint64(s.stopFD) | unix.POLLIN<<32
+	timeout := uintptr(0)
+	if timeoutMS != ^uintptr(0) {
+		w.args[8], w.args[9] = uint64(timeoutMS)/1000, uint64(timeoutMS)%1000*1e6
+		timeout = uintptr(unsafe.Pointer(&w.args[8]))
+	}
+	n := raw.Syscall(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&w.poll)), 3, timeout, 0, 8, 0)
+	if raw.Errno(n) != 0 || n == 0 {
+		return 0
+	}
+	for i := range 3 {
+		if w.poll[i]>>48 != 0 {
+			ready |= 1 << i
+		}
+	}
+	return ready
+}

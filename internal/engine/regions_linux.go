@@ -1,0 +1,225 @@
+//go:build linux && (amd64 || arm64)
+
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+	"unsafe"
+
+	"github.com/firsttouch/firsttouch/internal/raw"
+	"github.com/firsttouch/firsttouch/uffd"
+	"golang.org/x/sys/unix"
+)
+
+// Errors of operations on targets.
+var (
+	ErrBusy = errors.New("threads could not be parked in time")
+	ErrGone = errors.New("the mapping changed")
+	ErrFull = fmt.Errorf("more than %d memory ranges are armed", maxTargets)
+)
+
+// Region holds the totals of one region, over all of its targets.
+type Region struct {
+	number uint32
+	c      *counters
+}
+
+// Totals are what the hot path counted for a region.
+type Totals struct{ Faults, Messages, CoTouch, Widened, Errors uint64 }
+
+// NewRegion returns the counters of a region. They live as long as the engine.
+func (e *Engine) NewRegion(number uint32) (*Region, error) {
+	p, err := newOffHeap(unsafe.Sizeof(counters{}))
+	if err != nil {
+		return nil, err
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.mem = slices.Insert(e.mem, 0, offHeap{p, unsafe.Sizeof(counters{})})
+	return &Region{number: number, c: at[counters](p)}, nil
+}
+
+// Totals reads the counters.
+func (r *Region) Totals() Totals {
+	return Totals{
+		Faults: raw.Load64(&r.c.faults), Messages: raw.Load64(&r.c.messages), CoTouch: raw.Load64(&r.c.cotouch),
+		Widened: raw.Load64(&r.c.widened), Errors: raw.Load64(&r.c.errors),
+	}
+}
+
+// Target is one armed address range.
+type Target struct {
+	Lo, Hi  uintptr
+	Offset  int64 // region offset of Lo
+	Granule uintptr
+	Region  uint32
+	Number  uint32
+	Since   time.Duration // CLOCK_MONOTONIC when it was armed
+
+	t          *target
+	dev, inode uint64
+}
+
+// Alias is the engine's own second mapping of a covered file range, or 0.
+func (g *Target) Alias() uintptr { return g.t.alias }
+
+// Census counts the granules of a range by their state.
+type Census struct{ Armed, Open, InFlight int }
+
+// Census counts the granules that [lo, hi) has a part of.
+func (g *Target) Census(lo, hi uintptr) (c Census) {
+	for i := g.t.granule(lo); i <= g.t.granule(hi-1); i++ {
+		switch raw.Load32(g.t.state(i)) {
+		case gArmed:
+			c.Armed++
+		case gOpen:
+			c.Open++
+		default:
+			c.InFlight++
+		}
+	}
+	return c
+}
+
+// FirstArmed returns the first granule that [lo, hi) has a part of and that waits for its first
+// touch.
+func (g *Target) FirstArmed(lo, hi uintptr) (armedLo, armedHi uintptr, ok bool) {
+	for i := g.t.granule(lo); i <= g.t.granule(hi-1); i++ {
+		if raw.Load32(g.t.state(i)) == gArmed {
+			addr, length := g.t.span(i, 1)
+			return addr, addr + length, true
+		}
+	}
+	return 0, 0, false
+}
+
+// Ours reports whether [lo, hi), which lies in one mapping, is still our placeholder.
+func (e *Engine) Ours(g *Target, lo, hi uintptr) bool {
+	err := e.overlay.RawContinue(&uffd.ContinueArg{
+		Range: uffd.RangeArg{Start: uint64(lo), Len: uint64(hi - lo)}, Mode: uffd.ContinueModeDontwake,
+	})
+	return err == unix.EINVAL // see shared.isCover
+}
+
+// newTarget fills the next slot. The caller holds mu.
+func (e *Engine) newTarget(r *Region, lo, hi, granule uintptr, offset int64) (*Target, error) {
+	if len(e.targets) >= maxTargets {
+		return nil, ErrFull
+	}
+	e.number++
+	t := at[target](e.s.targetOf(e.number))
+	*t = target{
+		lo: lo, hi: hi, base: lo - uintptr(offset)&(granule-1), shift: uintptr(log2(granule)), offset: offset,
+		counters: uintptr(unsafe.Pointer(r.c)), number: e.number, region: r.number,
+	}
+	var err error
+	if t.states, err = newOffHeap(statesLen(t)); err != nil {
+		return nil, err
+	}
+	return &Target{Lo: lo, Hi: hi, Offset: offset, Granule: granule, Region: r.number, Number: e.number, t: t}, nil
+}
+
+func log2(v uintptr) (n int) {
+	for v > 1 {
+		v >>= 1
+		n++
+	}
+	return n
+}
+
+// AddArena arms [lo, hi), fresh private anonymous memory of the caller. know is told of the target
+// before its first fault.
+func (e *Engine) AddArena(r *Region, lo, hi, granule uintptr, know func(*Target)) (*Target, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	g, err := e.newTarget(r, lo, hi, granule, 0)
+	if err != nil {
+		return nil, err
+	}
+	g.t.kind, g.t.uffd = kindArena, e.s.arenaFD
+	know(g)
+	e.insert(g)
+	g.Since = Now()
+	if _, err := e.arena.Register(uffd.Range{Start: uffd.Addr(lo), End: uffd.Addr(hi)}, uffd.ModeMissing); err != nil {
+		e.remove(g)
+		return nil, err
+	}
+	return g, nil
+}
+
+// RemoveArena gives the arena back to the kernel: nobody waits any more, and pages that were not
+// touched are filled by the kernel from now on.
+func (e *Engine) RemoveArena(g *Target) error {
+	err := e.arena.Unregister(uffd.Range{Start: uffd.Addr(g.Lo), End: uffd.Addr(g.Hi)})
+	if err != nil {
+		return err
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.remove(g)
+	return nil
+}
+
+// insert publishes a table with the target; older ones that it overlaps are left out, since their
+// memory is no longer theirs. The caller holds mu.
+func (e *Engine) insert(g *Target) {
+	e.targets = slices.DeleteFunc(e.targets, func(o *Target) bool { return o.Lo < g.Hi && g.Lo < o.Hi })
+	i, _ := slices.BinarySearchFunc(e.targets, g.Lo, func(o *Target, lo uintptr) int {
+		if o.Lo < lo {
+			return -1
+		}
+		return 1
+	})
+	e.targets = slices.Insert(e.targets, i, g)
+	e.publish()
+}
+
+// remove takes the target out of the table and frees its states once nobody uses them. The caller
+// holds mu.
+func (e *Engine) remove(g *Target) {
+	e.targets = slices.DeleteFunc(e.targets, func(o *Target) bool { return o == g })
+	e.publish()
+	for raw.Load32(&g.t.inflight) != 0 {
+		time.Sleep(100 * time.Microsecond)
+	}
+	freeOffHeap(g.t.states, statesLen(g.t))
+	if g.t.alias != 0 {
+		freeOffHeap(g.t.alias, g.Hi-g.Lo)
+	}
+}
+
+// publish fills the spare table, makes it current and waits until no reader can hold the other.
+func (e *Engine) publish() {
+	p := e.tables[0]
+	tab := at[table](p)
+	tab.n = uint32(len(e.targets))
+	for i, g := range e.targets {
+		tab.ents[i] = uintptr(unsafe.Pointer(g.t))
+	}
+	raw.Store64(&e.s.table, uint64(p))
+	e.tables[0], e.tables[1] = e.tables[1], e.tables[0]
+	e.settleReaders()
+}
+
+// settleReaders waits until every reader has finished the batch that it is in.
+func (e *Engine) settleReaders() {
+	for _, w := range e.workers[:2] {
+		r := at[worker](w)
+		p := raw.Load64(&r.progress)
+		for raw.Load32(&r.busy) != 0 && raw.Load64(&r.progress) == p {
+			time.Sleep(20 * time.Microsecond)
+		}
+	}
+}
+
+// Now reads CLOCK_MONOTONIC.
+func Now() time.Duration {
+	var ts unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts); err != nil {
+		panic(err) // the clock exists on every Linux
+	}
+	return time.Duration(ts.Nano())
+}

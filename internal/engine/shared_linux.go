@@ -1,0 +1,117 @@
+//go:build linux && (amd64 || arm64)
+
+package engine
+
+// shared is everything that the hot path reads and writes. One exists while an engine runs.
+type shared struct {
+	// Set before the first thread starts.
+	ring     uintptr // records
+	ringMask uint64
+	ringBits uint64
+	stacks   uintptr // stack table
+	threads  uintptr // what is known of each thread of the process
+	spans    uintptr // span slots
+	goids    uintptr // goroutine -> span
+	queue    uintptr // faults that have to wait for a disk
+	zeros    uintptr // source of zero pages
+
+	answerCode, resolveCode, cutCode, captureCode, fromDiskCode uintptr // see deep
+
+	targets    uintptr // all targets, by number
+	text       uintptr // the surgeon's buffer for /proc/self/maps
+	own        uintptr // thread ids of the workers
+	mapsFD     uint32
+	taskFD     uint32 // /proc/self/task
+	pageSize   uintptr
+	pid        uintptr
+	signal     uintptr
+	textLo     uintptr
+	textHi     uintptr
+	goidOff    uintptr // offset of the goroutine id in g, 0 when unknown
+	parentOff  uintptr // offset of the parent's id in g, 0 when unknown
+	arenaFD    uint32
+	overlayFD  uint32
+	stopFD     uint32 // eventfd that ends the resolvers' poll
+	maxMaps    uint64 // vm.max_map_count less a margin
+	reserve    uint64 // address of mappings that can be given up when the process runs out of them
+	reserveLen uintptr
+	stackEvery uint32
+	stackRate  uint32
+
+	// Changed while running.
+	table      uint64 // *table
+	stop       uint32
+	mode       uint32 // who reads: modeKeeper or modeFollower
+	head, tail uint64 // of the ring
+	dropped    uint64
+	messages   uint64
+	strays     uint64 // messages for memory that no target covers
+	events     uint64 // messages that are not faults
+	maps       uint64 // estimate of the process's mappings
+	stackN     uint64 // stack requests considered
+	rateStart  int64
+	rateLeft   uint32
+	missed     uint32 // stacks that could not be asked for
+	late       uint64 // signals that came after their record was given up
+	handlerNS  uint64 // time spent in the signal handler
+	stackNext  uint32
+	stackFull  uint32
+	errors     uint64 // resolves that failed
+	lastErr    uint64 // errno of the last one
+	rescan     uint32 // something odd was seen: look at the mappings soon
+	widened    uint64
+
+	parkRound uint32 // surgeon: the round that threads are to park in, 0 is none
+	rounds    uint32
+
+	queueHead, queueTail uint64
+	queueBell            uint32
+	queueSleep           uint32
+
+	place          placement
+	followerWorker uintptr
+	cmd            command
+}
+
+// worker is what one thread of the engine owns: scratch memory for system calls, and what others
+// may read of it.
+type worker struct {
+	code     uintptr // what the thread runs; threadEntry reads it
+	shared   uintptr
+	number   uint64
+	busy     uint32 // inside a batch: may hold targets of the current table
+	_        uint32
+	progress uint64 // batches finished
+	now      fault  // the message being answered
+	lastTID  uint32
+	runs     uint32 // faults in a row by lastTID
+	lastTime int64
+	args     [16]uint64
+	siginfo  [16]uint64
+	poll     [4]uint64
+	vec      [512]byte
+	rusage   [18]uint64
+	buf      [batch * msgSize]byte
+}
+
+// fault is a message and, once it is claimed, what is to be resolved.
+type fault struct {
+	addr    uintptr
+	flags   uint64
+	fd      uint32
+	tid     uint32
+	message uintptr // struct uffd_msg
+	target  uintptr
+	g       uintptr
+	seq     uint64 // of the record, plus 1; 0 when it was dropped
+}
+
+const (
+	batch      = 64
+	maxWorkers = 16
+	msgSize    = 32 // struct uffd_msg, include/uapi/linux/userfaultfd.h
+)
+
+// sh is the running engine's shared memory, or 0. The signal handler, which stays installed for
+// the life of the process, has no other way to find it.
+var sh uint64

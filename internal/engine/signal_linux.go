@@ -1,0 +1,199 @@
+//go:build linux && (amd64 || arm64)
+
+//lint:file-ignore U1000 assembly calls these, by name or through signalCode
+
+package engine
+
+import (
+	"unsafe"
+
+	"github.com/firsttouch/firsttouch/internal/raw"
+	"golang.org/x/sys/unix"
+)
+
+// The value of our signal: a record's sequence number, or a parking round with this bit.
+const valuePark = 1 << 63
+
+// preemptPC is where a thread stands that Go's preemption signal interrupted at the same instruction
+// and that has just returned from its handler: lower signals are delivered first.
+var preemptPC = raw.AsyncPreempt()
+
+const siQueue = ^uint32(0) // SI_QUEUE, -1
+
+// onSignal is the handler of our signal, called by sigtramp on the thread that is to answer, on
+// its signal stack and with all signals masked. The kernel delivers it at the faulting
+// instruction, since the wait for a fault is interruptible (handle_userfault, fs/userfaultfd.c).
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func onSignal(info, ctx, g uintptr) {
+	// nosplit: runs on a signal stack, on any thread, at any instruction.
+	raw.Add32(&inHandler, 1)
+	if p := uintptr(raw.Load64(&sh)); p != 0 {
+		at[shared](p).onSignal(info, ctx, g)
+	}
+	raw.Add32(&inHandler, ^uint32(0))
+}
+
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) onSignal(info, ctx, g uintptr) {
+	// nosplit: runs in the signal handler.
+	// A value only counts when this process queued it.
+	if *at[uint32](info + 8) != siQueue || uintptr(*at[uint32](info + 16)) != s.pid {
+		return
+	}
+	start := raw.Nanotime()
+	v := *at[uint64](info + 24)
+	if v&valuePark != 0 {
+		s.park(uint32(v))
+		return
+	}
+	q := request{seq: v, ctx: ctx, g: g, now: start}
+	deep(s.captureCode, uintptr(unsafe.Pointer(&q))) // a signal stack has room
+	raw.Add64(&s.handlerNS, uint64(raw.Nanotime()-start))
+}
+
+// request is what a record wants to know of the thread that the handler runs on.
+type request struct {
+	seq    uint64
+	ctx, g uintptr
+	now    int64
+}
+
+// capture answers the request of one record.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func capture(arg uintptr) {
+	// nosplit: runs in the signal handler.
+	q := at[request](arg)
+	s := at[shared](uintptr(raw.Load64(&sh)))
+	seq, g := q.seq, q.g
+	r := s.record(seq)
+	st := raw.Load32(&r.state)
+	for {
+		if st>>stBits<<stBits != s.generation(seq) || st&stWanted == 0 || st&(stActive|stHandled|stAbandoned) != 0 {
+			raw.Add64(&s.late, 1)
+			return
+		}
+		if raw.Cas32(&r.state, st, st|stActive) {
+			break
+		}
+		st = raw.Load32(&r.state)
+	}
+	pc, sp, fp, word := registers(q.ctx)
+	if !inGo(pc, g) {
+		g = currentG(g)
+	}
+	s.remember(r.Thread, g, q.now)
+	if s.moved(r, pc, g) {
+		if r.Flags&flagStack != 0 {
+			r.Flags |= FlagStackMissed
+			raw.Add32(&s.missed, 1)
+		}
+	} else if r.Flags&flagStack != 0 {
+		f := frame{pc: pc, fp: fp, lo: sp, hi: sp}
+		if g != 0 {
+			if lo, hi := *at[uintptr](g), *at[uintptr](g + 8); sp >= lo && sp < hi {
+				f.hi = hi
+				if word == 0 && sp+8 <= hi {
+					word = *at[uintptr](sp)
+				}
+			}
+		}
+		if word < s.textLo || word >= s.textHi {
+			word = 0
+		}
+		var cut bool
+		r.Stack, cut = s.intern(f, word)
+		if cut {
+			r.Flags |= FlagStackCut
+		}
+	}
+	if r.Flags&FlagHandlerAccounts != 0 {
+		goid, parent, _ := s.goroutine(g)
+		s.account(r, goid, parent, at[target](s.targetOf(r.Target)))
+	}
+	if before := r.arrive(stHandled); before&stResolved != 0 && r.Flags&FlagHandlerAccounts != 0 {
+		s.settle(r)
+	}
+}
+
+// moved reports whether the thread no longer runs the goroutine that faulted: Go preempted it before
+// our signal came, so that the thread is in the scheduler or runs another one, and the fault will be
+// met again by whoever resumes it. In C code g is the thread's own, without an id, and nothing moves.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) moved(r *Record, pc, g uintptr) bool {
+	// nosplit: runs in the signal handler.
+	if s.goidOff == 0 {
+		return false
+	}
+	goid, _, _ := s.goroutine(g)
+	if goid == 0 && pc >= s.textLo && pc < s.textHi {
+		return true
+	}
+	return r.Flags&FlagHandlerAccounts == 0 && goid != r.Goid
+}
+
+// flagStack: the record wants a stack, not only the goroutine. Not seen by readers.
+const flagStack = 1 << 7
+
+// remember leaves where the thread's g can be read without a signal.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) remember(tid uint32, g uintptr, now int64) {
+	// nosplit: runs in the signal handler.
+	t := s.threadOf(tid, true)
+	if t == nil {
+		return
+	}
+	if now-t.verified > trust || t.tls == 0 || *at[uintptr](t.tls) != g {
+		t.tls = tlsSlot(g)
+	}
+	t.verified = now
+}
+
+// ask asks the thread of a record for its stack or goroutine, before the fault is resolved: so
+// the thread cannot pass the faulting instruction without running the handler.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) ask(w *worker, seq uint64, r *Record) {
+	// nosplit: hot path.
+	r.arrive(stWanted)
+	if e := s.queueSignal(w, r.Thread, seq); e != 0 {
+		// The thread is gone, or the limit on queued signals was reached.
+		raw.Add32(&s.missed, 1)
+		r.Flags |= FlagStackMissed
+		if r.arrive(stActive|stHandled)&stActive != 0 {
+			raw.Add64(&s.late, 1)
+		}
+	}
+}
+
+// queueSignal sends our signal with a value to one thread.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) queueSignal(w *worker, tid uint32, value uint64) uintptr {
+	// nosplit: hot path. struct siginfo, include/uapi/asm-generic/siginfo.h
+	i := uintptr(unsafe.Pointer(&w.siginfo))
+	*at[uint32](i) = uint32(s.signal)
+	*at[uint32](i + 4) = 0
+	*at[uint32](i + 8) = siQueue
+	*at[uint32](i + 16) = uint32(s.pid)
+	*at[uint32](i + 20) = 0
+	*at[uint64](i + 24) = value
+	return raw.Errno(raw.Syscall(unix.SYS_RT_TGSIGQUEUEINFO, s.pid, uintptr(tid), s.signal, i, 0, 0))
+}

@@ -1,0 +1,264 @@
+//go:build linux && (amd64 || arm64)
+
+package engine
+
+import (
+	"unsafe"
+
+	"github.com/firsttouch/firsttouch/internal/raw"
+	"golang.org/x/sys/unix"
+)
+
+// The surgeon changes mappings that other code owns: it lays a placeholder over a file mapping and
+// takes it away again. The kernel offers no compare-and-map, so between a look at the mappings and
+// the change nobody else may change them: either the owner guarantees that (a guard), or the
+// surgeon parks every other thread of the process in the signal handler meanwhile.
+
+// command is one operation for the surgeon. Its writer waits for the end.
+type command struct {
+	bell   uint32 // raised for a new command, and to stop
+	done   uint32
+	op     uint32
+	park   uint32 // stop the other threads; else the caller holds a guard
+	status uint32
+	errno  uint32
+	target uintptr
+	cover  uintptr // opPlace, opRearm: registered placeholder of the target's length, not yet in place
+	dev    uint64  // of the file, as /proc/self/maps shows it: major<<32 | minor
+	inode  uint64
+	limit  int64 // ns that parking may take
+	took   int64 // ns that the other threads were parked
+	armed  int64 // when the range was covered: before any of its faults is answered
+	holes  uint64
+}
+
+// Operations.
+const (
+	opPlace  = iota // first arming: the whole range is the file's mapping
+	opRearm         // the range is the file's mapping or our placeholder, piece by piece
+	opDisarm        // every piece of our placeholder becomes the file's mapping again
+)
+
+// Answers.
+const (
+	statusOK     = iota
+	statusBusy   // threads could not be parked, or faults not finished, in time
+	statusGone   // the range is not what it was
+	statusFailed // a system call failed, see errno
+)
+
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func surgeon(arg uintptr) {
+	// nosplit: the body of a thread without a g.
+	w := at[worker](arg)
+	s := at[shared](w.shared)
+	seen := uint32(0)
+	for {
+		bell := raw.Load32(&s.cmd.bell)
+		if raw.Load32(&s.stop) != 0 {
+			return
+		}
+		if bell == seen {
+			futexWait(w, &s.cmd.bell, bell, 0)
+			continue
+		}
+		seen = bell
+		s.operate(w, &s.cmd)
+		raw.Store32(&s.cmd.done, seen)
+		futexWake(&s.cmd.done, 1<<30)
+	}
+}
+
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) operate(w *worker, c *command) {
+	// nosplit: runs without a g.
+	c.status, c.errno, c.took, c.holes = statusOK, 0, 0, 0
+	t := at[target](c.target)
+	start := raw.Nanotime()
+	if c.park != 0 {
+		if !s.parkAll(w, start+c.limit) {
+			s.unpark()
+			c.status, c.took = statusBusy, raw.Nanotime()-start
+			return
+		}
+	}
+	// Only once no thread can wait in the kernel for a fault of this target may its faults be left
+	// unanswered: a system call would not let its thread park.
+	raw.Store32(&t.frozen, 1)
+	if s.quiesce(w, t, start+c.limit) {
+		deep(s.cutCode, uintptr(unsafe.Pointer(w)))
+	} else {
+		c.status = statusBusy
+	}
+	raw.Store32(&t.frozen, 0)
+	s.wake(w, t, 0, t.granules())
+	if c.park != 0 {
+		s.unpark()
+		c.took = raw.Nanotime() - start
+	}
+}
+
+// quiesce waits until no fault of a frozen target is in flight.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) quiesce(w *worker, t *target, deadline int64) bool {
+	// nosplit: runs without a g.
+	for raw.Load32(&t.inflight) != 0 {
+		if raw.Nanotime() > deadline {
+			return false
+		}
+		s.nap(w, 20e3)
+	}
+	return true
+}
+
+// cut does the operation. Nobody else changes the range while it runs.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func cut(arg uintptr) {
+	// nosplit: runs without a g.
+	w := at[worker](arg)
+	s := at[shared](w.shared)
+	c := &s.cmd
+	t := at[target](c.target)
+	n := s.readMaps(w)
+	if n == 0 {
+		c.status = statusFailed
+		return
+	}
+	if c.op == opDisarm {
+		s.disarm(w, c, t, n)
+		return
+	}
+	if !s.intact(w, c, t, n) {
+		c.status = statusGone
+		return
+	}
+	// Two mappings with different flags: an mremap of the range by the application then fails, as
+	// it does for any range of several mappings, instead of growing a piece of anonymous memory.
+	half := (t.hi - t.lo) / 2 &^ (s.pageSize - 1)
+	if half != 0 && !s.moveCover(c, c.cover, half, t.lo) {
+		return
+	}
+	if !s.moveCover(c, c.cover+half, t.hi-t.lo-half, t.lo+half) {
+		if half == 0 {
+			return
+		}
+		for g := t.granule(t.lo + half); g < t.granules(); g++ {
+			raw.Store32(t.state(g), gOpen)
+		}
+	}
+	c.armed = raw.Nanotime()
+	if c.op == opRearm {
+		// Zero is gArmed.
+		raw.Syscall(unix.SYS_MADVISE, t.states, statesLen(t), unix.MADV_DONTNEED, 0, 0, 0)
+	}
+}
+
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) moveCover(c *command, from, length, to uintptr) bool {
+	// nosplit: runs without a g.
+	if e := raw.Errno(raw.Syscall(unix.SYS_MREMAP, from, length, length, remapOver, to, 0)); e != 0 {
+		c.status, c.errno = statusFailed, uint32(e)
+		return false
+	}
+	return true
+}
+
+// intact reports whether the whole range is the file's mapping or, when re-arming, our placeholder.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) intact(w *worker, c *command, t *target, n uintptr) bool {
+	// nosplit: runs without a g.
+	next := t.lo
+	var l mapLine
+	for p := s.text; p < s.text+n && next < t.hi; {
+		p = l.parse(p)
+		if l.hi <= t.lo {
+			continue
+		}
+		if l.lo > next {
+			return false
+		}
+		if l.isFile(c, t) || c.op == opRearm && s.isCover(w, t, &l) {
+			next = l.hi
+			continue
+		}
+		return false
+	}
+	return next >= t.hi
+}
+
+// disarm puts the file's mapping back over every piece of the placeholder. Pieces that are neither
+// have been given to somebody else meanwhile and are left alone.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) disarm(w *worker, c *command, t *target, n uintptr) {
+	// nosplit: runs without a g.
+	var l mapLine
+	for p := s.text; p < s.text+n; {
+		p = l.parse(p)
+		lo, hi := max(l.lo, t.lo), min(l.hi, t.hi)
+		if lo >= hi || l.isFile(c, t) {
+			continue
+		}
+		if !s.isCover(w, t, &l) {
+			c.holes++
+			continue
+		}
+		if t.changed != 0 || l.prot != t.prot {
+			raw.Syscall(unix.SYS_MPROTECT, t.alias+lo-t.lo, hi-lo, uintptr(l.prot), 0, 0, 0)
+		}
+		length := hi - lo
+		if l.hi > hi && s.find(hi) == nil {
+			length = l.hi - lo // the application has grown its mapping in place
+		}
+		if e := raw.Errno(raw.Syscall(unix.SYS_MREMAP, t.alias+lo-t.lo, 0, length, remapOver, lo, 0)); e != 0 {
+			c.status, c.errno = statusFailed, uint32(e)
+			continue
+		}
+		for g := t.granule(lo); g <= t.granule(hi-1); g++ {
+			raw.Store32(t.state(g), gOpen)
+		}
+	}
+}
+
+// isCover reports whether a mapping is our placeholder: UFFDIO_CONTINUE answers EINVAL for
+// anonymous memory that is registered, and ENOENT for memory that is not (mfill_atomic,
+// mm/userfaultfd.c). It changes nothing in either case.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) isCover(w *worker, t *target, l *mapLine) bool {
+	// nosplit: runs without a g.
+	lo, hi := max(l.lo, t.lo), min(l.hi, t.hi)
+	if l.inode != 0 || l.shared || lo >= hi {
+		return false
+	}
+	return s.whole(w, t, lo, hi-lo)
+}
+
+// statesLen is the size of a target's array of states.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func statesLen(t *target) uintptr {
+	// nosplit: runs without a g.
+	return (t.granules()*4 + 4095) &^ 4095
+}

@@ -1,0 +1,131 @@
+//go:build linux && (amd64 || arm64)
+
+package engine
+
+import "github.com/firsttouch/firsttouch/internal/raw"
+
+// Kinds of target.
+const (
+	kindArena   = iota // anonymous memory of ours: filled
+	kindOverlay        // placeholder over a shared file mapping: replaced by the mapping again
+)
+
+// target is one armed address range. The hot path finds it by address in the table.
+type target struct {
+	lo, hi   uintptr
+	base     uintptr // lo, rounded down to where a granule of the region begins
+	shift    uintptr // log2 of the granule
+	alias    uintptr // overlay: a second mapping of the same file range
+	states   uintptr // one uint32 a granule
+	counters uintptr // *counters of its region
+	uffd     uint32
+	kind     uint32
+	number   uint32
+	order    uint32 // a higher one was added later, and wins where ranges overlap
+	frozen   uint32 // the surgeon works on it: leave messages, they come again
+	inflight uint32 // claimed and not yet finished
+	region   uint32
+	flags    uint32
+	prot     uint32 // of the alias, when the target was made
+	changed  uint32 // the owner changed the protection of its mapping since
+	offset   int64  // file offset of lo
+}
+
+// Flags of a target.
+const (
+	// tgMincore: mincore tells the truth about the page cache (the process owns the file or may
+	// write it; can_do_mincore, mm/mincore.c). Otherwise every restore counts major faults.
+	tgMincore = 1 << iota
+)
+
+// counters are the totals of one region that the hot path keeps.
+type counters struct {
+	faults, messages, cotouch, widened, errors uint64
+}
+
+// States of a granule. Values from gRecord on are in flight and name the place of the record.
+const (
+	gArmed   = 0
+	gOpen    = 1
+	gPending = 2 // in flight, its record was dropped or is not yet claimed
+	gRecord  = 3
+)
+
+// table is what the hot path searches: sorted by lo, without overlaps, replaced as a whole.
+type table struct {
+	n    uint32
+	_    uint32
+	ents [maxTargets]uintptr
+}
+
+const (
+	maxTargets  = 4095    // armed at once; a table fills whole pages
+	targetSlots = 1 << 16 // over the engine's life, before numbers repeat
+	targetSize  = 104
+)
+
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (t *target) granule(addr uintptr) uintptr {
+	// nosplit: hot path.
+	return (addr - t.base) >> t.shift
+}
+
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (t *target) state(g uintptr) *uint32 {
+	// nosplit: hot path.
+	return at[uint32](t.states + g*4)
+}
+
+// granules is the number of granules; the first and the last may be cut short by the bounds of the
+// target.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (t *target) granules() uintptr {
+	// nosplit: hot path.
+	return (t.hi - t.base + 1<<t.shift - 1) >> t.shift
+}
+
+// span returns the address and length of n granules from g.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (t *target) span(g, n uintptr) (addr, length uintptr) {
+	// nosplit: hot path.
+	addr = t.base + g<<t.shift
+	end := addr + n<<t.shift
+	return max(addr, t.lo), min(end, t.hi) - max(addr, t.lo)
+}
+
+// find returns the target that holds addr, or nil.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) find(addr uintptr) *target {
+	// nosplit: hot path.
+	tab := uintptr(raw.Load64(&s.table)) // once: it may be replaced by a shorter one at any time
+	lo, hi := uintptr(0), uintptr(at[table](tab).n)
+	base := tab + tableHeader
+	for lo < hi {
+		m := (lo + hi) / 2
+		t := at[target](*at[uintptr](base + m*8))
+		switch {
+		case addr < t.lo:
+			hi = m
+		case addr >= t.hi:
+			lo = m + 1
+		default:
+			return t
+		}
+	}
+	return nil
+}
+
+const tableHeader = 8

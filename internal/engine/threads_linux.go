@@ -1,0 +1,110 @@
+//go:build linux && (amd64 || arm64)
+
+package engine
+
+import "github.com/firsttouch/firsttouch/internal/raw"
+
+// thread is what the signal handler left about the thread that it ran on.
+type thread struct {
+	tid      uint32
+	parked   uint32  // the last round that it parked in
+	asked    uint32  // the last round that it was asked to park in
+	left     uint32  // page of the last fault whose goroutine had left the thread
+	tls      uintptr // address of the word that holds the current g, 0 where there is none
+	verified int64   // when the handler last ran there
+}
+
+const (
+	threadSlots = 1 << 14
+	threadProbe = 16
+	threadGone  = ^uint32(0) // the entry of a thread that ended: free, but lookups go on behind it
+	// trust is how long a thread's entry is believed without a new signal. A thread that ended
+	// may have given its id to a new one: within this time the kernel would have had to hand out
+	// every other id first.
+	trust = 250e6
+)
+
+// threadOf returns the entry of a thread, claiming a free one if asked to. nil when there is none.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) threadOf(tid uint32, add bool) *thread {
+	// nosplit: hot path.
+	h := uintptr(tid * 2654435761 >> 18)
+	for i := uintptr(0); i < threadProbe; i++ {
+		t := at[thread](s.threads + (h+i)%threadSlots*threadSize)
+		have := raw.Load32(&t.tid)
+		if have == tid {
+			return t
+		}
+		if have == 0 && !add {
+			return nil
+		}
+		if add && (have == 0 || have == threadGone) {
+			if raw.Cas32(&t.tid, have, tid) || raw.Load32(&t.tid) == tid {
+				t.tls = 0 // what an earlier thread left
+				return t
+			}
+		}
+	}
+	return nil
+}
+
+const threadSize = 32
+
+// goroutineOf reads the goroutine of a thread that waits in a fault. ok is false when the thread
+// has to be asked by signal.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) goroutineOf(tid uint32, now int64) (goid, parent uint64, ok bool) {
+	// nosplit: hot path.
+	if s.goidOff == 0 {
+		return 0, 0, true // nobody can tell: a signal would not help
+	}
+	t := s.threadOf(tid, false)
+	if t == nil || t.tls == 0 || now-t.verified > trust {
+		return 0, 0, false
+	}
+	return s.goroutine(*at[uintptr](t.tls))
+}
+
+// goroutine reads the ids of a g. A g is never unmapped, so a stale one gives a wrong id at worst.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) goroutine(g uintptr) (goid, parent uint64, ok bool) {
+	// nosplit: hot path.
+	if g == 0 || s.goidOff == 0 {
+		return 0, 0, true
+	}
+	goid = *at[uint64](g + s.goidOff)
+	if s.parentOff != 0 {
+		parent = *at[uint64](g + s.parentOff)
+	}
+	return goid, parent, true
+}
+
+// absent reports, once for each fault, that the goroutine which faulted has left its thread: Go
+// preempted it before the message was read. It faults again where it is resumed, and that is the
+// touch to count. A thread that faults without a goroutine is believed the second time.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) absent(tid uint32, addr uintptr, now int64) bool {
+	// nosplit: hot path.
+	goid, _, known := s.goroutineOf(tid, now)
+	if !known || goid != 0 || s.goidOff == 0 {
+		return false
+	}
+	t := s.threadOf(tid, false)
+	if t == nil || t.left == uint32(addr>>12) {
+		return false
+	}
+	t.left = uint32(addr >> 12)
+	return true
+}

@@ -1,0 +1,48 @@
+package pclntab
+
+// Table is a program's function table. It is read-only and safe for concurrent use. Its methods
+// allocate nothing and take no locks, but read pages of the executable and may therefore wait for
+// the disk: they are for folding records, not for a signal handler or a resolver.
+type Table struct {
+	quantum uint64 // bytes between possible instruction addresses
+	nfunc   int
+	names   []byte
+	pctab   []byte
+	funcs   []byte
+	text    uintptr // the run-time address that offsets of functions count from
+}
+
+// SPDelta returns the number of bytes by which SP at pc, the address of an instruction not yet
+// executed, lies below SP at its function's entry. At 0 the function has no frame there, and its
+// return address is the word at SP on amd64 and the link register on arm64. Above 0 it is the
+// word at SP plus the delta on amd64, and the word at SP on arm64.
+//
+// ok is false where the table cannot tell: pc is in no Go function of the executable, or is in
+// one that sets SP by itself and has perhaps already done so.
+func (t *Table) SPDelta(pc uintptr) (delta int32, ok bool) {
+	f, dist, ok := t.find(pc)
+	if !ok || f.spWrite() && dist != 0 {
+		return 0, false
+	}
+	s, ok := t.steps(f)
+	if !ok {
+		return 0, false
+	}
+	return s.at(dist)
+}
+
+// IsReturnAddress reports whether a call may return to pc: it lies between the instructions of a
+// Go function of the executable, not at its entry and not in the padding behind it. It tells a
+// return address from data, not from another address of code.
+func (t *Table) IsReturnAddress(pc uintptr) bool {
+	f, dist, ok := t.find(pc)
+	if !ok || dist == 0 || uint64(dist)%t.quantum != 0 {
+		return false
+	}
+	s, ok := t.steps(f)
+	if !ok {
+		return false
+	}
+	_, ok = s.at(dist)
+	return ok
+}

@@ -1,0 +1,83 @@
+//go:build linux && (amd64 || arm64)
+
+package raw
+
+// Syscall enters the kernel without telling the Go scheduler. r is the kernel's answer:
+// the result, or a negated errno, see Errno.
+//
+//go:noescape
+func Syscall(nr, a, b, c, d, e, f uintptr) (r uintptr)
+
+// Errno returns the errno in a kernel's answer, or 0. Errors are -1 to -4095.
+//
+//go:nosplit
+//go:norace
+func Errno(r uintptr) uintptr {
+	// nosplit: called on threads without a g, where a stack check would read garbage.
+	if r > ^uintptr(4095) {
+		return -r
+	}
+	return 0
+}
+
+// Load32 is an atomic load with acquire order.
+//
+//go:noescape
+func Load32(p *uint32) uint32
+
+// Load64 is an atomic load with acquire order.
+//
+//go:noescape
+func Load64(p *uint64) uint64
+
+// Store32 is an atomic store with sequential consistency.
+//
+//go:noescape
+func Store32(p *uint32, v uint32)
+
+// Store64 is an atomic store with sequential consistency.
+//
+//go:noescape
+func Store64(p *uint64, v uint64)
+
+// Cas32 is an atomic compare-and-swap.
+//
+//go:noescape
+func Cas32(p *uint32, old, new uint32) bool
+
+// Cas64 is an atomic compare-and-swap.
+//
+//go:noescape
+func Cas64(p *uint64, old, new uint64) bool
+
+// Add32 adds atomically and returns the new value.
+//
+//go:noescape
+func Add32(p *uint32, delta uint32) uint32
+
+// Add64 adds atomically and returns the new value.
+//
+//go:noescape
+func Add64(p *uint64, delta uint64) uint64
+
+// G returns the current goroutine's g, an identity that is stable while the goroutine lives.
+// 0 on a thread that Go does not know.
+func G() uintptr
+
+// Text returns the bounds of Go's code in this binary.
+func Text() (lo, hi uintptr)
+
+// AsyncPreempt returns the address of the function that the runtime makes a goroutine seem to have
+// called where a signal preempts it (doSigPreempt, runtime/signal_unix.go).
+func AsyncPreempt() uintptr
+
+// clone calls clone(2) and runs fn, the ABI0 entry of a function with one word of argument, on
+// the new thread and its stack. The thread exits when fn returns. The caller has blocked all
+// signals, and the new thread inherits that.
+func clone(flags, stack, tid, tls, fn, arg uintptr) (r uintptr)
+
+// vdsoClock calls the clock_gettime of the vDSO, which needs more stack than a goroutine
+// guarantees: only for threads and signal stacks that have it.
+//
+//go:noescape
+func vdsoClock(fn uintptr, clock uintptr, ts *[2]int64)

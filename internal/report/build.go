@@ -1,0 +1,101 @@
+package report
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/firsttouch/firsttouch/profiler"
+)
+
+// Limits says how much a Summary lists.
+type Limits struct{ Callers, Requests int }
+
+// DefaultLimits is what fits on a screen.
+func DefaultLimits() Limits { return Limits{Callers: 10, Requests: 10} }
+
+// Build makes a Summary from a snapshot and the requests that were seen in its time.
+func Build(s *profiler.Snapshot, requests []Request, n Limits) Summary {
+	sum := Summary{
+		Start: s.Start, End: s.End,
+		Regions:  make([]Region, 0, len(s.Regions)),
+		Callers:  callers(s, n.Callers),
+		Requests: sumRequests(requests, n.Requests),
+		Engine:   engine(s.Stats),
+	}
+	sum.Requests.Unattributed = s.Stats.Unattributed
+	for i := range s.Regions {
+		sum.Regions = append(sum.Regions, region(s, &s.Regions[i]))
+	}
+	return sum
+}
+
+func engine(s profiler.Stats) Engine {
+	return Engine{
+		Faults: s.Faults, Records: s.Records, Dropped: s.Dropped, Messages: s.Messages,
+		Stacks: s.Stacks, StacksMissed: s.StacksMissed, StacksCut: s.StacksCut,
+		SpansDropped: s.SpansDropped, ResolveErrors: s.ResolveErrs, Overhead: s.Overhead,
+		StackSampling: s.StackSampling, Placement: s.Placement, UserModeOnly: s.UserModeOnly,
+		Notes: append([]string{}, s.Notes...),
+	}
+}
+
+func sumRequests(list []Request, n int) Requests {
+	sum := Requests{Count: len(list), Slowest: []Request{}}
+	for _, r := range list {
+		if r.Faults > 0 {
+			sum.WithFaults++
+			sum.Attributed += uint64(r.Faults)
+			sum.Duration += r.Duration
+			sum.Stall += r.Stall
+		}
+	}
+	slowest := slices.Clone(list)
+	slices.SortFunc(slowest, func(a, b Request) int {
+		return cmp.Or(cmp.Compare(b.Duration, a.Duration), cmp.Compare(a.SpanID, b.SpanID))
+	})
+	sum.Slowest = append(sum.Slowest, slowest[:min(n, len(slowest))]...)
+	return sum
+}
+
+func region(s *profiler.Snapshot, r *profiler.RegionStats) Region {
+	return Region{
+		Name: r.Name, Granule: r.Granule, Size: r.Size, Mapped: r.Mapped, Touched: r.Touched,
+		Faults: r.Faults, Messages: r.Messages, CoTouches: r.CoTouch,
+		Stall:   Stall{Sum: r.Stall.Sum, Max: r.Stall.Max, Quantiles: bucketsOf(r.Stall).quantiles(r.Stall.Max)},
+		Sources: sources(s, r), Widened: r.Widened, Note: r.Note,
+	}
+}
+
+// sources adds up the groups of a region. Counts, sums and maxima are exact; the profiler keeps
+// quantiles for the disk and for everything, which gives those of a single other source as well.
+func sources(s *profiler.Snapshot, r *profiler.RegionStats) []Source {
+	total := make(map[profiler.Source]*Source)
+	for _, g := range s.Groups {
+		if g.Region != r.ID {
+			continue
+		}
+		t := total[g.Source]
+		if t == nil {
+			t = &Source{Name: g.Source.String()}
+			total[g.Source] = t
+		}
+		t.Faults += g.Faults
+		t.Stall.Sum += g.Stall
+		t.Stall.Max = max(t.Stall.Max, g.Max)
+	}
+	disk := total[profiler.SourceDisk]
+	list := []Source{}
+	for source, t := range total {
+		switch {
+		case source == profiler.SourceDisk:
+			t.Stall.Quantiles = bucketsOf(r.Disk).quantiles(t.Stall.Max)
+		case len(total) == 1 || len(total) == 2 && disk != nil:
+			t.Stall.Quantiles = bucketsOf(r.Stall).minus(bucketsOf(r.Disk)).quantiles(t.Stall.Max)
+		}
+		list = append(list, *t)
+	}
+	slices.SortFunc(list, func(a, b Source) int {
+		return cmp.Or(cmp.Compare(b.Stall.Sum, a.Stall.Sum), cmp.Compare(a.Name, b.Name))
+	})
+	return list
+}

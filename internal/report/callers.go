@@ -1,0 +1,111 @@
+package report
+
+import (
+	"cmp"
+	"path"
+	"runtime"
+	"slices"
+	"strings"
+
+	"github.com/firsttouch/firsttouch/profiler"
+)
+
+// callers adds up the groups by the place that touched, the longest stall first.
+func callers(s *profiler.Snapshot, n int) []Caller {
+	type place struct {
+		function, from, file string
+		line                 int
+	}
+	total := make(map[place]*Caller)
+	for _, g := range s.Groups {
+		at, from := blame(s.Frames(g.Stack))
+		key := place{at.Function, from.Function, at.File, at.Line}
+		c := total[key]
+		if c == nil {
+			c = &Caller{Function: at.Function, File: at.File, Line: at.Line, From: from.Function}
+			total[key] = c
+		}
+		c.Faults += g.Faults
+		c.Bytes += g.Bytes
+		c.Stall.Sum += g.Stall
+		c.Stall.Max = max(c.Stall.Max, g.Max)
+	}
+	list := make([]Caller, 0, len(total))
+	for _, c := range total {
+		list = append(list, *c)
+	}
+	slices.SortFunc(list, func(a, b Caller) int {
+		return cmp.Or(cmp.Compare(b.Stall.Sum, a.Stall.Sum), cmp.Compare(b.Faults, a.Faults),
+			cmp.Compare(a.Function, b.Function), cmp.Compare(a.Line, b.Line), cmp.Compare(a.From, b.From))
+	})
+	return list[:min(n, len(list))]
+}
+
+// blame finds the code that a reader can change: the innermost frame that does not move or compare
+// memory on behalf of its caller, and the code further out that had it done, at last the root of
+// the goroutine. A stack all of the runtime is blamed on its innermost frame.
+func blame(frames []runtime.Frame) (at, from runtime.Frame) {
+	if len(frames) == 0 {
+		return at, from
+	}
+	i := max(0, slices.IndexFunc(frames, func(f runtime.Frame) bool { return !servesOthers(f) }))
+	at = frames[i]
+	own := packageOf(at.Function)
+	for j := i + 1; j < len(frames); j++ {
+		f, inner := frames[j], frames[j-1]
+		if servesOthers(f) {
+			continue
+		}
+		from = f
+		pkg := packageOf(f.Function)
+		callback := packageOf(inner.Function) == own && isClosure(inner.Function)
+		if pkg != own && !hides(pkg, own) && !callback {
+			break
+		}
+	}
+	return at, from
+}
+
+// isClosure reports whether a function was written inside another. Who calls it runs it on behalf of
+// the one that handed it over, as a database does with the body of a transaction.
+func isClosure(function string) bool {
+	return strings.Contains(function[strings.LastIndexByte(function, '/')+1:], ".func")
+}
+
+// hides reports whether inner is an internal package of the module or library that pkg is the
+// public face of: for a reader both are the library.
+func hides(pkg, inner string) bool {
+	library, _, internal := strings.Cut(inner, "/internal/")
+	return internal && !strings.Contains(pkg, "/internal/") && (pkg == library || strings.HasPrefix(pkg, library+"/"))
+}
+
+// servesOthers reports whether a frame touches memory, or runs code, only for those that call it.
+func servesOthers(f runtime.Frame) bool {
+	switch pkg := packageOf(f.Function); pkg {
+	case "runtime", "sync", "bytes", "strings", "slices", "sort", "encoding/binary", "internal/bytealg", "unique":
+		return true
+	case f.Function:
+		// The bodies of the runtime's assembly, such as cmpbody, have no package in their name.
+		switch path.Base(path.Dir(f.File)) {
+		case "runtime", "bytealg":
+			return true
+		}
+		return false
+	default:
+		return strings.HasPrefix(pkg, "internal/runtime/") || strings.HasPrefix(pkg, "runtime/")
+	}
+}
+
+// packageOf is the import path in a function's name, such as "go.etcd.io/bbolt" in
+// "go.etcd.io/bbolt.(*Cursor).seek". The linker writes dots after the last slash as %2e.
+func packageOf(function string) string {
+	slash := strings.LastIndexByte(function, '/') + 1
+	// A type argument may hold slashes too: "slices.SortFunc[go.shape.struct{a/b.c}]".
+	if bracket := strings.IndexByte(function, '['); bracket >= 0 && bracket < slash {
+		slash = strings.LastIndexByte(function[:bracket], '/') + 1
+	}
+	if dot := strings.IndexByte(function[slash:], '.'); dot >= 0 {
+		return function[:slash+dot]
+	}
+	return function
+}

@@ -1,0 +1,51 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+)
+
+// renderEngine says how far the figures can be trusted and what they cost.
+func renderEngine(w io.Writer, s Summary) error {
+	e, took := s.Engine, s.End.Sub(s.Start)
+	lines := []string{"Trust and cost"}
+	add := func(format string, args ...any) { lines = append(lines, "  "+fmt.Sprintf(format, args...)) }
+
+	add("records        %s of %s faults, %s dropped; from %s messages of the kernel, which repeats itself when a wait is interrupted",
+		Count(e.Records), Count(e.Faults), Count(e.Dropped), Count(e.Messages))
+	add("stacks         %s (%s); %s missed, %s cut", Count(e.Stacks), e.StackSampling, Count(e.StacksMissed), Count(e.StacksCut))
+	add("attributed     %s of the records to a span", Percent(ratio(int64(e.Records-min(e.Records, s.Requests.Unattributed)), int64(e.Records))))
+	add("overhead       %s of processor time in %s: %s of one core%s", Duration(e.Overhead), Duration(took),
+		Percent(ratio(int64(e.Overhead), int64(took))), perFault(e))
+	if e.Placement != "" {
+		add("resolver       %s", e.Placement)
+	}
+	if e.ResolveErrors > 0 {
+		add("errors         %s faults could not be resolved as planned; their memory is no longer observed", Count(e.ResolveErrors))
+	}
+	if e.UserModeOnly {
+		add("user mode only: a system call that is handed a page before its first touch fails with EFAULT")
+	}
+	for _, r := range s.Regions {
+		if r.Widened > 0 {
+			add("widened        %s granules of %s were made accessible with a neighbour", Count(r.Widened), regionName(r))
+		}
+		if r.Note != "" {
+			add("note           %s: %s", regionName(r), r.Note)
+		}
+	}
+	for _, n := range e.Notes {
+		add("note           %s", n)
+	}
+	_, err := io.WriteString(w, strings.Join(lines, "\n")+"\n\n")
+	return err
+}
+
+func perFault(e Engine) string {
+	if e.Faults == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", %s a fault", Duration(e.Overhead/time.Duration(e.Faults)))
+}

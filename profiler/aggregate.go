@@ -1,0 +1,150 @@
+package profiler
+
+import (
+	"maps"
+	"slices"
+	"time"
+)
+
+// aggregate is everything that was seen. It is fed by the fold in claim order and copied by
+// snapshots; its owner serialises both.
+type aggregate struct {
+	start     time.Time
+	mono      time.Duration
+	regions   []*RegionStats
+	groups    map[groupKey]*Group
+	order     []*Group // as first seen, so that equal work gives equal output
+	log       []Fault
+	logLimit  int
+	threads   map[int32]*ThreadStats
+	stacks    stackTable
+	spans     map[SpanRef]*SpanStats
+	spanOrder []SpanRef
+	stats     Stats
+}
+
+type groupKey struct {
+	region RegionID
+	stack  StackID
+	access Access
+	source Source
+}
+
+func newAggregate(logLimit int) *aggregate {
+	return &aggregate{
+		logLimit: logLimit,
+		groups:   make(map[groupKey]*Group),
+		threads:  make(map[int32]*ThreadStats),
+		spans:    make(map[SpanRef]*SpanStats),
+	}
+}
+
+// add counts one fault.
+func (a *aggregate) add(f Fault) {
+	r := a.regions[f.Region]
+	granule := uint64(f.Offset) / uint64(r.Granule)
+	bytes := uint64(r.extent(granule))
+	if r.touched.add(granule) {
+		r.Touched += int64(bytes)
+	}
+	r.Faults++
+	r.Stall.add(f.Stall)
+	if f.Source == SourceDisk {
+		r.Disk.add(f.Stall)
+	}
+	k := groupKey{f.Region, f.Stack, f.Access, f.Source}
+	g := a.groups[k]
+	if g == nil {
+		g = &Group{Region: f.Region, Stack: f.Stack, Access: f.Access, Source: f.Source}
+		a.groups[k] = g
+		a.order = append(a.order, g)
+	}
+	g.Faults++
+	g.Bytes += bytes
+	g.Stall += f.Stall
+	g.Max = max(g.Max, f.Stall)
+
+	t := a.threads[f.Thread]
+	if t == nil {
+		t = &ThreadStats{Thread: f.Thread}
+		a.threads[f.Thread] = t
+	}
+	t.Faults++
+	t.Stall += f.Stall
+
+	a.stats.Records++
+	if f.Stack != 0 {
+		a.stats.Stacks++
+	}
+	if f.Span == 0 {
+		a.stats.Unattributed++
+	} else {
+		a.addSpan(f, bytes)
+	}
+	if len(a.log) < a.logLimit {
+		a.log = append(a.log, f)
+	} else {
+		a.stats.LogCut++
+	}
+}
+
+// extent is the size of a granule, of which the last of a region may be cut short.
+func (r *RegionStats) extent(granule uint64) int64 {
+	if left := r.Size - int64(granule)*int64(r.Granule); left > 0 && left < int64(r.Granule) {
+		return left
+	}
+	return int64(r.Granule)
+}
+
+// maxSpans bounds how many spans with faults are remembered; older ones are forgotten first.
+const maxSpans = 1 << 14
+
+func (a *aggregate) addSpan(f Fault, bytes uint64) {
+	s := a.spans[f.Span]
+	if s == nil {
+		s = &SpanStats{}
+		a.keepSpan(f.Span, s)
+	}
+	s.Faults++
+	s.Stall += f.Stall
+	s.Max = max(s.Max, f.Stall)
+	s.Bytes += bytes
+	if len(s.Regions) < 8 && !slices.Contains(s.Regions, f.Region) {
+		s.Regions = append(s.Regions, f.Region)
+	}
+}
+
+func (a *aggregate) keepSpan(ref SpanRef, s *SpanStats) {
+	if len(a.spanOrder) >= maxSpans {
+		delete(a.spans, a.spanOrder[0])
+		a.spanOrder = a.spanOrder[1:]
+	}
+	a.spans[ref] = s
+	a.spanOrder = append(a.spanOrder, ref)
+}
+
+// snapshot copies what was seen. The log and the stacks only grow, so their prefixes are shared.
+func (a *aggregate) snapshot(end time.Time, mono time.Duration) *Snapshot {
+	s := &Snapshot{
+		Start: a.start, End: end, StartMono: a.mono, EndMono: mono,
+		Faults: a.log[:len(a.log):len(a.log)],
+		Stats:  a.stats,
+		stacks: a.stacks.freeze(),
+		spans:  newSpanTable(a.spans),
+	}
+	s.Stats.Notes = slices.Clone(a.stats.Notes)
+	for _, r := range a.regions {
+		c := *r
+		c.touched = r.touched.clone()
+		c.Stall, c.Disk = r.Stall.clone(), r.Disk.clone()
+		c.Mappings = slices.Clone(r.Mappings)
+		s.Regions = append(s.Regions, c)
+	}
+	for _, g := range a.order {
+		s.Groups = append(s.Groups, *g)
+	}
+	for _, id := range slices.Sorted(maps.Keys(a.threads)) {
+		s.Threads = append(s.Threads, *a.threads[id])
+	}
+	return s
+}

@@ -1,0 +1,56 @@
+//go:build linux && (amd64 || arm64)
+
+package profiler
+
+import (
+	"fmt"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// NewArena maps size bytes of zeroed memory, rounded up to whole pages, outside the Go heap, and
+// observes their first touches. The memory must hold no Go pointers. A system call that is given
+// pages of it that were not yet touched works unless the engine may serve user mode only; then it
+// fails with EFAULT, so touch or copy first.
+func (p *Profiler) NewArena(name string, size int, opts ...RegionOption) (*Region, error) {
+	if size <= 0 {
+		return nil, fmt.Errorf("%w: arena %q of %d bytes: choose 1 byte or more", ErrInvalid, name, size)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	page := unix.Getpagesize()
+	size = (size + page - 1) &^ (page - 1)
+	r, err := p.newRegion(name, KindArena, int64(size), opts)
+	if err != nil {
+		return nil, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := r.mapArena(size); err != nil {
+		r.closed = true
+		return nil, fmt.Errorf("arena %q: %w", name, err)
+	}
+	r.publishMaps(int64(size))
+	return r, nil
+}
+
+func (r *Region) mapArena(size int) error {
+	b, err := unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_NORESERVE)
+	if err != nil {
+		return fmt.Errorf("map %d bytes: %w", size, err)
+	}
+	// A huge page would make one fault of 512. EINVAL: a kernel without them.
+	if err := unix.Madvise(b, unix.MADV_NOHUGEPAGE); err != nil && err != unix.EINVAL {
+		unix.Munmap(b)
+		return fmt.Errorf("madvise: %w", err)
+	}
+	lo := uintptr(unsafe.Pointer(unsafe.SliceData(b)))
+	g, err := r.p.eng.AddArena(r.eng, lo, lo+uintptr(size), uintptr(r.config.granule), r.know)
+	if err != nil {
+		unix.Munmap(b)
+		return err
+	}
+	r.bytes, r.maps = b, []*mapping{{Target: g}}
+	return nil
+}

@@ -1,0 +1,196 @@
+//go:build linux && (amd64 || arm64)
+
+package profiler
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/firsttouch/firsttouch/internal/engine"
+)
+
+// AttachFile observes the shared mappings that other code in this process has of a file: those that
+// exist now, and those that it makes later, which are looked for every so often (WithRescan). Their
+// contents, coherence, record locks and madvise flags stay as they are, and after the first touch
+// a page costs what it did. Without WithGuard the process's other threads are stopped for some
+// hundred microseconds whenever a mapping is covered or given back.
+//
+// When no mapping exists yet the error is ErrNotMapped.
+func (p *Profiler) AttachFile(path string, opts ...RegionOption) (*Region, error) {
+	id, info, err := identify(path)
+	if err != nil {
+		return nil, fmt.Errorf("attach file: %w", err)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	// A mapping of MapFile is not other code's.
+	if o := p.regionOf(id, KindAttached, KindMappedFile); o != nil {
+		return nil, fmt.Errorf("attach file %s: %w as region %q: close that first", path, ErrRegistered, o.name)
+	}
+	now := engine.Now()
+	list, err := readMaps()
+	if err != nil {
+		return nil, err
+	}
+	if !slices.ContainsFunc(list, func(m procMap) bool { return id.is(&m) }) {
+		return nil, fmt.Errorf("attach file %s: %w in this process: map it first, or try again later", path, ErrNotMapped)
+	}
+	r, err := p.newRegion(path, KindAttached, info.Size(), opts)
+	if err != nil {
+		return nil, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.file = id
+	if err := r.look(list, now); err != nil && len(r.maps) == 0 {
+		r.closed = true
+		return nil, fmt.Errorf("attach file %s: %w", path, err)
+	}
+	return r, nil
+}
+
+// regionOf returns the region that observes a file, if it is of one of the kinds. The caller holds
+// p.mu.
+func (p *Profiler) regionOf(id *fileID, kinds ...Kind) *Region {
+	for _, r := range p.regions {
+		if slices.Contains(kinds, r.kind) && r.file.inode == id.inode && r.file.dev == id.dev && !r.isClosed() {
+			return r
+		}
+	}
+	return nil
+}
+
+// rescanShare bounds the processor time of looking: after a look that took t it pauses at least
+// this many times as long.
+const rescanShare = 50
+
+// rescanLoop looks for mappings that came, moved or went.
+func (p *Profiler) rescanLoop() {
+	pause := p.config.rescan
+	for {
+		select {
+		case <-p.stop:
+			return
+		case <-time.After(pause):
+		}
+		// Waiting for an owner's guard is not counted: it takes no processor time.
+		pause = max(p.config.rescan, p.rescan()*rescanShare)
+	}
+}
+
+// rescan looks once, and returns how long reading the list took.
+func (p *Profiler) rescan() (read time.Duration) {
+	p.mu.Lock()
+	regions := slices.DeleteFunc(slices.Clone(p.regions), func(r *Region) bool { return r.kind == KindArena || r.isClosed() })
+	p.mu.Unlock()
+	if len(regions) == 0 {
+		return 0
+	}
+	now := engine.Now()
+	list, err := readMaps()
+	read = engine.Now() - now
+	if err != nil {
+		p.note("mappings are not looked for: %v", err)
+		return read
+	}
+	p.eng.SetMaps(uint64(len(list)))
+	for _, r := range regions {
+		r.mu.Lock()
+		if !r.closed && r.kind == KindAttached {
+			if err := r.look(list, now); err != nil {
+				p.note("region %s: %v", r.name, err)
+			}
+		}
+		r.mu.Unlock()
+	}
+	return read
+}
+
+// lookNow looks at the mappings as they are. The caller holds r.mu.
+func (r *Region) lookNow() error {
+	now := engine.Now()
+	list, err := readMaps()
+	if err != nil {
+		return err
+	}
+	return r.look(list, now)
+}
+
+// look compares the mappings of the region's file with what is armed: what is gone is forgotten,
+// what is new is covered. now is when the list was asked for. The caller holds r.mu.
+func (r *Region) look(list []procMap, now time.Duration) error {
+	var errs []error
+	changed, all := r.complete == 0, true
+	for _, m := range slices.Clone(r.maps) {
+		if r.intact(m, list) {
+			continue
+		}
+		changed = true
+		if err := r.drop(m); err != nil {
+			errs = append(errs, err)
+		}
+		// What is left of it is to be seen as it is now.
+		if fresh, err := readMaps(); err != nil {
+			errs = append(errs, err)
+		} else {
+			list = fresh
+		}
+	}
+	for _, m := range r.uncovered(list) {
+		changed = true
+		if err := r.cover(m, r.complete); err != nil {
+			all = false
+			if !errors.Is(err, engine.ErrGone) { // else it went while we looked
+				errs = append(errs, err)
+			}
+		}
+	}
+	if all {
+		r.complete = now
+	}
+	if changed || r.fileSize() != r.lastSize {
+		r.lastSize = r.fileSize()
+		r.publishMaps(r.lastSize)
+	}
+	return errors.Join(errs...)
+}
+
+// uncovered lists the mappings of the file, less what is armed and the engine's own duplicates.
+func (r *Region) uncovered(list []procMap) (out []procMap) {
+	for _, m := range list {
+		if !r.file.is(&m) || !m.shared && m.prot == 0 {
+			continue
+		}
+		rest := []procMap{m}
+		for _, o := range r.maps {
+			rest = without(rest, o.Lo, o.Hi)
+			rest = without(rest, o.Alias(), o.Alias()+(o.Hi-o.Lo))
+		}
+		out = append(out, rest...)
+	}
+	return out
+}
+
+// without cuts [lo, hi) out of mappings.
+func without(list []procMap, lo, hi uintptr) (out []procMap) {
+	for _, m := range list {
+		if hi <= m.lo || m.hi <= lo {
+			out = append(out, m)
+			continue
+		}
+		if m.lo < lo {
+			left := m
+			left.hi = lo
+			out = append(out, left)
+		}
+		if hi < m.hi {
+			right := m
+			right.offset += int64(hi - m.lo)
+			right.lo = hi
+			out = append(out, right)
+		}
+	}
+	return out
+}

@@ -1,0 +1,44 @@
+package profiler
+
+import (
+	"math/bits"
+	"slices"
+)
+
+// bitmap is a set of granule numbers. It grows as needed.
+type bitmap struct {
+	words []uint64
+	n     uint64 // members
+}
+
+// add reports whether i was not yet a member.
+func (b *bitmap) add(i uint64) bool {
+	w := int(i / 64)
+	if w >= len(b.words) {
+		b.words = append(b.words, make([]uint64, w+1-len(b.words))...)
+	}
+	if b.words[w]&(1<<(i%64)) != 0 {
+		return false
+	}
+	b.words[w] |= 1 << (i % 64)
+	b.n++
+	return true
+}
+
+func (b *bitmap) has(i uint64) bool {
+	w := i / 64
+	return w < uint64(len(b.words)) && b.words[w]&(1<<(i%64)) != 0
+}
+
+// each calls yield for every member, ascending, until it returns false.
+func (b *bitmap) each(yield func(i uint64) bool) {
+	for w, v := range b.words {
+		for ; v != 0; v &= v - 1 {
+			if !yield(uint64(w)*64 + uint64(bits.TrailingZeros64(v))) {
+				return
+			}
+		}
+	}
+}
+
+func (b *bitmap) clone() bitmap { return bitmap{words: slices.Clone(b.words), n: b.n} }

@@ -1,0 +1,24 @@
+package profiler
+
+import (
+	"errors"
+
+	"github.com/firsttouch/firsttouch/uffd"
+)
+
+// Errors that callers may test for with errors.Is. Every returned error also says what to do.
+var (
+	// ErrNotSupported: the system, the kernel, the user or the container refuses what is needed.
+	ErrNotSupported = uffd.ErrNotSupported
+	// ErrInvalid: an argument cannot be used.
+	ErrInvalid = errors.New("invalid argument")
+	// ErrRegistered: the memory is already a region.
+	ErrRegistered = errors.New("already registered")
+	// ErrNotMapped: no mapping of the file exists in this process.
+	ErrNotMapped = errors.New("not mapped")
+	// ErrClosed: the Profiler or the region was closed.
+	ErrClosed = errors.New("closed")
+	// ErrBusy: the process's other threads could not be stopped for the moment that a change of
+	// mappings takes. The memory is as it was; try again.
+	ErrBusy = errors.New("threads could not be parked in time")
+)

@@ -1,0 +1,49 @@
+package profiler
+
+import "time"
+
+// Access is how the first touch of a granule was made.
+type Access uint8
+
+// The kinds of access that the kernel tells apart in a page-fault message.
+const (
+	Read  Access = iota // a load, or a system call that reads from the page
+	Write               // a store, or a system call that writes to the page
+)
+
+// Source is where the contents of a resolved granule came from.
+type Source uint8
+
+const (
+	SourceUnknown   Source = iota // the engine could not tell, for example because the resolve failed
+	SourceZero                    // fresh anonymous memory, filled with zeros
+	SourcePageCache               // a file page that was in the page cache
+	SourceDisk                    // a file page that had to be read from the file's storage
+)
+
+// RegionID identifies a region for the life of its Profiler. The ids are dense: RegionID i is
+// Snapshot.Regions[i].
+type RegionID uint32
+
+// StackID identifies a stack for the life of its Profiler. 0 is "no stack was taken".
+type StackID uint32
+
+// SpanRef identifies a span known to the Profiler, see Snapshot.Span. 0 is "no span".
+type SpanRef uint64
+
+// Fault is one first touch of a granule since it was armed.
+type Fault struct {
+	Seq       uint64        // claim order over all regions, starting at 0; dropped records have none
+	Time      time.Duration // CLOCK_MONOTONIC when the fault was claimed, before it was resolved
+	Address   uintptr       // exact address of the access
+	Offset    int64         // Address as a byte offset into the region (for a file: into the file)
+	Stall     time.Duration // from the claim until the granule was accessible; the kernel's queue time before the claim cannot be seen
+	Goroutine uint64        // goroutine id, as in a stack dump; 0 is unknown
+	Span      SpanRef       // innermost span its goroutine worked for; 0 is unattributed
+	Thread    int32         // kernel thread id (gettid) of the toucher
+	Region    RegionID
+	Stack     StackID
+	Messages  uint32 // kernel messages folded into this fault until it was resolved, at least 1
+	Access    Access
+	Source    Source
+}

@@ -1,0 +1,164 @@
+//go:build linux && (amd64 || arm64)
+
+package profiler
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+	"unsafe"
+
+	"github.com/firsttouch/firsttouch/internal/engine"
+	"golang.org/x/sys/unix"
+)
+
+// fileID recognises the mappings of a file. A file system may show another device in the list of
+// mappings than in stat (overlayfs, btrfs), so the path counts too. The file is never opened for
+// this: closing any descriptor of a file drops the POSIX record locks that the process holds on it.
+type fileID struct {
+	path       string // absolute, without links
+	dev, inode uint64
+	mincore    bool
+}
+
+// identify looks a file up without opening it.
+func identify(path string) (*fileID, os.FileInfo, error) {
+	full, err := filepath.Abs(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	if full, err = filepath.EvalSymlinks(full); err != nil {
+		return nil, nil, err
+	}
+	info, err := os.Stat(full)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, nil, fmt.Errorf("%w: %s is not a regular file", ErrInvalid, path)
+	}
+	var st unix.Stat_t
+	if err := unix.Stat(full, &st); err != nil {
+		return nil, nil, &os.PathError{Op: "stat", Path: path, Err: err}
+	}
+	id := &fileID{path: full, inode: st.Ino, dev: uint64(unix.Major(st.Dev))<<32 | uint64(unix.Minor(st.Dev))}
+	// The kernel tells the state of the page cache only to who owns the file or may write it
+	// (can_do_mincore, mm/mincore.c).
+	id.mincore = int(st.Uid) == os.Geteuid() || unix.Access(full, unix.W_OK) == nil
+	return id, info, nil
+}
+
+func (id *fileID) is(m *procMap) bool {
+	return m.inode != 0 && (m.inode == id.inode && m.dev == id.dev ||
+		m.inode == id.inode && strings.TrimSuffix(m.path, " (deleted)") == id.path)
+}
+
+// size is the file's length now, or the last one known once the file is gone.
+func (r *Region) fileSize() int64 {
+	if info, err := os.Stat(r.file.path); err == nil {
+		return info.Size()
+	}
+	var top int64
+	for _, m := range r.maps {
+		top = max(top, m.Offset+int64(m.Hi-m.Lo))
+	}
+	return top
+}
+
+// MapFile maps a file read-only and shared, and observes the first touches of its pages. The
+// contents stay coherent with writes to the file. Bytes is the file's extent at the time of the call.
+// The file is opened and closed: POSIX record locks that the process holds on it are lost, as with
+// any close (fcntl(2)).
+func (p *Profiler) MapFile(path string, opts ...RegionOption) (*Region, error) {
+	id, info, err := identify(path)
+	if err != nil {
+		return nil, fmt.Errorf("map file: %w", err)
+	}
+	if info.Size() == 0 {
+		return nil, fmt.Errorf("%w: %s is empty: there is nothing to map", ErrInvalid, path)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if o := p.regionOf(id, KindAttached); o != nil {
+		return nil, fmt.Errorf("map file %s: %w: region %q observes every mapping of it, so map it without the profiler", path, ErrRegistered, o.name)
+	}
+	b, err := mapShared(id.path, int(info.Size()))
+	if err != nil {
+		return nil, err
+	}
+	r, err := p.newRegion(path, KindMappedFile, info.Size(), opts)
+	if err != nil {
+		unix.Munmap(b)
+		return nil, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.file, r.bytes = id, b
+	lo := uintptr(unsafe.Pointer(unsafe.SliceData(b)))
+	list, err := readMaps()
+	if err == nil {
+		i := slices.IndexFunc(list, func(m procMap) bool { return m.lo <= lo && lo < m.hi })
+		if i < 0 || !list[i].shared {
+			err = fmt.Errorf("%w: %s", ErrNotMapped, path)
+		} else {
+			m := list[i] // may have merged with a neighbour of ours
+			m.offset += int64(lo - m.lo)
+			m.lo, m.hi = lo, lo+pages(len(b))
+			err = r.cover(m, 0)
+		}
+	}
+	if err != nil {
+		unix.Munmap(b)
+		r.bytes, r.closed = nil, true
+		return nil, fmt.Errorf("map file %s: %w", path, err)
+	}
+	r.publishMaps(info.Size())
+	return r, nil
+}
+
+func pages(n int) uintptr {
+	page := unix.Getpagesize()
+	return uintptr((n + page - 1) &^ (page - 1))
+}
+
+func mapShared(path string, size int) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("map file: %w", err)
+	}
+	defer f.Close()
+	b, err := unix.Mmap(int(f.Fd()), 0, size, unix.PROT_READ, unix.MAP_SHARED)
+	if err != nil {
+		return nil, fmt.Errorf("map file %s: %w", path, err)
+	}
+	return b, nil
+}
+
+// cover arms one mapping, which did not exist yet when all of them were covered last; 0 is never. The caller holds r.mu.
+func (r *Region) cover(m procMap, complete time.Duration) error {
+	if !m.shared {
+		return fmt.Errorf("%w: a private mapping of a file (MAP_PRIVATE) cannot be covered; map it shared", ErrNotSupported)
+	}
+	flags, err := vmFlags(m.lo)
+	if err == nil && strings.Contains(flags, " lo") {
+		return fmt.Errorf("%w: the mapping is locked in memory (mlock), so all of it is touched already", ErrNotSupported)
+	}
+	g, took, err := r.p.eng.Cover(r.eng, engine.File{
+		Lo: m.lo, Hi: m.hi, Offset: m.offset, Dev: m.dev, Inode: m.inode, Prot: m.prot, Mincore: r.file.mincore,
+	}, uintptr(r.config.granule), r.know, r.guard())
+	if took > r.longest {
+		r.longest = took
+	}
+	if err != nil {
+		return wrap(err)
+	}
+	latency := time.Duration(0)
+	if complete != 0 {
+		latency = g.Since - complete
+	}
+	r.maps = append(r.maps, &mapping{Target: g, prot: m.prot, latency: latency})
+	return nil
+}

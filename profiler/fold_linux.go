@@ -1,0 +1,171 @@
+//go:build linux && (amd64 || arm64)
+
+package profiler
+
+import (
+	"runtime"
+	"slices"
+	"time"
+
+	"github.com/firsttouch/firsttouch/internal/engine"
+	"golang.org/x/sys/unix"
+)
+
+func (p *Profiler) foldLoop() {
+	tick := time.NewTicker(foldEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-p.stop:
+			return
+		case <-tick.C:
+			p.foldMu.Lock()
+			p.fold()
+			p.foldMu.Unlock()
+		}
+	}
+}
+
+// fold moves every finished record from the ring to the aggregate. The caller holds foldMu.
+func (p *Profiler) fold() {
+	if p.eng == nil {
+		return
+	}
+	for {
+		rec, seq, ok := p.eng.Next()
+		if !ok {
+			break
+		}
+		p.foldOne(&rec, seq)
+	}
+	p.releaseSpans()
+}
+
+func (p *Profiler) foldOne(rec *engine.Record, seq uint64) {
+	t := p.targets[rec.Target]
+	f := Fault{
+		Seq: seq, Time: time.Duration(rec.Time), Address: rec.Address,
+		Offset: int64(rec.Address-t.Lo) + t.Offset, Stall: time.Duration(rec.Stall),
+		Goroutine: rec.Goid, Span: SpanRef(rec.Span), Thread: int32(rec.Thread),
+		Region: RegionID(t.Region), Stack: p.stack(rec.Stack), Messages: rec.Messages,
+		Access: Access(rec.Access), Source: sources[rec.Source],
+	}
+	if rec.Flags&engine.FlagStackMissed != 0 {
+		p.agg.stats.StacksMissed++
+	}
+	if rec.Flags&engine.FlagStackCut != 0 {
+		p.agg.stats.StacksCut++
+	}
+	p.nameSpan(f)
+	p.agg.add(f)
+}
+
+var sources = [...]Source{
+	engine.SourceUnknown: SourceUnknown, engine.SourceZero: SourceZero,
+	engine.SourcePageCache: SourcePageCache, engine.SourceDisk: SourceDisk,
+}
+
+// stack turns the engine's number into a StackID, repairing what frame pointers lose: a function
+// without a frame (memmove, small leaves) is followed by its caller's caller. The word at its stack
+// pointer, or the link register, is its return address.
+func (p *Profiler) stack(number uint32) StackID {
+	if number == 0 {
+		return 0
+	}
+	if id, ok := p.stackOf[number]; ok {
+		return id
+	}
+	pcs, word := p.eng.Stack(number)
+	if word != 0 && p.text != nil {
+		if delta, ok := p.text.SPDelta(pcs[0]); ok && delta == 0 && p.text.IsReturnAddress(word) {
+			pcs = slices.Insert(pcs, 1, word)
+		}
+	}
+	id := p.agg.stacks.add(pcs)
+	p.stackOf[number] = id
+	return id
+}
+
+// flushMost bounds a Flush: a record may wait for a signal handler that never runs.
+const flushMost = time.Second
+
+// Flush waits until every fault that was claimed before the call has been counted, at most a
+// second.
+func (p *Profiler) Flush() {
+	p.foldMu.Lock()
+	defer p.foldMu.Unlock()
+	p.flush()
+}
+
+func (p *Profiler) flush() {
+	if p.eng == nil {
+		return
+	}
+	head := p.eng.Head()
+	for waited := time.Duration(0); ; waited += 100 * time.Microsecond {
+		p.fold()
+		if p.eng.Folded() >= head || waited > flushMost {
+			return
+		}
+		time.Sleep(100 * time.Microsecond)
+	}
+}
+
+// Snapshot returns what was seen until now. It costs a copy of the totals, not of the faults, and
+// goes on while faults arrive.
+func (p *Profiler) Snapshot() *Snapshot {
+	p.foldMu.Lock()
+	defer p.foldMu.Unlock()
+	p.flush()
+	p.collect()
+	return p.agg.snapshot(time.Now(), engine.Now())
+}
+
+// collect takes over the engine's counters. The caller holds foldMu.
+func (p *Profiler) collect() {
+	if p.eng == nil {
+		return
+	}
+	e, s := p.eng.Stats(), &p.agg.stats
+	// Faults that are claimed and not yet folded belong to the next snapshot.
+	s.Faults, s.Dropped, s.Messages = s.Records+e.Dropped, e.Dropped, e.Messages
+	s.ResolveErrs, s.Overhead = e.Errors, e.Overhead
+	p.spanMu.Lock()
+	s.SpansDropped = p.lost
+	p.spanMu.Unlock()
+	s.Placement = "left to the scheduler"
+	if p.eng.Follows() {
+		s.Placement = "follows the thread that faults"
+	}
+	for _, r := range p.agg.regions {
+		if t := p.totals[r.ID]; t != nil {
+			v := t.Totals()
+			r.Messages, r.CoTouch, r.Widened = v.Messages, v.CoTouch, v.Widened
+		}
+	}
+	if e.LastErr != 0 {
+		s.LastError = unix.Errno(e.LastErr).Error()
+	}
+}
+
+// Frames expands a stack, inlined calls included, leaf first.
+func (p *Profiler) Frames(id StackID) []runtime.Frame {
+	p.foldMu.Lock()
+	t := p.agg.stacks.freeze()
+	p.foldMu.Unlock()
+	return t.frames(id)
+}
+
+// RegionName returns the name of a region.
+func (p *Profiler) RegionName(id RegionID) string {
+	p.foldMu.Lock()
+	defer p.foldMu.Unlock()
+	return p.agg.regions[id].Name
+}
+
+// Granule returns how many bytes one fault of a region resolves.
+func (p *Profiler) Granule(id RegionID) int {
+	p.foldMu.Lock()
+	defer p.foldMu.Unlock()
+	return p.agg.regions[id].Granule
+}

@@ -1,0 +1,160 @@
+package profiler
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/firsttouch/firsttouch/uffd"
+)
+
+// config is what the options set; the zero value is never used, see defaultConfig.
+type config struct {
+	granule  int
+	ring     int
+	logLimit int
+	stacks   StackSampling
+	signal   int
+	rescan   time.Duration
+}
+
+func defaultConfig() config {
+	return config{ring: 1 << 17, logLimit: 1 << 18, stacks: StacksEvery(), signal: 34, rescan: 100 * time.Millisecond}
+}
+
+// Option configures a Profiler.
+type Option interface{ apply(*config) error }
+
+type optionFunc func(*config) error
+
+func (f optionFunc) apply(c *config) error { return f(c) }
+
+// WithGranule sets how many bytes one fault resolves, for regions that do not set their own:
+// a power of two, at least the kernel's page size, which is the default.
+func WithGranule(bytes int) Option {
+	return optionFunc(func(c *config) error { c.granule = bytes; return checkGranule(bytes) })
+}
+
+// WithRing sets how many records fit between the resolver and the aggregate; rounded up to a
+// power of two, 64 bytes each. The default is 131,072. When it is full, records are dropped and counted.
+func WithRing(records int) Option {
+	return optionFunc(func(c *config) error {
+		if records < 64 || records > 1<<24 {
+			return fmt.Errorf("%w: ring of %d records: choose 64 to 16,777,216", ErrInvalid, records)
+		}
+		c.ring = records
+		return nil
+	})
+}
+
+// WithLogLimit sets how many faults a Snapshot's log holds at most. The default is 262,144.
+// Totals stay exact beyond it.
+func WithLogLimit(faults int) Option {
+	return optionFunc(func(c *config) error {
+		if faults < 0 {
+			return fmt.Errorf("%w: log limit %d is negative", ErrInvalid, faults)
+		}
+		c.logLimit = faults
+		return nil
+	})
+}
+
+// WithStacks sets which faults have their stack taken. The default is every fault.
+func WithStacks(s StackSampling) Option {
+	return optionFunc(func(c *config) error { c.stacks = s; return nil })
+}
+
+// WithSignal sets the real-time signal that asks a thread for its stack. The default is 34, which
+// Go and glibc leave alone. The signal must have no handler when New is called.
+func WithSignal(n int) Option {
+	return optionFunc(func(c *config) error {
+		if n < 34 || n > 64 {
+			return fmt.Errorf("%w: signal %d: choose a real-time signal from 34 to 64", ErrInvalid, n)
+		}
+		c.signal = n
+		return nil
+	})
+}
+
+// WithRescan sets how often attached files are looked up in /proc/self/maps for mappings that are
+// new, moved or gone. The default is 100 ms.
+func WithRescan(every time.Duration) Option {
+	return optionFunc(func(c *config) error {
+		if every < time.Millisecond {
+			return fmt.Errorf("%w: rescan every %v: choose 1ms or more", ErrInvalid, every)
+		}
+		c.rescan = every
+		return nil
+	})
+}
+
+// StackSampling chooses the faults whose stack is taken. Counts are exact whatever it says.
+type StackSampling struct {
+	every  uint32 // 1 in every; 0 is none
+	perSec uint32 // at most; 0 is unbounded
+}
+
+// StacksEvery takes the stack of every fault.
+func StacksEvery() StackSampling { return StackSampling{every: 1} }
+
+// StacksNone takes no stacks. Goroutines and spans are still known.
+func StacksNone() StackSampling { return StackSampling{} }
+
+// StacksOneIn takes the stack of one fault in n.
+func StacksOneIn(n int) StackSampling { return StackSampling{every: uint32(max(n, 1))} }
+
+// StacksPerSecond takes at most n stacks a second.
+func StacksPerSecond(n int) StackSampling { return StackSampling{every: 1, perSec: uint32(max(n, 1))} }
+
+// String says it in words.
+func (s StackSampling) String() string {
+	switch {
+	case s.every == 0:
+		return "none"
+	case s.perSec > 0:
+		return fmt.Sprintf("at most %d/s", s.perSec)
+	case s.every == 1:
+		return "every fault"
+	}
+	return fmt.Sprintf("1 in %d", s.every)
+}
+
+// RegionOption configures one region.
+type RegionOption interface{ applyRegion(*regionConfig) error }
+
+type regionConfig struct {
+	name    string
+	granule int
+	guard   Guard
+}
+
+type regionOptionFunc func(*regionConfig) error
+
+func (f regionOptionFunc) applyRegion(c *regionConfig) error { return f(c) }
+
+// Guard runs critical while the owner of the mappings guarantees that it neither unmaps nor moves
+// them, and reports why it could not. For bbolt: inside a read transaction.
+type Guard func(critical func()) error
+
+// WithGuard spares the engine from parking the process's other threads for the moments in which it
+// changes mappings that other code owns.
+func WithGuard(g Guard) RegionOption {
+	return regionOptionFunc(func(c *regionConfig) error { c.guard = g; return nil })
+}
+
+// WithName names a region in every output; the default is the path, or the arena's name.
+func WithName(name string) RegionOption {
+	return regionOptionFunc(func(c *regionConfig) error { c.name = name; return nil })
+}
+
+// WithRegionGranule sets how many bytes one fault of this region resolves, see WithGranule.
+func WithRegionGranule(bytes int) RegionOption {
+	return regionOptionFunc(func(c *regionConfig) error { c.granule = bytes; return checkGranule(bytes) })
+}
+
+func checkGranule(bytes int) error {
+	page := uffd.PageSize()
+	if bytes < page || bytes&(bytes-1) != 0 || bytes > 1<<30 {
+		return fmt.Errorf("%w: granule of %d bytes: choose a power of two from the page size, %d, to 1 GiB", ErrInvalid, bytes, page)
+	}
+	return nil
+}

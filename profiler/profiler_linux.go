@@ -1,0 +1,143 @@
+//go:build linux && (amd64 || arm64)
+
+package profiler
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/firsttouch/firsttouch/internal/engine"
+	"github.com/firsttouch/firsttouch/internal/pclntab"
+)
+
+// Profiler observes the first touches of its regions. One runs in a process at a time. All
+// methods are safe for concurrent use.
+type Profiler struct {
+	eng    *engine.Engine
+	config config
+	text   *pclntab.Table // nil when the binary's function table could not be read
+
+	closing sync.Mutex // held by Close; taken before mu
+	mu      sync.Mutex // guards regions and closed; taken before foldMu
+	regions []*Region
+	closed  bool
+
+	foldMu  sync.Mutex // guards the aggregate and the reading end of the ring; taken before spanMu
+	agg     *aggregate
+	targets map[uint32]*engine.Target // by number, also those gone
+	stackOf map[uint32]StackID        // by the engine's number
+	totals  []*engine.Region          // by RegionID
+
+	spanMu  sync.Mutex // guards what follows; taken on request goroutines, so never held for long
+	leaving []leavingSpan
+	spans   map[uint64]*spanInfo
+	lost    uint64 // spans that found no slot
+
+	stop chan struct{}
+	done sync.WaitGroup
+}
+
+// foldEvery is how often the ring is emptied. A full ring would drop records; at this pace it
+// holds a million faults a second.
+const foldEvery = 50 * time.Millisecond
+
+// New starts a profiler. Where the kernel, the user or the container refuses, the error wraps
+// ErrNotSupported and names what to change.
+func New(opts ...Option) (*Profiler, error) {
+	c := defaultConfig()
+	for _, o := range opts {
+		if err := o.apply(&c); err != nil {
+			return nil, err
+		}
+	}
+	eng, err := engine.Start(engine.Config{
+		Ring: c.ring, StackEvery: int(c.stacks.every), StackRate: int(c.stacks.perSec), Signal: c.signal,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("start the fault engine: %w", err)
+	}
+	p := &Profiler{
+		eng: eng, config: c, agg: newAggregate(c.logLimit),
+		targets: make(map[uint32]*engine.Target), stackOf: make(map[uint32]StackID),
+		spans: make(map[uint64]*spanInfo), stop: make(chan struct{}),
+	}
+	p.agg.start, p.agg.mono = time.Now(), engine.Now()
+	p.agg.stats.StackSampling = c.stacks.String()
+	p.agg.stats.UserModeOnly = eng.UserModeOnly()
+	if p.text, err = pclntab.Self(); err != nil {
+		p.note("callers of functions without a frame are missing from stacks: %v", err)
+	}
+	switch ids, parents := eng.GoroutinesKnown(); {
+	case !ids:
+		p.note("goroutine ids are not known in this version of Go: faults are not attributed to spans")
+	case !parents:
+		p.note("parents of goroutines are not known in this version of Go: a goroutine that a handler starts is not attributed to its span")
+	}
+	if !eng.Follows() {
+		p.note("without CAP_SYS_NICE the resolver is placed by the scheduler, and faults cost more when CPUs are idle")
+	}
+	p.done.Go(p.foldLoop)
+	p.done.Go(p.rescanLoop)
+	return p, nil
+}
+
+// maxNotes bounds the notes of the engine.
+const maxNotes = 64
+
+// note reports something that the user of a result has to know.
+func (p *Profiler) note(format string, args ...any) {
+	p.foldMu.Lock()
+	defer p.foldMu.Unlock()
+	n := &p.agg.stats.Notes
+	text := fmt.Sprintf(format, args...)
+	for _, have := range *n {
+		if have == text {
+			return
+		}
+	}
+	if len(*n) < maxNotes {
+		*n = append(*n, text)
+	}
+}
+
+// Close gives every region back as plain memory and stops the engine. The memory of arenas and
+// mapped files stays where it is until their Region.Close, since the service may go on using it. When a region cannot be given
+// back now (ErrBusy), it stays served, the error says so, and Close may be called again.
+func (p *Profiler) Close() error {
+	p.closing.Lock()
+	defer p.closing.Unlock()
+	p.mu.Lock()
+	if p.closed {
+		p.mu.Unlock()
+		return nil
+	}
+	p.closed = true // no region comes after those that are closed here
+	regions := p.regions
+	p.mu.Unlock()
+	var errs []error
+	for _, r := range regions {
+		r.mu.Lock()
+		errs = append(errs, r.detach())
+		r.mu.Unlock()
+	}
+	if err := errors.Join(errs...); err != nil {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.closed = false
+		return err
+	}
+	close(p.stop)
+	p.done.Wait() // without mu, which the loops take
+	p.foldMu.Lock()
+	defer p.foldMu.Unlock()
+	p.fold()
+	p.collect()
+	// Spans may still end after this: they find the engine gone.
+	p.spanMu.Lock()
+	defer p.spanMu.Unlock()
+	err := p.eng.Stop()
+	p.eng = nil
+	return err
+}

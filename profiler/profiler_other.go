@@ -1,0 +1,93 @@
+//go:build !linux || !(amd64 || arm64)
+
+package profiler
+
+import (
+	"fmt"
+	"runtime"
+)
+
+// Profiler observes the first touches of its regions. It exists on Linux, amd64 and arm64;
+// elsewhere New answers ErrNotSupported.
+type Profiler struct{}
+
+// Region is a named range of memory whose first touches are observed.
+type Region struct{}
+
+// Span is a unit of work that faults are attributed to. A nil Span is valid and does nothing.
+type Span struct{}
+
+func notHere() error {
+	return fmt.Errorf("%w: the profiler needs Linux on amd64 or arm64, this is %s/%s", ErrNotSupported, runtime.GOOS, runtime.GOARCH)
+}
+
+// New answers ErrNotSupported.
+func New(opts ...Option) (*Profiler, error) {
+	c := defaultConfig()
+	for _, o := range opts {
+		if err := o.apply(&c); err != nil {
+			return nil, err
+		}
+	}
+	return nil, notHere()
+}
+
+// Close does nothing.
+func (p *Profiler) Close() error { return nil }
+
+// NewArena answers ErrNotSupported.
+func (p *Profiler) NewArena(string, int, ...RegionOption) (*Region, error) { return nil, notHere() }
+
+// MapFile answers ErrNotSupported.
+func (p *Profiler) MapFile(string, ...RegionOption) (*Region, error) { return nil, notHere() }
+
+// AttachFile answers ErrNotSupported.
+func (p *Profiler) AttachFile(string, ...RegionOption) (*Region, error) { return nil, notHere() }
+
+// Flush does nothing.
+func (p *Profiler) Flush() {}
+
+// Snapshot returns an empty snapshot.
+func (p *Profiler) Snapshot() *Snapshot { return NewSnapshotBuilder().Snapshot() }
+
+// Frames returns nil.
+func (p *Profiler) Frames(StackID) []runtime.Frame { return nil }
+
+// RegionName returns "".
+func (p *Profiler) RegionName(RegionID) string { return "" }
+
+// Granule returns 0.
+func (p *Profiler) Granule(RegionID) int { return 0 }
+
+// StartSpan returns nil.
+func (p *Profiler) StartSpan([16]byte, [8]byte) *Span { return nil }
+
+// ID returns 0.
+func (r *Region) ID() RegionID { return 0 }
+
+// Name returns "".
+func (r *Region) Name() string { return "" }
+
+// Bytes returns nil.
+func (r *Region) Bytes() []byte { return nil }
+
+// Rearm answers ErrNotSupported.
+func (r *Region) Rearm() error { return notHere() }
+
+// Close does nothing.
+func (r *Region) Close() error { return nil }
+
+// Ref returns 0.
+func (s *Span) Ref() SpanRef { return 0 }
+
+// End returns empty totals.
+func (s *Span) End() SpanStats { return SpanStats{} }
+
+// Bind does nothing.
+func (s *Span) Bind() (unbind func()) { return func() {} }
+
+// Faults returns nil.
+func (s *Span) Faults() []Fault { return nil }
+
+// Release does nothing.
+func (s *Span) Release() {}

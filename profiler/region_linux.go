@@ -1,0 +1,249 @@
+//go:build linux && (amd64 || arm64)
+
+package profiler
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/firsttouch/firsttouch/internal/engine"
+	"golang.org/x/sys/unix"
+)
+
+// Region is a named range of memory whose first touches are observed. All methods are safe for
+// concurrent use.
+type Region struct {
+	p      *Profiler
+	id     RegionID
+	name   string
+	kind   Kind
+	eng    *engine.Region
+	config regionConfig
+	file   *fileID // of a file
+
+	mu     sync.Mutex // guards what follows, and serialises changes to the region's mappings
+	bytes  []byte     // memory that the region owns
+	maps   []*mapping
+	closed bool
+
+	lastSize int64
+	complete time.Duration // when every mapping of the file was covered last, on the faults' clock
+	longest  time.Duration // for which other threads were stopped
+}
+
+// mapping is one armed address range of a region.
+type mapping struct {
+	*engine.Target
+	prot    int
+	latency time.Duration
+}
+
+// ID returns the number of the region in snapshots.
+func (r *Region) ID() RegionID { return r.id }
+
+// Name returns the name of the region in every output.
+func (r *Region) Name() string { return r.name }
+
+// Bytes is the memory of an arena or a mapped file, valid until Close; nil for an attached file,
+// whose memory belongs to other code.
+func (r *Region) Bytes() []byte { return r.bytes }
+
+// newRegion enters a region into the books.
+func (p *Profiler) newRegion(name string, kind Kind, size int64, opts []RegionOption) (*Region, error) {
+	c := regionConfig{name: name, granule: p.config.granule}
+	for _, o := range opts {
+		if err := o.applyRegion(&c); err != nil {
+			return nil, err
+		}
+	}
+	if c.granule == 0 {
+		c.granule = unix.Getpagesize()
+	}
+	if c.name == "" {
+		return nil, fmt.Errorf("%w: a region needs a name", ErrInvalid)
+	}
+	if p.closed {
+		return nil, fmt.Errorf("profiler: %w", ErrClosed)
+	}
+	for _, o := range p.regions {
+		if o.name == c.name && !o.isClosed() {
+			return nil, fmt.Errorf("region %q: %w: choose another name or close the first", c.name, ErrRegistered)
+		}
+	}
+	id := RegionID(len(p.regions)) // nobody else adds while p.mu is held
+	// Without foldMu: the engine's lock is held while it tells of a new target, which takes foldMu.
+	eng, err := p.eng.NewRegion(uint32(id))
+	if err != nil {
+		return nil, err
+	}
+	p.foldMu.Lock()
+	defer p.foldMu.Unlock()
+	r := &Region{p: p, id: id, name: c.name, kind: kind, eng: eng, config: c}
+	p.agg.regions = append(p.agg.regions, &RegionStats{ID: id, Name: c.name, Kind: kind, Granule: c.granule, Size: size, Detached: true})
+	p.totals = append(p.totals, eng)
+	p.regions = append(p.regions, r)
+	return r, nil
+}
+
+func (r *Region) isClosed() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.closed
+}
+
+// update changes the region's entry in the books.
+func (r *Region) update(f func(s *RegionStats)) {
+	r.p.foldMu.Lock()
+	defer r.p.foldMu.Unlock()
+	f(r.p.agg.regions[r.id])
+}
+
+// know makes a target's records readable; before its first fault can be folded.
+func (r *Region) know(g *engine.Target) {
+	r.p.foldMu.Lock()
+	defer r.p.foldMu.Unlock()
+	r.p.targets[g.Number] = g
+}
+
+// publishMaps takes over the current mappings. The caller holds r.mu.
+func (r *Region) publishMaps(fileSize int64) {
+	var list []MappingStats
+	var mapped, top int64
+	for _, m := range r.maps {
+		list = append(list, MappingStats{Start: m.Lo, End: m.Hi, Offset: m.Offset, Since: m.Since, Latency: m.latency})
+		end := min(m.Offset+int64(m.Hi-m.Lo), fileSize)
+		mapped += max(end-m.Offset, 0)
+		top = max(top, end)
+	}
+	r.update(func(s *RegionStats) {
+		s.Mappings, s.Mapped, s.Size, s.Detached = list, mapped, max(s.Size, top), r.closed
+	})
+}
+
+// Rearm arms the region again: what was touched is observed again at its next touch, and the
+// contents stay. Only files can be armed again for now; ErrNotSupported otherwise.
+func (r *Region) Rearm() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return fmt.Errorf("region %q: %w", r.name, ErrClosed)
+	}
+	if r.kind == KindArena {
+		return fmt.Errorf("region %q: arming an arena again: %w", r.name, ErrNotSupported)
+	}
+	r.p.Flush()
+	list, err := readMaps()
+	if err != nil {
+		return err
+	}
+	var errs []error
+	gone := false
+	for _, m := range r.maps {
+		prot, ok := protection(list, m.Lo, m.Hi)
+		if !ok && r.kind == KindAttached && !r.intact(m, list) {
+			gone = true
+			continue
+		}
+		if !ok {
+			errs = append(errs, fmt.Errorf("region %q: %w: parts of the mapping have different protection (mprotect)", r.name, ErrNotSupported))
+			continue
+		}
+		m.prot = prot
+		_, err := r.p.eng.Rearm(m.Target, m.prot, r.guard())
+		if errors.Is(err, engine.ErrGone) && r.kind == KindAttached {
+			gone = true
+		} else if err != nil {
+			errs = append(errs, fmt.Errorf("region %q: %w", r.name, wrap(err)))
+		}
+	}
+	if gone {
+		// Its owner changed a mapping since the last look: what is there now is armed as new.
+		errs = append(errs, r.lookNow())
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	r.update(func(s *RegionStats) { s.Rearms++ })
+	r.publishMaps(r.fileSize()) // they are armed since now
+	return nil
+}
+
+// protection returns the one that all mappings in [lo, hi) have.
+func protection(list []procMap, lo, hi uintptr) (prot int, ok bool) {
+	for i := range list {
+		if l := &list[i]; l.lo < hi && lo < l.hi {
+			if ok && l.prot != prot {
+				return 0, false
+			}
+			prot, ok = l.prot, true
+		}
+	}
+	return prot, ok
+}
+
+func (r *Region) guard() engine.Guard {
+	if r.kind == KindMappedFile {
+		// The mapping is ours: nobody else changes it while r.mu is held.
+		return func(critical func()) error { critical(); return nil }
+	}
+	return engine.Guard(r.config.guard)
+}
+
+// Close makes the region plain memory again and unmaps what it owns: the memory of an arena or a
+// mapped file is gone after it. After an error (ErrBusy) the region is as it was and still served.
+func (r *Region) Close() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := r.detach(); err != nil {
+		return err
+	}
+	if r.bytes != nil {
+		if err := unix.Munmap(r.bytes); err != nil {
+			return fmt.Errorf("region %q: unmap: %w", r.name, err)
+		}
+		r.bytes = nil
+	}
+	return nil
+}
+
+// detach makes the region plain memory again, with its contents. The caller holds r.mu.
+func (r *Region) detach() error {
+	if r.closed {
+		return nil
+	}
+	for len(r.maps) > 0 {
+		if err := r.drop(r.maps[0]); err != nil {
+			return fmt.Errorf("region %q: %w", r.name, err)
+		}
+	}
+	r.p.Flush()
+	r.closed = true
+	r.update(func(s *RegionStats) { s.Detached, s.Mappings, s.Mapped = true, nil, 0 })
+	return nil
+}
+
+// drop makes one mapping plain again. The caller holds r.mu.
+func (r *Region) drop(m *mapping) error {
+	var err error
+	if r.kind == KindArena {
+		err = r.p.eng.RemoveArena(m.Target)
+	} else {
+		_, _, err = r.p.eng.Uncover(m.Target, r.guard())
+	}
+	if err != nil {
+		return wrap(err)
+	}
+	r.maps = slices.DeleteFunc(r.maps, func(o *mapping) bool { return o == m })
+	return nil
+}
+
+// wrap gives the engine's errors their public names.
+func wrap(err error) error {
+	if errors.Is(err, engine.ErrBusy) {
+		return fmt.Errorf("%w: %w", ErrBusy, err)
+	}
+	return err
+}

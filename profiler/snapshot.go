@@ -1,0 +1,164 @@
+package profiler
+
+import (
+	"runtime"
+	"time"
+)
+
+// Snapshot is what a Profiler had seen at one moment. It is immutable and safe for concurrent use.
+type Snapshot struct {
+	// Start and End are the wall-clock bounds of what is counted; StartMono and EndMono the
+	// same moments on CLOCK_MONOTONIC, the clock of Fault.Time.
+	Start, End         time.Time
+	StartMono, EndMono time.Duration
+
+	// Regions holds every region ever registered, indexed by RegionID, also those detached.
+	Regions []RegionStats
+
+	// Groups are the exact totals by region, stack, access;
+	// they stay exact when Faults is cut at its limit.
+	Groups []Group
+
+	// Faults is the log of first touches in claim order. It is bounded (see WithLogLimit);
+	// Stats.LogCut counts what is only in the totals.
+	Faults []Fault
+
+	// Threads has the totals by toucher thread.
+	Threads []ThreadStats
+
+	// Stats is what the engine says of itself: show it next to every result.
+	Stats Stats
+
+	stacks *stackTable
+	spans  *spanTable
+}
+
+// RegionStats is one region in a Snapshot. Sizes are in bytes.
+type RegionStats struct {
+	ID       RegionID
+	Name     string // as registered; for files the path
+	Kind     Kind
+	Granule  int   // bytes that one fault resolves, before widening
+	Size     int64 // extent of the region: arena size, or highest file offset ever mapped
+	Mapped   int64 // bytes mapped and observed now
+	Touched  int64 // bytes of distinct granules touched since Start
+	Faults   uint64
+	Messages uint64 // kernel messages, at least Faults
+	CoTouch  uint64 // messages of other threads for a granule being resolved; a lower bound
+	Stall    Histogram
+	Disk     Histogram // stall of the faults whose source was SourceDisk
+	Detached bool
+	// Rearms counts how often the region was armed again; faults then can exceed granules.
+	Rearms uint64
+	// Widened counts granules that were made accessible together with a neighbour's fault,
+	// to stay below vm.max_map_count: their own first touch was not seen.
+	Widened uint64
+	// Mappings lists the address ranges of the region that are observed now.
+	Mappings []MappingStats
+	// Note says in a sentence what limits this region's result, or is empty.
+	Note string
+
+	touched bitmap
+}
+
+// MappingStats is one observed address range of a region.
+type MappingStats struct {
+	Start, End uintptr       // half open
+	Offset     int64         // region offset of Start
+	Since      time.Duration // CLOCK_MONOTONIC when it was armed; earlier touches are unknown
+	Latency    time.Duration // at most this long between the mapping's creation and its arming; 0 when the engine made it or it was there when the file was attached
+}
+
+// Kind is the kind of memory of a region.
+type Kind uint8
+
+const (
+	KindArena      Kind = iota // anonymous memory made by NewArena
+	KindMappedFile             // a file mapped by MapFile
+	KindAttached               // file mappings that other code made, found by AttachFile
+)
+
+// Group is the exact total of the faults that share region, stack, access and source.
+type Group struct {
+	Region RegionID
+	Stack  StackID
+	Access Access
+	Source Source
+	Faults uint64
+	Bytes  uint64 // granule bytes made accessible
+	Stall  time.Duration
+	Max    time.Duration // longest single stall
+}
+
+// ThreadStats is the total of one toucher thread.
+type ThreadStats struct {
+	Thread int32
+	Faults uint64
+	Stall  time.Duration
+}
+
+// Stats is what the engine says of its own exactness and cost. Faults = Records + Dropped.
+type Stats struct {
+	Faults       uint64        // first touches claimed and resolved
+	Messages     uint64        // kernel messages read
+	Records      uint64        // faults whose record reached the aggregate
+	Dropped      uint64        // faults whose record was lost because the ring was full
+	LogCut       uint64        // records counted in Groups and Regions but left out of Faults
+	Stacks       uint64        // records with a stack
+	StacksMissed uint64        // a stack was asked for and did not arrive (thread ended, signal blocked, goroutine preempted at the fault, no slot)
+	StacksCut    uint64        // stacks deeper than MaxStackDepth, or not interned because the table was full
+	Unattributed uint64        // records without a span
+	SpansDropped uint64        // spans that found no free slot: their faults are unattributed
+	ResolveErrs  uint64        // resolves that failed; the region failed open
+	Overhead     time.Duration // processor time of the engine's threads
+	// StackSampling says which faults had a stack taken, in words ("every fault", "1 in 64", "at most 100/s").
+	StackSampling string
+	// Placement says where the resolver runs, which decides what a fault costs.
+	Placement string
+	// LastError is the kernel's answer to the last resolve that failed, or empty.
+	LastError string
+	// UserModeOnly: faults from inside system calls are not served; such a call fails with EFAULT.
+	UserModeOnly bool
+	// Notes are reports of the engine, newest last: what failed open, what is not seen, and why.
+	Notes []string
+}
+
+// Region returns the statistics of the region with the given name, or nil.
+func (s *Snapshot) Region(name string) *RegionStats {
+	for i := range s.Regions {
+		if s.Regions[i].Name == name {
+			return &s.Regions[i]
+		}
+	}
+	return nil
+}
+
+// Stack returns the program counters of a stack, leaf first. pcs[0] is the faulting instruction,
+// the others are return addresses. The caller must not modify it. nil for StackID 0.
+func (s *Snapshot) Stack(id StackID) []uintptr { return s.stacks.get(id) }
+
+// Frames expands a stack, inlined calls included, leaf first.
+func (s *Snapshot) Frames(id StackID) []runtime.Frame { return s.stacks.frames(id) }
+
+// Span returns what is known of a span that faults are attributed to.
+func (s *Snapshot) Span(ref SpanRef) (SpanStats, bool) { return s.spans.get(ref) }
+
+// TouchedAt reports whether the granule that holds the region offset was touched since Start.
+func (r *RegionStats) TouchedAt(offset int64) bool {
+	return offset >= 0 && r.touched.has(uint64(offset)/uint64(r.Granule))
+}
+
+// TouchedGranules calls yield with the region offset of every touched granule, ascending.
+func (r *RegionStats) TouchedGranules(yield func(offset int64) bool) {
+	r.touched.each(func(i uint64) bool { return yield(int64(i) * int64(r.Granule)) })
+}
+
+// Sub returns what happened between old, an earlier snapshot of the same Profiler, and s. Messages
+// count when they are read: at the edges of the window they may be those of faults before or after.
+func (s *Snapshot) Sub(old *Snapshot) *Snapshot { return sub(s, old) }
+
+// GranuleBytes is the size of the granule that holds a region offset; the last one of a region may
+// be cut short.
+func (r *RegionStats) GranuleBytes(offset int64) int64 {
+	return r.extent(uint64(offset) / uint64(r.Granule))
+}

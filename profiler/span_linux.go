@@ -1,0 +1,189 @@
+//go:build linux && (amd64 || arm64)
+
+package profiler
+
+import "sync/atomic"
+
+// Span is a unit of work that faults are attributed to: those of the goroutine that started it, of
+// goroutines that this one started, and of goroutines bound to it, while it is the innermost span
+// of that goroutine. A nil Span is valid and does nothing.
+type Span struct {
+	p     *Profiler
+	ref   uint64
+	goid  uint64
+	ended atomic.Bool
+	end   SpanStats
+}
+
+// spanInfo is what is known of a span until it is released.
+type spanInfo struct {
+	trace  [16]byte
+	id     [8]byte
+	outer  uint64 // what its goroutine worked for before
+	faults []Fault
+}
+
+// leavingSpan waits until the ring no longer holds faults of it.
+type leavingSpan struct{ ref, head uint64 }
+
+// spanFaults bounds the faults kept of one span.
+const spanFaults = 4096
+
+// StartSpan makes the calling goroutine work for a new span. It never fails: when too many spans
+// are open, the faults of this one are unattributed, and Stats.SpansDropped counts it.
+func (p *Profiler) StartSpan(traceID [16]byte, spanID [8]byte) *Span {
+	if p == nil {
+		return nil
+	}
+	p.spanMu.Lock()
+	defer p.spanMu.Unlock()
+	if p.eng == nil {
+		return nil
+	}
+	p.eng.Introduce()
+	s := &Span{p: p, ref: p.eng.OpenSpan(), goid: p.eng.Goid()}
+	outer, ok := p.eng.Bind(s.goid, s.ref)
+	if s.ref == 0 || !ok {
+		p.lost++
+	}
+	if s.ref != 0 {
+		p.spans[s.ref] = &spanInfo{trace: traceID, id: spanID, outer: outer}
+	}
+	return s
+}
+
+// Ref is the span's identity in faults and snapshots; 0 when it is not observed.
+func (s *Span) Ref() SpanRef {
+	if s == nil {
+		return 0
+	}
+	return SpanRef(s.ref)
+}
+
+// End ends the span and returns its totals, exact whatever the ring still holds. Its goroutine
+// works for the span around it again. It may be called from any goroutine, and again: the totals
+// stay. Release must follow.
+func (s *Span) End() SpanStats {
+	if s == nil || s.ref == 0 || s.ended.Swap(true) {
+		if s == nil {
+			return SpanStats{}
+		}
+		return s.end
+	}
+	p := s.p
+	p.spanMu.Lock()
+	defer p.spanMu.Unlock()
+	info := p.spans[s.ref]
+	if p.eng == nil || info == nil {
+		return SpanStats{}
+	}
+	if p.eng.Bound(s.goid) == s.ref {
+		p.eng.Bind(s.goid, p.open(info.outer))
+	}
+	t := p.eng.EndSpan(s.ref)
+	s.end = SpanStats{TraceID: info.trace, SpanID: info.id, Faults: t.Faults, Stall: t.Stall, Max: t.Max, Bytes: t.Bytes}
+	for _, r := range t.Regions {
+		s.end.Regions = append(s.end.Regions, RegionID(r))
+	}
+	return s.end
+}
+
+// open returns the innermost span that has not ended, from ref outwards. The caller holds spanMu.
+func (p *Profiler) open(ref uint64) uint64 {
+	for ref != 0 && p.eng.Ended(ref) {
+		if info := p.spans[ref]; info != nil {
+			ref = info.outer
+		} else {
+			ref = 0
+		}
+	}
+	return ref
+}
+
+// Bind makes the calling goroutine work for s, for example one that takes its work from a channel,
+// until unbind is called on the same goroutine.
+func (s *Span) Bind() (unbind func()) {
+	if s == nil || s.ref == 0 {
+		return func() {}
+	}
+	p := s.p
+	p.spanMu.Lock()
+	defer p.spanMu.Unlock()
+	if p.eng == nil {
+		return func() {}
+	}
+	goid := p.eng.Goid()
+	outer, ok := p.eng.Bind(goid, s.ref)
+	if !ok {
+		p.lost++
+	}
+	return func() {
+		p.spanMu.Lock()
+		defer p.spanMu.Unlock()
+		if p.eng != nil {
+			p.eng.Bind(goid, p.open(outer))
+		}
+	}
+}
+
+// Faults returns the first 4,096 faults of an ended span in claim order. It waits for the ring,
+// some milliseconds: not for a request's own goroutine.
+func (s *Span) Faults() []Fault {
+	if s == nil || s.ref == 0 {
+		return nil
+	}
+	s.p.Flush()
+	s.p.spanMu.Lock()
+	defer s.p.spanMu.Unlock()
+	if info := s.p.spans[s.ref]; info != nil {
+		return info.faults
+	}
+	return nil
+}
+
+// Release forgets an ended span. A span that is never released keeps one of 8,192 places.
+func (s *Span) Release() {
+	if s == nil || s.ref == 0 {
+		return
+	}
+	s.End()
+	p := s.p
+	p.spanMu.Lock()
+	defer p.spanMu.Unlock()
+	if p.eng != nil {
+		p.leaving = append(p.leaving, leavingSpan{s.ref, p.eng.Head()})
+	}
+}
+
+// releaseSpans frees the places of released spans that no record refers to any more. The caller
+// holds foldMu.
+func (p *Profiler) releaseSpans() {
+	p.spanMu.Lock()
+	defer p.spanMu.Unlock()
+	folded := p.eng.Folded()
+	for len(p.leaving) > 0 && p.leaving[0].head <= folded {
+		delete(p.spans, p.leaving[0].ref)
+		p.eng.ReleaseSpan(p.leaving[0].ref)
+		p.leaving = p.leaving[1:]
+	}
+}
+
+// nameSpan keeps a fault for its span and gives the span its ids in the aggregate. The caller
+// holds foldMu.
+func (p *Profiler) nameSpan(f Fault) {
+	if f.Span == 0 {
+		return
+	}
+	p.spanMu.Lock()
+	defer p.spanMu.Unlock()
+	info := p.spans[uint64(f.Span)]
+	if info == nil {
+		return
+	}
+	if len(info.faults) < spanFaults {
+		info.faults = append(info.faults, f)
+	}
+	if p.agg.spans[f.Span] == nil {
+		p.agg.keepSpan(f.Span, &SpanStats{TraceID: info.trace, SpanID: info.id})
+	}
+}

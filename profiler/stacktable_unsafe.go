@@ -1,0 +1,64 @@
+package profiler
+
+import (
+	"runtime"
+	"slices"
+	"unsafe"
+)
+
+// stackTable numbers distinct stacks. It only grows, so a copy of its header is immutable.
+type stackTable struct {
+	pcs   [][]uintptr // StackID-1
+	known map[string]StackID
+}
+
+// add returns the number of a stack. It keeps no reference to pcs.
+func (t *stackTable) add(pcs []uintptr) StackID {
+	if len(pcs) == 0 {
+		return 0
+	}
+	key := string(unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(pcs))), len(pcs)*int(unsafe.Sizeof(pcs[0]))))
+	if id, ok := t.known[key]; ok {
+		return id
+	}
+	if t.known == nil {
+		t.known = make(map[string]StackID)
+	}
+	t.pcs = append(t.pcs, slices.Clone(pcs))
+	id := StackID(len(t.pcs))
+	t.known[key] = id
+	return id
+}
+
+// freeze returns what the table holds now.
+func (t *stackTable) freeze() *stackTable {
+	return &stackTable{pcs: t.pcs[:len(t.pcs):len(t.pcs)]}
+}
+
+func (t *stackTable) get(id StackID) []uintptr {
+	if t == nil || id == 0 || int(id) > len(t.pcs) {
+		return nil
+	}
+	return t.pcs[id-1]
+}
+
+// frames expands a stack. runtime.CallersFrames takes every entry for a return address and looks
+// one byte before it, but the first is the faulting instruction itself.
+func (t *stackTable) frames(id StackID) []runtime.Frame {
+	pcs := slices.Clone(t.get(id))
+	if len(pcs) == 0 {
+		return nil
+	}
+	pcs[0]++
+	var out []runtime.Frame
+	it := runtime.CallersFrames(pcs)
+	for {
+		f, more := it.Next()
+		if f.PC != 0 {
+			out = append(out, f)
+		}
+		if !more {
+			return out
+		}
+	}
+}

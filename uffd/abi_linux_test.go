@@ -1,0 +1,143 @@
+package uffd
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"unsafe"
+)
+
+// cLayout is what a C compiler's view of linux/userfaultfd.h is compared with: C expression to our
+// value. An entry whose guard the header does not define is newer than the header, and is left to
+// the kernel round trips of the other tests.
+var cLayout = []struct {
+	guard, expr string
+	ours        uint64
+}{
+	{"UFFD_API", "UFFD_API", APIVersion},
+	{"USERFAULTFD_IOC_NEW", "USERFAULTFD_IOC_NEW", IoctlNew},
+	{"UFFDIO_API", "UFFDIO_API", IoctlAPI},
+	{"UFFDIO_REGISTER", "UFFDIO_REGISTER", IoctlRegister},
+	{"UFFDIO_UNREGISTER", "UFFDIO_UNREGISTER", IoctlUnregister},
+	{"UFFDIO_WAKE", "UFFDIO_WAKE", IoctlWake},
+	{"UFFDIO_COPY", "UFFDIO_COPY", IoctlCopy},
+	{"UFFDIO_ZEROPAGE", "UFFDIO_ZEROPAGE", IoctlZeropage},
+	{"UFFDIO_MOVE", "UFFDIO_MOVE", IoctlMove},
+	{"UFFDIO_WRITEPROTECT", "UFFDIO_WRITEPROTECT", IoctlWriteProtect},
+	{"UFFDIO_CONTINUE", "UFFDIO_CONTINUE", IoctlContinue},
+	{"UFFDIO_POISON", "UFFDIO_POISON", IoctlPoison},
+	{"UFFD_USER_MODE_ONLY", "UFFD_USER_MODE_ONLY", UserModeOnly},
+	{"UFFD_EVENT_PAGEFAULT", "UFFD_EVENT_PAGEFAULT", EventPagefault},
+	{"UFFD_EVENT_FORK", "UFFD_EVENT_FORK", EventFork},
+	{"UFFD_EVENT_REMAP", "UFFD_EVENT_REMAP", EventRemap},
+	{"UFFD_EVENT_REMOVE", "UFFD_EVENT_REMOVE", EventRemove},
+	{"UFFD_EVENT_UNMAP", "UFFD_EVENT_UNMAP", EventUnmap},
+	{"UFFD_PAGEFAULT_FLAG_WRITE", "UFFD_PAGEFAULT_FLAG_WRITE", PagefaultFlagWrite},
+	{"UFFD_PAGEFAULT_FLAG_WP", "UFFD_PAGEFAULT_FLAG_WP", PagefaultFlagWP},
+	{"UFFD_PAGEFAULT_FLAG_MINOR", "UFFD_PAGEFAULT_FLAG_MINOR", PagefaultFlagMinor},
+	{"UFFDIO_REGISTER_MODE_MISSING", "UFFDIO_REGISTER_MODE_MISSING", uint64(ModeMissing)},
+	{"UFFDIO_REGISTER_MODE_WP", "UFFDIO_REGISTER_MODE_WP", uint64(ModeWP)},
+	{"UFFDIO_REGISTER_MODE_MINOR", "UFFDIO_REGISTER_MODE_MINOR", uint64(ModeMinor)},
+	{"UFFDIO_COPY_MODE_DONTWAKE", "UFFDIO_COPY_MODE_DONTWAKE", CopyModeDontwake},
+	{"UFFDIO_COPY_MODE_WP", "UFFDIO_COPY_MODE_WP", CopyModeWP},
+	{"UFFDIO_ZEROPAGE_MODE_DONTWAKE", "UFFDIO_ZEROPAGE_MODE_DONTWAKE", ZeropageModeDontwake},
+	{"UFFDIO_WRITEPROTECT_MODE_WP", "UFFDIO_WRITEPROTECT_MODE_WP", WriteProtectModeWP},
+	{"UFFDIO_WRITEPROTECT_MODE_DONTWAKE", "UFFDIO_WRITEPROTECT_MODE_DONTWAKE", WriteProtectModeDontwake},
+	{"UFFDIO_CONTINUE_MODE_DONTWAKE", "UFFDIO_CONTINUE_MODE_DONTWAKE", ContinueModeDontwake},
+	{"UFFDIO_CONTINUE_MODE_WP", "UFFDIO_CONTINUE_MODE_WP", ContinueModeWP},
+	{"UFFDIO_POISON_MODE_DONTWAKE", "UFFDIO_POISON_MODE_DONTWAKE", PoisonModeDontwake},
+	{"UFFDIO_MOVE_MODE_DONTWAKE", "UFFDIO_MOVE_MODE_DONTWAKE", MoveModeDontwake},
+	{"UFFDIO_MOVE_MODE_ALLOW_SRC_HOLES", "UFFDIO_MOVE_MODE_ALLOW_SRC_HOLES", MoveModeAllowSrcHoles},
+	{"UFFD_API", "sizeof(struct uffd_msg)", uint64(unsafe.Sizeof(Msg{}))},
+	{"UFFD_API", "offsetof(struct uffd_msg, arg.pagefault.flags)", uint64(unsafe.Offsetof(Msg{}.Arg))},
+	{"UFFD_API", "offsetof(struct uffd_msg, arg.pagefault.address)", uint64(unsafe.Offsetof(Msg{}.Arg)) + 8},
+	{"UFFD_API", "offsetof(struct uffd_msg, arg.pagefault.feat.ptid)", uint64(unsafe.Offsetof(Msg{}.Arg)) + 16},
+	{"UFFD_API", "offsetof(struct uffd_msg, arg.fork.ufd)", uint64(unsafe.Offsetof(Msg{}.Arg))},
+	{"UFFD_API", "offsetof(struct uffd_msg, arg.remap.len)", uint64(unsafe.Offsetof(Msg{}.Arg)) + 16},
+	{"UFFD_API", "offsetof(struct uffd_msg, arg.remove.end)", uint64(unsafe.Offsetof(Msg{}.Arg)) + 8},
+	{"UFFDIO_API", "offsetof(struct uffdio_api, ioctls)", uint64(unsafe.Offsetof(APIArg{}.Ioctls))},
+	{"UFFDIO_REGISTER", "offsetof(struct uffdio_register, ioctls)", uint64(unsafe.Offsetof(RegisterArg{}.Ioctls))},
+	{"UFFDIO_WAKE", "offsetof(struct uffdio_range, len)", uint64(unsafe.Offsetof(RangeArg{}.Len))},
+	{"UFFDIO_COPY", "offsetof(struct uffdio_copy, copy)", uint64(unsafe.Offsetof(CopyArg{}.Copy))},
+	{"UFFDIO_ZEROPAGE", "offsetof(struct uffdio_zeropage, zeropage)", uint64(unsafe.Offsetof(ZeropageArg{}.Zeropage))},
+	{"UFFDIO_MOVE", "offsetof(struct uffdio_move, move)", uint64(unsafe.Offsetof(MoveArg{}.Move))},
+	{"UFFDIO_WRITEPROTECT", "offsetof(struct uffdio_writeprotect, mode)", uint64(unsafe.Offsetof(WriteProtectArg{}.Mode))},
+	{"UFFDIO_CONTINUE", "offsetof(struct uffdio_continue, mapped)", uint64(unsafe.Offsetof(ContinueArg{}.Mapped))},
+	{"UFFDIO_POISON", "offsetof(struct uffdio_poison, updated)", uint64(unsafe.Offsetof(PoisonArg{}.Updated))},
+}
+
+// TestSizesMatchRequests needs no compiler: an ioctl number carries the size of its argument.
+func TestSizesMatchRequests(t *testing.T) {
+	for request, size := range map[uint64]uintptr{
+		IoctlAPI: unsafe.Sizeof(APIArg{}), IoctlRegister: unsafe.Sizeof(RegisterArg{}),
+		IoctlUnregister: unsafe.Sizeof(RangeArg{}), IoctlWake: unsafe.Sizeof(RangeArg{}),
+		IoctlCopy: unsafe.Sizeof(CopyArg{}), IoctlZeropage: unsafe.Sizeof(ZeropageArg{}),
+		IoctlMove: unsafe.Sizeof(MoveArg{}), IoctlWriteProtect: unsafe.Sizeof(WriteProtectArg{}),
+		IoctlContinue: unsafe.Sizeof(ContinueArg{}), IoctlPoison: unsafe.Sizeof(PoisonArg{}),
+	} {
+		if got := request >> 16 & 0x3fff; got != uint64(size) {
+			t.Errorf("request %#x carries %d bytes, the struct has %d", request, got, size)
+		}
+	}
+}
+
+func TestLayoutMatchesCompiler(t *testing.T) {
+	compiler, err := exec.LookPath("cc")
+	if err != nil {
+		if compiler, err = exec.LookPath("gcc"); err != nil {
+			t.Skipf("no C compiler: %v", err)
+		}
+	}
+	const header = "/usr/include/linux/userfaultfd.h"
+	if _, err := os.Stat(header); err != nil {
+		t.Skipf("no kernel headers: %v", err)
+	}
+	compared, newer := 0, []string{}
+	for i, theirs := range strings.Fields(runC(t, compiler)) {
+		row := cLayout[i]
+		if theirs == "-" {
+			newer = append(newer, row.guard)
+			continue
+		}
+		value, err := strconv.ParseUint(theirs, 10, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		compared++
+		if value != row.ours {
+			t.Errorf("%s is %#x to the compiler, %#x here", row.expr, value, row.ours)
+		}
+	}
+	if compared+len(newer) != len(cLayout) || compared < 30 {
+		t.Errorf("compared only %d of %d rows", compared, len(cLayout))
+	}
+	t.Logf("%d rows compared; not in this header: %v", compared, newer)
+}
+
+// runC prints one field a row of cLayout: the value in decimal, or "-".
+func runC(t *testing.T, compiler string) string {
+	t.Helper()
+	var source strings.Builder
+	source.WriteString("#include <stdio.h>\n#include <stddef.h>\n#include <sys/ioctl.h>\n#include <linux/userfaultfd.h>\nint main(void) {\n")
+	for _, row := range cLayout {
+		fmt.Fprintf(&source, "#ifdef %s\nprintf(\"%%llu\\n\", (unsigned long long)(%s));\n#else\nputs(\"-\");\n#endif\n", row.guard, row.expr)
+	}
+	source.WriteString("return 0; }\n")
+	dir := t.TempDir()
+	file, program := filepath.Join(dir, "layout.c"), filepath.Join(dir, "layout")
+	if err := os.WriteFile(file, []byte(source.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command(compiler, "-o", program, file).CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v\n%s", compiler, err, out)
+	}
+	out, err := exec.Command(program).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(out)
+}

@@ -1,0 +1,74 @@
+// Package uffd is a binding of Linux's userfaultfd(2) without cgo: page faults of a range of memory
+// become messages, and the reader of the messages decides what the pages hold.
+//
+// # Life of a descriptor
+//
+// Open obtains a descriptor and shakes hands: what the kernel can do is asked on one descriptor,
+// since the answer takes a handshake and a descriptor allows but one, and the work is done with
+// another. FD.Features is what the kernel offers, FD.Enabled what was asked for. Where nothing is
+// granted, the OpenError says for each way why, and what to change. Adopt takes over a descriptor
+// that another program made, and FD.Forked the one that comes with a fork.
+//
+// FD.Register chooses the range, and whether missing pages (ModeMissing), writes to protected pages
+// (ModeWP) or pages that exist in the file but are not mapped (ModeMinor) are faults. FD.Read waits
+// for messages and fills the caller's buffer; FD.Close and a deadline end it.
+//
+// # Fills
+//
+// FD.Copy, FD.Zeropage, FD.Move, FD.Continue and FD.Poison resolve missing and minor faults,
+// FD.WriteProtect the others. They finish their range: they go on after a partial result, and
+// around pages that are already there, whose waiters the kernel leaves asleep and they wake. The
+// Raw methods (on Linux only) make one ioctl and answer with its errno and output field. Nothing
+// allocates on the way of a fault, unless it fails.
+//
+// An error matches the sentinel that says what it means and the errno that says what came:
+// errors.Is(err, uffd.ErrExist) and errors.Is(err, unix.EEXIST).
+//
+// # Probes
+//
+// HavePath, HaveFeatures, HaveIoctl and HaveRegister each make the smallest real use of what they
+// ask about: nil is yes, ErrNotSupported is no, any other error is no answer. Probe asks everything
+// and returns a Report. No answer is drawn from a version or a header.
+//
+// # Caveats
+//
+// Privileges. /dev/userfaultfd (Linux 6.1) asks for read permission on the file. userfaultfd(2)
+// asks for CAP_SYS_PTRACE in the initial user namespace, or vm.unprivileged_userfaultfd=1. With
+// neither, Open falls back to a descriptor for user mode only: a system call that is handed an
+// armed page then fails with EFAULT and there is no message, so FD.UserModeOnly has to be looked at
+// wherever armed memory may reach a system call. Container runtimes commonly deny the system call
+// by seccomp and allow the device.
+//
+// Own memory. A goroutine that serves faults of its own process can deadlock it: a thread that
+// faults in the runtime's assembly (copy, clear, string comparison) cannot be preempted, a garbage
+// collection waits for it, and the serving goroutine waits for the collection. A thread that faults
+// by a load keeps its P meanwhile, and where all of them do, each message has vanished by the time
+// that the serving goroutine gets to run (see Messages below). Serve another process, make the
+// faults only in system calls, or serve from a thread that the Go scheduler does not know; FD.Fd and
+// the Arg types are there for its system calls. Never register memory that the serving code itself
+// needs, such as the Go heap.
+//
+// Events. With a FeatureEvent the thread that forks, moves, discards or unmaps registered memory
+// sleeps until its message is read, and fills answer ErrEventPending meanwhile: one goroutine must
+// not both cause events and read them. A fork by the Go runtime that copies the memory (os/exec with
+// new namespaces) sleeps without giving its processor to another goroutine, so a reader in the same
+// process needs GOMAXPROCS of 2 or more. Without FeatureEventRemap a moved mapping loses its
+// registration, and its missing pages read as zeros.
+//
+// End of a registration. Unregister, Close and the end of the last process that holds the
+// descriptor wake all waiters, and pages that were not filled read as zeros or as the file has
+// them. So an FD is never closed behind the caller's back, by a finalizer for example.
+//
+// Messages are not faults. A signal that interrupts the wait (Go sends itself one every 10 ms) makes
+// the same touch send another message; unread messages vanish when their page is filled; and read
+// returns faults before events, whatever came first.
+//
+// Kinds of memory. Anonymous memory, shared memory (memfd, tmpfs) and huge pages are taken; a file
+// on a disk is not, except for ModeWP with FeatureWPAsync; a mapping that may never be written, such
+// as a shared one of a file opened for reading, is ErrPermission. ModeMinor needs shared memory or
+// huge pages. Huge pages want WithPageSize. Register lists MOVE also for shared memory,
+// but the kernel moves private anonymous pages only. A mapping belongs to one descriptor at a time.
+//
+// Systems. The ioctl numbers are those of amd64 and arm64. Elsewhere everything builds and answers
+// ErrNotSupported.
+package uffd

@@ -1,0 +1,30 @@
+package uffd
+
+import "golang.org/x/sys/unix"
+
+// kinds gives each errno the meaning that userfaultfd's ioctls give it.
+var kinds = map[unix.Errno]error{
+	unix.EINVAL: ErrInvalid,
+	unix.EEXIST: ErrExist,
+	unix.ENOENT: ErrNotRegistered,
+	unix.EAGAIN: ErrEventPending,
+	unix.EBUSY:  ErrBusy,
+	unix.EPERM:  ErrPermission,
+	unix.EFAULT: ErrFault,
+	unix.ENOMEM: ErrNoMemory,
+	unix.ENOSPC: ErrNoSpace,
+	unix.ESRCH:  ErrGone,
+	unix.ENOTTY: ErrNotSupported,
+}
+
+// errClosed stands for ErrClosed where calls answer with an errno: the kernel's own answer to a
+// descriptor that was closed.
+const errClosed = unix.EBADF
+
+// newError wraps a refusal; done bytes of r were finished before it.
+func newError(op string, r Range, done int64, errno unix.Errno) error {
+	if errno == errClosed {
+		return ErrClosed
+	}
+	return &Error{Op: op, Range: r, Done: uint64(max(done, 0)), Kind: kinds[errno], Errno: errno}
+}

@@ -1,0 +1,157 @@
+package uffd
+
+import (
+	"os/exec"
+	"syscall"
+	"testing"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// eventPending reports whether a message waits to be read.
+func eventPending(t *testing.T, fd *FD) bool {
+	t.Helper()
+	poll := []unix.PollFd{{Fd: int32(fd.Fd()), Events: unix.POLLIN}}
+	n, err := unix.Poll(poll, 0)
+	if err != nil && err != unix.EINTR {
+		t.Fatal(err)
+	}
+	return n == 1 && poll[0].Revents&unix.POLLIN != 0
+}
+
+// readEvent reads exactly one message, of one kind.
+func readEvent(t *testing.T, fd *FD, event uint8) Msg {
+	t.Helper()
+	var msgs [2]Msg
+	n, err := fd.Read(msgs[:])
+	if n != 1 || err != nil || msgs[0].Event != event {
+		t.Fatalf("%d messages, %v: %v; want event %#x", n, err, &msgs[0], event)
+	}
+	return msgs[0]
+}
+
+// While an event is unread every fill answers EAGAIN with nothing done, in the raw form with the
+// field that says so, and the thread that caused it sleeps. Reading ends both.
+func TestUnreadEventStopsFills(t *testing.T) {
+	if !inChild(t) {
+		return
+	}
+	fd := openTest(t, WithFeatures(FeatureEventRemove), WithNonblock())
+	mem, source := anonymous(t, 4), anonymous(t, 1)
+	source[0] = 1
+	register(t, fd, mem, ModeMissing)
+	if _, err := fd.Zeropage(pageRange(mem, 0), 0); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- unix.Madvise(page(mem, 0), unix.MADV_DONTNEED) }()
+	waitUntil(func() bool { return eventPending(t, fd) })
+	target := pageRange(mem, 1)
+	for name, fill := range map[string]func() (int, error){
+		"Copy":     func() (int, error) { return fd.Copy(target.Start, pattern(1, 1), 0) },
+		"Zeropage": func() (int, error) { return fd.Zeropage(target, 0) },
+		"Poison":   func() (int, error) { return fd.Poison(target, 0) },
+		"Move":     func() (int, error) { return fd.Move(target.Start, RangeOf(source), 0) },
+		"Continue": func() (int, error) { return fd.Continue(target, 0) },
+	} {
+		if n, err := fill(); n != 0 || !isErr(err, ErrEventPending, unix.EAGAIN) {
+			t.Errorf("%s: %d bytes, %v", name, n, err)
+		}
+	}
+	arg := CopyArg{Dst: uint64(target.Start), Src: uint64(RangeOf(source).Start), Len: uint64(PageSize())}
+	if errno := fd.RawCopy(&arg); errno != unix.EAGAIN || (arg.Copy != -int64(unix.EAGAIN) && arg.Copy != 0) {
+		t.Errorf("RawCopy: %v with %d", errno, arg.Copy)
+	}
+	if len(done) != 0 {
+		t.Error("madvise returned before its event was read")
+	}
+	if msg := readEvent(t, fd, EventRemove); msg.Removed() != pageRange(mem, 0) {
+		t.Errorf("%v, want %v", &msg, pageRange(mem, 0))
+	}
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	if n, err := fd.Copy(RangeOf(mem).Start, pattern(2, 4), 0); n != 4*PageSize() || err != nil {
+		t.Fatal(n, err)
+	}
+	checkPages(t, mem, 2, 2, 2, 2)
+}
+
+// A moved mapping keeps its registration, and the message says where it went.
+func TestRemapAndUnmapEvents(t *testing.T) {
+	if !inChild(t) {
+		return
+	}
+	fd := openTest(t, WithFeatures(FeatureEventRemap|FeatureEventUnmap), WithNonblock())
+	defer fd.Close() // before the memory is unmapped, which would be an event that nobody reads
+	size := uintptr(2 * PageSize())
+	old, err := unix.MmapPtr(-1, 0, nil, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	to := anonymous(t, 2)
+	from := RangeOf(unsafe.Slice((*byte)(old), size))
+	if _, err := fd.Register(from, ModeMissing); err != nil {
+		t.Fatal(err)
+	}
+	moved := make(chan error, 1)
+	go func() {
+		_, err := unix.MremapPtr(old, size, unsafe.Pointer(&to[0]), size, unix.MREMAP_MAYMOVE|unix.MREMAP_FIXED)
+		moved <- err
+	}()
+	remap := readEvent(t, fd, EventRemap)
+	if source, target := remap.Remap(); source != from || target != RangeOf(to).Start {
+		t.Errorf("%v: want %v to %v", &remap, from, RangeOf(to).Start)
+	}
+	// The old place goes, which is an event of its own.
+	if unmap := readEvent(t, fd, EventUnmap); unmap.Removed() != from {
+		t.Errorf("%v: want the old place, %v", &unmap, from)
+	}
+	if err := <-moved; err != nil {
+		t.Fatal(err)
+	}
+	if _, err := fd.Copy(RangeOf(to).Start, pattern(5, 2), 0); err != nil {
+		t.Fatalf("the new place is not registered: %v", err)
+	}
+	checkPages(t, to, 5, 5)
+}
+
+// EVENT_FORK hands over a descriptor for the child's memory; once the child has another program
+// its memory is gone, and the descriptor says so.
+func TestForkEvent(t *testing.T) {
+	if !inChild(t) {
+		return
+	}
+	if who := readPrivileges(); !who.CapSysPtrace || who.UserNamespace {
+		t.Skip("EVENT_FORK needs CAP_SYS_PTRACE")
+	}
+	fd := openTest(t, WithFeatures(FeatureEventFork), WithNonblock())
+	mem := anonymous(t, 1)
+	register(t, fd, mem, ModeMissing)
+	// A user namespace makes Go's child one that does not share the parent's memory.
+	cmd := exec.Command("/bin/true")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWUSER}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Run() }()
+	waitUntil(func() bool { return len(ended) == 1 || eventPending(t, fd) })
+	if len(ended) == 1 {
+		t.Skipf("no user namespaces here: %v", <-ended)
+	}
+	msg := readEvent(t, fd, EventFork)
+	child := fd.Forked(&msg)
+	defer child.Close()
+	flags, err := unix.FcntlInt(uintptr(child.Fd()), unix.F_GETFD, 0)
+	if err != nil || flags&unix.FD_CLOEXEC == 0 || child.Enabled() != fd.Enabled() {
+		t.Errorf("the child's descriptor: flags %#x, %v, features %v", flags, err, child.Enabled())
+	}
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	if _, err := child.Copy(RangeOf(mem).Start, pattern(1, 1), 0); !isErr(err, ErrGone, unix.ESRCH) {
+		t.Errorf("Copy into a process that ended: %v", err)
+	}
+	if _, err := fd.Copy(RangeOf(mem).Start, pattern(1, 1), 0); err != nil {
+		t.Errorf("Copy into this process: %v", err)
+	}
+}

@@ -1,0 +1,83 @@
+package uffd
+
+import (
+	"os"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// FD is an open userfaultfd and owns its descriptor. All methods are safe for concurrent use.
+type FD struct {
+	path     OpenPath
+	pageSize uintptr
+	features Features
+	enabled  Features
+	ioctls   IoctlSet
+	raw      int
+
+	// readers is held shared for the length of each read, so that Close returns only when the last
+	// reader has left. Taken before mu.
+	readers sync.RWMutex
+
+	// mu is held shared over each ioctl, so that Close cannot hand the number to another file in
+	// the middle of one.
+	mu     sync.RWMutex
+	closed bool
+	file   *os.File // a duplicate of raw for the Go runtime's poller, made by the first read
+}
+
+// Fd is the descriptor's number, for code that issues its own system calls. It is valid until
+// Close, and stays owned by f: keep f in use for as long as the number is.
+func (f *FD) Fd() int { return f.raw }
+
+// Path is the way in which the descriptor was obtained.
+func (f *FD) Path() OpenPath { return f.path }
+
+// UserModeOnly reports whether only faults made in user mode are served: a system call that is
+// handed an armed page then fails with EFAULT. It is not known of an adopted descriptor, and false.
+func (f *FD) UserModeOnly() bool { return f.path == PathUserModeOnly }
+
+// Features are the features that the kernel offers, enabled or not; of an adopted descriptor, those
+// that are known to be enabled.
+func (f *FD) Features() Features { return f.features }
+
+// Enabled are the features that this descriptor asked for and got.
+func (f *FD) Enabled() Features { return f.enabled }
+
+// Ioctls are the ioctls that the kernel offers for the descriptor, none of an adopted one; Register
+// answers for a range.
+func (f *FD) Ioctls() IoctlSet { return f.ioctls }
+
+// Close unblocks readers, waits for the calls in progress and closes the descriptor. (A Copy whose
+// source is itself a missing page of f must be served first.) The kernel
+// unregisters its ranges and wakes their waiters: pages that were not filled read as zeros, or as
+// the file has them. A second Close is ErrClosed.
+func (f *FD) Close() error {
+	f.mu.Lock()
+	if f.closed {
+		f.mu.Unlock()
+		return ErrClosed
+	}
+	f.closed = true
+	var err error
+	if f.file != nil {
+		err = f.file.Close()
+	}
+	if e := unix.Close(f.raw); err == nil && e != nil {
+		err = newError("close", Range{}, 0, e.(unix.Errno))
+	}
+	f.mu.Unlock()
+	f.readers.Lock()
+	defer f.readers.Unlock()
+	return err
+}
+
+// Forked is the descriptor that an EventFork message of f announced: it serves the memory of the
+// child, with the features of f. The caller must close it.
+func (f *FD) Forked(m *Msg) *FD {
+	return &FD{
+		raw: m.ForkFD(), path: f.path, pageSize: f.pageSize,
+		features: f.features, ioctls: f.ioctls, enabled: f.enabled,
+	}
+}

@@ -1,0 +1,87 @@
+package uffd
+
+import (
+	"fmt"
+	"runtime"
+
+	"golang.org/x/sys/unix"
+)
+
+// Open obtains a descriptor for the memory of the calling process: by the device, by the system
+// call, or restricted to user mode, whichever is granted first. It fails with an OpenError where
+// all are refused, and with a FeatureError where the kernel lacks a required feature.
+//
+// An FD is not closed by the garbage collector: that would unregister its ranges, and memory that
+// still has to be filled would read as zeros.
+func Open(opts ...Option) (*FD, error) {
+	c, err := newConfig(opts)
+	if err != nil {
+		return nil, err
+	}
+	path, kernel, err := choosePath(c.paths)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkOffered(c.required, Features(kernel.Features)); err != nil {
+		return nil, err
+	}
+	raw, errno := newDescriptor(path, c.nonblock)
+	if errno != 0 {
+		return nil, &OpenError{[]Refusal{refusal(path, errno)}}
+	}
+	enabled, errno := enable(raw, c.required, c.optional&Features(kernel.Features))
+	if errno != 0 {
+		_ = unix.Close(raw)
+		return nil, enableError(c.required, errno)
+	}
+	return &FD{
+		raw: raw, path: path, pageSize: uintptr(c.pageSize),
+		features: Features(kernel.Features), ioctls: IoctlSet(kernel.Ioctls), enabled: enabled,
+	}, nil
+}
+
+// choosePath takes the first path that yields a descriptor, and asks there what the kernel can do.
+func choosePath(paths []OpenPath) (OpenPath, APIArg, error) {
+	if !knownArch() {
+		return 0, APIArg{}, fmt.Errorf("%w: the ioctl numbers are known for amd64 and arm64, not for %s", ErrNotSupported, runtime.GOARCH)
+	}
+	var refused OpenError
+	for _, path := range paths {
+		kernel, errno := offered(path)
+		if errno == 0 {
+			return path, kernel, nil
+		}
+		refused.Refusals = append(refused.Refusals, refusal(path, errno))
+	}
+	return 0, APIArg{}, &refused
+}
+
+func checkOffered(want, offered Features) error {
+	if missing := want &^ offered; missing != 0 {
+		return &FeatureError{Missing: missing, Offered: offered}
+	}
+	return nil
+}
+
+// knownArch reports whether the numbers of abi.go are this architecture's.
+func knownArch() bool { return runtime.GOARCH == "amd64" || runtime.GOARCH == "arm64" }
+
+// enable shakes hands, and does without optional features that are offered but refused: EVENT_FORK
+// where the capability is missing, then all of them.
+func enable(raw int, required, optional Features) (Features, unix.Errno) {
+	var errno unix.Errno
+	for _, extra := range []Features{optional, optional &^ FeatureEventFork, 0} {
+		if _, errno = handshake(raw, required|extra); errno == 0 {
+			return required | extra, 0
+		}
+	}
+	return 0, errno
+}
+
+func enableError(required Features, errno unix.Errno) error {
+	err := newError("UFFDIO_API", Range{}, 0, errno)
+	if errno == unix.EPERM {
+		return fmt.Errorf("enable %v: EVENT_FORK needs CAP_SYS_PTRACE (setcap cap_sys_ptrace+ep on the program, or --cap-add SYS_PTRACE for a container): %w", required, err)
+	}
+	return fmt.Errorf("enable %v: %w", required, err)
+}

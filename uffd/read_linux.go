@@ -1,0 +1,117 @@
+package uffd
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Read waits for messages and reads as many as there are and fit, without allocating: page faults
+// come before events, whatever their order of arrival. It returns os.ErrDeadlineExceeded after the
+// deadline, ErrClosed once f is closed, and ErrInvalid for an empty buffer. A waiting Read costs
+// no thread. Concurrent calls take turns. The descriptor becomes non-blocking, see WithNonblock.
+func (f *FD) Read(msgs []Msg) (int, error) {
+	if len(msgs) == 0 {
+		return 0, newError("read", Range{}, 0, unix.EINVAL)
+	}
+	f.readers.RLock()
+	defer f.readers.RUnlock()
+	file, err := f.reader()
+	if err != nil {
+		return 0, err
+	}
+	n, err := file.Read(msgBytes(msgs))
+	if err != nil {
+		return 0, readError(err)
+	}
+	return n / MsgSize, nil
+}
+
+// TryRead is Read without waiting: 0 and no error where there is no message. The deadline does not
+// matter to it.
+func (f *FD) TryRead(msgs []Msg) (int, error) {
+	if len(msgs) == 0 {
+		return 0, newError("read", Range{}, 0, unix.EINVAL)
+	}
+	// The reader is not used, but making it makes the descriptor non-blocking.
+	if _, err := f.reader(); err != nil {
+		return 0, err
+	}
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	if f.closed {
+		return 0, ErrClosed
+	}
+	for {
+		n, err := unix.Read(f.raw, msgBytes(msgs))
+		switch err {
+		case nil:
+			return n / MsgSize, nil
+		case unix.EAGAIN:
+			return 0, nil
+		case unix.EINTR:
+		default:
+			return 0, readError(err)
+		}
+	}
+}
+
+// SetReadDeadline bounds Read, also one that waits already. The zero time is no bound.
+func (f *FD) SetReadDeadline(t time.Time) error {
+	file, err := f.reader()
+	if err != nil {
+		return err
+	}
+	if err := file.SetReadDeadline(t); err != nil {
+		return readError(err)
+	}
+	return nil
+}
+
+// reader returns the poller's view of the descriptor. It is a duplicate, so that it does not
+// decide when the descriptor is closed; the flags of the two are one.
+func (f *FD) reader() (*os.File, error) {
+	f.mu.RLock()
+	file, closed := f.file, f.closed
+	f.mu.RUnlock()
+	if closed {
+		return nil, ErrClosed
+	}
+	if file != nil {
+		return file, nil
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.closed {
+		return nil, ErrClosed
+	}
+	if f.file != nil {
+		return f.file, nil
+	}
+	if err := unix.SetNonblock(f.raw, true); err != nil {
+		return nil, readError(err)
+	}
+	dup, err := unix.FcntlInt(uintptr(f.raw), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, readError(err)
+	}
+	f.file = os.NewFile(uintptr(dup), "userfaultfd")
+	return f.file, nil
+}
+
+// readError takes the file name off an error of os.File: the descriptor has none.
+func readError(err error) error {
+	if pathErr, ok := errors.AsType[*fs.PathError](err); ok {
+		err = pathErr.Err
+	}
+	if errno, ok := errors.AsType[unix.Errno](err); ok {
+		return newError("read", Range{}, 0, errno)
+	}
+	if errors.Is(err, os.ErrClosed) {
+		return ErrClosed
+	}
+	return err
+}

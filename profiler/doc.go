@@ -25,10 +25,11 @@
 //
 // A region must hold no Go pointers: the garbage collector does not look there.
 //
-// The owner of an attached mapping may unmap it, map it again and change its protection. An mremap of
-// the whole of it fails with EFAULT while parts of it were not yet touched, as it does for any range
-// of several mappings, and callers fall back to a new mapping. An mremap of a part of it, or of a mapping of a
-// single page, is not followed beyond the region's end: close the region first.
+// The owner of an attached mapping may unmap it, map it again, change its protection and move pieces of
+// it with mremap. An mremap of a piece that was touched in part fails with EFAULT, as it does for any
+// range of several mappings, and callers fall back to a new mapping. One that only moves
+// (MREMAP_FIXED, the same length) is carried out in part since Linux 6.17, up to the first page that
+// was not touched, and then fails (mremap(2)): close the region first.
 //
 // After a change of user or of capabilities the engine's threads keep what they had: the C library
 // and Go's syscall.Setuid do not know them. Start the profiler after the change.

@@ -25,7 +25,10 @@ func TestOwnerRemaps(t *testing.T) {
 		{"armed", 64, 128, none, false},
 		{"touched in part", 64, 128, some, false},
 		{"touched", 64, 128, all, true},
-		{"moved only", 64, 64, some, false},
+		// Not one that is touched in part: Linux 6.17 moves several mappings at once, up to the first
+		// that is registered with a userfaultfd, and then fails (remap_move, mm/mremap.c). See the caveats.
+		{"moved only, armed", 64, 64, none, false},
+		{"moved only, touched", 64, 64, all, true},
 		{"shorter", 64, 32, some, true},
 		{"one page, armed", 1, 8, none, true},
 		{"one page, touched", 1, 8, all, true},

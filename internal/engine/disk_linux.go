@@ -9,18 +9,25 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// job is a claimed granule that may have to wait for storage. The queue is a bounded ring of
-// cells with turn numbers, for several writers and readers (D. Vyukov's bounded MPMC queue).
+// job is what a reader must not wait for itself: a claimed granule that may need storage, or a piece
+// of a placeholder that the application moved. The queue is a bounded ring of cells with turn numbers,
+// for several writers and readers (D. Vyukov's bounded MPMC queue).
 type job struct {
 	turn   uint64
 	target uintptr
 	g      uintptr
 	seq    uint64 // of the record, plus 1; 0 is none
+	moved  piece
 }
 
+// piece is a part of a placeholder that the application moved or grew; its length is 0 for none.
+type piece struct{ from, to, length uintptr }
+
+// queueLen is more than the threads that can wait: Go ends a program that has 10,000 of them
+// (SetMaxThreads in runtime/debug).
 const (
-	queueLen = 1 << 12
-	jobSize  = 32
+	queueLen = 1 << 14
+	jobSize  = 56
 )
 
 //go:nosplit
@@ -31,28 +38,27 @@ func (s *shared) job(i uint64) *job {
 	return at[job](s.queue + uintptr(i%queueLen)*jobSize)
 }
 
-// toDisk hands a granule to the disk threads, so that one disk wait does not delay other faults.
-// It reports false when the queue is full.
+// toDisk hands a job to the disk threads, so that one wait does not delay other faults.
 //
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func (s *shared) toDisk(t *target, g uintptr, seq uint64) bool {
+func (s *shared) toDisk(w *worker, t *target, g uintptr, seq uint64, moved piece) {
 	// nosplit: hot path.
 	for {
 		h := raw.Load64(&s.queueHead)
 		j := s.job(h)
 		switch d := int64(raw.Load64(&j.turn) - h); {
 		case d < 0:
-			return false
+			s.nap(w, 20e3) // full
 		case d == 0 && raw.Cas64(&s.queueHead, h, h+1):
-			j.target, j.g, j.seq = uintptr(unsafe.Pointer(t)), g, seq
+			j.target, j.g, j.seq, j.moved = uintptr(unsafe.Pointer(t)), g, seq, moved
 			raw.Store64(&j.turn, h+1)
 			raw.Add32(&s.queueBell, 1)
 			if raw.Load32(&s.queueSleep) != 0 {
 				futexWake(&s.queueBell, 1)
 			}
-			return true
+			return
 		}
 	}
 }
@@ -85,13 +91,13 @@ func disk(arg uintptr) {
 		if !raw.Cas64(&s.queueTail, tl, tl+1) {
 			continue
 		}
-		w.now = fault{target: j.target, g: j.g, seq: j.seq}
+		w.now = fault{target: j.target, g: j.g, seq: j.seq, moved: j.moved}
 		raw.Store64(&j.turn, tl+queueLen)
 		deep(s.fromDiskCode, arg)
 	}
 }
 
-// fromDisk restores one granule, waiting for storage where it must. Where mincore may not tell,
+// fromDisk does one job: it restores one granule, waiting for storage where it must. Where mincore may not tell,
 // what this thread itself reads from storage does.
 //
 //go:nosplit
@@ -102,6 +108,11 @@ func fromDisk(arg uintptr) {
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	t := at[target](w.now.target)
+	if w.now.moved.length != 0 {
+		s.bringBack(w, t)
+		raw.Add32(&t.inflight, ^uint32(0))
+		return
+	}
 	source := uint8(SourceDisk)
 	before := s.storageReads(w)
 	s.readIn(t, w.now.g)

@@ -53,7 +53,7 @@ func (s *shared) event(w *worker, m uintptr) {
 		return // a placeholder moved into place by us
 	}
 	if t := s.find(from); t != nil && t.kind == kindOverlay {
-		s.bringBack(w, t, from, to, length)
+		s.retrieve(w, t, from, to, length)
 		raw.Store32(&s.rescan, 1)
 	}
 }
@@ -183,15 +183,11 @@ func resolve(arg uintptr) {
 	if t.kind == kindArena {
 		source = s.fill(w, t, g, w.now.flags)
 	} else {
-		if !s.cached(w, t, g) {
-			if s.toDisk(t, g, seq) {
-				return
-			}
-			source = SourceDisk
-		} else {
-			source = SourcePageCache
+		source = SourcePageCache
+		if !s.cached(w, t, g) || !s.restore(w, t, g) {
+			s.toDisk(w, t, g, seq, piece{})
+			return
 		}
-		s.restore(w, t, g)
 	}
 	s.finish(w, t, g, seq, source)
 }

@@ -42,20 +42,28 @@ func (s *shared) cached(w *worker, t *target, g uintptr) bool {
 }
 
 // restore puts a granule of the real mapping back over the placeholder and maps its pages, so that
-// the wait for storage is over when the clock stops.
+// the wait for storage is over when the clock stops. It reports false when it would have to wait for
+// something else, which a reader may not: a disk thread does it then.
 //
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func (s *shared) restore(w *worker, t *target, g uintptr) {
+func (s *shared) restore(w *worker, t *target, g uintptr) bool {
 	// nosplit: runs without a g.
+	reads := w.number < readers
 	for try := 0; ; try++ {
 		first, n := g, uintptr(1)
 		if raw.Load64(&s.maps) > s.maxMaps || try > 0 {
+			if reads {
+				return false
+			}
 			first, n = s.widen(w, t, g)
 		}
 		addr, length := t.span(first, n)
 		if length > s.pageSize && !s.whole(w, t, addr, length) {
+			if reads {
+				return false
+			}
 			s.restorePages(w, t, addr, length)
 			break
 		}
@@ -74,19 +82,33 @@ func (s *shared) restore(w *worker, t *target, g uintptr) {
 	// the SIGBUS that the plain mapping would have given it. Before Linux 5.14 it is not known, and
 	// the toucher itself waits.
 	raw.Syscall(unix.SYS_MADVISE, addr, length, unix.MADV_POPULATE_READ, 0, 0, 0)
+	return true
 }
 
-// whole reports whether a range lies in one mapping and that is our placeholder, see isCover. The page
-// that a thread waits for is; its neighbours in a wider granule may have been given to somebody else.
+// readers is how many workers read messages: the first ones.
+const readers = 2
+
+// whole reports whether a range lies in one mapping and that is our placeholder. The page that a
+// thread waits for is; its neighbours in a wider granule may have been given to somebody else.
+//
+// UFFDIO_CONTINUE answers EINVAL for anonymous memory that is registered, and ENOENT for memory that is
+// not (mfill_atomic, mm/userfaultfd.c); it changes nothing in either case. EAGAIN is no answer: an
+// mremap of registered memory waits for its message to be read (mmap_changing, fs/userfaultfd.c). A
+// reader, who has to read it, gets false then, others an answer.
 //
 //go:nosplit
 //go:norace
 //go:nocheckptr
 func (s *shared) whole(w *worker, t *target, addr, length uintptr) bool {
 	// nosplit: runs without a g.
-	w.args[0], w.args[1], w.args[2], w.args[3] = uint64(addr), uint64(length), uffd.ContinueModeDontwake, 0
-	e := raw.Errno(raw.Syscall(unix.SYS_IOCTL, uintptr(t.uffd), uffd.IoctlContinue, uintptr(unsafe.Pointer(&w.args)), 0, 0, 0))
-	return unix.Errno(e) == unix.EINVAL
+	for {
+		w.args[0], w.args[1], w.args[2], w.args[3] = uint64(addr), uint64(length), uffd.ContinueModeDontwake, 0
+		e := raw.Errno(raw.Syscall(unix.SYS_IOCTL, uintptr(t.uffd), uffd.IoctlContinue, uintptr(unsafe.Pointer(&w.args)), 0, 0, 0))
+		if unix.Errno(e) != unix.EAGAIN || w.number < readers {
+			return unix.Errno(e) == unix.EINVAL
+		}
+		s.nap(w, 20e3)
+	}
 }
 
 // restorePages puts back those pages of a granule that are still ours.
@@ -286,13 +308,24 @@ func (s *shared) stray(w *worker, fd uint32, addr uintptr) {
 				for g := t.granule(lo); g < t.granules(); g++ {
 					raw.Cas32(t.state(g), gArmed, gOpen)
 				}
-				s.bringBack(w, t, lo, lo, t.hi-lo)
+				s.retrieve(w, t, lo, lo, t.hi-lo)
 			}
 			raw.Add32(&t.inflight, ^uint32(0))
 		}
 	}
 	w.args[0], w.args[1] = uint64(addr&^(s.pageSize-1)), uint64(s.pageSize)
 	raw.Syscall(unix.SYS_IOCTL, uintptr(fd), uffd.IoctlWake, uintptr(unsafe.Pointer(&w.args)), 0, 0, 0)
+}
+
+// retrieve has a disk thread bring a piece back: that may have to wait for the kernel.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) retrieve(w *worker, t *target, from, to, length uintptr) {
+	// nosplit: runs without a g.
+	raw.Add32(&t.inflight, 1) // the target stays until then
+	s.toDisk(w, t, 0, 0, piece{from, to, length})
 }
 
 // bringBack puts the real mapping over a piece of the placeholder that the application has moved from
@@ -302,9 +335,10 @@ func (s *shared) stray(w *worker, fd uint32, addr uintptr) {
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func (s *shared) bringBack(w *worker, t *target, from, to, length uintptr) {
+func (s *shared) bringBack(w *worker, t *target) {
 	// nosplit: runs without a g.
-	piece := length
+	from, to, length := w.now.moved.from, w.now.moved.to, w.now.moved.length
+	piece := min(length, t.hi-from)
 	if lo, hi, prot, ok := s.query(w, to); ok {
 		if lo == to && s.find(hi-1) == nil {
 			length = hi - to

@@ -104,6 +104,7 @@ type fault struct {
 	target  uintptr
 	g       uintptr
 	seq     uint64 // of the record, plus 1; 0 when it was dropped
+	moved   piece  // for a disk thread: what to bring back instead
 }
 
 const (

@@ -237,9 +237,7 @@ func (s *shared) disarm(w *worker, c *command, t *target, n uintptr) {
 	}
 }
 
-// isCover reports whether a mapping is our placeholder: UFFDIO_CONTINUE answers EINVAL for
-// anonymous memory that is registered, and ENOENT for memory that is not (mfill_atomic,
-// mm/userfaultfd.c). It changes nothing in either case.
+// isCover reports whether a mapping is our placeholder.
 //
 //go:nosplit
 //go:norace

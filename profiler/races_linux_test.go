@@ -62,7 +62,7 @@ func TestCloseWhileRescanning(t *testing.T) {
 		for range 2 { // so that everybody has to wait for the others
 			wg.Go(func() {
 				for !over.Load() {
-					if _, err := p.AttachFile(path); !errors.Is(err, ErrNotMapped) {
+					if _, err := p.AttachFile(path); !errors.Is(err, ErrNotMapped) && !errors.Is(err, ErrClosed) {
 						t.Errorf("attach: %v", err)
 					}
 				}

@@ -98,7 +98,6 @@ func (p *Profiler) rescan() (read time.Duration) {
 		p.note("mappings are not looked for: %v", err)
 		return read
 	}
-	p.eng.SetMaps(uint64(len(list)))
 	for _, r := range regions {
 		r.mu.Lock()
 		if !r.closed && r.kind == KindAttached {

@@ -3,6 +3,7 @@
 package engine
 
 import (
+	"bytes"
 	"fmt"
 	"unsafe"
 
@@ -141,17 +142,21 @@ func (d descriptor) Unregister(r uffd.Range) error {
 	return nil
 }
 
-// Maps hands /proc/self/maps to parse, which must not keep it.
+// Maps hands /proc/self/maps to parse, which must not keep it, and corrects the estimate of how many
+// mappings there are.
 func (e *Engine) Maps(parse func(text []byte) error) error {
 	e.errandMu.Lock()
 	defer e.errandMu.Unlock()
 	c := &e.s.errand
 	c.kind = errandMaps
+	before := raw.Load64(&e.s.maps)
 	e.send()
 	if c.n == 0 {
 		return fmt.Errorf("read /proc/self/maps: %w", unix.Errno(c.errno))
 	}
-	return parse(unsafe.Slice(at[byte](e.s.list), c.n))
+	text := unsafe.Slice(at[byte](e.s.list), c.n)
+	e.s.correctMaps(before, bytes.Count(text, []byte{'\n'}))
+	return parse(text)
 }
 
 const mapsPath = "/proc/self/maps"

@@ -51,7 +51,7 @@ func (s *shared) restore(w *worker, t *target, g uintptr) {
 	// nosplit: runs without a g.
 	for try := 0; ; try++ {
 		first, n := g, uintptr(1)
-		if raw.Load64(&s.maps) > s.maxMaps || try > 0 {
+		if s.mapsShort() || try > 0 {
 			first, n = s.widen(w, t, g)
 		}
 		addr, length := t.span(first, n)

@@ -49,7 +49,7 @@ type shared struct {
 	messages   uint64
 	strays     uint64 // messages for memory that no target covers
 	events     uint64 // messages that are not faults
-	maps       uint64 // estimate of the process's mappings
+	maps       uint64 // estimate of the process's mappings, an int64
 	stackN     uint64 // stack requests considered
 	rateStart  int64
 	rateLeft   uint32

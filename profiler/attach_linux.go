@@ -25,12 +25,15 @@ func (p *Profiler) AttachFile(path string, opts ...RegionOption) (*Region, error
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.closed {
+		return nil, fmt.Errorf("attach file %s: profiler: %w", path, ErrClosed)
+	}
 	// A mapping of MapFile is not other code's.
 	if o := p.regionOf(id, KindAttached, KindMappedFile); o != nil {
 		return nil, fmt.Errorf("attach file %s: %w as region %q: close that first", path, ErrRegistered, o.name)
 	}
 	now := engine.Now()
-	list, err := readMaps()
+	list, err := p.readMaps()
 	if err != nil {
 		return nil, err
 	}
@@ -89,13 +92,12 @@ func (p *Profiler) rescan() (read time.Duration) {
 		return 0
 	}
 	now := engine.Now()
-	list, err := readMaps()
+	list, err := p.readMaps()
 	read = engine.Now() - now
 	if err != nil {
 		p.note("mappings are not looked for: %v", err)
 		return read
 	}
-	p.eng.SetMaps(uint64(len(list)))
 	for _, r := range regions {
 		r.mu.Lock()
 		if !r.closed && r.kind == KindAttached {
@@ -111,7 +113,7 @@ func (p *Profiler) rescan() (read time.Duration) {
 // lookNow looks at the mappings as they are. The caller holds r.mu.
 func (r *Region) lookNow() error {
 	now := engine.Now()
-	list, err := readMaps()
+	list, err := r.p.readMaps()
 	if err != nil {
 		return err
 	}
@@ -132,7 +134,7 @@ func (r *Region) look(list []procMap, now time.Duration) error {
 			errs = append(errs, err)
 		}
 		// What is left of it is to be seen as it is now.
-		if fresh, err := readMaps(); err != nil {
+		if fresh, err := r.p.readMaps(); err != nil {
 			errs = append(errs, err)
 		} else {
 			list = fresh

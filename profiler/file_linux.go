@@ -98,7 +98,7 @@ func (p *Profiler) MapFile(path string, opts ...RegionOption) (*Region, error) {
 	defer r.mu.Unlock()
 	r.file, r.bytes = id, b
 	lo := uintptr(unsafe.Pointer(unsafe.SliceData(b)))
-	list, err := readMaps()
+	list, err := p.readMaps()
 	if err == nil {
 		i := slices.IndexFunc(list, func(m procMap) bool { return m.lo <= lo && lo < m.hi })
 		if i < 0 || !list[i].shared {

@@ -2,7 +2,11 @@
 
 package profiler
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/firsttouch/firsttouch/internal/engine"
+)
 
 // intactTries bounds how often a mapping that looks lost is looked at before the next rescan does.
 const intactTries = 8
@@ -17,7 +21,7 @@ func (r *Region) intact(m *mapping, list []procMap) bool {
 	lo, hi := r.contradiction(m, list)
 	for try := 0; lo < hi && try < intactTries; try++ {
 		before := m.Census(lo, hi)
-		fresh, err := readMaps()
+		fresh, err := r.p.readMaps()
 		if err != nil {
 			return true
 		}
@@ -33,6 +37,16 @@ func (r *Region) intact(m *mapping, list []procMap) bool {
 // contradiction returns the first piece of a mapping that a list of all mappings shows as something
 // else than ours, or an empty range.
 func (r *Region) contradiction(m *mapping, list []procMap) (lo, hi uintptr) {
+	lo, hi, pieces, covers := r.walk(m, list)
+	if i := r.p.eng.Foreign(m.Target, covers); i >= 0 {
+		return pieces[i].Lo, pieces[i].Hi
+	}
+	return lo, hi
+}
+
+// walk is contradiction but for the pieces that look like our placeholder: of those it returns one
+// granule each for the engine to look at, since our placeholder does not merge with other memory.
+func (r *Region) walk(m *mapping, list []procMap) (lo, hi uintptr, pieces, covers []engine.AddrRange) {
 	next := m.Lo
 	i, _ := slices.BinarySearchFunc(list, m.Lo, func(l procMap, lo uintptr) int {
 		if l.hi <= lo {
@@ -44,25 +58,31 @@ func (r *Region) contradiction(m *mapping, list []procMap) (lo, hi uintptr) {
 		l := &list[i]
 		lo, hi := max(l.lo, next), min(l.hi, m.Hi) // lines may overlap: mappings merge while the list is read
 		if lo > next {
-			return next, lo
+			return next, lo, pieces, covers
 		}
-		if lo < hi && !r.ours(m, l, lo, hi) {
-			return lo, hi
+		if lo < hi {
+			cover, ok := r.ours(m, l, lo, hi)
+			if !ok {
+				return lo, hi, pieces, covers
+			}
+			if cover.Lo < cover.Hi {
+				pieces, covers = append(pieces, engine.AddrRange{Lo: lo, Hi: hi}), append(covers, cover)
+			}
 		}
 		next = max(next, hi)
 	}
-	return next, m.Hi
+	return next, m.Hi, pieces, covers
 }
 
-// ours reports whether a line of the list of mappings is as it should be in [lo, hi).
-func (r *Region) ours(m *mapping, l *procMap, lo, hi uintptr) bool {
+// ours reports whether a line of the list of mappings can be as it should be in [lo, hi), and what part
+// of it has to be our placeholder then.
+func (r *Region) ours(m *mapping, l *procMap, lo, hi uintptr) (cover engine.AddrRange, ok bool) {
 	armedLo, armedHi, armed := m.FirstArmed(lo, hi)
 	switch {
 	case r.file.is(l):
-		return l.shared && l.offset-int64(l.lo) == m.Offset-int64(m.Lo) && !armed
-	case l.inode != 0 || l.shared:
-		return false
+		return cover, l.shared && l.offset-int64(l.lo) == m.Offset-int64(m.Lo) && !armed
+	case l.inode != 0 || l.shared || !armed:
+		return cover, false
 	}
-	// Our placeholder does not merge with other memory, so one granule of it tells of all.
-	return armed && r.p.eng.Ours(m.Target, max(armedLo, lo), min(armedHi, hi))
+	return engine.AddrRange{Lo: max(armedLo, lo), Hi: min(armedHi, hi)}, true
 }

@@ -26,13 +26,18 @@ type procMap struct {
 }
 
 // readMaps lists the mappings of this process.
-func readMaps() ([]procMap, error) {
-	b, err := os.ReadFile("/proc/self/maps")
-	if err != nil {
-		return nil, fmt.Errorf("read the list of mappings: %w", err)
-	}
-	list := make([]procMap, 0, bytes.Count(b, []byte{'\n'}))
-	for line := range bytes.Lines(b) {
+func (p *Profiler) readMaps() (list []procMap, err error) {
+	err = p.eng.Maps(func(text []byte) error {
+		list, err = parseMaps(text)
+		return err
+	})
+	return list, err
+}
+
+// parseMaps parses /proc/self/maps.
+func parseMaps(text []byte) ([]procMap, error) {
+	list := make([]procMap, 0, bytes.Count(text, []byte{'\n'}))
+	for line := range bytes.Lines(text) {
 		m, err := parseMap(string(bytes.TrimSuffix(line, []byte{'\n'})))
 		if err != nil {
 			return nil, err

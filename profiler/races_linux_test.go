@@ -38,8 +38,12 @@ func TestRescansWhileFaultsArrive(t *testing.T) {
 		wg.Wait()
 		s := p.Snapshot()
 		checkSums(t, s)
-		if got := s.Regions[r.ID()]; got.Faults != uint64(round+1)*pages || got.Mapped != pages*int64(pageSize) || len(got.Mappings) != 1 {
+		got := s.Regions[r.ID()]
+		if got.Faults != uint64(round+1)*pages || got.Mapped != pages*int64(pageSize) || len(got.Mappings) != 1 {
 			t.Fatalf("%d faults, want %d; %d bytes in %d mappings", got.Faults, (round+1)*pages, got.Mapped, len(got.Mappings))
+		}
+		if got.Widened != 0 {
+			t.Fatalf("%d granules were widened, with %d mappings at most", got.Widened, pages)
 		}
 		if err := r.Rearm(); err != nil {
 			t.Fatal(err)
@@ -62,7 +66,7 @@ func TestCloseWhileRescanning(t *testing.T) {
 		for range 2 { // so that everybody has to wait for the others
 			wg.Go(func() {
 				for !over.Load() {
-					if _, err := p.AttachFile(path); !errors.Is(err, ErrNotMapped) {
+					if _, err := p.AttachFile(path); !errors.Is(err, ErrNotMapped) && !errors.Is(err, ErrClosed) {
 						t.Errorf("attach: %v", err)
 					}
 				}

@@ -135,7 +135,7 @@ func (r *Region) Rearm() error {
 		return fmt.Errorf("region %q: arming an arena again: %w", r.name, ErrNotSupported)
 	}
 	r.p.Flush()
-	list, err := readMaps()
+	list, err := r.p.readMaps()
 	if err != nil {
 		return err
 	}

@@ -101,6 +101,15 @@ func attach(t testing.TB, p *Profiler, path string, opts ...RegionOption) *Regio
 	return r
 }
 
+// readMaps lists the mappings of this process without the profiler's help.
+func readMaps() ([]procMap, error) {
+	b, err := os.ReadFile("/proc/self/maps")
+	if err != nil {
+		return nil, err
+	}
+	return parseMaps(b)
+}
+
 func addressOf(b []byte) uintptr { return uintptr(unsafe.Pointer(unsafe.SliceData(b))) }
 
 // page is the i'th page of a region's memory.

@@ -28,3 +28,6 @@ func newError(op string, r Range, done int64, errno unix.Errno) error {
 	}
 	return &Error{Op: op, Range: r, Done: uint64(max(done, 0)), Kind: kinds[errno], Errno: errno}
 }
+
+// NewError is the error of a call that somebody else made on the number of an FD, see FD.Fd.
+func NewError(op string, r Range, errno unix.Errno) error { return newError(op, r, 0, errno) }

@@ -11,7 +11,6 @@ import (
 	"unsafe"
 
 	"github.com/firsttouch/firsttouch/internal/raw"
-	"github.com/firsttouch/firsttouch/uffd"
 	"golang.org/x/sys/unix"
 )
 
@@ -30,10 +29,10 @@ var ErrRunning = errors.New("an engine runs in this process already: close the p
 // but Next, which has one caller.
 type Engine struct {
 	s       *shared
-	arena   *uffd.FD
-	overlay *uffd.FD
-	files   []*os.File
-	stopFD  int
+	opened  descriptors // only until the threads have theirs
+	arena   descriptor
+	overlay descriptor
+	user    bool // user mode only
 	threads []*raw.Thread
 	workers []uintptr
 	mem     []offHeap
@@ -44,6 +43,8 @@ type Engine struct {
 	number  uint32
 
 	op sync.Mutex // one command at a time for the surgeon
+
+	errandMu sync.Mutex // one errand at a time for the clerk
 
 	spanMu sync.Mutex // guards the writes to span slots and bindings
 	free   []uint32
@@ -62,7 +63,7 @@ func Start(c Config) (*Engine, error) {
 	if !running.CompareAndSwap(false, true) {
 		return nil, ErrRunning
 	}
-	e := &Engine{stopFD: -1}
+	e := &Engine{opened: descriptors{stop: -1}}
 	if err := e.start(c); err != nil {
 		return nil, errors.Join(err, e.Stop())
 	}
@@ -70,22 +71,15 @@ func Start(c Config) (*Engine, error) {
 }
 
 func (e *Engine) start(c Config) error {
-	base := uffd.FeatureThreadID | uffd.FeatureExactAddress
-	var err error
-	if e.arena, err = uffd.Open(uffd.WithFeatures(base), uffd.WithNonblock()); err != nil {
-		return err
-	}
-	if e.overlay, err = uffd.Open(uffd.WithFeatures(base|uffd.FeatureEventRemap), uffd.WithNonblock()); err != nil {
+	if err := e.opened.open(); err != nil {
 		return err
 	}
 	if err := e.allocate(c); err != nil {
 		return err
 	}
-	if err := e.openFiles(); err != nil {
-		return err
-	}
 	s := e.s
-	s.arenaFD, s.overlayFD, s.stopFD = uint32(e.arena.Fd()), uint32(e.overlay.Fd()), uint32(e.stopFD)
+	e.opened.number(s)
+	e.arena, e.overlay, e.user = descriptor{e, s.arenaFD}, descriptor{e, s.overlayFD}, e.opened.arena.UserModeOnly()
 	s.pageSize, s.pid, s.signal = uintptr(unix.Getpagesize()), uintptr(os.Getpid()), uintptr(c.Signal)
 	s.answerCode, s.resolveCode, s.fromDiskCode = codeOf(answer), codeOf(resolve), codeOf(fromDisk)
 	s.cutCode, s.captureCode = codeOf(cut), codeOf(capture)
@@ -99,7 +93,10 @@ func (e *Engine) start(c Config) error {
 		return err
 	}
 	raw.Store64(&sh, uint64(uintptr(unsafe.Pointer(s))))
-	return e.startThreads()
+	if err := e.startThreads(); err != nil {
+		return err
+	}
+	return e.handOver()
 }
 
 // allocate maps what the hot path works with.
@@ -132,11 +129,11 @@ func (e *Engine) allocate(c Config) error {
 	s.queue = get(queueLen * jobSize)
 	s.zeros = get(zerosLen)
 	s.targets = get(targetSlots * targetSize)
-	s.text = get(textLen)
+	s.text, s.list = get(textLen), get(textLen)
 	s.own = get(maxWorkers * 4)
 	e.tables = [2]uintptr{get(unsafe.Sizeof(table{})), get(unsafe.Sizeof(table{}))}
 	s.table = uint64(e.tables[1])
-	for i := range 3 + diskThreads {
+	for i := range 4 + diskThreads {
 		p := get(unsafe.Sizeof(worker{}))
 		if p != 0 {
 			w := at[worker](p)
@@ -168,23 +165,7 @@ func (e *Engine) allocate(c Config) error {
 	return err
 }
 
-func (e *Engine) openFiles() error {
-	for _, path := range []string{"/proc/self/maps", "/proc/self/task"} {
-		f, err := os.Open(path)
-		if err != nil {
-			return fmt.Errorf("the engine needs /proc: %w", err)
-		}
-		e.files = append(e.files, f)
-	}
-	e.s.mapsFD, e.s.taskFD = uint32(e.files[0].Fd()), uint32(e.files[1].Fd())
-	var err error
-	if e.stopFD, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
-		return fmt.Errorf("eventfd: %w", err)
-	}
-	return nil
-}
-
-// startThreads starts the keeper, the follower, the surgeon and the disk threads.
+// startThreads starts the keeper, the follower, the surgeon, the clerk and the disk threads.
 func (e *Engine) startThreads() error {
 	entry, _, _ := entries()
 	for i, w := range e.workers {
@@ -196,8 +177,10 @@ func (e *Engine) startThreads() error {
 			body = follower
 		case 2:
 			body = surgeon
+		case 3:
+			body = clerk
 		}
-		at[worker](w).code = codeOf(body)
+		at[worker](w).code, at[worker](w).body = codeOf(member), codeOf(body)
 		t, err := raw.Start(entry, w)
 		if err != nil {
 			return err
@@ -224,7 +207,7 @@ func (e *Engine) allowFollower() error {
 }
 
 // UserModeOnly reports whether faults inside system calls go unserved.
-func (e *Engine) UserModeOnly() bool { return e.arena.UserModeOnly() }
+func (e *Engine) UserModeOnly() bool { return e.user }
 
 // Follows reports whether the resolver can be kept on the toucher's CPU.
 func (e *Engine) Follows() bool { return e.s.place.allowed != 0 }
@@ -251,18 +234,7 @@ func (e *Engine) Stop() error {
 		}
 		retireHandler()
 	}
-	for _, f := range e.files {
-		f.Close()
-	}
-	if e.stopFD >= 0 {
-		unix.Close(e.stopFD)
-	}
-	var errs []error
-	for _, f := range []*uffd.FD{e.arena, e.overlay} {
-		if f != nil {
-			errs = append(errs, f.Close())
-		}
-	}
+	err := e.opened.close()
 	if e.s != nil && raw.Load64(&e.s.reserve) == 0 {
 		e.mem = e.mem[:len(e.mem)-1]
 	}
@@ -271,22 +243,20 @@ func (e *Engine) Stop() error {
 	}
 	e.s = nil
 	running.Store(false)
-	return errors.Join(errs...)
+	return err
 }
 
 func (e *Engine) stopThreads() error {
 	s := e.s
 	raw.Store32(&s.stop, 1)
-	if e.stopFD >= 0 {
-		one := [8]byte{1}
-		unix.Write(e.stopFD, one[:])
-	}
+	e.opened.wake()
 	for i, t := range e.threads {
 		// A thread that was about to sleep when stop was set is woken again and again.
 		for deadline := time.Now().Add(joinTimeout); ; {
 			raw.Add32(&s.queueBell, 1)
 			raw.Add32(&s.cmd.bell, 1)
-			for _, p := range []*uint32{&s.queueBell, &s.cmd.bell, &s.mode} {
+			raw.Add32(&s.errand.bell, 1)
+			for _, p := range []*uint32{&s.queueBell, &s.cmd.bell, &s.errand.bell, &s.mode} {
 				futexWake(p, 1<<30)
 			}
 			if t.Join(20 * time.Millisecond) {

@@ -199,7 +199,6 @@ func (s *shared) cpuOf(w *worker, tid uint32) uint32 {
 	n += formatUint(path+n, uint64(tid))
 	n += uintptr(copyText(path+n, statName))
 	*at[uint8](path + n) = 0
-	const atFDCWD = ^uintptr(99) // AT_FDCWD, -100
 	fd := raw.Syscall(unix.SYS_OPENAT, atFDCWD, path, unix.O_RDONLY|unix.O_CLOEXEC, 0, 0, 0)
 	if raw.Errno(fd) != 0 {
 		return cpuBits
@@ -230,6 +229,7 @@ func (s *shared) cpuOf(w *worker, tid uint32) uint32 {
 }
 
 const (
+	atFDCWD  = ^uintptr(99) // AT_FDCWD, -100
 	taskPath = "/proc/self/task/"
 	statName = "/stat"
 )

@@ -29,12 +29,22 @@ func (e *Engine) limits() error {
 	if err != nil {
 		return fmt.Errorf("count mappings: %w", err)
 	}
-	e.SetMaps(uint64(bytes.Count(maps, []byte{'\n'})))
+	raw.Store64(&e.s.maps, uint64(bytes.Count(maps, []byte{'\n'})))
 	return nil
 }
 
-// SetMaps corrects the estimate of how many mappings the process has.
-func (e *Engine) SetMaps(n uint64) { raw.Store64(&e.s.maps, n) }
+// correctMaps adds to the estimate of how many mappings the process has what it was wrong by when they
+// were counted: before is the estimate of the moment when the count began. What the hot path has added
+// since then stays.
+func (s *shared) correctMaps(before uint64, counted int) { raw.Add64(&s.maps, uint64(counted)-before) }
 
-// MaxMaps is the number of mappings from which granules are widened.
-func (e *Engine) MaxMaps() uint64 { return e.s.maxMaps }
+// mapsShort reports whether the process comes near its limit of mappings. The estimate may be a few too
+// low, even below 0, until it is corrected next.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) mapsShort() bool {
+	// nosplit: hot path.
+	return int64(raw.Load64(&s.maps)) > int64(s.maxMaps)
+}

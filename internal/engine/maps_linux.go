@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// textLen bounds /proc/self/maps as the surgeon reads it: about 150,000 mappings.
+// textLen bounds /proc/self/maps as the engine reads it: about 150,000 mappings.
 const textLen = 16 << 20
 
 // readMaps reads /proc/self/maps into the surgeon's buffer and returns its length, or 0.
@@ -18,8 +18,19 @@ const textLen = 16 << 20
 func (s *shared) readMaps(w *worker) uintptr {
 	// nosplit: runs without a g.
 	raw.Syscall(unix.SYS_LSEEK, uintptr(s.mapsFD), 0, 0, 0, 0, 0)
+	return readText(s.mapsFD, s.text)
+}
+
+// readText reads the rest of a file and returns its length, or 0 when it cannot be read or is longer
+// than textLen.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func readText(fd uint32, to uintptr) uintptr {
+	// nosplit: runs without a g.
 	for n := uintptr(0); ; {
-		got := raw.Syscall(unix.SYS_READ, uintptr(s.mapsFD), s.text+n, textLen-n, 0, 0, 0)
+		got := raw.Syscall(unix.SYS_READ, uintptr(fd), to+n, textLen-n, 0, 0, 0)
 		if raw.Errno(got) != 0 || n+got >= textLen {
 			return 0
 		}

@@ -53,7 +53,7 @@ func (s *shared) restore(w *worker, t *target, g uintptr) bool {
 	reads := w.number < readers
 	for try := 0; ; try++ {
 		first, n := g, uintptr(1)
-		if raw.Load64(&s.maps) > s.maxMaps || try > 0 {
+		if s.mapsShort() || try > 0 {
 			if reads {
 				return false
 			}

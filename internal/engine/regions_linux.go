@@ -96,20 +96,6 @@ func (g *Target) FirstArmed(lo, hi uintptr) (armedLo, armedHi uintptr, ok bool) 
 	return 0, 0, false
 }
 
-// Ours reports whether [lo, hi), which lies in one mapping, is still our placeholder, see
-// shared.whole.
-func (e *Engine) Ours(g *Target, lo, hi uintptr) bool {
-	for {
-		err := e.overlay.RawContinue(&uffd.ContinueArg{
-			Range: uffd.RangeArg{Start: uint64(lo), Len: uint64(hi - lo)}, Mode: uffd.ContinueModeDontwake,
-		})
-		if err != unix.EAGAIN {
-			return err == unix.EINVAL
-		}
-		time.Sleep(50 * time.Microsecond)
-	}
-}
-
 // newTarget fills the next slot. The caller holds mu.
 func (e *Engine) newTarget(r *Region, lo, hi, granule uintptr, offset int64) (*Target, error) {
 	if len(e.targets) >= maxTargets {

@@ -19,6 +19,7 @@ type shared struct {
 
 	targets    uintptr // all targets, by number
 	text       uintptr // the surgeon's buffer for /proc/self/maps
+	list       uintptr // the clerk's
 	own        uintptr // thread ids of the workers
 	mapsFD     uint32
 	taskFD     uint32 // /proc/self/task
@@ -31,9 +32,10 @@ type shared struct {
 	parentOff  uintptr // offset of the parent's id in g, 0 when unknown
 	arenaFD    uint32
 	overlayFD  uint32
-	stopFD     uint32 // eventfd that ends the resolvers' poll
-	maxMaps    uint64 // vm.max_map_count less a margin
-	reserve    uint64 // address of mappings that can be given up when the process runs out of them
+	stopFD     uint32          // eventfd that ends the resolvers' poll
+	keep       [keepLen]uint32 // all of these, ascending
+	maxMaps    uint64          // vm.max_map_count less a margin
+	reserve    uint64          // address of mappings that can be given up when the process runs out of them
 	reserveLen uintptr
 	stackEvery uint32
 	stackRate  uint32
@@ -47,7 +49,7 @@ type shared struct {
 	messages   uint64
 	strays     uint64 // messages for memory that no target covers
 	events     uint64 // messages that are not faults
-	maps       uint64 // estimate of the process's mappings
+	maps       uint64 // estimate of the process's mappings, an int64
 	stackN     uint64 // stack requests considered
 	rateStart  int64
 	rateLeft   uint32
@@ -71,16 +73,18 @@ type shared struct {
 	place          placement
 	followerWorker uintptr
 	cmd            command
+	errand         errand
 }
 
 // worker is what one thread of the engine owns: scratch memory for system calls, and what others
 // may read of it.
 type worker struct {
-	code     uintptr // what the thread runs; threadEntry reads it
+	code     uintptr // what the thread runs first; threadEntry reads it
+	body     uintptr // and then, with its own descriptors
 	shared   uintptr
 	number   uint64
 	busy     uint32 // inside a batch: may hold targets of the current table
-	_        uint32
+	apart    uint32 // apartOK once the thread has its own descriptors, or why not
 	progress uint64 // batches finished
 	now      fault  // the message being answered
 	lastTID  uint32

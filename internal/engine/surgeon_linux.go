@@ -58,6 +58,9 @@ func surgeon(arg uintptr) {
 	for {
 		bell := raw.Load32(&s.cmd.bell)
 		if raw.Load32(&s.stop) != 0 {
+			// The readers' poll ends; Go code has no descriptor for it.
+			w.args[0] = 1
+			raw.Syscall(unix.SYS_WRITE, uintptr(s.stopFD), uintptr(unsafe.Pointer(&w.args)), 8, 0, 0, 0)
 			return
 		}
 		if bell == seen {

@@ -1,0 +1,185 @@
+//go:build linux && (amd64 || arm64)
+
+package engine
+
+import (
+	"bytes"
+	"fmt"
+	"unsafe"
+
+	"github.com/firsttouch/firsttouch/internal/raw"
+	"github.com/firsttouch/firsttouch/uffd"
+	"golang.org/x/sys/unix"
+)
+
+// errand is what Go code has the clerk do with the engine's descriptors. Its writer waits for the end.
+type errand struct {
+	bell    uint32 // raised for a new errand, and to stop
+	done    uint32
+	kind    uint32
+	fd      uint32
+	errno   uint32
+	_       uint32
+	request uintptr // errandIoctl
+	target  uintptr // errandForeign
+	args    [errandArgs]uint64
+	n       uint64 // errandForeign: ranges, two words each in args; then the number of the first that is not ours. errandMaps: length
+}
+
+// Kinds of errand.
+const (
+	errandIoctl   = iota // one ioctl, whose argument is args
+	errandForeign        // which of these ranges is not our placeholder
+	errandMaps           // read /proc/self/maps
+)
+
+// errandRanges is how many ranges one errand can ask for.
+const (
+	errandRanges = 512
+	errandArgs   = 2 * errandRanges
+)
+
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func clerk(arg uintptr) {
+	// nosplit: the body of a thread without a g.
+	w := at[worker](arg)
+	s := at[shared](w.shared)
+	seen := uint32(0)
+	for {
+		bell := raw.Load32(&s.errand.bell)
+		if raw.Load32(&s.stop) != 0 {
+			return
+		}
+		if bell == seen {
+			futexWait(w, &s.errand.bell, bell, 0)
+			continue
+		}
+		seen = bell
+		s.runErrand(w, &s.errand)
+		raw.Store32(&s.errand.done, seen)
+		futexWake(&s.errand.done, 1<<30)
+	}
+}
+
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) runErrand(w *worker, c *errand) {
+	// nosplit: runs without a g.
+	switch c.kind {
+	case errandIoctl:
+		c.errno = uint32(raw.Errno(raw.Syscall(unix.SYS_IOCTL, uintptr(c.fd), c.request, uintptr(unsafe.Pointer(&c.args)), 0, 0, 0)))
+		return
+	case errandMaps:
+		// Opened anew: the place in the other one is the surgeon's.
+		path := uintptr(unsafe.Pointer(&w.vec))
+		*at[uint8](path + uintptr(copyText(path, mapsPath))) = 0
+		fd := raw.Syscall(unix.SYS_OPENAT, atFDCWD, path, unix.O_RDONLY|unix.O_CLOEXEC, 0, 0, 0)
+		if e := raw.Errno(fd); e != 0 {
+			c.n, c.errno = 0, uint32(e)
+			return
+		}
+		c.n, c.errno = uint64(readText(uint32(fd), s.list)), uint32(unix.EFBIG)
+		raw.Syscall(unix.SYS_CLOSE, fd, 0, 0, 0, 0, 0)
+		return
+	}
+	for i := uint64(0); i < c.n; i++ {
+		p := uintptr(unsafe.Pointer(&c.args)) + uintptr(i)*16
+		if !s.whole(w, at[target](c.target), *at[uintptr](p), *at[uintptr](p + 8)) {
+			c.n = i
+			return
+		}
+	}
+}
+
+// send has the clerk run the errand and waits in the kernel, where this thread can be parked like any
+// other. The caller holds errandMu.
+func (e *Engine) send() {
+	c := &e.s.errand
+	before := raw.Load32(&c.done)
+	bell := raw.Add32(&c.bell, 1)
+	futexWake(&c.bell, 1)
+	for done := before; done != bell; done = raw.Load32(&c.done) {
+		unix.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(&c.done)), futexWaitPrivate, uintptr(done), 0, 0, 0)
+	}
+}
+
+// descriptor is a userfaultfd that is in the tables of the engine's threads alone.
+type descriptor struct {
+	e  *Engine
+	fd uint32
+}
+
+// ioctl makes one request; the kernel reads and writes the argument in args.
+func (d descriptor) ioctl(request uintptr, args []uint64) unix.Errno {
+	d.e.errandMu.Lock()
+	defer d.e.errandMu.Unlock()
+	c := &d.e.s.errand
+	c.kind, c.fd, c.request = errandIoctl, d.fd, request
+	copy(c.args[:], args)
+	d.e.send()
+	copy(args, c.args[:])
+	return unix.Errno(c.errno)
+}
+
+// Register is uffd.FD.Register.
+func (d descriptor) Register(r uffd.Range, mode uffd.RegisterMode) (uffd.IoctlSet, error) {
+	args := [4]uint64{uint64(r.Start), uint64(r.Len()), uint64(mode)}
+	if errno := d.ioctl(uffd.IoctlRegister, args[:]); errno != 0 {
+		return 0, uffd.NewError("UFFDIO_REGISTER "+mode.String(), r, errno)
+	}
+	return uffd.IoctlSet(args[3]), nil
+}
+
+// Unregister is uffd.FD.Unregister.
+func (d descriptor) Unregister(r uffd.Range) error {
+	args := [2]uint64{uint64(r.Start), uint64(r.Len())}
+	if errno := d.ioctl(uffd.IoctlUnregister, args[:]); errno != 0 {
+		return uffd.NewError("UFFDIO_UNREGISTER", r, errno)
+	}
+	return nil
+}
+
+// Maps hands /proc/self/maps to parse, which must not keep it, and corrects the estimate of how many
+// mappings there are.
+func (e *Engine) Maps(parse func(text []byte) error) error {
+	e.errandMu.Lock()
+	defer e.errandMu.Unlock()
+	c := &e.s.errand
+	c.kind = errandMaps
+	before := raw.Load64(&e.s.maps)
+	e.send()
+	if c.n == 0 {
+		return fmt.Errorf("read /proc/self/maps: %w", unix.Errno(c.errno))
+	}
+	text := unsafe.Slice(at[byte](e.s.list), c.n)
+	e.s.correctMaps(before, bytes.Count(text, []byte{'\n'}))
+	return parse(text)
+}
+
+const mapsPath = "/proc/self/maps"
+
+// AddrRange is [Lo, Hi).
+type AddrRange struct{ Lo, Hi uintptr }
+
+// Foreign returns the index of the first range that is not the target's placeholder any more, or -1.
+// Each lies in one mapping.
+func (e *Engine) Foreign(g *Target, ranges []AddrRange) int {
+	e.errandMu.Lock()
+	defer e.errandMu.Unlock()
+	c := &e.s.errand
+	for first := 0; first < len(ranges); first += errandRanges {
+		part := ranges[first:min(first+errandRanges, len(ranges))]
+		c.kind, c.target, c.n = errandForeign, uintptr(unsafe.Pointer(g.t)), uint64(len(part))
+		for i, r := range part {
+			c.args[2*i], c.args[2*i+1] = uint64(r.Lo), uint64(r.Hi-r.Lo)
+		}
+		e.send()
+		if n := int(c.n); n < len(part) {
+			return first + n
+		}
+	}
+	return -1
+}

@@ -1,0 +1,166 @@
+//go:build linux && (amd64 || arm64)
+
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"time"
+	"unsafe"
+
+	"github.com/firsttouch/firsttouch/internal/raw"
+	"github.com/firsttouch/firsttouch/uffd"
+	"golang.org/x/sys/unix"
+)
+
+// The application may close descriptors that it does not own: a loop over all numbers before it
+// becomes a daemon, or a number that it closes twice. When the last descriptor of a userfaultfd goes,
+// the kernel unregisters its memory, and what was armed reads as zeros. So the engine's descriptors
+// are in no table that the application can reach: each thread of the engine has a table of its own,
+// and Go code asks the clerk (clerk_linux.go). The numbers in shared are valid in those tables only.
+
+// descriptors are the engine's, in the table of the process, until the threads have theirs.
+type descriptors struct {
+	arena, overlay *uffd.FD
+	stop           int // eventfd
+	files          []*os.File
+}
+
+func (d *descriptors) open() error {
+	d.stop = -1
+	base := uffd.FeatureThreadID | uffd.FeatureExactAddress
+	var err error
+	if d.arena, err = uffd.Open(uffd.WithFeatures(base), uffd.WithNonblock()); err != nil {
+		return err
+	}
+	if d.overlay, err = uffd.Open(uffd.WithFeatures(base|uffd.FeatureEventRemap), uffd.WithNonblock()); err != nil {
+		return err
+	}
+	for _, path := range []string{"/proc/self/maps", "/proc/self/task"} {
+		f, err := os.Open(path)
+		if err != nil {
+			return fmt.Errorf("the engine needs /proc: %w", err)
+		}
+		d.files = append(d.files, f)
+	}
+	if d.stop, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
+		return fmt.Errorf("eventfd: %w", err)
+	}
+	return nil
+}
+
+// number tells the threads what to keep.
+func (d *descriptors) number(s *shared) {
+	s.arenaFD, s.overlayFD, s.stopFD = uint32(d.arena.Fd()), uint32(d.overlay.Fd()), uint32(d.stop)
+	s.mapsFD, s.taskFD = uint32(d.files[0].Fd()), uint32(d.files[1].Fd())
+	s.keep = [keepLen]uint32{s.arenaFD, s.overlayFD, s.stopFD, s.mapsFD, s.taskFD}
+	slices.Sort(s.keep[:])
+}
+
+// wake ends the readers' poll, where the surgeon may not have been started.
+func (d *descriptors) wake() {
+	if d.stop >= 0 {
+		one := [8]byte{1}
+		unix.Write(d.stop, one[:])
+	}
+}
+
+func (d *descriptors) close() error {
+	var errs []error
+	for _, f := range []*uffd.FD{d.arena, d.overlay} {
+		if f != nil {
+			errs = append(errs, f.Close())
+		}
+	}
+	for _, f := range d.files {
+		errs = append(errs, f.Close())
+	}
+	if d.stop >= 0 {
+		errs = append(errs, unix.Close(d.stop))
+	}
+	*d = descriptors{stop: -1}
+	return errors.Join(errs...)
+}
+
+// handOver waits until every thread has its own table, and then closes what the process has.
+func (e *Engine) handOver() error {
+	for _, p := range e.workers {
+		w := at[worker](p)
+		for deadline := time.Now().Add(joinTimeout); raw.Load32(&w.apart) == 0; time.Sleep(50 * time.Microsecond) {
+			if time.Now().After(deadline) {
+				return fmt.Errorf("thread %d of the engine did not come up within %v", w.number, joinTimeout)
+			}
+		}
+		if v := raw.Load32(&w.apart); v != apartOK {
+			return fmt.Errorf("give the engine's threads descriptors of their own (close_range with CLOSE_RANGE_UNSHARE; a seccomp filter has to allow it): %w", unix.Errno(v))
+		}
+	}
+	return e.opened.close()
+}
+
+const (
+	keepLen           = 5
+	apartOK           = ^uint32(0)
+	closeRangeUnshare = 1 << 1 // CLOSE_RANGE_UNSHARE, include/uapi/linux/close_range.h
+)
+
+// member is what every thread of the engine runs around its body.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func member(arg uintptr) {
+	// nosplit: the body of a thread without a g.
+	w := at[worker](arg)
+	s := at[shared](w.shared)
+	if e := s.separate(w); e != 0 {
+		raw.Store32(&w.apart, uint32(e))
+		return
+	}
+	raw.Store32(&w.apart, apartOK)
+	deep(w.body, arg)
+	// Not left to the end of the thread: whoever joins it may go on before its table is gone.
+	closeRange(0, ^uint32(0), 0)
+}
+
+// separate gives the calling thread a table of descriptors of its own that holds the engine's alone,
+// so that nothing else stays open because of it.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) separate(w *worker) uintptr {
+	// nosplit: runs without a g.
+	if e := closeRange(s.keep[keepLen-1]+1, ^uint32(0), closeRangeUnshare); e != 0 {
+		return e
+	}
+	next := uint32(0)
+	for i := range s.keep {
+		if s.keep[i] > next {
+			if e := closeRange(next, s.keep[i]-1, 0); e != 0 {
+				return e
+			}
+		}
+		next = s.keep[i] + 1
+	}
+	// An empty range is a wrong argument to every userfaultfd, and a wrong request to anything else:
+	// the number may have been closed since it was opened.
+	for _, fd := range [2]uint32{s.arenaFD, s.overlayFD} {
+		w.args[0], w.args[1] = 0, 0
+		e := raw.Errno(raw.Syscall(unix.SYS_IOCTL, uintptr(fd), uffd.IoctlWake, uintptr(unsafe.Pointer(&w.args)), 0, 0, 0))
+		if unix.Errno(e) != unix.EINVAL {
+			return uintptr(unix.EBADF)
+		}
+	}
+	return 0
+}
+
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func closeRange(first, last, flags uint32) uintptr {
+	// nosplit: runs without a g.
+	return raw.Errno(raw.Syscall(unix.SYS_CLOSE_RANGE, uintptr(first), uintptr(last), uintptr(flags), 0, 0, 0))
+}

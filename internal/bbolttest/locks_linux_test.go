@@ -83,7 +83,7 @@ func otherProcessSees(t *testing.T, path string) string {
 func TestPrintLocks(t *testing.T) {
 	path := os.Getenv(lockEnv)
 	if path == "" {
-		t.Skip("it is only of use to TestRecordLocksSurvive, which runs it")
+		t.Skip("runs as a child of TestRecordLocksSurvive")
 	}
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {

@@ -48,7 +48,7 @@ func TestRegionsComeWhileMappingsCome(t *testing.T) {
 			time.Sleep(time.Millisecond)
 		})
 		covered := func() int { return len(p.Snapshot().Regions[r.ID()].Mappings) }
-		for covered() < 100 {
+		for covered() < 40 {
 			time.Sleep(10 * time.Millisecond)
 		}
 		t.Logf("%d arenas, %d mappings, %d snapshots", arenas(), mappings(), snapshots())

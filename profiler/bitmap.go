@@ -42,3 +42,14 @@ func (b *bitmap) each(yield func(i uint64) bool) {
 }
 
 func (b *bitmap) clone() bitmap { return bitmap{words: slices.Clone(b.words), n: b.n} }
+
+// addRun adds n members from first on, of which none is one yet, a word at a time.
+func (b *bitmap) addRun(first, n uint64) {
+	for end := first + n; first < end; {
+		b.add(first)
+		span := min(64-first%64, end-first)
+		b.words[first/64] |= (1<<span - 1) << (first % 64)
+		b.n += span - 1
+		first += span
+	}
+}

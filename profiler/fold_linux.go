@@ -58,6 +58,9 @@ func (p *Profiler) foldOne(rec *engine.Record, seq uint64) {
 	}
 	p.nameSpan(f)
 	p.agg.add(f)
+	if p.config.observe != nil {
+		p.config.observe(f)
+	}
 }
 
 var sources = [...]Source{

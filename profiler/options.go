@@ -15,6 +15,7 @@ type config struct {
 	stacks   StackSampling
 	signal   int
 	rescan   time.Duration
+	observe  func(Fault) // nil, or see WithObserver
 }
 
 func defaultConfig() config {
@@ -85,6 +86,13 @@ func WithRescan(every time.Duration) Option {
 		c.rescan = every
 		return nil
 	})
+}
+
+// WithObserver sets a function that sees every fault whose record reached the totals, also those that no longer
+// fit into the log: in claim order, one call at a time, shortly after the fault. It must return soon
+// and not call the profiler.
+func WithObserver(observe func(Fault)) Option {
+	return optionFunc(func(c *config) error { c.observe = observe; return nil })
 }
 
 // StackSampling chooses the faults whose stack is taken. Counts are exact whatever it says.

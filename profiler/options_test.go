@@ -3,6 +3,7 @@ package profiler
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"testing"
 	"time"
 
@@ -59,7 +60,7 @@ func TestOptionsSet(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if want := (config{1 << 20, 100, 7, StacksNone(), 40, time.Second}); c != want {
+	if want := (config{1 << 20, 100, 7, StacksNone(), 40, time.Second, nil}); !reflect.DeepEqual(c, want) {
 		t.Errorf("%+v, want %+v", c, want)
 	}
 	var r regionConfig

@@ -140,6 +140,11 @@ func (s *Snapshot) Stack(id StackID) []uintptr { return s.stacks.get(id) }
 // Frames expands a stack, inlined calls included, leaf first.
 func (s *Snapshot) Frames(id StackID) []runtime.Frame { return s.stacks.frames(id) }
 
+// FramesAt names the code of one entry of a stack: the function that holds the instruction, behind those
+// inlined into it. It takes the address behind the instruction, which is the entry itself, and for the
+// first entry of a stack, the faulting instruction, the entry plus one.
+func (s *Snapshot) FramesAt(after uintptr) []runtime.Frame { return s.stacks.framesAt(after) }
+
 // Span returns what is known of a span that faults are attributed to.
 func (s *Snapshot) Span(ref SpanRef) (SpanStats, bool) { return s.spans.get(ref) }
 

@@ -10,6 +10,7 @@ import (
 type stackTable struct {
 	pcs   [][]uintptr // StackID-1
 	known map[string]StackID
+	code  map[uintptr][]runtime.Frame // nil: the code is that of this process
 }
 
 // add returns the number of a stack. It keeps no reference to pcs.
@@ -42,16 +43,25 @@ func (t *stackTable) get(id StackID) []uintptr {
 	return t.pcs[id-1]
 }
 
-// frames expands a stack. runtime.CallersFrames takes every entry for a return address and looks
-// one byte before it, but the first is the faulting instruction itself.
-func (t *stackTable) frames(id StackID) []runtime.Frame {
-	pcs := slices.Clone(t.get(id))
-	if len(pcs) == 0 {
-		return nil
+// frames expands a stack.
+func (t *stackTable) frames(id StackID) (out []runtime.Frame) {
+	for i, pc := range t.get(id) {
+		if i == 0 {
+			pc++ // the faulting instruction itself; the others are return addresses
+		}
+		out = append(out, t.framesAt(pc)...)
 	}
-	pcs[0]++
-	var out []runtime.Frame
-	it := runtime.CallersFrames(pcs)
+	return out
+}
+
+// framesAt names an instruction by the address behind it. The second address, of nothing, makes the
+// runtime expand the inlined calls of the first: of the last address that it is given it names the
+// innermost call only.
+func (t *stackTable) framesAt(after uintptr) (out []runtime.Frame) {
+	if t != nil && t.code != nil {
+		return t.code[after]
+	}
+	it := runtime.CallersFrames([]uintptr{after, 0})
 	for {
 		f, more := it.Next()
 		if f.PC != 0 {

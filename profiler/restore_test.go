@@ -1,0 +1,110 @@
+package profiler
+
+import (
+	"errors"
+	"math/rand/v2"
+	"reflect"
+	"runtime"
+	"slices"
+	"testing"
+)
+
+// stored takes a snapshot apart as one who stores it does, through what it exports.
+func stored(s *Snapshot) (*Snapshot, Parts) {
+	c := *s
+	c.stacks, c.spans = nil, nil
+	p := Parts{Code: map[uintptr][]runtime.Frame{}, Spans: map[SpanRef]SpanStats{}}
+	for id := range s.Stacks() {
+		pcs := s.Stack(StackID(id + 1))
+		p.Stacks = append(p.Stacks, pcs)
+		for i, pc := range pcs {
+			if i == 0 {
+				pc++
+			}
+			p.Code[pc] = s.FramesAt(pc)
+		}
+	}
+	for ref, span := range s.Spans {
+		p.Spans[ref] = span
+	}
+	c.Regions = slices.Clone(s.Regions)
+	for i := range c.Regions {
+		r := &c.Regions[i]
+		p.Touched = append(p.Touched, slices.Collect(r.Runs))
+		r.touched = bitmap{}
+		r.Stall = RestoreHistogram(r.Stall.Sum, r.Stall.Max, r.Stall.Buckets)
+		r.Disk = RestoreHistogram(r.Disk.Sum, r.Disk.Max, r.Disk.Buckets)
+	}
+	return &c, p
+}
+
+func TestRestoredSnapshotIsEqual(t *testing.T) {
+	b := someBuilder(t)
+	pcs := make([]uintptr, 20)
+	real := b.AddStack(pcs[:runtime.Callers(0, pcs)])
+	for _, f := range someFaults(3, 2000) {
+		b.AddFault(f)
+	}
+	want := b.Snapshot()
+	got, err := RestoreSnapshot(stored(want))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if frames := got.Frames(real); len(frames) < 2 || !reflect.DeepEqual(frames, want.Frames(real)) {
+		t.Errorf("frames %v, want %v", frames, want.Frames(real))
+	}
+	got.stacks.code = nil // the original names its code when asked
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v\nwant %+v", got, want)
+	}
+}
+
+func TestRestoreRefusesWhatDoesNotFit(t *testing.T) {
+	for name, spoil := range map[string]func(*Snapshot, *Parts){
+		"region id":      func(s *Snapshot, _ *Parts) { s.Regions[1].ID = 7 },
+		"granule":        func(s *Snapshot, _ *Parts) { s.Regions[0].Granule = 0 },
+		"size":           func(s *Snapshot, _ *Parts) { s.Regions[0].Size = -1 },
+		"fault":          func(s *Snapshot, _ *Parts) { s.Faults = []Fault{{Region: 2}} },
+		"offset":         func(s *Snapshot, _ *Parts) { s.Faults = []Fault{{Offset: -1}} },
+		"group":          func(s *Snapshot, _ *Parts) { s.Groups = []Group{{Region: 2}} },
+		"empty run":      func(_ *Snapshot, p *Parts) { p.Touched[0] = []Granules{{1, 0}} },
+		"runs backwards": func(_ *Snapshot, p *Parts) { p.Touched[0] = []Granules{{5, 1}, {4, 1}} },
+		"too many":       func(_ *Snapshot, p *Parts) { p.Touched[0] = []Granules{{maxGranules, 1}} },
+		"an overflow":    func(_ *Snapshot, p *Parts) { p.Touched[0] = []Granules{{1<<64 - 1, 2}} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, p := stored(someBuilder(t).Snapshot())
+			spoil(s, &p)
+			if _, err := RestoreSnapshot(s, p); !errors.Is(err, ErrInvalid) {
+				t.Errorf("%v, want ErrInvalid", err)
+			}
+		})
+	}
+}
+
+func TestRunsOfTheBitmap(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(5, 0))
+	for range 200 {
+		var one, runs bitmap
+		at := uint64(0)
+		for range rnd.IntN(5) {
+			first, n := at+rnd.Uint64N(150), 1+rnd.Uint64N(200)
+			runs.addRun(first, n)
+			for i := range n {
+				one.add(first + i)
+			}
+			at = first + n
+		}
+		if one.n != runs.n || !slices.Equal(one.words, runs.words) {
+			t.Fatalf("%x and %d, want %x and %d", runs.words, runs.n, one.words, one.n)
+		}
+		r := RegionStats{Granule: 4096, touched: runs}
+		var again bitmap
+		for g := range r.Runs {
+			again.addRun(g.First, g.Count)
+		}
+		if !slices.Equal(again.words, one.words) {
+			t.Fatalf("read back %x, want %x", again.words, one.words)
+		}
+	}
+}

@@ -11,10 +11,10 @@ import (
 	"github.com/google/pprof/profile"
 )
 
-// executables returns the executable file mappings of this process, the program's own first. It
+// Executables returns the executable file mappings of this process, the program's own first. It
 // falls back to the program's name alone where /proc is not mounted.
-func executables() []*profile.Mapping {
-	own := uint64(reflect.ValueOf(executables).Pointer())
+func Executables() []*profile.Mapping {
+	own := uint64(reflect.ValueOf(Executables).Pointer())
 	text, err := os.ReadFile("/proc/self/maps")
 	if err != nil {
 		return []*profile.Mapping{program()}

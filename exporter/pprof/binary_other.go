@@ -4,5 +4,5 @@ package pprof
 
 import "github.com/google/pprof/profile"
 
-// executables returns the program alone: memory maps are known on Linux only.
-func executables() []*profile.Mapping { return []*profile.Mapping{program()} }
+// Executables returns the program alone: memory maps are known on Linux only.
+func Executables() []*profile.Mapping { return []*profile.Mapping{program()} }

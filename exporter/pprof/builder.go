@@ -27,6 +27,7 @@ func Write(w io.Writer, p *profile.Profile) error {
 
 // builder collects the tables of one profile. Equal functions, locations and mappings are one entry.
 type builder struct {
+	s         *profiler.Snapshot
 	p         *profile.Profile
 	code      []*profile.Mapping   // executable mappings, the main binary first
 	memory    [][]*profile.Mapping // of each region
@@ -47,6 +48,7 @@ type locationKey struct {
 // newBuilder starts a profile of s; what is said of it in the comments.
 func newBuilder(s *profiler.Snapshot, c config, what string) *builder {
 	b := &builder{
+		s: s,
 		p: &profile.Profile{
 			DefaultSampleType: exporter.SampleStall,
 			DocURL:            docURL,
@@ -56,7 +58,7 @@ func newBuilder(s *profiler.Snapshot, c config, what string) *builder {
 			Period:     1,
 			Comments:   append(comments(s, what), c.comments...),
 		},
-		code:      executables(),
+		code:      c.executables,
 		functions: make(map[functionKey]*profile.Function),
 		locations: make(map[locationKey]*profile.Location),
 		entered:   make(map[*profile.Mapping]bool),

@@ -28,5 +28,6 @@
 // sample; the comments (-comments) count them, and state the window, the sampling and what was
 // covered.
 //
-// Stacks are named with the symbols of this process: a snapshot is to be exported where it was taken.
+// Stacks are named with the symbols of this process, unless the snapshot was read from a recording,
+// which has the names; then WithExecutables gives the program that they belong to.
 package pprof

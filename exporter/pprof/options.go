@@ -1,10 +1,14 @@
 package pprof
 
+import "github.com/google/pprof/profile"
+
 // config is what the options set.
 type config struct {
 	spans    bool
 	comments []string
 	places   int
+
+	executables []*profile.Mapping // the program first
 }
 
 // defaultPlaces holds a GiB of touched memory in pages of 4 KiB.
@@ -14,6 +18,9 @@ func newConfig(opts []Option) config {
 	c := config{places: defaultPlaces}
 	for _, o := range opts {
 		c = o.apply(c)
+	}
+	if len(c.executables) == 0 {
+		c.executables = Executables()
 	}
 	return c
 }
@@ -46,6 +53,19 @@ func WithMaxPlaces(n int) Option {
 			n = defaultPlaces
 		}
 		c.places = n
+		return c
+	})
+}
+
+// WithExecutables sets the executable mappings that the addresses of stacks lie in, the program's first, for a
+// snapshot that was taken in another process. The default is Executables.
+func WithExecutables(list []*profile.Mapping) Option {
+	return optionFunc(func(c config) config {
+		c.executables = nil
+		for _, m := range list {
+			own := *m // a profile numbers its mappings
+			c.executables = append(c.executables, &own)
+		}
 		return c
 	})
 }

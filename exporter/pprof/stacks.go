@@ -1,8 +1,6 @@
 package pprof
 
 import (
-	"runtime"
-
 	"github.com/firsttouch/firsttouch/exporter"
 	"github.com/google/pprof/profile"
 )
@@ -25,18 +23,11 @@ func (b *builder) stack(pcs []uintptr) []*profile.Location {
 	return out
 }
 
-// lines names the function that holds an instruction, behind those inlined into it. The second
-// address, of nothing, makes the runtime expand the inlined calls of the first: of the last address
-// that it is given it names the innermost call only.
+// lines names the function that holds an instruction, behind those inlined into it.
 func (b *builder) lines(after uintptr) (lines []profile.Line) {
-	frames := runtime.CallersFrames([]uintptr{after, 0})
-	for {
-		f, more := frames.Next()
+	for _, f := range b.s.FramesAt(after) {
 		if f.Function != "" {
 			lines = append(lines, profile.Line{Function: b.function(f.Function, f.File), Line: int64(f.Line)})
-		}
-		if !more {
-			break
 		}
 	}
 	if len(lines) == 0 {

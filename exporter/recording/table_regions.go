@@ -1,0 +1,72 @@
+package recording
+
+import (
+	"time"
+
+	"github.com/firsttouch/firsttouch/profiler"
+)
+
+func visitRegion(c *columns, r *profiler.RegionStats) {
+	number(c, 1, &r.ID)
+	text(c, 2, &r.Name)
+	number(c, 3, &r.Kind)
+	number(c, 4, &r.Granule)
+	number(c, 5, &r.Size)
+	number(c, 6, &r.Mapped)
+	number(c, 7, &r.Touched)
+	number(c, 8, &r.Faults)
+	number(c, 9, &r.Messages)
+	number(c, 10, &r.CoTouch)
+	number(c, 11, &r.Stall.Sum)
+	number(c, 12, &r.Stall.Max)
+	number(c, 13, &r.Disk.Sum)
+	number(c, 14, &r.Disk.Max)
+	flag(c, 15, &r.Detached)
+	number(c, 16, &r.Rearms)
+	number(c, 17, &r.Widened)
+	text(c, 18, &r.Note)
+}
+
+// mapping is one observed address range of a region.
+type mapping struct {
+	region profiler.RegionID
+	profiler.MappingStats
+}
+
+func visitMapping(c *columns, m *mapping) {
+	number(c, 1, &m.region)
+	step(c, 2, &m.Start)
+	size := m.End - m.Start
+	number(c, 3, &size)
+	m.End = m.Start + size
+	step(c, 4, &m.Offset)
+	step(c, 5, &m.Since)
+	number(c, 6, &m.Latency)
+}
+
+// bucket is a bucket of one of a region's histograms of stalls.
+type bucket struct {
+	region profiler.RegionID
+	disk   bool // of those from the disk, not of all
+	upper  time.Duration
+	count  uint64
+}
+
+func visitBucket(c *columns, b *bucket) {
+	number(c, 1, &b.region)
+	flag(c, 2, &b.disk)
+	step(c, 3, &b.upper)
+	number(c, 4, &b.count)
+}
+
+// run is a run of touched granules of a region.
+type run struct {
+	region profiler.RegionID
+	profiler.Granules
+}
+
+func visitRun(c *columns, r *run) {
+	number(c, 1, &r.region)
+	step(c, 2, &r.First)
+	number(c, 3, &r.Count)
+}

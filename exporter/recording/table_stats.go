@@ -1,0 +1,23 @@
+package recording
+
+import "github.com/firsttouch/firsttouch/profiler"
+
+// visitStats leaves the notes to a table of their own.
+func visitStats(c *columns, s *profiler.Stats) {
+	number(c, 1, &s.Faults)
+	number(c, 2, &s.Messages)
+	number(c, 3, &s.Records)
+	number(c, 4, &s.Dropped)
+	number(c, 5, &s.LogCut)
+	number(c, 6, &s.Stacks)
+	number(c, 7, &s.StacksMissed)
+	number(c, 8, &s.StacksCut)
+	number(c, 9, &s.Unattributed)
+	number(c, 10, &s.SpansDropped)
+	number(c, 11, &s.ResolveErrs)
+	number(c, 12, &s.Overhead)
+	text(c, 13, &s.StackSampling)
+	text(c, 14, &s.Placement)
+	text(c, 15, &s.LastError)
+	flag(c, 16, &s.UserModeOnly)
+}

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/firsttouch/firsttouch/exporter/recording"
 	"github.com/firsttouch/firsttouch/exporter/traces"
 	"github.com/firsttouch/firsttouch/profiler"
 )
@@ -22,6 +23,8 @@ type Agent struct {
 	started time.Time
 	lookout *lookout     // nil without patterns of files
 	debug   *debugServer // nil where nothing is listened on
+	flight  *recording.Flight
+	files   *recorder // nil where no recordings are written to files
 
 	// window is held by the one request that records a window: two of them would re-arm
 	// each other's regions.
@@ -88,11 +91,25 @@ func (a *Agent) fail(err error) (*Agent, error) {
 
 // profile starts the profiler, and the lookout for the configured files.
 func (a *Agent) profile() error {
-	p, err := profiler.New(a.cfg.engine...)
+	var slow func(*recording.Request)
+	if a.cfg.recordDir != "" {
+		files, err := newRecorder(a.cfg.recordDir, a.cfg.recordSlow)
+		if err != nil {
+			return fmt.Errorf("%w: %w", profiler.ErrInvalid, err)
+		}
+		a.files, slow = files, files.ended
+		files.make = a.recorded
+	}
+	a.flight = recording.NewFlight(a.cfg.flight, slow)
+	p, err := profiler.New(append(a.cfg.engine, profiler.WithObserver(a.flight.Observe))...)
 	if err != nil {
+		a.files = nil
 		return err
 	}
 	a.prof = p
+	if a.files != nil {
+		a.files.start()
+	}
 	if len(a.cfg.files) > 0 {
 		a.lookout = newLookout(a.cfg.files, a.cfg.rescan, func(path, name string) error {
 			_, err := a.AttachFile(path, profiler.WithName(name))
@@ -123,6 +140,9 @@ func (a *Agent) Notes() []string {
 	}
 	if a.debug != nil {
 		notes = append(notes, a.debug.notes()...)
+	}
+	if a.files != nil {
+		notes = append(notes, a.files.notes()...)
 	}
 	return notes
 }

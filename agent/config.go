@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/firsttouch/firsttouch/exporter/recording"
 	"github.com/firsttouch/firsttouch/profiler"
 	"github.com/firsttouch/firsttouch/uffd"
 )
@@ -26,6 +27,11 @@ type config struct {
 	required  bool
 	disabled  bool
 
+	flight     recording.FlightConfig
+	recordDir  string // or empty
+	recordSlow time.Duration
+	recordEnd  bool
+
 	// engine holds the profiler's options in order; of two of a kind the later one counts.
 	engine []profiler.Option
 }
@@ -39,6 +45,7 @@ func newConfig(environ []string, opts []Option) (c config, notes []string, err e
 	for _, o := range opts {
 		errs = append(errs, o.apply(&c))
 	}
+	errs = append(errs, c.checkRecordings())
 	return c, notes, errors.Join(errs...)
 }
 
@@ -141,5 +148,51 @@ func (c *config) setDebugAddr(addr string) error {
 		host = "127.0.0.1"
 	}
 	c.debugAddr = net.JoinHostPort(host, port)
+	return nil
+}
+
+// shortestAge and smallestFlight keep a flight recorder one that records something.
+const (
+	shortestAge    = time.Millisecond
+	smallestFlight = 64 << 10
+)
+
+func (c *config) setFlightAge(d time.Duration) error {
+	if d < shortestAge {
+		return fmt.Errorf("%w: flight recorder of %v: choose %v or more", profiler.ErrInvalid, d, shortestAge)
+	}
+	c.flight.MinAge = d
+	return nil
+}
+
+func (c *config) setFlightBytes(n int) error {
+	if n < smallestFlight {
+		return fmt.Errorf("%w: flight recorder of %d bytes: choose %d or more", profiler.ErrInvalid, n, smallestFlight)
+	}
+	c.flight.MaxBytes = n
+	return nil
+}
+
+func (c *config) setRecordDir(dir string) error {
+	abs, err := filepath.Abs(dir)
+	if err != nil || dir == "" {
+		return fmt.Errorf("%w: directory %q for recordings: give an absolute path", profiler.ErrInvalid, dir)
+	}
+	c.recordDir = abs
+	return nil
+}
+
+func (c *config) setRecordSlow(d time.Duration) error {
+	if d <= 0 {
+		return fmt.Errorf("%w: slow requests of %v: choose a duration above 0", profiler.ErrInvalid, d)
+	}
+	c.recordSlow = d
+	return nil
+}
+
+func (c *config) checkRecordings() error {
+	if c.recordDir == "" && (c.recordSlow > 0 || c.recordEnd) {
+		return fmt.Errorf("%w: recordings are wanted and have no place: name a directory with WithRecordings or FIRSTTOUCH_RECORD_DIR", profiler.ErrInvalid)
+	}
 	return nil
 }

@@ -82,6 +82,11 @@ func TestBadVariables(t *testing.T) {
 		{"FIRSTTOUCH_SIGNAL", "33", "34 to 64"},
 		{"FIRSTTOUCH_RESCAN", "100", "not a duration"},
 		{"FIRSTTOUCH_RESCAN", "1us", "1ms or more"},
+		{"FIRSTTOUCH_FLIGHT_AGE", "0s", "1ms or more"},
+		{"FIRSTTOUCH_FLIGHT_AGE", "long", "not a duration"},
+		{"FIRSTTOUCH_FLIGHT_BYTES", "1KiB", "65536 or more"},
+		{"FIRSTTOUCH_RECORD_SLOW", "-1s", "above 0"},
+		{"FIRSTTOUCH_RECORD_EXIT", "maybe", "true or false"},
 		{"FIRSTTOUCH_REQUIRED", "yes", "true or false"},
 		{"FIRSTTOUCH_DISABLED", "on", "true or false"},
 	} {
@@ -101,9 +106,9 @@ func TestBadVariables(t *testing.T) {
 func TestBadOptionsAreAllReported(t *testing.T) {
 	t.Setenv("FIRSTTOUCH_SIGNAL", "9")
 	_, err := Start(t.Context(), WithGranule(5), WithRing(1), WithDebugAddr("x"), WithFiles("["), WithArenas("["),
-		WithLogLimit(-1), WithSignal(1), WithRescan(0))
+		WithLogLimit(-1), WithSignal(1), WithRescan(0), WithFlightRecorder(0, 0), WithRecordings(""), WithRecordSlow(-1))
 	for _, want := range []string{"FIRSTTOUCH_SIGNAL", "WithGranule", "WithRing", "WithDebugAddr", "WithFiles", "WithArenas",
-		"WithLogLimit", "WithSignal", "WithRescan"} {
+		"WithLogLimit", "WithSignal", "WithRescan", "WithFlightRecorder", "WithRecordings", "WithRecordSlow"} {
 		if err == nil || !strings.Contains(err.Error(), want+"=") && !strings.Contains(err.Error(), want+": ") {
 			t.Errorf("the error does not name %s: %v", want, err)
 		}

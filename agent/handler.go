@@ -22,8 +22,9 @@ const defaultFaults = 1000
 //	GET /debug/firsttouch/profile   pprof: faults, touched bytes and stall by call stack
 //	GET /debug/firsttouch/address   pprof: the same by place in memory
 //	GET /debug/firsttouch/snapshot  JSON, see Document
+//	GET /debug/firsttouch/recording everything, for the command firsttouch, see package recording
 //
-// The two profiles cover all since the start, or with ?seconds=N (1 to 300) the next N seconds:
+// The profiles and the recording cover all since the start, or with ?seconds=N (1 to 300) the next N seconds:
 // files are armed again at their start, so that what was touched before counts anew. Regions that
 // cannot be armed again are named in the comments of the profile (go tool pprof -comments) and in
 // Firsttouch-Limit headers; of those it shows only what had never been touched. One window is
@@ -34,6 +35,9 @@ const defaultFaults = 1000
 // 100,000, ?after=SEQ for those claimed after that one, and ?addresses=true for addresses of this
 // process beside the offsets.
 //
+// A recording has the totals since the start, and of the faults one by one those of the log and of the flight
+// recorder, or with ?scope=window those of the flight recorder alone.
+//
 // The handler authenticates nobody. On an agent that does nothing the page and the JSON say why,
 // and the profiles are answered with 503 Service Unavailable.
 func (a *Agent) Handler() http.Handler {
@@ -42,6 +46,7 @@ func (a *Agent) Handler() http.Handler {
 	mux.HandleFunc("GET "+basePath+"profile", a.serveProfile)
 	mux.HandleFunc("GET "+basePath+"address", a.serveAddress)
 	mux.HandleFunc("GET "+basePath+"snapshot", a.serveSnapshot)
+	mux.HandleFunc("GET "+basePath+"recording", a.serveRecording)
 	return mux
 }
 

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -76,6 +77,34 @@ func WithSignal(n int) Option {
 // longer pause. The variable is FIRSTTOUCH_RESCAN.
 func WithRescan(every time.Duration) Option {
 	return named("WithRescan", func(c *config) error { return c.setRescan(every) })
+}
+
+// WithFlightRecorder bounds the flight recorder, which holds the latest faults and requests for recordings:
+// how long at least, and in how much memory, which goes before. The defaults are 10 s and 16 MiB. The
+// variables are FIRSTTOUCH_FLIGHT_AGE and FIRSTTOUCH_FLIGHT_BYTES.
+func WithFlightRecorder(minAge time.Duration, maxBytes int) Option {
+	return named("WithFlightRecorder", func(c *config) error {
+		return errors.Join(c.setFlightAge(minAge), c.setFlightBytes(maxBytes))
+	})
+}
+
+// WithRecordings sets the directory for recordings, which is made where it is missing. When and how many are
+// written is for WithRecordSlow and WithRecordAtShutdown to say. The variable is
+// FIRSTTOUCH_RECORD_DIR.
+func WithRecordings(dir string) Option {
+	return named("WithRecordings", func(c *config) error { return c.setRecordDir(dir) })
+}
+
+// WithRecordSlow has a recording of the latest faults and requests written when a request that had first touches
+// took that long or longer: one in 10 s at most, and the last 16 are kept. Requests are the spans without
+// a local parent that pass SpanProcessor. The variable is FIRSTTOUCH_RECORD_SLOW.
+func WithRecordSlow(threshold time.Duration) Option {
+	return named("WithRecordSlow", func(c *config) error { return c.setRecordSlow(threshold) })
+}
+
+// WithRecordAtShutdown has a recording written by Shutdown. The variable is FIRSTTOUCH_RECORD_EXIT.
+func WithRecordAtShutdown() Option {
+	return named("WithRecordAtShutdown", func(c *config) error { c.recordEnd = true; return nil })
 }
 
 // Required makes Start return an error where the system refuses to be profiled, instead of an

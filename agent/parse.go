@@ -26,13 +26,7 @@ func (c *config) parseLogLimit(v string) error { return parseInt(v, c.setLogLimi
 func (c *config) parseRing(v string) error     { return parseInt(v, c.setRing) }
 func (c *config) parseSignal(v string) error   { return parseInt(v, c.setSignal) }
 
-func (c *config) parseRescan(v string) error {
-	d, err := time.ParseDuration(v)
-	if err != nil {
-		return fmt.Errorf("%w: not a duration: write for example 100ms", profiler.ErrInvalid)
-	}
-	return c.setRescan(d)
-}
+func (c *config) parseRescan(v string) error { return parseDuration(v, c.setRescan) }
 
 func (c *config) parseRequired(v string) error { return parseBool(v, &c.required) }
 func (c *config) parseDisabled(v string) error { return parseBool(v, &c.disabled) }
@@ -71,6 +65,14 @@ func parseInt(v string, set func(int) error) error {
 	return set(n)
 }
 
+func parseDuration(v string, set func(time.Duration) error) error {
+	d, err := time.ParseDuration(v)
+	if err != nil {
+		return fmt.Errorf("%w: not a duration: write for example 100ms", profiler.ErrInvalid)
+	}
+	return set(d)
+}
+
 func parseBool(v string, to *bool) error {
 	b, err := strconv.ParseBool(v)
 	if err != nil {
@@ -96,4 +98,16 @@ func parseBytes(v string) (int, error) {
 		return 0, fmt.Errorf("%w: not a size: write a number of bytes, or one followed by KiB, MiB or GiB", profiler.ErrInvalid)
 	}
 	return int(n) << shift, nil
+}
+
+func (c *config) parseFlightAge(v string) error  { return parseDuration(v, c.setFlightAge) }
+func (c *config) parseRecordSlow(v string) error { return parseDuration(v, c.setRecordSlow) }
+func (c *config) parseRecordEnd(v string) error  { return parseBool(v, &c.recordEnd) }
+
+func (c *config) parseFlightBytes(v string) error {
+	n, err := parseBytes(v)
+	if err != nil {
+		return err
+	}
+	return c.setFlightBytes(n)
 }

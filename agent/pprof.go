@@ -35,29 +35,26 @@ func (a *Agent) servePprof(w http.ResponseWriter, r *http.Request, name string, 
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	s, limits, err := a.since(r, d)
-	switch {
-	case r.Context().Err() != nil:
-		return // nobody listens any more
-	case errors.Is(err, errWindowBusy):
-		w.Header().Set("Retry-After", strconv.Itoa(int(d/time.Second)))
-		http.Error(w, err.Error()+": only one can be, since its start arms the regions again; try when it has ended", http.StatusConflict)
-		return
-	case err != nil:
-		http.Error(w, err.Error(), http.StatusServiceUnavailable)
-		return
+	var win *window
+	if d == 0 {
+		win = &window{Snapshot: a.prof.Snapshot()}
+	} else {
+		var ok bool
+		if win, ok = a.serveWindow(w, r, d); !ok {
+			return
+		}
 	}
 	var opts []pprof.Option
 	if spans {
 		opts = append(opts, pprof.WithSpans())
 	}
-	for _, l := range limits {
+	for _, l := range win.limits {
 		opts = append(opts, pprof.WithComment(l))
 		// Names of regions are the user's, and a header is ASCII on one line.
 		w.Header().Add("Firsttouch-Limit", strconv.QuoteToASCII(l))
 	}
 	var b bytes.Buffer
-	if err := pprof.Write(&b, build(s, opts...)); err != nil {
+	if err := pprof.Write(&b, build(win.Snapshot, opts...)); err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
@@ -67,16 +64,19 @@ func (a *Agent) servePprof(w http.ResponseWriter, r *http.Request, name string, 
 	_, _ = w.Write(b.Bytes())
 }
 
-// since is everything for d = 0, and otherwise a window of that length from now.
-func (a *Agent) since(r *http.Request, d time.Duration) (s *profiler.Snapshot, limits []string, err error) {
-	if d == 0 {
-		return a.prof.Snapshot(), nil, nil
-	}
+// serveWindow records a window of that length from now. Where it cannot, it has answered.
+func (a *Agent) serveWindow(w http.ResponseWriter, r *http.Request, d time.Duration) (win *window, ok bool) {
 	win, err := a.record(r.Context(), d)
-	if err != nil {
-		return nil, nil, err
+	switch {
+	case r.Context().Err() != nil:
+		return nil, false // nobody listens any more
+	case errors.Is(err, errWindowBusy):
+		w.Header().Set("Retry-After", strconv.Itoa(int(d/time.Second)))
+		http.Error(w, err.Error()+": only one can be, since its start arms the regions again; try when it has ended", http.StatusConflict)
+	case err != nil:
+		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 	}
-	return win.Snapshot, win.limits, nil
+	return win, err == nil
 }
 
 // secondsOf reads ?seconds=N, 0 where it is not there. It refuses what the server would cut off.

@@ -27,6 +27,11 @@ var settings = []setting{
 	{"FIRSTTOUCH_RING", "records between the resolver and the totals, 64 to 16777216; 131072", (*config).parseRing},
 	{"FIRSTTOUCH_SIGNAL", "real-time signal that asks a thread for its stack, 34 to 64; 34", (*config).parseSignal},
 	{"FIRSTTOUCH_RESCAN", "how often to look for new mappings, a duration of 1ms or more; 100ms", (*config).parseRescan},
+	{"FIRSTTOUCH_FLIGHT_AGE", "how long the flight recorder keeps faults and requests at least, 1ms or more; 10s", (*config).parseFlightAge},
+	{"FIRSTTOUCH_FLIGHT_BYTES", "memory of the flight recorder, 64KiB or more; 16MiB", (*config).parseFlightBytes},
+	{"FIRSTTOUCH_RECORD_DIR", "directory for recordings; none", (*config).setRecordDir},
+	{"FIRSTTOUCH_RECORD_SLOW", "write a recording when a request with first touches takes that long, such as 200ms; never", (*config).parseRecordSlow},
+	{"FIRSTTOUCH_RECORD_EXIT", "true writes a recording when the agent is shut down; false", (*config).parseRecordEnd},
 	{"FIRSTTOUCH_REQUIRED", "true makes it an error when the system refuses to be profiled; false", (*config).parseRequired},
 	{"FIRSTTOUCH_DISABLED", "true makes the agent do nothing; false", (*config).parseDisabled},
 }

@@ -24,6 +24,9 @@ func (a *Agent) Shutdown(ctx context.Context) error {
 	if a.debug != nil {
 		errs = append(errs, a.debug.close(ctx))
 	}
+	if a.files != nil {
+		errs = append(errs, a.files.end(a.cfg.recordEnd))
+	}
 	if a.prof != nil {
 		errs = append(errs, closeProfiler(ctx, a.prof))
 	}

@@ -92,6 +92,13 @@ func (f *Flight) Recording(s *profiler.Snapshot, scope Scope, reason string) *Re
 	return r
 }
 
+// RequestsSince returns the requests that are held and ended after a moment on CLOCK_MONOTONIC.
+func (f *Flight) RequestsSince(mono time.Duration) []Request {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.DeleteFunc(f.requests.held(math.MaxUint64), func(r Request) bool { return r.Start+r.Duration < mono })
+}
+
 // join appends what is later than the log.
 func join(log, latest []profiler.Fault) []profiler.Fault {
 	if len(log) > 0 {

@@ -1,0 +1,77 @@
+package agent
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strconv"
+
+	"github.com/firsttouch/firsttouch/exporter/recording"
+	"github.com/firsttouch/firsttouch/profiler"
+)
+
+// WriteRecording writes what the profiler saw since the start, with what the flight recorder holds: the
+// form that the command firsttouch reads. reason says in words who asked for it. On an agent that does
+// nothing the error wraps profiler.ErrNotSupported.
+func (a *Agent) WriteRecording(w io.Writer, reason string) error {
+	if a.prof == nil {
+		return fmt.Errorf("%w: not profiled: %s", profiler.ErrNotSupported, a.reason)
+	}
+	return recording.Write(w, a.recorded(recording.ScopeAll, reason))
+}
+
+// recorded makes a recording of now, with the agent's own notes.
+func (a *Agent) recorded(scope recording.Scope, reason string) *recording.Recording {
+	r := a.flight.Recording(a.prof.Snapshot(), scope, reason)
+	addNotes(r, a.Notes())
+	return r
+}
+
+func addNotes(r *recording.Recording, notes []string) {
+	s := *r.Snapshot
+	s.Stats.Notes = slices.Concat(s.Stats.Notes, notes)
+	r.Snapshot = &s
+}
+
+func (a *Agent) serveRecording(w http.ResponseWriter, r *http.Request) {
+	if a.prof == nil {
+		http.Error(w, "not profiled: "+a.reason, http.StatusServiceUnavailable)
+		return
+	}
+	d, err := secondsOf(r)
+	scope := recording.Scope(r.URL.Query().Get("scope"))
+	switch {
+	case err != nil:
+	case scope == "":
+		scope = recording.ScopeAll
+	case scope != recording.ScopeAll && scope != recording.ScopeWindow:
+		err = fmt.Errorf("scope=%q: choose all or window", scope)
+	}
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	var rec *recording.Recording
+	if d == 0 {
+		rec = a.recorded(scope, "asked for over HTTP")
+	} else if win, ok := a.serveWindow(w, r, d); ok {
+		rec = recording.New(win.Snapshot, "a window of "+d.String()+", asked for over HTTP")
+		rec.Requests = a.flight.RequestsSince(win.StartMono)
+		addNotes(rec, append(win.limits, a.Notes()...))
+	} else {
+		return
+	}
+	header(w, "application/octet-stream")
+	w.Header().Set("Content-Disposition", "attachment; filename="+strconv.Quote(recordingName(rec)))
+	// An error here is the client's: it has left.
+	_ = recording.Write(w, rec)
+}
+
+// recordingName is the name of a file: when and of which process.
+func recordingName(r *recording.Recording) string {
+	return fmt.Sprintf("firsttouch-%s-%d%s", r.Origin.Written.Format("20060102T150405.000Z"), r.Origin.Process, recordingSuffix)
+}
+
+// recordingSuffix ends the names of recordings.
+const recordingSuffix = ".ftr"

@@ -32,6 +32,7 @@ demo prints what was touched and waited for, and writes into the directory of -o
   profile.pb.gz    call stacks, for go tool pprof
   address.pb.gz    the file's address space, for go tool pprof
   traces.json      the requests as OTLP JSON, one export request a line
+  recording.ftr    all that was seen, for firsttouch report and its kin
   summary.json     all that is printed, for programs
 
 With OTEL_EXPORTER_OTLP_ENDPOINT set, the requests go there as well, by OTLP over HTTP.

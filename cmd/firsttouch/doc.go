@@ -2,6 +2,7 @@
 //
 //	firsttouch doctor    what this kernel, user and container allow, and how to allow more
 //	firsttouch demo      profiles a real service over a real memory-mapped database
+//	firsttouch report    regions, callers, requests and times of a recording or a live agent
 //
 // Flags may be written with one dash or two.
 //
@@ -11,5 +12,6 @@
 //	1    something failed; the message says what to do
 //	2    a command, flag or argument that cannot be used
 //	3    the kernel, the user or the container does not allow the profiler to run
+//	4    done, with the part of a recording that could be read: the rest is cut off or damaged
 //	130  interrupted
 package main

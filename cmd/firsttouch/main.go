@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"github.com/firsttouch/firsttouch/internal/demo"
+	"github.com/firsttouch/firsttouch/internal/recordings"
 	"github.com/firsttouch/firsttouch/profiler"
 	"github.com/spf13/cobra"
 )
@@ -19,6 +20,7 @@ const (
 	exitFailed      = 1
 	exitUsage       = 2
 	exitUnsupported = 3
+	exitPartial     = 4
 	exitInterrupted = 130
 )
 
@@ -56,10 +58,15 @@ type failure struct{ err error }
 func (f failure) Error() string { return f.err.Error() }
 func (f failure) Unwrap() error { return f.err }
 
-// running keeps the errors of a command apart from those of its command line.
+// running is runningWith for a command without arguments.
 func running(run func(*cobra.Command) error) func(*cobra.Command, []string) error {
-	return func(c *cobra.Command, _ []string) error {
-		if err := run(c); err != nil {
+	return runningWith(func(c *cobra.Command, _ []string) error { return run(c) })
+}
+
+// runningWith keeps the errors of a command apart from those of its command line.
+func runningWith(run func(*cobra.Command, []string) error) func(*cobra.Command, []string) error {
+	return func(c *cobra.Command, args []string) error {
+		if err := run(c, args); err != nil {
 			return failure{err}
 		}
 		return nil
@@ -69,12 +76,14 @@ func running(run func(*cobra.Command) error) func(*cobra.Command, []string) erro
 func statusOf(err error) int {
 	_, failed := errors.AsType[failure](err)
 	switch {
-	case !failed, errors.Is(err, demo.ErrUsage):
+	case !failed, errors.Is(err, demo.ErrUsage), errors.Is(err, recordings.ErrUsage):
 		return exitUsage
 	case errors.Is(err, profiler.ErrNotSupported):
 		return exitUnsupported
 	case errors.Is(err, context.Canceled):
 		return exitInterrupted
+	case errors.Is(err, errPartial):
+		return exitPartial
 	}
 	return exitFailed
 }
@@ -87,13 +96,14 @@ func newRoot() *cobra.Command {
 waits for it: for memory-mapped databases, caches and arenas.
 
 Exit status: 0 done; 1 something failed; 2 a command line that cannot be used;
-3 the kernel, the user or the container does not allow the profiler to run; 130 interrupted.`,
+3 the kernel, the user or the container does not allow the profiler to run; 4 done, with the part of a
+recording that could be read; 130 interrupted.`,
 		Args:              cobra.NoArgs,
 		RunE:              func(c *cobra.Command, _ []string) error { return c.Help() },
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
-	root.AddCommand(newDoctor(), newTrial(), newDemo(), newService())
+	root.AddCommand(newDoctor(), newTrial(), newDemo(), newService(), newReport())
 	return root
 }

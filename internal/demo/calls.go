@@ -84,5 +84,8 @@ func (s *Service) writeProfiles(snap *profiler.Snapshot) error {
 	if err := writeFile(s.args.Out, fileProfile, working); err != nil {
 		return err
 	}
-	return writeFile(s.args.Out, fileAddress, address)
+	if err := writeFile(s.args.Out, fileAddress, address); err != nil {
+		return err
+	}
+	return writeFile(s.args.Out, fileRecord, func(w io.Writer) error { return s.agent.WriteRecording(w, "firsttouch demo") })
 }

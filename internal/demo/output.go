@@ -15,6 +15,7 @@ const (
 	fileAddress = "address.pb.gz"
 	fileTraces  = "traces.json"
 	fileSummary = "summary.json"
+	fileRecord  = "recording.ftr"
 )
 
 // prepareOut makes the directory, and removes what an earlier run left: files of two runs side by
@@ -23,7 +24,7 @@ func prepareOut(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return outputError(dir, err)
 	}
-	for _, name := range []string{fileProfile, fileAddress, fileTraces, fileSummary} {
+	for _, name := range []string{fileProfile, fileAddress, fileTraces, fileSummary, fileRecord} {
 		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return outputError(dir, err)
 		}

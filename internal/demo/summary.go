@@ -49,7 +49,7 @@ type Load struct {
 // complete adds what the profiled service reported, and what follows from the two runs.
 func (s *Summary) complete(f FinishReply) {
 	s.Profile, s.Spans, s.Export = f.Profile, f.Spans, f.Export
-	s.Files = []string{fileProfile, fileAddress, fileTraces, fileSummary}
+	s.Files = []string{fileProfile, fileAddress, fileTraces, fileSummary, fileRecord}
 	s.Notes = append([]string{}, f.Notes...)
 	s.SameAnswers = true
 	digest := s.Without.Phases[0].Load.Digest

@@ -1,0 +1,138 @@
+package recordings
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/firsttouch/firsttouch/exporter/recording"
+)
+
+// Opened is a recording, and what has to be known of how it came.
+type Opened struct {
+	*recording.Recording
+	Name string // as the user gave it
+	// Cut says in a sentence why only a part could be read, or is empty.
+	Cut string
+}
+
+// Options of Open.
+type Options struct {
+	Stdin    io.Reader
+	Seconds  int                     // of a live agent: 0 for all since its start, or what is touched in so many seconds from now
+	Progress func(done, total int64) // or nil; total is -1 where it is not known
+}
+
+// ErrUsage marks a name that can be neither a file nor an agent.
+var ErrUsage = errors.New("not a recording, and not an address")
+
+// Open reads a recording. "-" is the standard input. A name that is no file and looks like an address is one: a
+// URL, host:port, or :port for this machine.
+func Open(ctx context.Context, name string, o Options) (*Opened, error) {
+	r, total, err := source(ctx, name, o)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	rec, err := recording.Read(&counter{r: r, total: total, report: o.Progress})
+	opened := &Opened{Recording: rec, Name: name}
+	switch {
+	case err == nil:
+		return opened, nil
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case errors.Is(err, recording.ErrNotRecording):
+		return nil, fmt.Errorf("%s: %w: name a file that an agent or firsttouch demo wrote, or the address of a live agent", name, recording.ErrNotRecording)
+	case errors.Is(err, recording.ErrNewer):
+		return nil, fmt.Errorf("%s: %w: update the command: go install github.com/firsttouch/firsttouch/cmd/firsttouch@latest", name, err)
+	case rec == nil || rec.Snapshot == nil || rec.Origin.Writer == "":
+		return nil, fmt.Errorf("%s: %w: nothing of it can be used", name, err)
+	}
+	opened.Cut = fmt.Sprintf("%s: %v: what follows is of the part before that, with %d of %d first touches", name, err,
+		len(rec.Snapshot.Faults), rec.Snapshot.Stats.Records-rec.Snapshot.Stats.LogCut)
+	return opened, nil
+}
+
+func source(ctx context.Context, name string, o Options) (r io.ReadCloser, total int64, err error) {
+	if name == "-" {
+		return io.NopCloser(o.Stdin), -1, nil
+	}
+	if !strings.Contains(name, "://") {
+		f, err := os.Open(name)
+		if err == nil {
+			total := int64(-1)
+			if st, err := f.Stat(); err == nil {
+				if st.IsDir() {
+					return nil, 0, errors.Join(fmt.Errorf("%s is a directory: name a recording in it", name), f.Close())
+				}
+				total = st.Size()
+			}
+			return f, total, nil
+		}
+		if !errors.Is(err, fs.ErrNotExist) || !isAddress(name) {
+			return nil, 0, fmt.Errorf("%w: name a recording (a file), or a live agent as host:port, :port or a URL", err)
+		}
+	}
+	u, err := agentURL(name)
+	if err != nil {
+		return nil, 0, err
+	}
+	r, err = fetch(ctx, u.JoinPath("recording"), o.Seconds)
+	return r, -1, err
+}
+
+// isAddress reports whether a name could be host:port.
+func isAddress(name string) bool {
+	_, port, err := net.SplitHostPort(name)
+	if err != nil {
+		return false
+	}
+	_, err = strconv.ParseUint(port, 10, 16)
+	return err == nil
+}
+
+// agentPath is where an agent's handler is, unless a URL says otherwise.
+const agentPath = "/debug/firsttouch/"
+
+// agentURL is where the handler of an agent is.
+func agentURL(name string) (*url.URL, error) {
+	if !strings.Contains(name, "://") {
+		if strings.HasPrefix(name, ":") {
+			name = "127.0.0.1" + name
+		}
+		name = "http://" + name
+	}
+	u, err := url.Parse(name)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		return nil, fmt.Errorf("%w: %q: write http://host:port", ErrUsage, name)
+	}
+	if u.Path == "" || u.Path == "/" {
+		u.Path = agentPath
+	}
+	u.RawQuery, u.Fragment = "", ""
+	return u, nil
+}
+
+// counter reports what was read.
+type counter struct {
+	r      io.Reader
+	done   int64
+	total  int64
+	report func(done, total int64)
+}
+
+func (c *counter) Read(b []byte) (int, error) {
+	n, err := c.r.Read(b)
+	c.done += int64(n)
+	if c.report != nil {
+		c.report(c.done, c.total)
+	}
+	return n, err
+}

@@ -1,0 +1,85 @@
+package report
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/firsttouch/firsttouch/exporter/recording"
+)
+
+// Document is the report on a recording.
+type Document struct {
+	Source    string    `json:"source"` // the file or the address
+	Program   string    `json:"program"`
+	Process   int       `json:"process"`
+	Go        string    `json:"go"`
+	System    string    `json:"system"`
+	Written   time.Time `json:"written"`
+	Reason    string    `json:"reason"`
+	Scope     string    `json:"scope"`
+	Truncated string    `json:"truncated,omitempty"` // why only a part could be read
+	Logged    uint64    `json:"faults_in_order"`     // those that are there one by one
+	Summary
+	Windows []Window `json:"windows"`
+}
+
+// windowCount is how many parts the time is shown in.
+const windowCount = 10
+
+// Of makes the report on a recording, which came from where the user said.
+func Of(r *recording.Recording, source, truncated string, n Limits) Document {
+	o := r.Origin
+	return Document{
+		Source: source, Program: o.Program, Process: o.Process, Go: o.Go, System: o.System, Written: o.Written,
+		Reason: o.Reason, Scope: string(o.Scope), Truncated: truncated, Logged: uint64(len(r.Snapshot.Faults)),
+		Summary: Build(r.Snapshot, RequestsOf(r), n), Windows: append([]Window{}, Windows(r.Snapshot, windowCount)...),
+	}
+}
+
+// RenderDocument writes the report as aligned text.
+func RenderDocument(w io.Writer, d Document) error {
+	return errors.Join(
+		renderOrigin(w, d),
+		renderRegions(d.Summary).Write(w),
+		renderStalls(d.Summary).Write(w),
+		renderCallers(d.Summary).Write(w),
+		renderRequestsOrWhy(w, d),
+		renderWindows(d).Write(w),
+		renderEngine(w, d.Summary),
+	)
+}
+
+func renderOrigin(w io.Writer, d Document) error {
+	lines := []string{
+		fmt.Sprintf("%s, process %d, %s, %s", d.Program, d.Process, d.Go, d.System),
+		fmt.Sprintf("First touches from %s, for %s; recorded %s: %s",
+			d.Start.UTC().Format("2006-01-02 15:04:05 MST"), Duration(d.End.Sub(d.Start)), d.Written.UTC().Format("15:04:05 MST"), d.Reason),
+	}
+	if missing := d.Engine.Records - min(d.Engine.Records, d.Logged); missing > 0 {
+		lines = append(lines, fmt.Sprintf("%s of %s first touches are known one by one (the %s); all are in the totals",
+			Count(d.Logged), Count(d.Engine.Records), map[bool]string{true: "latest, of the flight recorder", false: "first and the latest"}[d.Scope == string(recording.ScopeWindow)]))
+	}
+	_, err := io.WriteString(w, strings.Join(lines, "\n")+"\n\n")
+	return err
+}
+
+func renderRequestsOrWhy(w io.Writer, d Document) error {
+	if d.Requests.Count > 0 {
+		return renderRequests(d.Summary).Write(w)
+	}
+	_, err := io.WriteString(w, "No requests: the service passes no spans through Agent.SpanProcessor, or none ended in time.\n\n")
+	return err
+}
+
+func renderWindows(d Document) *Table {
+	t := NewTable("When (time since the start; waiting is the mean number of threads)",
+		Right("from"), Right("to"), Right("faults"), Right("new memory"), Right("in all"), Right("stall"), Right("waiting"))
+	for _, x := range d.Windows {
+		t.Row(Duration(x.From), Duration(x.To), Count(x.Faults), Bytes(x.New), Bytes(x.Total), Duration(x.Stall), strconv.FormatFloat(x.Waiting, 'f', 2, 64))
+	}
+	return t
+}

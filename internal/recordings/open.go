@@ -30,8 +30,8 @@ type Options struct {
 	Progress func(done, total int64) // or nil; total is -1 where it is not known
 }
 
-// ErrUsage marks a name that can be neither a file nor an agent.
-var ErrUsage = errors.New("not a recording, and not an address")
+// ErrUsage marks what the user has to write in another way.
+var ErrUsage = errors.New("cannot be used")
 
 // Open reads a recording. "-" is the standard input. A name that is no file and looks like an address is one: a
 // URL, host:port, or :port for this machine.

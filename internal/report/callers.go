@@ -10,8 +10,14 @@ import (
 	"github.com/firsttouch/firsttouch/profiler"
 )
 
-// callers adds up the groups by the place that touched, the longest stall first.
+// callers are the first n of allCallers.
 func callers(s *profiler.Snapshot, n int) []Caller {
+	list := allCallers(s)
+	return list[:min(n, len(list))]
+}
+
+// allCallers adds up the groups by the place that touched, the longest stall first.
+func allCallers(s *profiler.Snapshot) []Caller {
 	type place struct {
 		function, from, file string
 		line                 int
@@ -38,7 +44,7 @@ func callers(s *profiler.Snapshot, n int) []Caller {
 		return cmp.Or(cmp.Compare(b.Stall.Sum, a.Stall.Sum), cmp.Compare(b.Faults, a.Faults),
 			cmp.Compare(a.Function, b.Function), cmp.Compare(a.Line, b.Line), cmp.Compare(a.From, b.From))
 	})
-	return list[:min(n, len(list))]
+	return list
 }
 
 // blame finds the code that a reader can change: the innermost frame that does not move or compare

@@ -1,0 +1,175 @@
+package report
+
+import (
+	"cmp"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/firsttouch/firsttouch/exporter/recording"
+	"github.com/firsttouch/firsttouch/profiler"
+)
+
+// Comparison is what two recordings differ in.
+type Comparison struct {
+	A        Side            `json:"a"`
+	B        Side            `json:"b"`
+	Regions  []RegionChange  `json:"regions"`
+	Callers  []CallerChange  `json:"callers"` // those that grew, by what they were ordered by, and then those that shrank
+	Requests RequestsChanges `json:"requests"`
+}
+
+// Side is one of the two.
+type Side struct {
+	Source  string        `json:"source"`
+	Program string        `json:"program"`
+	Start   time.Time     `json:"start"`
+	Length  time.Duration `json:"length_ns"`
+	Faults  uint64        `json:"faults"`
+	Touched int64         `json:"touched_bytes"`
+	Stall   time.Duration `json:"stall_ns"`
+}
+
+// RegionChange compares the working sets of a region of the same name. A region that one side does not have is
+// empty there.
+type RegionChange struct {
+	Name  string `json:"name"`
+	InA   bool   `json:"in_a"`
+	InB   bool   `json:"in_b"`
+	OnlyA int64  `json:"only_a_bytes"` // touched in A and not in B
+	Both  int64  `json:"both_bytes"`
+	OnlyB int64  `json:"only_b_bytes"`
+}
+
+// Overlap is the common part of what either touched.
+func (r RegionChange) Overlap() float64 { return ratio(r.Both, r.OnlyA+r.Both+r.OnlyB) }
+
+// CallerChange is a place in the code, whatever line it has moved to.
+type CallerChange struct {
+	Function string        `json:"function"` // empty: no stack was taken
+	From     string        `json:"from,omitempty"`
+	FaultsA  uint64        `json:"faults_a"`
+	FaultsB  uint64        `json:"faults_b"`
+	BytesA   uint64        `json:"bytes_a"`
+	BytesB   uint64        `json:"bytes_b"`
+	StallA   time.Duration `json:"stall_a_ns"`
+	StallB   time.Duration `json:"stall_b_ns"`
+}
+
+// Grown is what B has more than A of what callers are ordered by.
+func (c CallerChange) grown(o Order) int64 {
+	if o == ByStall {
+		return int64(c.StallB - c.StallA)
+	}
+	return int64(c.BytesB) - int64(c.BytesA)
+}
+
+// RequestsChanges compares the requests of both sides.
+type RequestsChanges struct {
+	A Requests `json:"a"`
+	B Requests `json:"b"`
+}
+
+// Order says what callers are ordered by.
+type Order string
+
+// The orders.
+const (
+	ByTouched Order = "touched"
+	ByStall   Order = "stall"
+)
+
+// Compare compares two recordings, and lists at most n callers.
+func Compare(a, b *recording.Recording, nameA, nameB string, by Order, n int) Comparison {
+	return Comparison{
+		A: sideOf(a, nameA), B: sideOf(b, nameB),
+		Regions:  regionChanges(a.Snapshot, b.Snapshot),
+		Callers:  callerChanges(a.Snapshot, b.Snapshot, by, n),
+		Requests: RequestsChanges{sumRequests(RequestsOf(a), 0), sumRequests(RequestsOf(b), 0)},
+	}
+}
+
+func sideOf(r *recording.Recording, name string) Side {
+	s := r.Snapshot
+	side := Side{Source: name, Program: r.Origin.Program, Start: s.Start, Length: s.EndMono - s.StartMono, Faults: s.Stats.Faults}
+	for i := range s.Regions {
+		side.Touched += s.Regions[i].Touched
+		side.Stall += s.Regions[i].Stall.Sum
+	}
+	return side
+}
+
+// regionChanges matches regions by name, and then files by the last element of their path where that is
+// unambiguous: the same database may lie elsewhere on another machine.
+func regionChanges(a, b *profiler.Snapshot) []RegionChange {
+	list := []RegionChange{}
+	taken := make(map[profiler.RegionID]bool)
+	for i := range a.Regions {
+		ra := &a.Regions[i]
+		rb := partner(a, b, ra)
+		change := RegionChange{Name: ra.Name, InA: true, InB: rb != nil}
+		inA := touchedSpans(ra)
+		change.OnlyA = sizeOf(inA)
+		if rb != nil {
+			taken[rb.ID] = true
+			inB := touchedSpans(rb)
+			change.Both = overlap(inA, inB)
+			change.OnlyA -= change.Both
+			change.OnlyB = sizeOf(inB) - change.Both
+		}
+		list = append(list, change)
+	}
+	for i := range b.Regions {
+		if rb := &b.Regions[i]; !taken[rb.ID] {
+			list = append(list, RegionChange{Name: rb.Name, InB: true, OnlyB: sizeOf(touchedSpans(rb))})
+		}
+	}
+	return list
+}
+
+func partner(a, b *profiler.Snapshot, ra *profiler.RegionStats) *profiler.RegionStats {
+	if rb := b.Region(ra.Name); rb != nil {
+		return rb
+	}
+	var found []*profiler.RegionStats
+	for _, s := range []*profiler.Snapshot{a, b} {
+		for i := range s.Regions {
+			r := &s.Regions[i]
+			if r.Kind != profiler.KindArena && ra.Kind != profiler.KindArena && filepath.Base(r.Name) == filepath.Base(ra.Name) {
+				found = append(found, r)
+			}
+		}
+	}
+	if len(found) != 2 || found[0] != ra || a.Region(found[1].Name) != nil {
+		return nil
+	}
+	return found[1]
+}
+
+func callerChanges(a, b *profiler.Snapshot, by Order, n int) []CallerChange {
+	type place struct{ function, from string }
+	total := make(map[place]*CallerChange)
+	at := func(c Caller) *CallerChange {
+		k := place{c.Function, c.From}
+		if total[k] == nil {
+			total[k] = &CallerChange{Function: c.Function, From: c.From}
+		}
+		return total[k]
+	}
+	for _, c := range allCallers(a) {
+		t := at(c)
+		t.FaultsA, t.BytesA, t.StallA = t.FaultsA+c.Faults, t.BytesA+c.Bytes, t.StallA+c.Stall.Sum
+	}
+	for _, c := range allCallers(b) {
+		t := at(c)
+		t.FaultsB, t.BytesB, t.StallB = t.FaultsB+c.Faults, t.BytesB+c.Bytes, t.StallB+c.Stall.Sum
+	}
+	list := make([]CallerChange, 0, len(total))
+	for _, c := range total {
+		list = append(list, *c)
+	}
+	slices.SortFunc(list, func(x, y CallerChange) int {
+		return cmp.Or(cmp.Compare(y.grown(by), x.grown(by)), cmp.Compare(x.Function, y.Function), cmp.Compare(x.From, y.From))
+	})
+	return list[:min(n, len(list))]
+}

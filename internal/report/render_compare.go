@@ -1,0 +1,74 @@
+package report
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"time"
+)
+
+// RenderComparison writes the comparison as aligned text.
+func RenderComparison(w io.Writer, c Comparison) error {
+	return errors.Join(
+		renderSides(c).Write(w),
+		renderRegionChanges(c).Write(w),
+		renderCallerChanges(c).Write(w),
+	)
+}
+
+func renderSides(c Comparison) *Table {
+	t := NewTable("What is compared", Left(""), Left("recording"), Left("from"), Right("for"), Right("faults"), Right("touched"), Right("stall"),
+		Right("requests"), Right("with faults"))
+	for _, s := range []struct {
+		name string
+		Side
+		q Requests
+	}{{"A", c.A, c.Requests.A}, {"B", c.B, c.Requests.B}} {
+		t.Row(s.name, shorten(s.Source, nameWidth), s.Start.UTC().Format(time.DateTime), Duration(s.Length), Count(s.Faults), Bytes(s.Touched), Duration(s.Stall),
+			Count(s.q.Count), Count(s.q.WithFaults))
+	}
+	return t
+}
+
+func renderRegionChanges(c Comparison) *Table {
+	t := NewTable("Working sets: what was touched in A, in both, in B",
+		Left("region"), Right("A alone"), Right("both"), Right("B alone"), Right("overlap"), Left(""))
+	for _, r := range c.Regions {
+		note := ""
+		switch {
+		case !r.InA:
+			note = "not in A"
+		case !r.InB:
+			note = "not in B"
+		}
+		t.Row(shorten(filepath.Base(r.Name), nameWidth), Bytes(r.OnlyA), Bytes(r.Both), Bytes(r.OnlyB), Percent(r.Overlap()), note)
+	}
+	return t
+}
+
+func renderCallerChanges(c Comparison) *Table {
+	t := NewTable("Code, what grew most first", Right("touched A"), Right("B"), Right("change"), Right("stall A"), Right("B"), Right("change"),
+		Right("faults A"), Right("B"), Left("function"), Left("called from"))
+	for _, x := range c.Callers {
+		function := shortFunction(x.Function)
+		if x.Function == "" {
+			function = "(no stack taken)"
+		}
+		t.Row(Bytes(int64(x.BytesA)), Bytes(int64(x.BytesB)), signed(int64(x.BytesB)-int64(x.BytesA), Bytes),
+			Duration(x.StallA), Duration(x.StallB), signed(int64(x.StallB-x.StallA), func(n int64) string { return Duration(time.Duration(n)) }),
+			Count(x.FaultsA), Count(x.FaultsB), shorten(function, nameWidth), shorten(shortFunction(x.From), nameWidth))
+	}
+	return t
+}
+
+// signed writes a difference.
+func signed(n int64, unit func(int64) string) string {
+	switch {
+	case n > 0:
+		return "+" + unit(n)
+	case n < 0:
+		return "-" + unit(-n)
+	}
+	return fmt.Sprint(0)
+}

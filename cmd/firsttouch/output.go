@@ -1,0 +1,37 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/firsttouch/firsttouch/internal/recordings"
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+)
+
+// toFile writes a result to a file that is either whole or as it was before, or to the standard
+// output for "-".
+func toFile(c *cobra.Command, name string, binary bool, write func(io.Writer) error) (err error) {
+	if name == "-" {
+		if f, ok := c.OutOrStdout().(*os.File); binary && ok && term.IsTerminal(int(f.Fd())) {
+			return fmt.Errorf("%w: -out -: this is no text, and the standard output is a terminal: name a file", recordings.ErrUsage)
+		}
+		return printing(write(c.OutOrStdout()))
+	}
+	f, err := os.CreateTemp(filepath.Dir(name), ".firsttouch-*")
+	if err != nil {
+		return fmt.Errorf("%w: name another file with -out", err)
+	}
+	err = errors.Join(write(f), f.Chmod(0o644), f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), name)
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("writing %s: %w: name another file with -out", name, err), os.Remove(f.Name()))
+	}
+	fmt.Fprintln(c.ErrOrStderr(), "wrote", name)
+	return nil
+}

@@ -21,7 +21,7 @@ func newPprof() *cobra.Command {
 
 ` + sourceHelp,
 		Example: `  firsttouch pprof firsttouch-demo/recording.ftr && go tool pprof -http=: profile.pb.gz
-  firsttouch pprof -address -out - :6060 | go tool pprof -top -`,
+  firsttouch pprof -address -out address.pb.gz :6060`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: recordingFiles,
 		RunE: runningWith(func(c *cobra.Command, args []string) error {

@@ -12,7 +12,7 @@ import (
 
 // Of a file that is cut off anywhere, everything before the cut is read, and the error says where it is.
 func TestTruncatedAnywhere(t *testing.T) {
-	want := sample(9000) // three frames of faults
+	want := sample(9000) // nine frames of faults
 	b := encoded(t, want)
 	cuts := frameEnds(t, b)
 	faults, last := 0, len(b)-1

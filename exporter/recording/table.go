@@ -13,7 +13,7 @@ type table[T any] struct {
 
 // rowsMost bounds the rows of one frame: a reader needs memory for one frame, and what is lost with one
 // is little.
-const rowsMost = 4096
+const rowsMost = 1024
 
 // write writes rows in as many frames as it takes.
 func (t table[T]) write(w *writer, rows []T) {

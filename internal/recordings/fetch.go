@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -18,11 +17,20 @@ const answerBudget = 20 * time.Second
 // errorText bounds what of an answer that is no recording is shown.
 const errorText = 300
 
-// fetch asks an agent.
-func fetch(ctx context.Context, u *url.URL, seconds int) (io.ReadCloser, error) {
-	if seconds > 0 {
-		u.RawQuery = url.Values{"seconds": {strconv.Itoa(seconds)}}.Encode()
+// Fetch asks a live agent for what is at a path below its handler.
+func Fetch(ctx context.Context, name, path string) (io.ReadCloser, error) {
+	u, err := agentURL(name)
+	if err != nil {
+		return nil, err
 	}
+	path, query, _ := strings.Cut(path, "?")
+	u = u.JoinPath(path)
+	u.RawQuery = query
+	return fetch(ctx, u, 0)
+}
+
+// fetch waits for the answer, for the seconds of a window longer than else.
+func fetch(ctx context.Context, u *url.URL, seconds int) (io.ReadCloser, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUsage, err)

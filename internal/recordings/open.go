@@ -31,7 +31,7 @@ type Options struct {
 }
 
 // ErrUsage marks what the user has to write in another way.
-var ErrUsage = errors.New("cannot be used")
+var ErrUsage = errors.New("unusable option or argument")
 
 // Open reads a recording. "-" is the standard input. A name that is no file and looks like an address is one: a
 // URL, host:port, or :port for this machine.
@@ -84,7 +84,11 @@ func source(ctx context.Context, name string, o Options) (r io.ReadCloser, total
 	if err != nil {
 		return nil, 0, err
 	}
-	r, err = fetch(ctx, u.JoinPath("recording"), o.Seconds)
+	u = u.JoinPath("recording")
+	if o.Seconds > 0 {
+		u.RawQuery = url.Values{"seconds": {strconv.Itoa(o.Seconds)}}.Encode()
+	}
+	r, err = fetch(ctx, u, o.Seconds)
 	return r, -1, err
 }
 

@@ -36,8 +36,10 @@ func snapshot() *profiler.Snapshot {
 	inHandler := b.AddStack([]uintptr{pcOf(bytes.Clone), pcOf(library), pcOf(json.Marshal)})
 	inTest := b.AddStack([]uintptr{pcOf(handler), pcOf(testing.Benchmark)})
 	span := b.AddSpan(profiler.SpanStats{TraceID: [16]byte{1}, SpanID: [8]byte{2}})
+	at := time.Minute
 	add := func(r profiler.RegionID, page int, stall time.Duration, source profiler.Source, stack profiler.StackID, span profiler.SpanRef) {
-		b.AddFault(profiler.Fault{Region: r, Offset: int64(page) * 4096, Stall: stall, Source: source,
+		at += 10 * time.Millisecond
+		b.AddFault(profiler.Fault{Time: at, Region: r, Offset: int64(page) * 4096, Stall: stall, Source: source,
 			Stack: stack, Span: span, Messages: 2, Thread: 7})
 	}
 	for i := range 99 {

@@ -19,6 +19,9 @@ const errorText = 300
 
 // Fetch asks a live agent for what is at a path below its handler.
 func Fetch(ctx context.Context, name, path string) (io.ReadCloser, error) {
+	if !strings.Contains(name, "://") && !isAddress(name) {
+		return nil, fmt.Errorf("%w: %q is not the address of a live agent: write host:port, :port or a URL", ErrUsage, name)
+	}
 	u, err := agentURL(name)
 	if err != nil {
 		return nil, err

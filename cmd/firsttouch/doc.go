@@ -3,6 +3,11 @@
 //	firsttouch doctor    what this kernel, user and container allow, and how to allow more
 //	firsttouch demo      profiles a real service over a real memory-mapped database
 //	firsttouch report    regions, callers, requests and times of a recording or a live agent
+//	firsttouch diff      compares two: what only one touched, and the code that grew
+//	firsttouch heatmap   draws which places of a region were touched when
+//	firsttouch pprof     makes a profile for go tool pprof
+//	firsttouch convert   writes OTLP JSON or trace events
+//	firsttouch top       watches a live agent
 //
 // Flags may be written with one dash or two.
 //

@@ -89,7 +89,7 @@ func TestChrome(t *testing.T) {
 			Name  string
 			Phase string `json:"ph"`
 			ID    string
-			Ts    float64
+			Start float64 `json:"ts"`
 			Dur   float64
 			Tid   int64
 			Args  map[string]any

@@ -140,6 +140,8 @@ func TestFlightRequests(t *testing.T) {
 		trace.WithAttributes(attribute.String("url.path", "/x/1")), faults(1))
 	ctx2, handler := tracer.Start(ctx, "handler")
 	_, query := tracer.Start(ctx2, "query", faults(4))
+	_, idle := tracer.Start(ctx2, "idle")
+	idle.End()
 	_, burst := tp.Tracer(traces.ScopeName).Start(ctx2, exporter.SpanBurst, faults(4))
 	for _, s := range []trace.Span{query, burst, handler, request} {
 		s.End()
@@ -155,16 +157,17 @@ func TestFlightRequests(t *testing.T) {
 	}
 	want := []string{
 		"query  false 4 4 4ms 16384 2ms",
+		"handler  false 0 4 4ms 16384 2ms",
 		"GET /x /x/1 true 1 5 5ms 20480 2ms",
 		"GET /y  true 0 0 0s 0 0s",
 	}
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
-	if r := list[1]; r.TraceID != [16]byte{7} || r.ParentID != [8]byte{8} || list[0].TraceID != r.TraceID || r.Kind != int(trace.SpanKindServer) || r.Duration <= 0 {
+	if r := list[2]; r.TraceID != [16]byte{7} || r.ParentID != [8]byte{8} || list[0].TraceID != r.TraceID || r.Kind != int(trace.SpanKindServer) || r.Duration <= 0 {
 		t.Errorf("%+v", r)
 	}
-	if len(called) != 2 || called[0].Tree.Faults != 5 || len(exported.GetSpans()) != 5 || len(f.below) != 0 {
+	if len(called) != 2 || called[0].Tree.Faults != 5 || len(exported.GetSpans()) != 6 || len(f.below) != 0 {
 		t.Errorf("%d requests were reported, %d spans exported, %d waited for", len(called), len(exported.GetSpans()), len(f.below))
 	}
 	var b bytes.Buffer

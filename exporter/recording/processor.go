@@ -39,7 +39,7 @@ func (p *processor) OnEnd(s sdktrace.ReadOnlySpan) {
 	p.SpanProcessor.OnEnd(s)
 }
 
-// ended keeps a span if it is a request, or had faults.
+// ended keeps a span if it is a request, or if it or one below it had faults.
 func (f *Flight) ended(s sdktrace.ReadOnlySpan) {
 	c, parent := s.SpanContext(), s.Parent()
 	r := Request{
@@ -57,7 +57,7 @@ func (f *Flight) ended(s sdktrace.ReadOnlySpan) {
 		f.makeRoom(up)
 		f.below[up] = f.below[up].plus(r.Tree)
 	}
-	if r.Entry || r.Faults > 0 {
+	if r.Entry || r.Tree.Faults > 0 {
 		f.requests.add(r)
 	}
 	f.mu.Unlock()

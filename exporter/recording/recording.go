@@ -13,7 +13,7 @@ type Recording struct {
 	Origin   Origin
 	Snapshot *profiler.Snapshot
 	// Requests are the spans that are known, in the order in which they ended: those that came in from
-	// outside the process, with or without faults, and below them those that had some.
+	// outside the process, with or without faults, and below them those on the way to faults.
 	Requests []Request
 	// Executables are the program and its libraries, the program first, for profiles.
 	Executables []*profile.Mapping

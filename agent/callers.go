@@ -3,9 +3,9 @@ package agent
 import (
 	"cmp"
 	"slices"
-	"strings"
 	"time"
 
+	"github.com/firsttouch/firsttouch/exporter"
 	"github.com/firsttouch/firsttouch/profiler"
 )
 
@@ -26,8 +26,7 @@ func (c caller) Mean() time.Duration { return c.Stall / time.Duration(max(c.Faul
 // noStack stands for the faults whose stack was not taken; their counts are exact.
 const noStack = "(no stack taken)"
 
-// topCallers adds up the groups by the first caller outside the runtime, longest stall first, and
-// returns the first n with the number of those left out.
+// topCallers adds up the groups by caller, longest stall first, and returns the first n with the number of those left out.
 func topCallers(s *profiler.Snapshot, n int) (top []caller, rest int) {
 	total := make(map[caller]*caller)
 	for _, g := range s.Groups {
@@ -54,32 +53,12 @@ func topCallers(s *profiler.Snapshot, n int) (top []caller, rest int) {
 	return top, rest
 }
 
-// callerOf is the innermost frame of a stack that is not of the runtime, or the innermost one
-// where all are.
+// callerOf names a stack by the code that is blamed for it in every output.
 func callerOf(s *profiler.Snapshot, id profiler.StackID) caller {
 	frames := s.Frames(id)
-	if len(frames) == 0 {
+	i := exporter.Caller(frames)
+	if i < 0 {
 		return caller{Function: noStack}
 	}
-	for _, f := range frames {
-		if !ofRuntime(f.Function) {
-			return caller{Function: f.Function, File: f.File, Line: f.Line}
-		}
-	}
-	f := frames[0]
-	return caller{Function: f.Function, File: f.File, Line: f.Line}
-}
-
-// ofRuntime: memory is moved and compared there on behalf of its callers. A name without a package
-// is one of the runtime's assembly routines, such as memeqbody.
-func ofRuntime(function string) bool {
-	if !strings.Contains(function, ".") {
-		return true
-	}
-	for _, p := range []string{"runtime.", "runtime/internal/", "internal/runtime/", "internal/bytealg."} {
-		if strings.HasPrefix(function, p) {
-			return true
-		}
-	}
-	return false
+	return caller{Function: frames[i].Function, File: frames[i].File, Line: frames[i].Line}
 }

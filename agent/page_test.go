@@ -107,18 +107,6 @@ func TestTopCallers(t *testing.T) {
 	}
 }
 
-func TestOfRuntime(t *testing.T) {
-	for f, want := range map[string]bool{
-		"runtime.memmove": true, "internal/runtime/maps.x": true, "internal/bytealg.Compare": true,
-		"indexbytebody":    true,
-		"runtime/pprof.Do": false, "bytes.Equal": false, "main.runtime": false,
-	} {
-		if ofRuntime(f) != want {
-			t.Errorf("%s: %v, want %v", f, !want, want)
-		}
-	}
-}
-
 func TestFormat(t *testing.T) {
 	for n, want := range map[any]string{0: "0 B", 999: "999 B", 1000: "0.98 KiB", uint64(4096): "4.00 KiB", int64(10 << 20): "10.0 MiB", int64(math.MaxInt64): "8.00 EiB"} {
 		if got, err := showBytes(n); got != want || err != nil {

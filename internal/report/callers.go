@@ -2,11 +2,11 @@ package report
 
 import (
 	"cmp"
-	"path"
 	"runtime"
 	"slices"
 	"strings"
 
+	"github.com/firsttouch/firsttouch/exporter"
 	"github.com/firsttouch/firsttouch/profiler"
 )
 
@@ -51,20 +51,20 @@ func allCallers(s *profiler.Snapshot) []Caller {
 // memory on behalf of its caller, and the code further out that had it done, at last the root of
 // the goroutine. A stack all of the runtime is blamed on its innermost frame.
 func blame(frames []runtime.Frame) (at, from runtime.Frame) {
-	if len(frames) == 0 {
+	i := exporter.Caller(frames)
+	if i < 0 {
 		return at, from
 	}
-	i := max(0, slices.IndexFunc(frames, func(f runtime.Frame) bool { return !servesOthers(f) }))
 	at = frames[i]
-	own := packageOf(at.Function)
+	own := exporter.Package(at.Function)
 	for j := i + 1; j < len(frames); j++ {
 		f, inner := frames[j], frames[j-1]
-		if servesOthers(f) {
+		if exporter.ServesCaller(f) {
 			continue
 		}
 		from = f
-		pkg := packageOf(f.Function)
-		callback := packageOf(inner.Function) == own && isClosure(inner.Function)
+		pkg := exporter.Package(f.Function)
+		callback := exporter.Package(inner.Function) == own && isClosure(inner.Function)
 		if pkg != own && !hides(pkg, own) && !callback {
 			break
 		}
@@ -83,35 +83,4 @@ func isClosure(function string) bool {
 func hides(pkg, inner string) bool {
 	library, _, internal := strings.Cut(inner, "/internal/")
 	return internal && !strings.Contains(pkg, "/internal/") && (pkg == library || strings.HasPrefix(pkg, library+"/"))
-}
-
-// servesOthers reports whether a frame touches memory, or runs code, only for those that call it.
-func servesOthers(f runtime.Frame) bool {
-	switch pkg := packageOf(f.Function); pkg {
-	case "runtime", "sync", "bytes", "strings", "slices", "sort", "encoding/binary", "internal/bytealg", "unique":
-		return true
-	case f.Function:
-		// The bodies of the runtime's assembly, such as cmpbody, have no package in their name.
-		switch path.Base(path.Dir(f.File)) {
-		case "runtime", "bytealg":
-			return true
-		}
-		return false
-	default:
-		return strings.HasPrefix(pkg, "internal/runtime/") || strings.HasPrefix(pkg, "runtime/")
-	}
-}
-
-// packageOf is the import path in a function's name, such as "go.etcd.io/bbolt" in
-// "go.etcd.io/bbolt.(*Cursor).seek". The linker writes dots after the last slash as %2e.
-func packageOf(function string) string {
-	slash := strings.LastIndexByte(function, '/') + 1
-	// A type argument may hold slashes too: "slices.SortFunc[go.shape.struct{a/b.c}]".
-	if bracket := strings.IndexByte(function, '['); bracket >= 0 && bracket < slash {
-		slash = strings.LastIndexByte(function[:bracket], '/') + 1
-	}
-	if dot := strings.IndexByte(function[slash:], '.'); dot >= 0 {
-		return function[:slash+dot]
-	}
-	return function
 }

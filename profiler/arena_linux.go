@@ -29,6 +29,7 @@ func (p *Profiler) NewArena(name string, size int, opts ...RegionOption) (*Regio
 	defer r.mu.Unlock()
 	if err := r.mapArena(size); err != nil {
 		r.closed = true
+		p.forget(r)
 		return nil, fmt.Errorf("arena %q: %w", name, err)
 	}
 	r.publishMaps(int64(size))

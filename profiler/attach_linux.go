@@ -49,6 +49,7 @@ func (p *Profiler) AttachFile(path string, opts ...RegionOption) (*Region, error
 	r.file = id
 	if err := r.look(list, now); err != nil && len(r.maps) == 0 {
 		r.closed = true
+		p.forget(r)
 		return nil, fmt.Errorf("attach file %s: %w", path, err)
 	}
 	return r, nil

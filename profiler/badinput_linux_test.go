@@ -130,3 +130,52 @@ func TestRegisteredTwice(t *testing.T) {
 		t.Errorf("%d faults, want 4", s.Stats.Faults)
 	}
 }
+
+// A guard is only asked for the moment in which it runs what it is given: one that does not is an error,
+// and one that does it twice, or fails afterwards, changes nothing about what was done.
+func TestGuards(t *testing.T) {
+	odd := errors.New("odd")
+	for _, c := range []struct {
+		name  string
+		guard Guard
+		words []string // of the error, none when the file is attached
+	}{
+		{"refuses", func(func()) error { return odd }, []string{"odd", "guard"}},
+		{"forgets", func(func()) error { return nil }, []string{"guard", "did not run"}},
+		{"fails afterwards", func(critical func()) error { critical(); return odd }, nil},
+		{"twice", func(critical func()) error { critical(); critical(); return nil }, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := newProfiler(t)
+			path := newFile(t, 4*pageSize)
+			b := mapFile(t, path, 4*pageSize, unix.PROT_READ, unix.MAP_SHARED)
+			r, err := p.AttachFile(path, WithGuard(c.guard))
+			if c.words != nil {
+				if err == nil {
+					t.Fatal("attached")
+				}
+				for _, w := range c.words {
+					if !strings.Contains(err.Error(), w) {
+						t.Errorf("%q does not say %q", err, w)
+					}
+				}
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			for i := range 4 {
+				wordAt(t, b, i*pageSize)
+			}
+			want := uint64(0)
+			if c.words == nil {
+				if err := r.Rearm(); err != nil {
+					t.Error(err)
+				}
+				wordAt(t, b, 0)
+				want = 5
+			}
+			if n := p.Snapshot().Stats.Faults; n != want {
+				t.Errorf("%d faults, want %d", n, want)
+			}
+		})
+	}
+}

@@ -113,6 +113,7 @@ func (p *Profiler) MapFile(path string, opts ...RegionOption) (*Region, error) {
 	if err != nil {
 		unix.Munmap(b)
 		r.bytes, r.closed = nil, true
+		p.forget(r)
 		return nil, fmt.Errorf("map file %s: %w", path, err)
 	}
 	r.publishMaps(info.Size())

@@ -139,7 +139,7 @@ type regionOptionFunc func(*regionConfig) error
 
 func (f regionOptionFunc) applyRegion(c *regionConfig) error { return f(c) }
 
-// Guard runs critical while the owner of the mappings guarantees that it neither unmaps nor moves
+// Guard runs critical, once, while the owner of the mappings guarantees that it neither unmaps nor moves
 // them, and reports why it could not. For bbolt: inside a read transaction.
 type Guard func(critical func()) error
 

@@ -88,6 +88,17 @@ func (p *Profiler) newRegion(name string, kind Kind, size int64, opts []RegionOp
 	return r, nil
 }
 
+// forget takes a region that could not be armed out of the books again: no fault of it was seen, and
+// since p.mu is held it is the last one.
+func (p *Profiler) forget(r *Region) {
+	p.foldMu.Lock()
+	defer p.foldMu.Unlock()
+	p.agg.regions = p.agg.regions[:r.id]
+	p.totals = p.totals[:r.id]
+	p.regions = slices.Clone(p.regions[:r.id]) // Close and the looks may hold the slice
+	p.eng.DropRegion(r.eng)
+}
+
 func (r *Region) isClosed() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -3,6 +3,8 @@
 package engine
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"time"
 	"unsafe"
@@ -72,7 +74,7 @@ func (e *Engine) lay(op uint32, g *Target, prot int, guard Guard) (time.Duration
 	}
 	took, err := e.command(op, g, cover, guard)
 	if err != nil {
-		freeOffHeap(cover, length) // what was moved away is a hole by now
+		freeOffHeap(cover+g.moved, length-g.moved)
 		return took, err
 	}
 	if prot&unix.PROT_WRITE != 0 {
@@ -135,6 +137,8 @@ func (e *Engine) Uncover(g *Target, guard Guard) (holes uint64, took time.Durati
 	return holes, took, nil
 }
 
+var errGuard = errors.New("it returned no error")
+
 // parkLimit bounds how long the process may be stopped for one try, and parkTries the tries.
 const (
 	parkLimit = 20 * time.Millisecond
@@ -145,13 +149,21 @@ const (
 func (e *Engine) command(op uint32, g *Target, cover uintptr, guard Guard) (took time.Duration, err error) {
 	e.op.Lock()
 	defer e.op.Unlock()
+	g.moved = 0
 	for try := 0; ; try++ {
-		run := func() { took += e.run(op, g, cover, guard == nil) }
+		ran := false
+		run := func() {
+			if !ran {
+				ran = true
+				took += e.run(op, g, cover, guard == nil)
+			}
+		}
 		if guard == nil {
 			run()
-		} else if err := guard(run); err != nil {
-			return took, fmt.Errorf("the mapping's guard: %w", err)
+		} else if err := guard(run); !ran { // else what was done stands, whatever the guard says
+			return took, fmt.Errorf("the mapping's guard did not run what it was given: %w", cmp.Or(err, errGuard))
 		}
+		g.moved = e.s.cmd.moved
 		switch c := &e.s.cmd; c.status {
 		case statusOK:
 			if op != opDisarm {

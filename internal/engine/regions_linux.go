@@ -42,6 +42,15 @@ func (e *Engine) NewRegion(number uint32) (*Region, error) {
 	return &Region{number: number, c: at[counters](p)}, nil
 }
 
+// DropRegion frees the counters of a region that never had a target.
+func (e *Engine) DropRegion(r *Region) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	p := uintptr(unsafe.Pointer(r.c))
+	e.mem = slices.DeleteFunc(e.mem, func(m offHeap) bool { return m.p == p })
+	freeOffHeap(p, unsafe.Sizeof(counters{}))
+}
+
 // Totals reads the counters.
 func (r *Region) Totals() Totals {
 	return Totals{
@@ -61,6 +70,7 @@ type Target struct {
 
 	t          *target
 	dev, inode uint64
+	moved      uintptr // see command.moved
 }
 
 // Alias is the engine's own second mapping of a covered file range, or 0.

@@ -30,6 +30,7 @@ type command struct {
 	took   int64 // ns that the other threads were parked
 	armed  int64 // when the range was covered: before any of its faults is answered
 	holes  uint64
+	moved  uintptr // of the placeholder, from its start: it left a hole there, which is anybody's
 }
 
 // Operations.
@@ -79,7 +80,7 @@ func surgeon(arg uintptr) {
 //go:nocheckptr
 func (s *shared) operate(w *worker, c *command) {
 	// nosplit: runs without a g.
-	c.status, c.errno, c.took, c.holes = statusOK, 0, 0, 0
+	c.status, c.errno, c.took, c.holes, c.moved = statusOK, 0, 0, 0, 0
 	t := at[target](c.target)
 	start := raw.Nanotime()
 	if c.park != 0 {
@@ -152,17 +153,39 @@ func cut(arg uintptr) {
 		return
 	}
 	if !s.moveCover(c, c.cover+half, t.hi-t.lo-half, t.lo+half) {
-		if half == 0 {
-			return
+		if half != 0 {
+			s.takeBack(w, c, t, half)
 		}
-		for g := t.granule(t.lo + half); g < t.granules(); g++ {
-			raw.Store32(t.state(g), gOpen)
-		}
+		return
 	}
 	c.armed = raw.Nanotime()
 	if c.op == opRearm {
 		// Zero is gArmed.
 		raw.Syscall(unix.SYS_MADVISE, t.states, statesLen(t), unix.MADV_DONTNEED, 0, 0, 0)
+	}
+}
+
+// takeBack leaves nothing unserved when only the first part of a placeholder came into place. A target
+// that is being armed again keeps it: its granules there are armed, the others stay what they were.
+// One that is new will be forgotten, so the file's mapping comes back.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) takeBack(w *worker, c *command, t *target, half uintptr) {
+	// nosplit: runs without a g.
+	if c.op == opRearm {
+		for g := uintptr(0); g <= t.granule(t.lo+half-1); g++ {
+			raw.Store32(t.state(g), gArmed)
+		}
+		return
+	}
+	for try := 0; ; try++ {
+		e := raw.Errno(raw.Syscall(unix.SYS_MREMAP, t.alias, 0, half, remapOver, t.lo, 0))
+		if e == 0 {
+			return
+		}
+		s.restoreFailed(w, t, e, try)
 	}
 }
 
@@ -175,6 +198,7 @@ func (s *shared) moveCover(c *command, from, length, to uintptr) bool {
 		c.status, c.errno = statusFailed, uint32(e)
 		return false
 	}
+	c.moved += length
 	return true
 }
 

@@ -40,9 +40,9 @@ func TestNothingElseInTheProcessMakesItHang(t *testing.T) {
 			end := w.set(t, p)
 			duringCollections(t, p, 4000, func(a *armed) { a.spread(t, 8, hangMixed(p)) })
 			s := p.Snapshot()
-			// A goroutine that is preempted at the very instruction has left the thread when it is asked for
-			// its stack: that is counted, and rare.
-			if st := s.Stats; st.Stacks+st.StacksMissed != st.Faults || st.StacksMissed > st.Faults/100 {
+			// A goroutine that is preempted in the moment between the look at its thread and the signal for its
+			// stack is missed: that is counted, and rare, see doc.go.
+			if st := s.Stats; st.Stacks+st.StacksMissed != st.Faults || st.StacksMissed > st.Faults/400 {
 				t.Errorf("%d faults, %d stacks, %d missed", s.Stats.Faults, s.Stats.Stacks, s.Stats.StacksMissed)
 			}
 			end(s)

@@ -10,30 +10,27 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// drain reads one batch of messages from a descriptor and answers them. It returns how many it
-// got; 0 when there was none.
+// drain reads one message from a descriptor and answers it. It returns how many it got: 1, or 0 when
+// there was none. Not more at once: a thread whose wait a signal interrupts takes its message back, but
+// not one that was read. While that lay behind others, Go could preempt the goroutine and run another
+// one on the thread, which then was taken for the toucher.
 //
 //go:nosplit
 //go:norace
 //go:nocheckptr
 func (s *shared) drain(w *worker, fd uint32) uintptr {
 	// nosplit: runs without a g.
-	buf := uintptr(unsafe.Pointer(&w.buf))
-	n := raw.Syscall(unix.SYS_READ, uintptr(fd), buf, batch*msgSize, 0, 0, 0)
-	if raw.Errno(n) != 0 {
+	m := uintptr(unsafe.Pointer(&w.buf))
+	if raw.Syscall(unix.SYS_READ, uintptr(fd), m, msgSize, 0, 0, 0) != msgSize {
 		return 0
 	}
-	n /= msgSize
 	raw.Store32(&w.busy, 1)
-	raw.Add64(&s.messages, uint64(n))
-	for i := uintptr(0); i < n; i++ {
-		m := buf + i*msgSize
-		w.now = fault{addr: *at[uintptr](m + 16), flags: *at[uint64](m + 8), fd: fd, tid: *at[uint32](m + 24), message: m}
-		deep(s.answerCode, uintptr(unsafe.Pointer(w)))
-	}
+	raw.Add64(&s.messages, 1)
+	w.now = fault{addr: *at[uintptr](m + 16), flags: *at[uint64](m + 8), fd: fd, tid: *at[uint32](m + 24), message: m}
+	deep(s.answerCode, uintptr(unsafe.Pointer(w)))
 	raw.Store32(&w.busy, 0)
 	raw.Add64(&w.progress, 1)
-	return n
+	return 1
 }
 
 // event answers what the application did to registered memory. Only REMAP is asked for: without it

@@ -206,7 +206,7 @@ func (e *Engine) publish() {
 	e.settleReaders()
 }
 
-// settleReaders waits until every reader has finished the batch that it is in.
+// settleReaders waits until every reader has finished the message that it is at.
 func (e *Engine) settleReaders() {
 	for _, w := range e.workers[:2] {
 		r := at[worker](w)

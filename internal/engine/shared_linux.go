@@ -83,9 +83,9 @@ type worker struct {
 	body     uintptr // and then, with its own descriptors
 	shared   uintptr
 	number   uint64
-	busy     uint32 // inside a batch: may hold targets of the current table
+	busy     uint32 // answers a message: may hold targets of the current table
 	apart    uint32 // apartOK once the thread has its own descriptors, or why not
-	progress uint64 // batches finished
+	progress uint64 // messages answered
 	now      fault  // the message being answered
 	lastTID  uint32
 	runs     uint32 // faults in a row by lastTID
@@ -95,7 +95,7 @@ type worker struct {
 	poll     [4]uint64
 	vec      [512]byte
 	rusage   [18]uint64
-	buf      [batch * msgSize]byte
+	buf      [msgSize]byte
 }
 
 // fault is a message and, once it is claimed, what is to be resolved.
@@ -112,7 +112,6 @@ type fault struct {
 }
 
 const (
-	batch      = 64
 	maxWorkers = 16
 	msgSize    = 32 // struct uffd_msg, include/uapi/linux/userfaultfd.h
 )

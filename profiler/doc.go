@@ -29,7 +29,9 @@
 // # Caveats
 //
 // Stall is measured from when the engine sees a fault; the time for which the kernel queued it
-// before cannot be seen.
+// before cannot be seen. It ends when the engine looks at the clock after its last system call for the
+// granule. A thread whose wait a signal interrupts, that for its stack or one of Go's, can find the
+// granule accessible some microseconds before.
 //
 // One Profiler runs in a process at a time. It needs userfaultfd(2): as root, with CAP_SYS_PTRACE,
 // through /dev/userfaultfd, or with vm.unprivileged_userfaultfd=1. Without any of them it serves user

@@ -37,7 +37,7 @@ type Fault struct {
 	Time      time.Duration // CLOCK_MONOTONIC when the fault was claimed, before it was resolved
 	Address   uintptr       // exact address of the access
 	Offset    int64         // Address as a byte offset into the region (for a file: into the file)
-	Stall     time.Duration // from the claim until the granule was accessible; the kernel's queue time before the claim cannot be seen
+	Stall     time.Duration // from the claim until the engine had made the granule accessible; see the package's caveats
 	Goroutine uint64        // goroutine id, as in a stack dump; 0 is unknown
 	Span      SpanRef       // innermost span its goroutine worked for; 0 is unattributed
 	Thread    int32         // kernel thread id (gettid) of the toucher

@@ -95,31 +95,33 @@ const flushMost = time.Second
 // Flush waits until every fault that was claimed before the call has been counted, at most a
 // second.
 func (p *Profiler) Flush() {
-	p.foldMu.Lock()
-	defer p.foldMu.Unlock()
-	p.flush()
+	head, ok := p.foldTo(0)
+	for end := engine.Now() + flushMost; !ok && engine.Now() < end; {
+		time.Sleep(100 * time.Microsecond) // without the lock
+		_, ok = p.foldTo(head)
+	}
 }
 
-func (p *Profiler) flush() {
+// foldTo folds what is finished, and reports whether that is all up to head; 0 is what was claimed now.
+func (p *Profiler) foldTo(head uint64) (uint64, bool) {
+	p.foldMu.Lock()
+	defer p.foldMu.Unlock()
 	if p.eng == nil {
-		return
+		return head, true
 	}
-	head := p.eng.Head()
-	for waited := time.Duration(0); ; waited += 100 * time.Microsecond {
-		p.fold()
-		if p.eng.Folded() >= head || waited > flushMost {
-			return
-		}
-		time.Sleep(100 * time.Microsecond)
+	if head == 0 {
+		head = p.eng.Head()
 	}
+	p.fold()
+	return head, p.eng.Folded() >= head
 }
 
 // Snapshot returns what was seen until now. It costs a copy of the totals, not of the faults, and
 // goes on while faults arrive.
 func (p *Profiler) Snapshot() *Snapshot {
+	p.Flush()
 	p.foldMu.Lock()
 	defer p.foldMu.Unlock()
-	p.flush()
 	p.collect()
 	return p.agg.snapshot(time.Now(), engine.Now())
 }

@@ -35,6 +35,8 @@ type Profiler struct {
 	spans   map[uint64]*spanInfo
 	lost    uint64 // spans that found no slot
 
+	ending sync.WaitGroup // spans that read their totals; none begins once eng is nil
+
 	stop chan struct{}
 	done sync.WaitGroup
 }
@@ -136,8 +138,9 @@ func (p *Profiler) Close() error {
 	p.collect()
 	// Spans may still end after this: they find the engine gone.
 	p.spanMu.Lock()
-	defer p.spanMu.Unlock()
-	err := p.eng.Stop()
+	eng := p.eng
 	p.eng = nil
-	return err
+	p.spanMu.Unlock()
+	p.ending.Wait()
+	return eng.Stop()
 }

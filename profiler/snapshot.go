@@ -41,7 +41,7 @@ type RegionStats struct {
 	Granule  int   // bytes that one fault resolves, before widening
 	Size     int64 // extent of the region: arena size, or highest file offset ever mapped
 	Mapped   int64 // bytes mapped and observed now
-	Touched  int64 // bytes of distinct granules touched since Start
+	Touched  int64 // bytes of distinct granules touched since Start; cut at Size, but one that a mapping begins or ends in the middle of counts whole, so that it may exceed Mapped
 	Faults   uint64
 	Messages uint64 // kernel messages, at least Faults
 	CoTouch  uint64 // messages of other threads for a granule being resolved; a lower bound
@@ -85,7 +85,7 @@ type Group struct {
 	Access Access
 	Source Source
 	Faults uint64
-	Bytes  uint64 // granule bytes made accessible
+	Bytes  uint64 // of the granules made accessible, counted as in RegionStats.Touched
 	Stall  time.Duration
 	Max    time.Duration // longest single stall
 }

@@ -2,17 +2,17 @@
 
 package profiler
 
-import "sync/atomic"
+import "sync"
 
 // Span is a unit of work that faults are attributed to: those of the goroutine that started it, of
 // goroutines that this one started, and of goroutines bound to it, while it is the innermost span
 // of that goroutine. A nil Span is valid and does nothing.
 type Span struct {
-	p     *Profiler
-	ref   uint64
-	goid  uint64
-	ended atomic.Bool
-	end   SpanStats
+	p    *Profiler
+	ref  uint64
+	goid uint64
+	once sync.Once // of the end
+	end  SpanStats
 }
 
 // spanInfo is what is known of a span until it is released.
@@ -64,28 +64,36 @@ func (s *Span) Ref() SpanRef {
 // works for the span around it again. It may be called from any goroutine, and again: the totals
 // stay. Release must follow.
 func (s *Span) End() SpanStats {
-	if s == nil || s.ref == 0 || s.ended.Swap(true) {
-		if s == nil {
-			return SpanStats{}
-		}
-		return s.end
-	}
-	p := s.p
-	p.spanMu.Lock()
-	defer p.spanMu.Unlock()
-	info := p.spans[s.ref]
-	if p.eng == nil || info == nil {
+	if s == nil {
 		return SpanStats{}
 	}
-	if p.eng.Bound(s.goid) == s.ref {
-		p.eng.Bind(s.goid, p.open(info.outer))
+	if s.ref != 0 {
+		s.once.Do(s.finish)
 	}
-	t := p.eng.EndSpan(s.ref)
+	return s.end
+}
+
+func (s *Span) finish() {
+	p := s.p
+	p.spanMu.Lock()
+	eng, info := p.eng, p.spans[s.ref]
+	if eng == nil || info == nil {
+		p.spanMu.Unlock()
+		return
+	}
+	if eng.Bound(s.goid) == s.ref {
+		eng.Bind(s.goid, p.open(info.outer))
+	}
+	eng.EndSpan(s.ref)
+	p.ending.Add(1)
+	p.spanMu.Unlock()
+	defer p.ending.Done()
+	// Without the lock: this may wait for faults of other goroutines, and requests go on meanwhile.
+	t := eng.SpanTotals(s.ref)
 	s.end = SpanStats{TraceID: info.trace, SpanID: info.id, Faults: t.Faults, Stall: t.Stall, Max: t.Max, Bytes: t.Bytes}
 	for _, r := range t.Regions {
 		s.end.Regions = append(s.end.Regions, RegionID(r))
 	}
-	return s.end
 }
 
 // open returns the innermost span that has not ended, from ref outwards. The caller holds spanMu.

@@ -98,12 +98,14 @@ const (
 	settleStep = 20 * time.Microsecond
 )
 
-// EndSpan ends a span and returns its totals: exact, since every fault is counted before its
+// EndSpan ends a span: faults no longer count for it.
+func (e *Engine) EndSpan(ref uint64) { raw.Store32(&e.s.spanSlot(ref).ended, 1) }
+
+// SpanTotals returns the totals of an ended span: exact, since every fault is counted before its
 // toucher goes on. Faults of other goroutines that are still in flight are waited for, briefly.
-func (e *Engine) EndSpan(ref uint64) SpanTotals {
+func (e *Engine) SpanTotals(ref uint64) SpanTotals {
 	p := e.s.spanSlot(ref)
-	raw.Store32(&p.ended, 1)
-	for waited := time.Duration(0); raw.Load32(&p.inflight) != 0 && waited < settleMost; waited += settleStep {
+	for end := Now() + settleMost; raw.Load32(&p.inflight) != 0 && Now() < end; {
 		time.Sleep(settleStep)
 	}
 	t := SpanTotals{

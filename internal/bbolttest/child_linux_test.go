@@ -22,7 +22,9 @@ func inChild(t *testing.T, env []string, opts ...testproc.Option) bool {
 	if os.Getenv(childEnv) == t.Name() {
 		return true
 	}
-	t.Log(testproc.Run(t, t.Name(), append(env, childEnv+"="+t.Name()), budget, opts...))
+	// The race detector lingers for a second at the end of a process unless told not to.
+	env = append(env, childEnv+"="+t.Name(), "GORACE=atexit_sleep_ms=0 halt_on_error=1")
+	t.Log(testproc.Run(t, t.Name(), env, budget, opts...))
 	return false
 }
 

@@ -32,7 +32,7 @@ func TestDetachWhileRead(t *testing.T) {
 			}
 			d.readers(t, 8)
 			var attached, given []time.Duration
-			for range 6 {
+			for range rounds(6, 2) {
 				begin := time.Now()
 				r := attach(t, p, d.path, opts...)
 				attached = append(attached, time.Since(begin))

@@ -39,7 +39,7 @@ func TestWindowsWhileLookedAt(t *testing.T) {
 				t.Fatalf("only %d granules touched", len(want))
 			}
 			d.readers(t, 4)
-			for window := range 12 {
+			for window := range rounds(12, 3) {
 				// Between the two the readers may touch a granule: it is seen in the window before.
 				rearm(t, r)
 				before := p.Snapshot()

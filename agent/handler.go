@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+
+	"github.com/firsttouch/firsttouch/agent/livepage"
 )
 
 // basePath is where the handler expects to be reached.
@@ -19,6 +21,7 @@ const defaultFaults = 1000
 // Handler serves what the profiler saw, to be mounted at /debug/firsttouch/:
 //
 //	GET /debug/firsttouch/          a page for people
+//	GET /debug/firsttouch/live      a page that draws them by place and time, with the requests
 //	GET /debug/firsttouch/profile   pprof: faults, touched bytes and stall by call stack
 //	GET /debug/firsttouch/address   pprof: the same by place in memory
 //	GET /debug/firsttouch/snapshot  JSON, see Document
@@ -43,6 +46,7 @@ const defaultFaults = 1000
 func (a *Agent) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+basePath+"{$}", a.servePage)
+	mux.HandleFunc("GET "+basePath+"live", livepage.Serve)
 	mux.HandleFunc("GET "+basePath+"profile", a.serveProfile)
 	mux.HandleFunc("GET "+basePath+"address", a.serveAddress)
 	mux.HandleFunc("GET "+basePath+"snapshot", a.serveSnapshot)
@@ -99,6 +103,12 @@ func flagOf(r *http.Request, name string) (bool, error) {
 		return false, fmt.Errorf("%s=%q: write true or false", name, v)
 	}
 	return b, nil
+}
+
+// attachment is the header of a file to be saved.
+func attachment(w http.ResponseWriter, name string) {
+	header(w, "application/octet-stream")
+	w.Header().Set("Content-Disposition", fmt.Sprintf("attachment; filename=%q", name))
 }
 
 // header is common to all answers: what they hold is of this moment, and is what it says it is.

@@ -58,8 +58,7 @@ func (a *Agent) servePprof(w http.ResponseWriter, r *http.Request, name string, 
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
-	header(w, "application/octet-stream")
-	w.Header().Set("Content-Disposition", fmt.Sprintf("attachment; filename=%q", name))
+	attachment(w, name)
 	// An error here is the client's: it has left.
 	_, _ = w.Write(b.Bytes())
 }

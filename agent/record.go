@@ -5,8 +5,8 @@ import (
 	"io"
 	"net/http"
 	"slices"
-	"strconv"
 
+	"github.com/firsttouch/firsttouch/agent/livepage"
 	"github.com/firsttouch/firsttouch/exporter/recording"
 	"github.com/firsttouch/firsttouch/profiler"
 )
@@ -62,8 +62,8 @@ func (a *Agent) serveRecording(w http.ResponseWriter, r *http.Request) {
 	} else {
 		return
 	}
-	header(w, "application/octet-stream")
-	w.Header().Set("Content-Disposition", "attachment; filename="+strconv.Quote(recordingName(rec)))
+	attachment(w, recordingName(rec))
+	w.Header().Set(livepage.Live, "true")
 	// An error here is the client's: it has left.
 	_ = recording.Write(w, rec)
 }

@@ -8,6 +8,7 @@
 //	firsttouch pprof     makes a profile for go tool pprof
 //	firsttouch convert   writes OTLP JSON or trace events
 //	firsttouch top       watches a live agent
+//	firsttouch serve     shows a recording in the browser
 //
 // Flags may be written with one dash or two.
 //

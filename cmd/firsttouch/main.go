@@ -104,6 +104,6 @@ recording that could be read; 130 interrupted.`,
 		SilenceUsage:      true,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
-	root.AddCommand(newDoctor(), newTrial(), newDemo(), newService(), newReport(), newDiff(), newPprof(), newHeatmap(), newConvert(), newTop())
+	root.AddCommand(newDoctor(), newTrial(), newDemo(), newService(), newReport(), newDiff(), newPprof(), newHeatmap(), newConvert(), newTop(), newServe())
 	return root
 }

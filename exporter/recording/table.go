@@ -11,14 +11,17 @@ type table[T any] struct {
 	visit func(*columns, *T)
 }
 
-// rowsMost bounds the rows of one frame: a reader needs memory for one frame, and what is lost with one
-// is little.
-const rowsMost = 1024
+// rowsMost bounds the rows of one frame, so that a reader needs memory for one frame. A writer makes
+// smaller ones, since what is lost with one is to be little.
+const (
+	rowsMost    = 1 << 16
+	rowsWritten = 1 << 10
+)
 
 // write writes rows in as many frames as it takes.
 func (t table[T]) write(w *writer, rows []T) {
 	for len(rows) > 0 && w.err == nil {
-		n := min(len(rows), rowsMost)
+		n := min(len(rows), rowsWritten)
 		content := t.encode(rows[:n])
 		for len(content) > contentCap && n > 1 {
 			n /= 2

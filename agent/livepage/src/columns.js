@@ -1,0 +1,79 @@
+// The tables of a recording, see docs/recording.md: columns of numbers, steps, texts, bytes and lists.
+
+const utf8 = new TextDecoder()
+
+// Cursor reads varints. Values beyond 2^53 lose their lowest bits; times, offsets and addresses are below.
+export class Cursor {
+  constructor(bytes) { this.b = bytes; this.p = 0 }
+
+  unsigned() {
+    let v = 0, unit = 1
+    for (;;) {
+      if (this.p >= this.b.length) throw new Error('a column ends within a value')
+      const c = this.b[this.p++]
+      v += (c & 127) * unit
+      if (c < 128) return v
+      unit *= 128
+    }
+  }
+
+  signed() {
+    const v = this.unsigned()
+    return v % 2 === 0 ? v / 2 : -(v + 1) / 2
+  }
+
+  bytes() {
+    const n = this.unsigned()
+    if (n > this.b.length - this.p) throw new Error('a column ends within a value')
+    return this.b.subarray(this.p, this.p += n)
+  }
+}
+
+// readers make a function that returns the values of a column, row by row.
+const readers = {
+  number: c => () => c.signed(),
+  step: c => { let last = 0; return () => (last += c.signed()) },
+  text: c => () => utf8.decode(c.bytes()),
+  id: c => () => Array.from(c.bytes(), x => x.toString(16).padStart(2, '0')).join(''),
+  list: c => {
+    let last = 0
+    return () => Array.from({ length: c.signed() }, () => (last += c.signed()))
+  },
+}
+const absent = { number: 0, step: 0, text: '', id: '', list: [] }
+
+// split returns the number of rows of a table's content, and the bytes of each column by id.
+function split(content) {
+  const c = new Cursor(content), rows = c.unsigned(), columns = new Map()
+  while (c.p < content.length) {
+    const id = c.unsigned()
+    columns.set(id, c.bytes())
+  }
+  return { rows, columns }
+}
+
+// objects returns the rows as objects; shape is a list of name, kind, in the order of the ids from 1.
+export function objects(content, shape) {
+  const { rows, columns } = split(content)
+  const out = Array.from({ length: rows }, () => ({}))
+  shape.forEach(([name, kind], i) => {
+    const bytes = columns.get(i + 1)
+    const next = bytes ? readers[kind](new Cursor(bytes)) : () => absent[kind]
+    for (const row of out) row[name] = next()
+  })
+  return out
+}
+
+// arrays appends the rows to typed arrays, for tables with very many of them.
+export function arrays(content, shape, to) {
+  const { rows, columns } = split(content)
+  shape.forEach(([name, kind], i) => {
+    const bytes = columns.get(i + 1)
+    const values = new Float64Array(rows)
+    if (bytes) {
+      const next = readers[kind](new Cursor(bytes))
+      for (let r = 0; r < rows; r++) values[r] = next()
+    }
+    to[name].push(values)
+  })
+}

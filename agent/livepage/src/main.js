@@ -1,0 +1,177 @@
+import { byId, el, table, tile } from './dom.js'
+import { Heatmap } from './heatmap.js'
+import { clamp, requestName, totals, tree, whole, within } from './model.js'
+import { panels } from './panels.js'
+import { read } from './recording.js'
+import { base, bytes, count, duration, hex, percent } from './units.js'
+
+const refreshEvery = 2000 // milliseconds between two looks at a live process
+
+// page is what is shown: the recording, and the state that the address of the page keeps.
+const page = { r: null, before: null, live: false, paused: false, sorted: {}, state: stateOf(location.hash) }
+const map = new Heatmap(byId('map'), part => set({ part }))
+map.drawn = () => {
+  byId('map-scale').textContent = `A cell is ${duration(map.cell.time)} by ${bytes(map.cell.place)}; the fullest has ${count(map.most)}.`
+}
+
+function stateOf(hash) {
+  const q = new URLSearchParams(hash.slice(1)), part = (q.get('part') ?? '').split('_').map(Number)
+  return {
+    region: q.has('region') ? Number(q.get('region')) : null, tab: panels[q.get('tab')] ? q.get('tab') : 'requests', span: q.get('span') ?? '',
+    trace: q.get('trace') ?? '', part: part.length === 4 && part.every(Number.isFinite) ? { t0: part[0], t1: part[1], o0: part[2], o1: part[3] } : null,
+  }
+}
+
+function hashOf({ region, tab, span, part }) {
+  const q = new URLSearchParams()
+  if (region !== null) q.set('region', region)
+  if (part) q.set('part', [part.t0, part.t1, part.o0, part.o1].map(Math.round).join('_'))
+  q.set('tab', tab)
+  if (span) q.set('span', span)
+  return '#' + q
+}
+
+// set changes the state, and so the address, and shows it.
+function set(change) {
+  if ('region' in change && change.region !== page.state.region) change.part ??= null
+  Object.assign(page.state, change)
+  history.replaceState(null, '', hashOf(page.state))
+  show()
+}
+
+async function load() {
+  const began = performance.now()
+  const answer = await fetch('recording')
+  if (!answer.ok) throw new Error((await answer.text()).trim() || answer.statusText)
+  page.live = answer.headers.get('Firsttouch-Live') === 'true'
+  const r = read(await answer.arrayBuffer())
+  page.before = page.r
+  page.r = r
+  if (page.state.region === null || !r.regions[page.state.region]) page.state.region = r.regions.reduce((best, x) => (x.faults > (r.regions[best]?.faults ?? -1) ? x.id : best), 0)
+  if (page.state.trace) {
+    page.state.span = r.requests.find(q => q.trace === page.state.trace && q.entry)?.span ?? ''
+    page.state.trace = ''
+  }
+  show()
+  // For those who measure: how long it took, and of how many faults.
+  page.timing = { milliseconds: performance.now() - began, faults: r.faults.length }
+}
+
+function show() {
+  const { r, state } = page
+  if (!r) return
+  showHead(r)
+  if (r.regions.length === 0) return
+  const region = state.region, all = whole(r, region), part = state.part ? clamp(state.part, all, r.regions[region].granule) : all
+  const request = state.span ? r.requests.find(q => q.span === state.span) : null
+  const { spans, refs } = request ? tree(r, request) : {}
+  const list = within(r, region, part, refs)
+  showRegions(r, region)
+  byId('map-region').textContent = base(r.regions[region].name)
+  byId('filter').replaceChildren(...(request ? [`Of the request ${requestName(request)} only. `, el('button', { type: 'button', onclick: () => set({ span: '' }) }, 'Of all')] : []))
+  map.show(r.faults, list, r.origin.startMono, part)
+  showSelection(r, region, list, part)
+  showTabs({
+    r, region, list, part, request, spans, set, sorted: page.sorted, ofRequest: request ? within(r, region, all, refs) : [],
+    zoomToRequest: () => set({ part: { ...all, t0: request.start - r.origin.startMono, t1: request.start + request.duration - r.origin.startMono } }),
+  })
+}
+
+function showHead(r) {
+  const o = r.origin, s = r.stats, took = Math.max(o.endMono - o.startMono, 1), before = page.before
+  const stall = x => x.regions.reduce((sum, y) => sum + y.stall, 0)
+  // Of a live process since the last look, of a recording since the start.
+  const span = before ? Math.max(o.endMono - before.origin.endMono, 1) : took
+  const faults = s.faults - (before?.stats.faults ?? 0), waited = stall(r) - (before ? stall(before) : 0)
+  const mapped = r.regions.reduce((sum, x) => sum + x.mapped, 0), touched = r.regions.reduce((sum, x) => sum + x.touched, 0)
+  byId('about').textContent = `${base(o.program)}, process ${o.process}: first touches from ${new Date(o.start / 1e6).toISOString().replace('T', ' ').slice(0, 19)} UTC, for ${duration(took)}. ${page.live ? (page.paused ? 'Paused.' : 'Live.') : 'A recording: ' + o.reason + '.'}`
+  byId('tiles').replaceChildren(
+    tile('Touched of mapped', bytes(touched), `of ${bytes(mapped)}`),
+    tile('First touches', count(s.faults), `${(faults / (span / 1e9)).toFixed(1)} a second ${before ? 'now' : 'on average'}`),
+    tile('Threads waiting', (waited / span).toFixed(2), before ? 'now, on average' : 'on average'),
+    tile('Dropped', count(s.dropped), `${count(s.logCut)} in the totals only`),
+    tile('Overhead', percent(s.overhead / took), 'of one processor core'),
+    tile('Without a span', percent(s.records ? s.unattributed / s.records : 0), `stacks: ${s.stackSampling}`))
+  byId('notes').replaceChildren(...[
+    `Faults ${count(s.faults)} = records ${count(s.records)} + dropped ${count(s.dropped)}; from ${count(s.messages)} messages of the kernel.`,
+    `Stacks: ${count(s.stacks)} taken, ${count(s.stacksMissed)} missed, ${count(s.stacksCut)} cut.`,
+    ...r.regions.filter(x => x.note).map(x => `${base(x.name)}: ${x.note}`), ...r.notes.map(x => x.text),
+  ].map(t => el('li', {}, t)))
+  problem(r.cut && `The recording is cut off: ${r.cut}. What came before that is shown.`)
+  byId('pause').hidden = !page.live
+  byId('downloads').replaceChildren(...[['profile', 'profile.pb.gz'], ['address', 'address.pb.gz'], ['snapshot?faults=100000', 'snapshot.json'], ['recording', 'recording.ftr']]
+    .map(([href, name]) => el('a', { href, download: name }, name)), el('a', { href: '#', role: 'button', id: 'order-file', onclick: orderFile }, 'order.csv'))
+}
+
+// orderFile saves the first touches of the part, in order.
+function orderFile(e) {
+  e.preventDefault()
+  const { r, state } = page, f = r.faults, all = whole(r, state.region)
+  const rows = within(r, state.region, state.part ? clamp(state.part, all, r.regions[state.region].granule) : all).map(i => `${f.seq[i]},${f.time[i] - r.origin.startMono},${hex(f.offset[i])},${f.stall[i]}`)
+  const url = URL.createObjectURL(new Blob(['seq,time_ns,offset,stall_ns\n' + rows.join('\n') + '\n'], { type: 'text/csv' }))
+  el('a', { href: url, download: 'order.csv' }).click()
+  setTimeout(() => URL.revokeObjectURL(url), 1000)
+}
+
+function showRegions(r, chosen) {
+  byId('regions').replaceChildren(...table([
+    { name: 'region', left: true, text: x => el('button', { type: 'button', class: 'link', 'aria-pressed': String(x.id === chosen), onclick: () => set({ region: x.id }) }, x.name) },
+    { name: 'touched', bar: true, text: x => el('span', { class: 'track', title: percent(x.touched / (x.mapped || x.size || 1)) }, el('i', { style: `width:${Math.min((100 * x.touched) / (x.mapped || x.size || 1), 100)}%` })) },
+    { name: '', text: x => `${bytes(x.touched)} of ${bytes(x.mapped)}` },
+    { name: 'never', text: x => bytes(Math.max(x.mapped - x.touched, 0)) },
+    { name: 'faults', text: x => count(x.faults) },
+    { name: 'stall', text: x => duration(x.stall) },
+    { name: 'longest', text: x => duration(x.max) },
+  ], r.regions, { chosen: x => x.id === chosen }))
+}
+
+function showSelection(r, region, list, part) {
+  const t = totals(r, region, list)
+  byId('selection').replaceChildren(
+    tile('First touches', count(t.faults)), tile('Touched', bytes(t.touched)), tile('Stall', duration(t.stall), `longest ${duration(t.max)}`),
+    tile('Time', duration(part.t1 - part.t0), `from ${duration(part.t0)}`), tile('Offsets', bytes(part.o1 - part.o0), `from ${hex(Math.round(part.o0))}`))
+}
+
+function showTabs(view) {
+  const { tab } = page.state, keys = Object.keys(panels)
+  byId('tabs').replaceChildren(...keys.map(k => el('button', {
+    type: 'button', role: 'tab', id: 'tab-' + k, 'aria-selected': String(k === tab), 'aria-controls': 'panel', tabindex: k === tab ? 0 : -1, onclick: () => set({ tab: k }),
+    onkeydown: e => {
+      const step = { ArrowRight: 1, ArrowLeft: -1 }[e.key]
+      if (!step) return
+      set({ tab: keys[(keys.indexOf(k) + step + keys.length) % keys.length] })
+      byId('tab-' + page.state.tab).focus()
+    },
+  }, panels[k].name)))
+  byId('panel').setAttribute('aria-labelledby', 'tab-' + tab)
+  byId('panel').replaceChildren(...panels[tab].make(view))
+}
+
+function problem(text) {
+  byId('problem').hidden = !text
+  byId('problem').textContent = text || ''
+}
+
+async function loop() {
+  for (;;) {
+    try {
+      if (!page.paused && !document.hidden) await load()
+    } catch (e) {
+      problem(`No answer: ${e.message}`)
+    }
+    if (page.r && !page.live) return
+    await new Promise(done => setTimeout(done, refreshEvery))
+  }
+}
+
+byId('reset').addEventListener('click', () => set({ part: null }))
+byId('pause').addEventListener('click', () => {
+  page.paused = !page.paused
+  byId('pause').setAttribute('aria-pressed', String(page.paused))
+  byId('pause').textContent = page.paused ? 'Go on' : 'Pause'
+  if (page.r) showHead(page.r)
+})
+addEventListener('hashchange', () => { page.state = { ...page.state, ...stateOf(location.hash) }; show() })
+matchMedia('(prefers-color-scheme: dark)').addEventListener('change', show)
+globalThis.firsttouch = page // for tests, and for who asks the console
+loop()

@@ -1,0 +1,112 @@
+import { shortFunction } from './units.js'
+
+// ofRuntime: memory is moved and compared there on behalf of callers. A name without a package is one
+// of the runtime's assembly routines.
+const ofRuntime = f => !f.includes('.') || ['runtime.', 'runtime/internal/', 'internal/runtime/', 'internal/bytealg.'].some(p => f.startsWith(p))
+
+export const noStack = '(no stack taken)'
+
+// callerOf is the innermost frame outside the runtime.
+export function callerOf(r, stack) {
+  const frames = r.frames[stack] ?? []
+  return frames.find(f => !ofRuntime(f.function)) ?? frames[0] ?? { function: noStack, file: '', line: 0 }
+}
+
+// part is all of a region: from the first of its faults that are known to the last, and its size.
+export function whole(r, region) {
+  const { time, stall, region: of, offset, length } = r.faults
+  let t0 = Infinity, t1 = -Infinity, o1 = r.regions[region]?.size ?? 1
+  for (let i = 0; i < length; i++) {
+    if (of[i] !== region) continue
+    t0 = Math.min(t0, time[i])
+    t1 = Math.max(t1, time[i] + stall[i])
+    o1 = Math.max(o1, offset[i] + 1)
+  }
+  if (t0 > t1) [t0, t1] = [r.origin.startMono, Math.max(r.origin.endMono, r.origin.startMono + 1)]
+  const margin = (t1 - t0) / 100 + 1
+  return { t0: Math.max(t0 - margin, r.origin.startMono) - r.origin.startMono, t1: t1 + margin - r.origin.startMono, o0: 0, o1 }
+}
+
+// clamp keeps a part within all, and not too small.
+export function clamp(part, all, granule) {
+  const fit = (a, b, lo, hi, least) => {
+    const size = Math.min(Math.max(b - a, least), hi - lo), at = Math.min(Math.max((a + b - size) / 2, lo), hi - size)
+    return [at, at + size]
+  }
+  const [t0, t1] = fit(part.t0, part.t1, all.t0, all.t1, 1000), [o0, o1] = fit(part.o0, part.o1, all.o0, all.o1, granule)
+  return { t0, t1, o0, o1 }
+}
+
+// within lists the faults of a region in a part, and of some spans if they are given.
+export function within(r, region, part, spans) {
+  const { time, region: of, offset, span, length } = r.faults, start = r.origin.startMono, list = []
+  for (let i = 0; i < length; i++) {
+    const t = time[i] - start
+    if (of[i] === region && t >= part.t0 && t <= part.t1 && offset[i] >= part.o0 && offset[i] < part.o1 && (!spans || spans.has(span[i]))) list.push(i)
+  }
+  return list
+}
+
+// totals adds up faults.
+export function totals(r, region, list) {
+  const { size, granule } = r.regions[region], seen = new Set()
+  let touched = 0, stall = 0, max = 0
+  for (const i of list) {
+    const g = Math.floor(r.faults.offset[i] / granule)
+    if (!seen.has(g)) {
+      seen.add(g)
+      touched += Math.min(granule, Math.max(size - g * granule, 0) || granule)
+    }
+    stall += r.faults.stall[i]
+    max = Math.max(max, r.faults.stall[i])
+  }
+  return { faults: list.length, touched, stall, max }
+}
+
+// callers adds faults up by the line that made them.
+export function callers(r, list) {
+  const of = new Map()
+  for (const i of list) {
+    const f = callerOf(r, r.faults.stack[i]), key = f.function + f.file + f.line
+    let c = of.get(key)
+    if (!c) of.set(key, (c = { ...f, faults: 0, stall: 0, max: 0, stack: r.faults.stack[i] }))
+    c.faults++
+    c.stall += r.faults.stall[i]
+    c.max = Math.max(c.max, r.faults.stall[i])
+  }
+  return [...of.values()].sort((a, b) => b.stall - a.stall)
+}
+
+// flame is the tree of the calls of faults, from the outermost in, by stall.
+export function flame(r, list) {
+  const root = { name: 'all', value: 0, faults: 0, kids: new Map() }
+  const paths = new Map()
+  for (const i of list) {
+    const stack = r.faults.stack[i]
+    let path = paths.get(stack)
+    if (!path) paths.set(stack, (path = (r.frames[stack] ?? []).map(f => f.function).reverse()))
+    let at = root
+    for (const name of ['', ...(path.length ? path : [noStack])]) {
+      if (name !== '') {
+        if (!at.kids.has(name)) at.kids.set(name, { name, value: 0, faults: 0, kids: new Map() })
+        at = at.kids.get(name)
+      }
+      at.value += r.faults.stall[i]
+      at.faults++
+    }
+  }
+  return root
+}
+
+// tree is the set of a request and the spans below it, by id, and of the references that faults have.
+export function tree(r, request) {
+  const spans = [request], ids = new Set([request.span])
+  for (let i = 0; i < spans.length; i++) {
+    for (const q of r.requests) if (q.trace === request.trace && q.parent === spans[i].span && !ids.has(q.span)) { ids.add(q.span); spans.push(q) }
+  }
+  const refs = new Set(r.spans.filter(x => x.trace === request.trace && ids.has(x.span)).map(x => x.ref))
+  return { spans: spans.sort((a, b) => a.start - b.start || b.duration - a.duration), refs }
+}
+
+export const requestName = q => (q.name + ' ' + q.target).trim()
+export const place = f => (f.file ? `${shortFunction(f.function)} ${f.file.slice(f.file.lastIndexOf('/') + 1)}:${f.line}` : shortFunction(f.function))

@@ -1,0 +1,159 @@
+import uPlot from 'uplot'
+import { el, svg, table } from './dom.js'
+import { accessNames, base, bytes, count, duration, hex, percent, shortFunction, sourceNames } from './units.js'
+import { callerOf, callers, flame, place, requestName } from './model.js'
+
+const color = name => getComputedStyle(document.documentElement).getPropertyValue(name).trim()
+const how = text => el('p', { class: 'soft' }, text)
+
+// The panels of the tabs: each has a name, and a function that makes its elements from the page's view.
+export const panels = {
+  requests: { name: 'Requests', make: requests },
+  callers: { name: 'Callers', make: callersPanel },
+  flame: { name: 'Flame graph', make: flamePanel },
+  latency: { name: 'Latency', make: latency },
+  order: { name: 'Order', make: order },
+}
+
+function requests(v) {
+  const all = v.r.requests.filter(q => q.entry)
+  if (v.request) return [requestView(v)]
+  const columns = [
+    { name: 'request', left: true, text: q => el('button', { type: 'button', class: 'link', onclick: () => v.set({ span: q.span }) }, requestName(q)), value: requestName },
+    { name: 'took', text: q => duration(q.duration), value: q => q.duration },
+    { name: 'waited', text: q => duration(q.treeStall), value: q => q.treeStall },
+    { name: 'share', text: q => percent(q.duration ? q.treeStall / q.duration : 0), value: q => q.treeStall / (q.duration || 1) },
+    { name: 'faults', text: q => count(q.treeFaults), value: q => q.treeFaults },
+    { name: 'longest', text: q => duration(q.treeMax), value: q => q.treeMax },
+    { name: 'touched', text: q => bytes(q.treeTouched), value: q => q.treeTouched },
+    { name: 'at', text: q => duration(q.start - v.r.origin.startMono), value: q => q.start },
+    { name: 'trace', text: q => el('code', {}, q.trace.slice(0, 16)) },
+  ]
+  return [
+    how(`${count(all.length)} requests, of which ${count(all.filter(q => q.treeFaults).length)} had first touches, in the whole recording and all regions. Waited is summed over goroutines, so that it can exceed the time taken. Choose one to see when it waited.`),
+    sortable(v, 'requests', columns, all, { name: 'waited', up: false }),
+  ]
+}
+
+// sortable is a table that remembers by what it is sorted.
+function sortable(v, key, columns, rows, first) {
+  const t = el('table', {})
+  const show = sorted => { v.sorted[key] = sorted; t.replaceChildren(...table(columns, rows, { sorted, onsort: show })) }
+  show(v.sorted[key] ?? first)
+  return el('div', { class: 'scroll' }, t)
+}
+
+// requestView draws the spans of a request, and below them its faults by time and offset.
+function requestView(v) {
+  const { r, request: q, spans } = v, width = 1000, row = 22, plot = 150, left = 4
+  const x = t => left + ((t - q.start) / (q.duration || 1)) * (width - 2 * left)
+  const height = spans.length * row + plot + 44
+  const art = svg('svg', { viewBox: `0 0 ${width} ${height}`, role: 'img', id: 'request-view', 'aria-label': `${requestName(q)}: ${q.treeFaults} first touches in ${duration(q.duration)}` })
+  spans.forEach((s, i) => {
+    const from = Math.max(x(s.start), left), to = Math.min(x(s.start + s.duration), width - left)
+    art.append(svg('rect', { class: 'span', x: from, y: i * row + 2, width: Math.max(to - from, 1), height: row - 4, rx: 3 }),
+      svg('text', { x: from + 5, y: i * row + 16 }, `${requestName(s)} · ${duration(s.duration)} · ${count(s.faults)} faults, ${duration(s.stall)}`))
+  })
+  const top = spans.length * row + 14, size = r.regions[v.region].size || 1
+  art.append(svg('text', { class: 'label', x: left, y: top + 8 }, `first touches by time, and by offset in ${base(r.regions[v.region].name)} (0 to ${bytes(size)}); as wide as the wait`))
+  let shown = 0
+  for (const i of v.ofRequest) {
+    const f = r.faults, from = x(f.time[i]), y = top + 14 + (plot - 10) * (1 - f.offset[i] / size)
+    shown++
+    art.append(svg('rect', { class: 'fault', x: from, y: y - 2, width: Math.max(x(f.time[i] + f.stall[i]) - from, 1.5), height: 4 },
+      svg('title', {}, `${duration(f.time[i] - q.start)} after the start: waited ${duration(f.stall[i])} for offset ${hex(f.offset[i])} (${sourceNames[f.source[i]]}), ${place(callerOf(r, f.stack[i]))}`)))
+  }
+  for (let k = 0; k <= 5; k++) {
+    const anchor = k === 0 ? 'start' : k === 5 ? 'end' : 'middle'
+    art.append(svg('text', { class: 'label', x: left + (k * (width - 2 * left)) / 5, y: height - 4, 'text-anchor': anchor }, duration((q.duration * k) / 5)))
+  }
+  return el('div', {},
+    el('p', {}, el('button', { type: 'button', onclick: () => v.set({ span: '' }) }, 'All requests'), ' ',
+      el('button', { type: 'button', onclick: () => v.zoomToRequest() }, 'Show its time in the heatmap'), ' ',
+      el('strong', {}, requestName(q)), ` took ${duration(q.duration)} and waited ${duration(q.treeStall)} for ${count(q.treeFaults)} first touches; trace `, el('code', { id: 'trace' }, q.trace)),
+    shown < q.treeFaults ? how(`${count(shown)} of its first touches in this region are known one by one.`) : null,
+    el('div', { class: 'scroll' }, art))
+}
+
+function callersPanel(v) {
+  const list = callers(v.r, v.list)
+  const columns = [
+    { name: 'code', left: true, text: c => el('details', {}, el('summary', {}, el('code', {}, c.function), c.file ? el('small', {}, `${c.file}:${c.line}`) : null),
+      el('ol', { class: 'stack' }, (v.r.frames[c.stack] ?? []).map(f => el('li', {}, el('code', {}, f.function), ` ${base(f.file)}:${f.line}`)))), value: c => c.function },
+    { name: 'stall', text: c => duration(c.stall), value: c => c.stall },
+    { name: 'faults', text: c => count(c.faults), value: c => c.faults },
+    { name: 'mean', text: c => duration(c.stall / c.faults), value: c => c.stall / c.faults },
+    { name: 'longest', text: c => duration(c.max), value: c => c.max },
+  ]
+  return [how('The innermost call outside the Go runtime of each first touch in the part above. Open a row for one of its stacks.'),
+    sortable(v, 'callers', columns, list, { name: 'stall', up: false })]
+}
+
+function flamePanel(v) {
+  const root = flame(v.r, v.list), width = 1000, row = 19, art = svg('svg', { role: 'img', 'aria-label': 'Flame graph of the stall' })
+  const depthOf = n => 1 + Math.max(0, ...[...n.kids.values()].map(depthOf))
+  const draw = top => {
+    art.replaceChildren()
+    art.setAttribute('viewBox', `0 0 ${width} ${depthOf(top) * row}`)
+    const box = (n, x, w, depth) => {
+      if (w < 1) return
+      let h = 0
+      for (const c of n.name) h = (h * 31 + c.charCodeAt(0)) % 60
+      art.append(svg('rect', { class: 'frame', x, y: depth * row, width: w, height: row - 1, fill: `hsl(${20 + h / 2} 85% ${62 + h / 5}%)`, onclick: () => draw(n === top ? root : n) },
+        svg('title', {}, `${n.name}\n${duration(n.value)} of stall, ${percent(n.value / (root.value || 1))}, ${count(n.faults)} faults`)))
+      const room = Math.floor((w - 6) / 6.4), name = shortFunction(n.name)
+      if (room > 3) art.append(svg('text', { x: x + 3, y: depth * row + 13, style: 'fill:#1c1f23' }, name.length > room ? name.slice(0, room - 1) + '…' : name))
+      let at = x
+      for (const k of [...n.kids.values()].sort((a, b) => b.value - a.value)) {
+        const kw = (w * k.value) / (n.value || 1)
+        box(k, at, kw, depth + 1)
+        at += kw
+      }
+    }
+    box(top, 0, width, 0)
+  }
+  draw(root)
+  return [how('Calls from the outermost (top) in; as wide as the stall of the first touches in the part above. Choose a frame to enlarge it, and again to go back.'),
+    el('div', { class: 'scroll' }, art)]
+}
+
+// latency draws the exact histogram of the region, in steps of half a power of two.
+function latency(v) {
+  const { r, region } = v, bins = new Map(), bin = ns => Math.floor(2 * Math.log2(Math.max(ns, 1)))
+  for (const b of r.buckets) {
+    if (b.region !== region) continue
+    const k = bin(b.upper), at = bins.get(k) ?? [0, 0]
+    at[b.disk] += b.count
+    bins.set(k, at)
+  }
+  const keys = [...bins.keys()].sort((a, b) => a - b), root = el('div', { id: 'latency' })
+  if (keys.length === 0) return [how('No first touches yet.')]
+  const xs = Array.from({ length: keys.at(-1) - keys[0] + 3 }, (_, i) => keys[0] - 1 + i)
+  const axis = { stroke: color('--soft'), grid: { stroke: color('--line'), width: 1 }, ticks: { stroke: color('--line') } }
+  const bars = uPlot.paths.bars({ size: [0.9] })
+  requestAnimationFrame(() => new uPlot({
+    width: Math.max(root.clientWidth - 16, 300), height: 260, legend: { show: true },
+    scales: { x: { time: false } },
+    axes: [{ ...axis, label: 'wait of a first touch', incrs: [1, 2, 4, 8], values: (_, s) => s.map(k => duration(2 ** (k / 2))) }, { ...axis, label: 'first touches', size: 70 }],
+    series: [{ label: 'from', value: (_, k) => (k === null ? '' : duration(2 ** (k / 2))) },
+      { label: 'all', paths: bars, fill: color('--mark'), stroke: color('--mark'), points: { show: false } },
+      { label: 'of them from the disk', paths: bars, fill: color('--second'), stroke: color('--second'), points: { show: false } }],
+  }, [xs, xs.map(k => bins.get(k)?.[0] ?? 0), xs.map(k => bins.get(k)?.[1] ?? 0)], root))
+  return [how('All first touches of the region since the start, also those that are not in the heatmap. Each bar is half a power of two wide; the wait is as the profiler saw it.'), root]
+}
+
+function order(v) {
+  const f = v.r.faults
+  const columns = [
+    { name: 'seq', text: i => count(f.seq[i]) },
+    { name: 'time', text: i => duration(f.time[i] - v.r.origin.startMono) },
+    { name: 'offset', text: i => el('code', {}, hex(f.offset[i])) },
+    { name: 'waited', text: i => duration(f.stall[i]) },
+    { name: 'access', text: i => accessNames[f.access[i]] },
+    { name: 'source', text: i => sourceNames[f.source[i]] },
+    { name: 'goroutine', text: i => String(f.goroutine[i]) },
+    { name: 'code', left: true, text: i => place(callerOf(v.r, f.stack[i])) },
+  ]
+  return [how('First touches of the part above, in the order in which the profiler took them from the kernel.'),
+    el('div', { class: 'scroll' }, el('table', {}, table(columns, v.list)))]
+}

@@ -1,0 +1,70 @@
+package agent
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"net/http"
+
+	"github.com/firsttouch/firsttouch/agent/livepage"
+	"github.com/firsttouch/firsttouch/exporter/pprof"
+	"github.com/firsttouch/firsttouch/exporter/recording"
+)
+
+// RecordingHandler serves a recording as Handler serves a process, at the same paths: the live page, and what
+// can be downloaded from it. The recording must not change any more.
+func RecordingHandler(r *recording.Recording) http.Handler {
+	p := &replay{r}
+	mux := http.NewServeMux()
+	mux.Handle("GET /{$}", http.RedirectHandler(basePath, http.StatusFound))
+	mux.HandleFunc("GET "+basePath+"{$}", livepage.Serve)
+	mux.HandleFunc("GET "+basePath+"live", livepage.Serve)
+	mux.HandleFunc("GET "+basePath+"profile", p.profile("profile.pb.gz", pprof.WorkingSet))
+	mux.HandleFunc("GET "+basePath+"address", p.profile("address.pb.gz", pprof.AddressSpace))
+	mux.HandleFunc("GET "+basePath+"snapshot", p.snapshot)
+	mux.HandleFunc("GET "+basePath+"recording", p.recording)
+	return mux
+}
+
+// replay answers from a recording.
+type replay struct{ r *recording.Recording }
+
+func (p *replay) profile(name string, build builder) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		spans, err := flagOf(r, "spans")
+		if r.URL.Query().Has("seconds") {
+			err = errors.Join(err, errors.New("seconds: this is a recording, whose time is over"))
+		}
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		opts := []pprof.Option{pprof.WithExecutables(p.r.Executables)}
+		if spans {
+			opts = append(opts, pprof.WithSpans())
+		}
+		var b bytes.Buffer
+		if err := pprof.Write(&b, build(p.r.Snapshot, opts...)); err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		attachment(w, name)
+		// An error here is the client's: it has left.
+		_, _ = w.Write(b.Bytes())
+	}
+}
+
+func (p *replay) snapshot(w http.ResponseWriter, r *http.Request) {
+	sel, err := selectionOf(r)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	header(w, "application/json; charset=utf-8")
+	_ = json.NewEncoder(w).Encode(document(p.r.Snapshot, sel))
+}
+
+func (p *replay) recording(w http.ResponseWriter, _ *http.Request) {
+	attachment(w, recordingName(p.r))
+	_ = recording.Write(w, p.r)
+}

@@ -12,7 +12,7 @@ func TestPageStandsAlone(t *testing.T) {
 	w := httptest.NewRecorder()
 	Serve(w, nil)
 	body := w.Body.String()
-	if m := regexp.MustCompile(`(?i)<link[^>]+(src|href)="(?:[a-z]+:)?//|<script[^>]+src|@import|url\(`).FindString(body); m != "" {
+	if m := regexp.MustCompile(`(?i)<link[^>]+(src|href)="(?:[a-z]+:)?//|<script[^>]+src|@import|url\(["']?(?:[a-z]+:)?//`).FindString(body); m != "" {
 		t.Errorf("the page holds %q", m)
 	}
 	if strings.Count(body, "<script") != 1 || strings.Count(body, "</script>") != 1 || strings.Contains(body, "/*SCRIPT*/") {

@@ -32,3 +32,18 @@ export function table(columns, rows, { chosen, most = 200, sorted, onsort } = {}
   const none = rows.length === 0 ? [el('tr', {}, el('td', { class: 'name', colspan: columns.length }, 'None.'))] : []
   return [el('thead', {}, el('tr', {}, head)), el('tbody', {}, body, more, none)]
 }
+
+// keeping makes a change that replaces elements, and leaves the focus and the scrolled lists where they
+// were: the focus on the element at the same place, or on the chosen tab.
+export function keeping(change) {
+  const focused = document.activeElement, box = focused?.closest('#tabs, #regions, #panel, #filter')
+  const within = () => [...box.querySelectorAll('button, a, summary, [tabindex]')]
+  const at = box ? within().indexOf(focused) : -1
+  const lists = () => [...document.querySelectorAll('main .scroll')]
+  const scrolled = lists().map(e => e.scrollTop)
+  change()
+  lists().forEach((e, i) => { if (scrolled[i]) e.scrollTop = scrolled[i] })
+  if (at < 0) return
+  const to = box.id === 'tabs' ? box.querySelector('[aria-selected=true]') : within()[at]
+  to?.focus({ preventScroll: true })
+}

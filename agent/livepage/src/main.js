@@ -1,4 +1,4 @@
-import { byId, el, table, tile } from './dom.js'
+import { byId, el, keeping, table, tile } from './dom.js'
 import { Heatmap } from './heatmap.js'
 import { clamp, requestName, totals, tree, whole, within } from './model.js'
 import { panels } from './panels.js'
@@ -57,7 +57,9 @@ async function load() {
   page.timing = { milliseconds: performance.now() - began, faults: r.faults.length }
 }
 
-function show() {
+const show = () => keeping(draw)
+
+function draw() {
   const { r, state } = page
   if (!r) return
   showHead(r)
@@ -140,7 +142,6 @@ function showTabs(view) {
       const step = { ArrowRight: 1, ArrowLeft: -1 }[e.key]
       if (!step) return
       set({ tab: keys[(keys.indexOf(k) + step + keys.length) % keys.length] })
-      byId('tab-' + page.state.tab).focus()
     },
   }, panels[k].name)))
   byId('panel').setAttribute('aria-labelledby', 'tab-' + tab)

@@ -1,5 +1,5 @@
 import uPlot from 'uplot'
-import { el, svg, table } from './dom.js'
+import { el, keeping, svg, table } from './dom.js'
 import { accessNames, base, bytes, count, duration, hex, percent, shortFunction, sourceNames } from './units.js'
 import { callerOf, callers, flame, place, requestName } from './model.js'
 
@@ -38,7 +38,7 @@ function requests(v) {
 // sortable is a table that remembers by what it is sorted.
 function sortable(v, key, columns, rows, first) {
   const t = el('table', {})
-  const show = sorted => { v.sorted[key] = sorted; t.replaceChildren(...table(columns, rows, { sorted, onsort: show })) }
+  const show = sorted => keeping(() => { v.sorted[key] = sorted; t.replaceChildren(...table(columns, rows, { sorted, onsort: show })) })
   show(v.sorted[key] ?? first)
   return el('div', { class: 'scroll' }, t)
 }

@@ -13,8 +13,12 @@ import (
 
 // RecordingHandler serves a recording as Handler serves a process, at the same paths: the live page, and what
 // can be downloaded from it. The recording must not change any more.
-func RecordingHandler(r *recording.Recording) http.Handler {
-	p := &replay{r}
+func RecordingHandler(r *recording.Recording) (http.Handler, error) {
+	var b bytes.Buffer
+	if err := recording.Write(&b, r); err != nil {
+		return nil, err
+	}
+	p := &replay{r, b.Bytes()}
 	mux := http.NewServeMux()
 	mux.Handle("GET /{$}", http.RedirectHandler(basePath, http.StatusFound))
 	mux.HandleFunc("GET "+basePath+"{$}", livepage.Serve)
@@ -23,11 +27,14 @@ func RecordingHandler(r *recording.Recording) http.Handler {
 	mux.HandleFunc("GET "+basePath+"address", p.profile("address.pb.gz", pprof.AddressSpace))
 	mux.HandleFunc("GET "+basePath+"snapshot", p.snapshot)
 	mux.HandleFunc("GET "+basePath+"recording", p.recording)
-	return mux
+	return mux, nil
 }
 
 // replay answers from a recording.
-type replay struct{ r *recording.Recording }
+type replay struct {
+	r       *recording.Recording
+	encoded []byte
+}
 
 func (p *replay) profile(name string, build builder) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
@@ -66,5 +73,5 @@ func (p *replay) snapshot(w http.ResponseWriter, r *http.Request) {
 
 func (p *replay) recording(w http.ResponseWriter, _ *http.Request) {
 	attachment(w, recordingName(p.r))
-	_ = recording.Write(w, p.r)
+	_, _ = w.Write(p.encoded)
 }

@@ -38,11 +38,15 @@ interrupted.
 
 // serve answers until the command is interrupted, which is its end and no failure.
 func serve(c *cobra.Command, r *recordings.Opened, listen string) error {
+	handler, err := agent.RecordingHandler(r.Recording)
+	if err != nil {
+		return err
+	}
 	l, err := (&net.ListenConfig{}).Listen(c.Context(), "tcp", listen)
 	if err != nil {
 		return fmt.Errorf("%w: choose a free address of this machine with -listen", err)
 	}
-	server := &http.Server{Handler: agent.RecordingHandler(r.Recording), ReadHeaderTimeout: 10 * time.Second}
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(l) }()
 	if _, err := fmt.Fprintf(c.OutOrStdout(), "Serving %s until interrupted\n  http://%s/debug/firsttouch/\n", r.Name, l.Addr()); err != nil {

@@ -27,7 +27,7 @@ export function table(columns, rows, { chosen, most = 200, sorted, onsort } = {}
   if (order?.value) rows = [...rows].sort((a, b) => (sorted.up ? 1 : -1) * (order.value(a) < order.value(b) ? -1 : order.value(a) > order.value(b) ? 1 : 0))
   const head = columns.map(c => el('th', { class: c.left ? 'name' : false, scope: 'col', 'aria-sort': c === order ? (sorted.up ? 'ascending' : 'descending') : false },
     c.value && onsort ? el('button', { type: 'button', onclick: () => onsort({ name: c.name, up: c === order ? !sorted.up : false }) }, c.name) : c.name))
-  const body = rows.slice(0, most).map(r => el('tr', { class: chosen?.(r) ? 'chosen' : false }, columns.map(c => el('td', { class: c.left ? 'name' : c.bar ? 'bar' : false }, c.text(r)))))
+  const body = Array.from(rows.slice(0, most)).map(r => el('tr', { class: chosen?.(r) ? 'chosen' : false }, columns.map(c => el('td', { class: c.left ? 'name' : c.bar ? 'bar' : false }, c.text(r)))))
   const more = rows.length > most ? [el('tr', {}, el('td', { class: 'name', colspan: columns.length }, `${(rows.length - most).toLocaleString('en-US')} more are not listed.`))] : []
   const none = rows.length === 0 ? [el('tr', {}, el('td', { class: 'name', colspan: columns.length }, 'None.'))] : []
   return [el('thead', {}, el('tr', {}, head)), el('tbody', {}, body, more, none)]

@@ -2,9 +2,10 @@ import uPlot from 'uplot'
 import { bytes, duration } from './units.js'
 
 // From few to many, viridis: its order holds in gray, and for those who are blind to colors. It runs
-// from what is near the background of the theme to what is far from it.
+// away from the background of the theme, without the colors that are hard to tell from it.
 const viridis = [[68, 1, 84], [72, 36, 117], [70, 68, 131], [57, 98, 141], [40, 125, 142], [32, 150, 140], [41, 175, 127], [85, 198, 103], [149, 216, 64], [223, 227, 24]]
 const dark = matchMedia('(prefers-color-scheme: dark)')
+const ramp = () => (dark.matches ? viridis.slice(3) : viridis.slice(0, 8).reverse()).map(c => `rgb(${c.join()})`)
 const color = name => getComputedStyle(document.documentElement).getPropertyValue(name).trim()
 const cellSize = 4 // in pixels of the page
 
@@ -60,20 +61,20 @@ export class Heatmap {
     const { t0, t1, o0, o1 } = this.part, { time, offset } = this.faults
     const counts = new Uint32Array(columns * rows), fx = columns / (t1 - t0), fy = rows / (o1 - o0)
     let most = 0
-    for (const i of this.list) {
-      const x = Math.floor((time[i] - this.start - t0) * fx), y = Math.floor((offset[i] - o0) * fy)
+    const list = this.list
+    for (let k = 0; k < list.length; k++) {
+      const i = list[k], x = Math.floor((time[i] - this.start - t0) * fx), y = Math.floor((offset[i] - o0) * fy)
       if (x < 0 || y < 0 || x >= columns || y >= rows) continue
       most = Math.max(most, ++counts[y * columns + x])
     }
     this.most = most
     this.cell = { time: (t1 - t0) / columns, place: (o1 - o0) / rows }
-    const w = width / columns, h = height / rows, scale = most > 1 ? (viridis.length - 1) / Math.log(most) : 0
+    const colors = ramp(), w = width / columns, h = height / rows, scale = most > 1 ? (colors.length - 1) / Math.log(most) : 0
     for (let y = 0; y < rows; y++) {
       for (let x = 0; x < columns; x++) {
         const n = counts[y * columns + x]
         if (n === 0) continue
-        const level = Math.round(most > 1 ? Math.log(n) * scale : viridis.length - 1)
-        u.ctx.fillStyle = `rgb(${viridis[dark.matches ? level : viridis.length - 1 - level].join()})`
+        u.ctx.fillStyle = colors[most > 1 ? Math.round(Math.log(n) * scale) : colors.length - 1]
         u.ctx.fillRect(left + x * w, top + height - (y + 1) * h, Math.ceil(w), Math.ceil(h))
       }
     }

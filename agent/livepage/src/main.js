@@ -89,7 +89,7 @@ function showHead(r) {
   byId('about').textContent = `${base(o.program)}, process ${o.process}: first touches from ${new Date(o.start / 1e6).toISOString().replace('T', ' ').slice(0, 19)} UTC, for ${duration(took)}. ${page.live ? (page.paused ? 'Paused.' : 'Live.') : 'A recording: ' + o.reason + '.'}`
   byId('tiles').replaceChildren(
     tile('Touched of mapped', bytes(touched), `of ${bytes(mapped)}`),
-    tile('First touches', count(s.faults), `${(faults / (span / 1e9)).toFixed(1)} a second ${before ? 'now' : 'on average'}`),
+    tile('First touches', count(s.faults), `${count(faults / (span / 1e9))} a second ${before ? 'now' : 'on average'}`),
     tile('Threads waiting', (waited / span).toFixed(2), before ? 'now, on average' : 'on average'),
     tile('Dropped', count(s.dropped), `${count(s.logCut)} in the totals only`),
     tile('Overhead', percent(s.overhead / took), 'of one processor core'),
@@ -109,7 +109,8 @@ function showHead(r) {
 function orderFile(e) {
   e.preventDefault()
   const { r, state } = page, f = r.faults, all = whole(r, state.region)
-  const rows = within(r, state.region, state.part ? clamp(state.part, all, r.regions[state.region].granule) : all).map(i => `${f.seq[i]},${f.time[i] - r.origin.startMono},${hex(f.offset[i])},${f.stall[i]}`)
+  const list = within(r, state.region, state.part ? clamp(state.part, all, r.regions[state.region].granule) : all)
+  const rows = Array.from(list, i => `${f.seq[i]},${f.time[i] - r.origin.startMono},${hex(f.offset[i])},${f.stall[i]}`)
   const url = URL.createObjectURL(new Blob(['seq,time_ns,offset,stall_ns\n' + rows.join('\n') + '\n'], { type: 'text/csv' }))
   el('a', { href: url, download: 'order.csv' }).click()
   setTimeout(() => URL.revokeObjectURL(url), 1000)

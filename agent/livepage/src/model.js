@@ -12,8 +12,29 @@ export function callerOf(r, stack) {
   return frames.find(f => !ofRuntime(f.function)) ?? frames[0] ?? { function: noStack, file: '', line: 0 }
 }
 
-// part is all of a region: from the first of its faults that are known to the last, and its size.
-export function whole(r, region) {
+// remembered keeps what a function found out about a region of a recording, as long as the recording is there.
+function remembered(f) {
+  const known = new WeakMap()
+  return (r, region) => {
+    if (!known.has(r)) known.set(r, new Map())
+    const of = known.get(r)
+    if (!of.has(region)) of.set(region, f(r, region))
+    return of.get(region)
+  }
+}
+
+// touchedOnce tells whether no granule of a region has two faults, as after it was armed again.
+const touchedOnce = remembered((r, region) => {
+  const { region: of, offset, length } = r.faults, { granule } = r.regions[region], seen = new Float64Array(length)
+  let n = 0
+  for (let i = 0; i < length; i++) if (of[i] === region) seen[n++] = Math.floor(offset[i] / granule)
+  const sorted = seen.subarray(0, n).sort()
+  for (let i = 1; i < n; i++) if (sorted[i] === sorted[i - 1]) return false
+  return true
+})
+
+// whole is all of a region: from the first of its faults that are known to the last, and its size.
+export const whole = remembered((r, region) => {
   const { time, stall, region: of, offset, length } = r.faults
   let t0 = Infinity, t1 = -Infinity, o1 = r.regions[region]?.size ?? 1
   for (let i = 0; i < length; i++) {
@@ -25,7 +46,7 @@ export function whole(r, region) {
   if (t0 > t1) [t0, t1] = [r.origin.startMono, Math.max(r.origin.endMono, r.origin.startMono + 1)]
   const margin = (t1 - t0) / 100 + 1
   return { t0: Math.max(t0 - margin, r.origin.startMono) - r.origin.startMono, t1: t1 + margin - r.origin.startMono, o0: 0, o1 }
-}
+})
 
 // clamp keeps a part within all, and not too small.
 export function clamp(part, all, granule) {
@@ -39,37 +60,42 @@ export function clamp(part, all, granule) {
 
 // within lists the faults of a region in a part, and of some spans if they are given.
 export function within(r, region, part, spans) {
-  const { time, region: of, offset, span, length } = r.faults, start = r.origin.startMono, list = []
+  const { time, region: of, offset, span, length } = r.faults, start = r.origin.startMono, list = new Uint32Array(length)
+  const t0 = part.t0 + start, t1 = part.t1 + start, { o0, o1 } = part
+  let n = 0
   for (let i = 0; i < length; i++) {
-    const t = time[i] - start
-    if (of[i] === region && t >= part.t0 && t <= part.t1 && offset[i] >= part.o0 && offset[i] < part.o1 && (!spans || spans.has(span[i]))) list.push(i)
+    if (of[i] === region && time[i] >= t0 && time[i] <= t1 && offset[i] >= o0 && offset[i] < o1 && (!spans || spans.has(span[i]))) list[n++] = i
   }
-  return list
+  return list.subarray(0, n)
 }
 
 // totals adds up faults.
 export function totals(r, region, list) {
-  const { size, granule } = r.regions[region], seen = new Set()
+  const { size, granule } = r.regions[region], { offset, stall: waits } = r.faults, seen = touchedOnce(r, region) ? null : new Set()
   let touched = 0, stall = 0, max = 0
-  for (const i of list) {
-    const g = Math.floor(r.faults.offset[i] / granule)
-    if (!seen.has(g)) {
-      seen.add(g)
-      touched += Math.min(granule, Math.max(size - g * granule, 0) || granule)
+  for (let k = 0; k < list.length; k++) {
+    const i = list[k], at = offset[i] - (offset[i] % granule)
+    if (!seen?.has(at)) {
+      seen?.add(at)
+      touched += at + granule > size && size > at ? size - at : granule
     }
-    stall += r.faults.stall[i]
-    max = Math.max(max, r.faults.stall[i])
+    stall += waits[i]
+    if (waits[i] > max) max = waits[i]
   }
   return { faults: list.length, touched, stall, max }
 }
 
 // callers adds faults up by the line that made them.
 export function callers(r, list) {
-  const of = new Map()
+  const of = new Map(), ofStack = []
   for (const i of list) {
-    const f = callerOf(r, r.faults.stack[i]), key = f.function + f.file + f.line
-    let c = of.get(key)
-    if (!c) of.set(key, (c = { ...f, faults: 0, stall: 0, max: 0, stack: r.faults.stack[i] }))
+    const stack = r.faults.stack[i]
+    let c = ofStack[stack]
+    if (!c) {
+      const f = callerOf(r, stack), key = f.function + f.file + f.line
+      c = ofStack[stack] = of.get(key) ?? { ...f, faults: 0, stall: 0, max: 0, stack }
+      of.set(key, c)
+    }
     c.faults++
     c.stall += r.faults.stall[i]
     c.max = Math.max(c.max, r.faults.stall[i])

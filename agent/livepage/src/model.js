@@ -23,14 +23,21 @@ function remembered(f) {
   }
 }
 
-// touchedOnce tells whether no granule of a region has two faults, as after it was armed again.
-const touchedOnce = remembered((r, region) => {
-  const { region: of, offset, length } = r.faults, { granule } = r.regions[region], seen = new Float64Array(length)
-  let n = 0
-  for (let i = 0; i < length; i++) if (of[i] === region) seen[n++] = Math.floor(offset[i] / granule)
-  const sorted = seen.subarray(0, n).sort()
-  for (let i = 1; i < n; i++) if (sorted[i] === sorted[i - 1]) return false
-  return true
+// before gives for each fault of a region the one before it on the same granule, or -1: there is one where
+// memory was armed again. An open hash table, since there may be millions.
+const before = remembered((r, region) => {
+  const { region: of, offset, length } = r.faults, { granule } = r.regions[region]
+  const mask = 2 ** Math.ceil(Math.log2(2 * length + 2)) - 1, slots = new Int32Array(mask + 1).fill(-1)
+  const out = new Int32Array(length).fill(-1), place = new Float64Array(length)
+  for (let i = 0; i < length; i++) {
+    if (of[i] !== region) continue
+    const g = (place[i] = Math.floor(offset[i] / granule))
+    let h = Math.imul(g | 0, 0x9e3779b1) & mask
+    while (slots[h] >= 0 && place[slots[h]] !== g) h = (h + 1) & mask
+    out[i] = slots[h]
+    slots[h] = i
+  }
+  return out
 })
 
 // whole is all of a region: from the first of its faults that are known to the last, and its size.
@@ -69,16 +76,18 @@ export function within(r, region, part, spans) {
   return list.subarray(0, n)
 }
 
-// totals adds up faults.
+// totals adds up faults; a granule is touched once, by the first of them.
 export function totals(r, region, list) {
-  const { size, granule } = r.regions[region], { offset, stall: waits } = r.faults, seen = touchedOnce(r, region) ? null : new Set()
+  const { size, granule } = r.regions[region], { offset, stall: waits, length } = r.faults
+  const earlier = before(r, region), listed = new Uint8Array(length)
+  const last = Math.floor(size / granule) * granule // the granule there may be cut short
   let touched = 0, stall = 0, max = 0
   for (let k = 0; k < list.length; k++) {
-    const i = list[k], at = offset[i] - (offset[i] % granule)
-    if (!seen?.has(at)) {
-      seen?.add(at)
-      touched += at + granule > size && size > at ? size - at : granule
-    }
+    const i = list[k]
+    let other = earlier[i]
+    while (other >= 0 && !listed[other]) other = earlier[other]
+    if (other < 0) touched += offset[i] >= last && offset[i] < size ? size - last : granule
+    listed[i] = 1
     stall += waits[i]
     if (waits[i] > max) max = waits[i]
   }

@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
+	"os/exec"
 	"strconv"
 	"strings"
 	"testing"
@@ -198,12 +200,37 @@ func TestTabs(t *testing.T) {
 	d := snapshot(t, at)
 	ctx := open(t, at)
 	run(t, ctx, chromedp.Click("#tab-callers"))
-	faults := 0
-	for _, text := range eval[[]string](t, ctx, "[...document.querySelectorAll('#panel tbody tr')].map(r => r.children[2].textContent)") {
-		faults += number(t, text)
+	// The report has a caller once for each place that it is called from.
+	exe, err := command()
+	if err != nil {
+		t.Fatal(err)
 	}
-	if faults != len(d.Faults) {
-		t.Errorf("the callers have %d faults, want %d", faults, len(d.Faults))
+	text, err := exec.Command(exe, "report", "-json", "-callers", "10000", demoRecording(t)).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var told struct {
+		Callers []struct {
+			Function string
+			Line     int
+			Faults   int
+		}
+	}
+	if err := json.Unmarshal(text, &told); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]int{}
+	for _, c := range told.Callers {
+		want[fmt.Sprintf("%s:%d", c.Function, c.Line)] += c.Faults
+	}
+	got := map[string]int{}
+	for _, row := range eval[[][3]string](t, ctx, `[...document.querySelectorAll('#panel tbody tr')].map(r =>
+		[r.querySelector('summary code').textContent, r.querySelector('summary small')?.textContent ?? ':0', r.children[2].textContent])`) {
+		function := strings.TrimSuffix(row[0], "(no stack taken)")
+		got[function+row[1][strings.LastIndexByte(row[1], ':'):]] += number(t, row[2])
+	}
+	if !maps.Equal(got, want) || len(want) < 3 {
+		t.Errorf("the callers are %v, want %v", got, want)
 	}
 	run(t, ctx, chromedp.KeyEvent(kb.ArrowRight))
 	if tab := eval[string](t, ctx, "document.activeElement.id"); tab != "tab-flame" {

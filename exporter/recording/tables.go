@@ -74,12 +74,14 @@ func visitCode(c *columns, f *code) {
 	text(c, 4, &f.Function)
 	text(c, 5, &f.File)
 	number(c, 6, &f.Line)
+	flag(c, 7, &f.serves)
 }
 
 // code is one frame of the code behind which an address is, the innermost first.
 type code struct {
 	after uintptr
 	runtime.Frame
+	serves bool // exporter.ServesCaller, for readers in other languages
 }
 
 func visitStack(c *columns, pcs *[]uintptr) { series(c, 1, pcs) }

@@ -95,7 +95,7 @@ func writeStacks(out *writer, s *profiler.Snapshot) {
 	var named []code
 	for _, after := range slices.Compact(behind) {
 		for _, f := range s.FramesAt(after) {
-			named = append(named, code{after, f})
+			named = append(named, code{after, f, exporter.ServesCaller(f)})
 		}
 	}
 	codeTable.write(out, named)

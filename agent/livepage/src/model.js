@@ -1,15 +1,11 @@
 import { shortFunction } from './units.js'
 
-// ofRuntime: memory is moved and compared there on behalf of callers. A name without a package is one
-// of the runtime's assembly routines.
-const ofRuntime = f => !f.includes('.') || ['runtime.', 'runtime/internal/', 'internal/runtime/', 'internal/bytealg.'].some(p => f.startsWith(p))
-
 export const noStack = '(no stack taken)'
 
-// callerOf is the innermost frame outside the runtime.
+// callerOf is the frame that a fault is named after, as in every other output.
 export function callerOf(r, stack) {
   const frames = r.frames[stack] ?? []
-  return frames.find(f => !ofRuntime(f.function)) ?? frames[0] ?? { function: noStack, file: '', line: 0 }
+  return frames.find(f => !f.serves) ?? frames[0] ?? { function: noStack, file: '', line: 0 }
 }
 
 // remembered keeps what a function found out about a region of a recording, as long as the recording is there.

@@ -85,7 +85,7 @@ function callersPanel(v) {
     { name: 'mean', text: c => duration(c.stall / c.faults), value: c => c.stall / c.faults },
     { name: 'longest', text: c => duration(c.max), value: c => c.max },
   ]
-  return [how('The innermost call outside the Go runtime of each first touch in the part above. Open a row for one of its stacks.'),
+  return [how('The code that each first touch in the part above is named after: the innermost that does not only copy or compare for its caller. Open a row for one of its stacks.'),
     sortable(v, 'callers', columns, list, { name: 'stall', up: false })]
 }
 

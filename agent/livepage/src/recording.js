@@ -14,7 +14,7 @@ const tables = {
   7: ['stats', [n('faults'), n('messages'), n('records'), n('dropped'), n('logCut'), n('stacks'), n('stacksMissed'), n('stacksCut'), n('unattributed'),
     n('spansDropped'), n('resolveErrors'), n('overhead'), t('stackSampling'), t('placement'), t('lastError'), n('userModeOnly')]],
   8: ['notes', [t('text')]],
-  9: ['code', [s('after'), s('pc'), s('entry'), t('function'), t('file'), n('line')]],
+  9: ['code', [s('after'), s('pc'), s('entry'), t('function'), t('file'), n('line'), n('serves')]],
   10: ['stacks', [l('pcs')]],
   11: ['groups', [s('region'), s('stack'), n('access'), n('source'), n('faults'), n('bytes'), n('stall'), n('max')]],
   13: ['spans', [s('ref'), id('trace'), id('span'), n('faults'), n('stall'), n('max'), n('bytes'), l('regions')]],

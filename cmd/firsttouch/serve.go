@@ -59,11 +59,11 @@ func serve(c *cobra.Command, r *recordings.Opened, listen string) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	if err := server.Shutdown(ctx); err != nil {
+	if server.Shutdown(ctx) != nil {
 		err = server.Close() // what goes on is a download
 	}
-	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
-		return err
+	if ended := <-served; !errors.Is(ended, http.ErrServerClosed) {
+		err = errors.Join(err, ended)
 	}
-	return nil
+	return err
 }

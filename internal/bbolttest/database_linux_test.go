@@ -30,7 +30,14 @@ type database struct {
 // openDatabase makes a database with the smallest possible mapping.
 func openDatabase(t *testing.T, keys int) *database {
 	t.Helper()
-	d := &database{path: filepath.Join(t.TempDir(), "bolt.db")}
+	d := openAt(t, filepath.Join(t.TempDir(), "bolt.db"))
+	d.put(t, keys)
+	return d
+}
+
+func openAt(t *testing.T, path string) *database {
+	t.Helper()
+	d := &database{path: path}
 	var err error
 	d.DB, err = bolt.Open(d.path, 0o600, &bolt.Options{NoSync: true, NoGrowSync: true, InitialMmapSize: 1})
 	if err != nil {
@@ -42,7 +49,6 @@ func openDatabase(t *testing.T, keys int) *database {
 			t.Error(err)
 		}
 	})
-	d.put(t, keys)
 	return d
 }
 

@@ -1,3 +1,5 @@
+//go:generate go run ../internal/metricsdoc -o ../docs/metrics.md
+
 package exporter
 
 import "slices"

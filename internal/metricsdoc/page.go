@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"github.com/firsttouch/firsttouch/exporter"
-	"github.com/prometheus/otlptranslator"
+	"github.com/firsttouch/firsttouch/internal/promnames"
 )
 
 const head = `# Metrics
@@ -24,7 +24,7 @@ func page() []byte {
 	var b strings.Builder
 	fmt.Fprintf(&b, head, exporter.MetricSets)
 	for _, m := range exporter.Metrics() {
-		fmt.Fprintf(&b, "| `%s` | `%s` | %s | %s | %s |\n", m.Name, PrometheusName(m), m.Instrument, m.Unit, strings.Join(m.Keys, ", "))
+		fmt.Fprintf(&b, "| `%s` | `%s` | %s | %s | %s |\n", m.Name, promnames.Of(m), m.Instrument, m.Unit, strings.Join(m.Keys, ", "))
 	}
 	for _, m := range exporter.Metrics() {
 		fmt.Fprintf(&b, "\n## %s\n\n%s\n", m.Name, m.Text)
@@ -52,18 +52,4 @@ func bounds(list []float64) string {
 		words = append(words, strconv.FormatFloat(v, 'g', -1, 64))
 	}
 	return strings.Join(words, ", ")
-}
-
-// PrometheusName is what OpenTelemetry's exporters and the server's own receiver call a metric.
-func PrometheusName(m exporter.Metric) string {
-	kind := map[exporter.Instrument]otlptranslator.MetricType{
-		exporter.Counter: otlptranslator.MetricTypeMonotonicCounter, exporter.Gauge: otlptranslator.MetricTypeGauge,
-		exporter.Histogram: otlptranslator.MetricTypeHistogram,
-	}[m.Instrument]
-	namer := otlptranslator.NewMetricNamer("", otlptranslator.UnderscoreEscapingWithSuffixes)
-	name, err := namer.Build(otlptranslator.Metric{Name: m.Name, Unit: m.Unit, Type: kind})
-	if err != nil {
-		panic(err) // a name of the catalogue that is none: the tests of the catalogue hold that
-	}
-	return name
 }

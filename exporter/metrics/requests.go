@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"context"
+	"math"
 	"sync"
 	"time"
 
@@ -100,7 +101,7 @@ func stallOf(s sdktrace.ReadOnlySpan) time.Duration {
 	attrs := s.Attributes()
 	for i := len(attrs) - 1; i >= 0; i-- {
 		if attrs[i].Key == exporter.AttrStall {
-			return time.Duration(attrs[i].Value.AsFloat64() * float64(time.Second))
+			return time.Duration(math.Round(attrs[i].Value.AsFloat64() * float64(time.Second)))
 		}
 	}
 	return 0

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/firsttouch/firsttouch/exporter/metrics"
 	"github.com/firsttouch/firsttouch/exporter/recording"
 	"github.com/firsttouch/firsttouch/exporter/traces"
 	"github.com/firsttouch/firsttouch/profiler"
@@ -21,8 +22,9 @@ type Agent struct {
 	prof    *profiler.Profiler // nil where the agent does nothing
 	reason  string             // why it does nothing, or empty
 	started time.Time
-	lookout *lookout     // nil without patterns of files
-	debug   *debugServer // nil where nothing is listened on
+	metrics *metrics.Exporter // nil where there are none
+	lookout *lookout          // nil without patterns of files
+	debug   *debugServer      // nil where nothing is listened on
 	flight  *recording.Flight
 	files   *recorder // nil where no recordings are written to files
 
@@ -101,12 +103,25 @@ func (a *Agent) profile() error {
 		files.make = a.recorded
 	}
 	a.flight = recording.NewFlight(a.cfg.flight, slow)
-	p, err := profiler.New(append(a.cfg.engine, profiler.WithObserver(a.flight.Observe))...)
-	if err != nil {
+	opts := append(a.cfg.engine, profiler.WithObserver(a.flight.Observe))
+	if err := a.meter(); err != nil {
 		a.files = nil
 		return err
 	}
+	if a.metrics != nil {
+		opts = append(opts, profiler.WithObserver(a.metrics.Observe))
+	}
+	p, err := profiler.New(opts...)
+	if err != nil {
+		a.files = nil
+		return errors.Join(err, a.unmeter())
+	}
 	a.prof = p
+	if a.metrics != nil {
+		if err := a.metrics.Start(p); err != nil {
+			return err
+		}
+	}
 	if a.files != nil {
 		a.files.start()
 	}

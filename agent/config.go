@@ -12,6 +12,7 @@ import (
 	"github.com/firsttouch/firsttouch/exporter/recording"
 	"github.com/firsttouch/firsttouch/profiler"
 	"github.com/firsttouch/firsttouch/uffd"
+	"go.opentelemetry.io/otel/metric"
 )
 
 // defaultStacksPerSecond bounds what stacks may cost, see WithStacks.
@@ -26,6 +27,9 @@ type config struct {
 	rescan    time.Duration
 	required  bool
 	disabled  bool
+	noMetrics bool
+	// meterProvider is nil for the global one.
+	meterProvider metric.MeterProvider
 
 	flight     recording.FlightConfig
 	recordDir  string // or empty

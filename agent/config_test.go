@@ -45,6 +45,9 @@ func TestVariablesAndOptions(t *testing.T) {
 		{"ipv6", []string{"FIRSTTOUCH_DEBUG_ADDR=[::1]:80"}, nil, func(c config) bool { return c.debugAddr == "[::1]:80" }},
 		{"required", []string{"FIRSTTOUCH_REQUIRED=true"}, nil, func(c config) bool { return c.required }},
 		{"required by option", []string{"FIRSTTOUCH_REQUIRED=0"}, []Option{Required()}, func(c config) bool { return c.required }},
+		{"default metrics", nil, nil, func(c config) bool { return !c.noMetrics && c.meterProvider == nil }},
+		{"no metrics", []string{"FIRSTTOUCH_METRICS=false"}, nil, func(c config) bool { return c.noMetrics }},
+		{"no metrics by option", []string{"FIRSTTOUCH_METRICS=true"}, []Option{WithoutMetrics()}, func(c config) bool { return c.noMetrics }},
 		{"disabled", []string{"FIRSTTOUCH_DISABLED=1"}, nil, func(c config) bool { return c.disabled }},
 		{"not ours", []string{"FIRSTTOUCHX=1", "OTEL_SERVICE_NAME=x"}, nil, func(c config) bool { return c.files == nil }},
 	} {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/firsttouch/firsttouch/profiler"
+	"go.opentelemetry.io/otel/metric"
 )
 
 // Option configures Start. Options go before environment variables, and a later option before an
@@ -105,6 +106,18 @@ func WithRecordSlow(threshold time.Duration) Option {
 // WithRecordAtShutdown has a recording written by Shutdown. The variable is FIRSTTOUCH_RECORD_EXIT.
 func WithRecordAtShutdown() Option {
 	return named("WithRecordAtShutdown", func(c *config) error { c.recordEnd = true; return nil })
+}
+
+// WithMeterProvider sets where the metrics go. By default that is the global provider, also when
+// otel.SetMeterProvider is called after Start; faults before it are then missing from the histograms. What
+// reads them, such as OTLP or Prometheus, is for the provider's readers to say: the agent links none.
+func WithMeterProvider(p metric.MeterProvider) Option {
+	return named("WithMeterProvider", func(c *config) error { c.meterProvider = p; return nil })
+}
+
+// WithoutMetrics makes no metrics. The variable is FIRSTTOUCH_METRICS, which false switches off.
+func WithoutMetrics() Option {
+	return named("WithoutMetrics", func(c *config) error { c.noMetrics = true; return nil })
 }
 
 // Required makes Start return an error where the system refuses to be profiled, instead of an

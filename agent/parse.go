@@ -31,6 +31,13 @@ func (c *config) parseRescan(v string) error { return parseDuration(v, c.setResc
 func (c *config) parseRequired(v string) error { return parseBool(v, &c.required) }
 func (c *config) parseDisabled(v string) error { return parseBool(v, &c.disabled) }
 
+func (c *config) parseMetrics(v string) error {
+	on := false
+	err := parseBool(v, &on)
+	c.noMetrics = !on
+	return err
+}
+
 func (c *config) parseStacks(v string) error {
 	bad := fmt.Errorf("%w: write all, none, 1/N for one fault in N, or N/s for at most N a second", profiler.ErrInvalid)
 	switch v {

@@ -28,7 +28,7 @@ func (a *Agent) Shutdown(ctx context.Context) error {
 		errs = append(errs, a.files.end(a.cfg.recordEnd))
 	}
 	if a.prof != nil {
-		errs = append(errs, closeProfiler(ctx, a.prof))
+		errs = append(errs, a.unmeter(), closeProfiler(ctx, a.prof))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("firsttouch agent: shutdown: %w", err)

@@ -21,7 +21,7 @@ func (a *Agent) SpanProcessor(next sdktrace.SpanProcessor, opts ...traces.Option
 	if a.prof == nil {
 		return next
 	}
-	p := traces.NewProcessor(a.prof, a.flight.Processor(next), opts...)
+	p := traces.NewProcessor(a.prof, a.metered(a.flight.Processor(next)), opts...)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.processors = append(a.processors, p)

@@ -58,8 +58,8 @@ func (p *Profiler) foldOne(rec *engine.Record, seq uint64) {
 	}
 	p.nameSpan(f)
 	p.agg.add(f)
-	if p.config.observe != nil {
-		p.config.observe(f)
+	for _, observe := range p.config.observe {
+		observe(f)
 	}
 }
 
@@ -166,6 +166,37 @@ func (p *Profiler) RegionName(id RegionID) string {
 	p.foldMu.Lock()
 	defer p.foldMu.Unlock()
 	return p.agg.regions[id].Name
+}
+
+// RegionSize returns the extent of a region in bytes, see RegionStats.Size.
+func (p *Profiler) RegionSize(id RegionID) int64 {
+	p.foldMu.Lock()
+	defer p.foldMu.Unlock()
+	return p.agg.regions[id].Size
+}
+
+// Span returns what is known of a span that faults are attributed to, as Snapshot.Span does.
+func (p *Profiler) Span(ref SpanRef) (SpanStats, bool) {
+	p.foldMu.Lock()
+	defer p.foldMu.Unlock()
+	s := p.agg.spans[ref]
+	if s == nil {
+		return SpanStats{}, false
+	}
+	c := *s
+	c.Regions = slices.Clone(s.Regions)
+	return c, true
+}
+
+// Stalled is the number of threads that wait for a first touch now: a lower bound, since of threads
+// that touch the same granule one is counted. 0 after Close.
+func (p *Profiler) Stalled() int {
+	p.foldMu.Lock()
+	defer p.foldMu.Unlock()
+	if p.eng == nil {
+		return 0
+	}
+	return p.eng.Stalled()
 }
 
 // Granule returns how many bytes one fault of a region resolves.

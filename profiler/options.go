@@ -15,7 +15,7 @@ type config struct {
 	stacks   StackSampling
 	signal   int
 	rescan   time.Duration
-	observe  func(Fault) // nil, or see WithObserver
+	observe  []func(Fault) // see WithObserver
 }
 
 func defaultConfig() config {
@@ -90,9 +90,9 @@ func WithRescan(every time.Duration) Option {
 
 // WithObserver sets a function that sees every fault whose record reached the totals, also those that no longer
 // fit into the log: in claim order, one call at a time, shortly after the fault. It must return soon
-// and not call the profiler.
+// and not call the profiler. Several observers each see every fault.
 func WithObserver(observe func(Fault)) Option {
-	return optionFunc(func(c *config) error { c.observe = observe; return nil })
+	return optionFunc(func(c *config) error { c.observe = append(c.observe, observe); return nil })
 }
 
 // StackSampling chooses the faults whose stack is taken. Counts are exact whatever it says.

@@ -59,6 +59,15 @@ func (p *Profiler) RegionName(RegionID) string { return "" }
 // Granule returns 0.
 func (p *Profiler) Granule(RegionID) int { return 0 }
 
+// RegionSize returns 0.
+func (p *Profiler) RegionSize(RegionID) int64 { return 0 }
+
+// Span returns nothing.
+func (p *Profiler) Span(SpanRef) (SpanStats, bool) { return SpanStats{}, false }
+
+// Stalled returns 0.
+func (p *Profiler) Stalled() int { return 0 }
+
 // StartSpan returns nil.
 func (p *Profiler) StartSpan([16]byte, [8]byte) *Span { return nil }
 
@@ -79,6 +88,9 @@ func (r *Region) Close() error { return nil }
 
 // Ref returns 0.
 func (s *Span) Ref() SpanRef { return 0 }
+
+// Unexported does nothing.
+func (s *Span) Unexported() {}
 
 // End returns empty totals.
 func (s *Span) End() SpanStats { return SpanStats{} }

@@ -11,4 +11,6 @@ type SpanStats struct {
 	Max     time.Duration // longest single stall
 	Bytes   uint64        // granule bytes made accessible
 	Regions []RegionID    // at most 8, in order of first touch
+	// Unexported: its trace is not kept, so nothing should link to it; see Span.Unexported.
+	Unexported bool
 }

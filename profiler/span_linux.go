@@ -21,6 +21,8 @@ type spanInfo struct {
 	id     [8]byte
 	outer  uint64 // what its goroutine worked for before
 	faults []Fault
+	// unexported is set before the span's goroutine goes on.
+	unexported bool
 }
 
 // leavingSpan waits until the ring no longer holds faults of it.
@@ -58,6 +60,19 @@ func (s *Span) Ref() SpanRef {
 		return 0
 	}
 	return SpanRef(s.ref)
+}
+
+// Unexported says that the span is known here alone, since a sampler dropped its trace. Call it before the
+// span's work begins.
+func (s *Span) Unexported() {
+	if s == nil || s.ref == 0 {
+		return
+	}
+	s.p.spanMu.Lock()
+	defer s.p.spanMu.Unlock()
+	if info := s.p.spans[s.ref]; info != nil {
+		info.unexported = true
+	}
 }
 
 // End ends the span and returns its totals, exact whatever the ring still holds. Its goroutine
@@ -192,6 +207,6 @@ func (p *Profiler) nameSpan(f Fault) {
 		info.faults = append(info.faults, f)
 	}
 	if p.agg.spans[f.Span] == nil {
-		p.agg.keepSpan(f.Span, &SpanStats{TraceID: info.trace, SpanID: info.id})
+		p.agg.keepSpan(f.Span, &SpanStats{TraceID: info.trace, SpanID: info.id, Unexported: info.unexported})
 	}
 }

@@ -35,7 +35,8 @@ demo prints what was touched and waited for, and writes into the directory of -o
   recording.ftr    all that was seen, for firsttouch report and its kin
   summary.json     all that is printed, for programs
 
-With OTEL_EXPORTER_OTLP_ENDPOINT set, the requests go there as well, by OTLP over HTTP.
+With OTEL_EXPORTER_OTLP_ENDPOINT set, the requests and the metrics go there as well, by OTLP over
+HTTP. OTEL_METRICS_EXPORTER=none keeps the metrics here. With -serve they are at /metrics, too.
 
 It needs no privileges. Without them system calls that are handed a page of the database before
 its first touch fail with EFAULT, so the service copies what it answers out of the database first.`,

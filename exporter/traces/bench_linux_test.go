@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/firsttouch/firsttouch/exporter/internal/run"
 	"github.com/firsttouch/firsttouch/profiler"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 )
@@ -52,7 +53,7 @@ func BenchmarkSpan(b *testing.B) {
 func BenchmarkBursts(b *testing.B) {
 	var fs []profiler.Fault
 	for i := range 256 {
-		fs = append(fs, at(time.Duration(i)*2*burstGap, 16, 10, 5, 4096)...)
+		fs = append(fs, at(time.Duration(i)*2*run.Gap, 16, 10, 5, 4096)...)
 	}
 	b.ReportAllocs()
 	for b.Loop() {

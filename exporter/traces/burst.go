@@ -5,11 +5,11 @@ import (
 	"slices"
 	"time"
 
+	"github.com/firsttouch/firsttouch/exporter/internal/run"
 	"github.com/firsttouch/firsttouch/profiler"
 )
 
 const (
-	burstGap    = time.Millisecond       // a pause as long as this begins a new run
 	burstStall  = 100 * time.Microsecond // a run is shown when it waited this long
 	burstFaults = 16                     // or had this many faults
 	burstMost   = 32                     // bursts of one span, the merged one included
@@ -84,24 +84,14 @@ func merge(runs []burst) (rest burst) {
 	return rest
 }
 
-// runKey tells runs apart; the thread only where the goroutine is not known.
-type runKey struct {
-	goroutine uint64
-	thread    int32
-	region    profiler.RegionID
-}
-
 // runs groups faults by goroutine and region, and cuts where a pause is too long. A pause is the time
 // from when the goroutine could go on until it faulted again.
 func runs(faults []profiler.Fault) (out []burst) {
-	last := make(map[runKey]int)
+	last := make(map[run.Key]int)
 	for _, f := range faults {
-		k := runKey{goroutine: f.Goroutine, region: f.Region}
-		if f.Goroutine == 0 {
-			k.thread = f.Thread
-		}
+		k := run.KeyOf(f)
 		i, ok := last[k]
-		if !ok || f.Time-out[i].end >= burstGap {
+		if !ok || f.Time-out[i].end >= run.Gap {
 			i = len(out)
 			out = append(out, burst{})
 			last[k] = i

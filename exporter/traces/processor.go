@@ -50,6 +50,7 @@ var _ sdktrace.SpanProcessor = (*Processor)(nil)
 
 // observed is what a Processor needs of a *profiler.Span.
 type observed interface {
+	Unexported()
 	End() profiler.SpanStats
 	Faults() []profiler.Fault
 	Release()
@@ -99,7 +100,11 @@ func (p *Processor) OnStart(parent context.Context, s sdktrace.ReadWriteSpan) {
 	// The goroutine that makes them works for no request.
 	if s.InstrumentationScope().Name != ScopeName && !p.isClosed() {
 		c := s.SpanContext()
-		p.live.Store(spanKey{c.TraceID(), c.SpanID()}, &liveSpan{p.begin(c.TraceID(), c.SpanID()), s.TracerProvider()})
+		o := p.begin(c.TraceID(), c.SpanID())
+		if !c.IsSampled() {
+			o.Unexported()
+		}
+		p.live.Store(spanKey{c.TraceID(), c.SpanID()}, &liveSpan{o, s.TracerProvider()})
 	}
 	p.next.OnStart(parent, s)
 }

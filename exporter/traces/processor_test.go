@@ -30,6 +30,9 @@ func TestAttributesOfASpan(t *testing.T) {
 	if got := set(r.named("request")[0]); !got.Equals(&want) {
 		t.Errorf("%v\nwant %v", got.ToSlice(), want.ToSlice())
 	}
+	if r.src.spans[0].unexported.Load() {
+		t.Error("a sampled span is said not to be kept")
+	}
 }
 
 func TestSlowIsFromTheThreshold(t *testing.T) {
@@ -152,6 +155,9 @@ func TestSpansThatAreNotSampledHaveNoBursts(t *testing.T) {
 	}
 	if n := len(r.src.spans); n != 1 {
 		t.Fatalf("%d spans are known, want 1", n)
+	}
+	if !r.src.spans[0].unexported.Load() {
+		t.Error("the profiler was not told that the trace is not kept")
 	}
 	if n := len(r.named(exporter.SpanBurst)); n != 0 || r.src.spans[0].released.Load() != 1 || r.Dropped() != 0 {
 		t.Errorf("%d bursts, released %d times, %d dropped", n, r.src.spans[0].released.Load(), r.Dropped())

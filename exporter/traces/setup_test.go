@@ -28,8 +28,11 @@ type fakeSpan struct {
 	faults   []profiler.Fault
 	ends     atomic.Int32
 	released atomic.Int32
+
+	unexported atomic.Bool
 }
 
+func (s *fakeSpan) Unexported()              { s.unexported.Store(true) }
 func (s *fakeSpan) End() profiler.SpanStats  { s.ends.Add(1); return s.stats }
 func (s *fakeSpan) Faults() []profiler.Fault { return s.faults }
 func (s *fakeSpan) Release()                 { s.released.Add(1) }

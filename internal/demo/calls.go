@@ -3,6 +3,7 @@ package demo
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/rpc"
 	"net/rpc/jsonrpc"
@@ -69,6 +70,10 @@ func (s *Service) Finish(_ *struct{}, reply *FinishReply) error {
 	snap := p.Snapshot()
 	reply.Profile = report.Build(snap, requests, report.DefaultLimits())
 	reply.Export, reply.Notes = s.tracing.export(), s.agent.Notes()
+	var err error
+	if reply.Metrics, err = s.metering.flush(ctx); err != nil {
+		return fmt.Errorf("metrics: %w", err)
+	}
 
 	written, err := s.tracing.file.written()
 	reply.Spans.Written = written

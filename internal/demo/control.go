@@ -41,6 +41,7 @@ type FinishReply struct {
 	Profile report.Summary
 	Spans   Spans
 	Export  Export
+	Metrics Export
 	Notes   []string
 	Failed  string // what could not be written, empty if nothing
 }

@@ -103,7 +103,8 @@ func (d *demo) serve(ctx context.Context, address string) error {
 		to = d.Stderr
 	}
 	_, err := fmt.Fprintf(to, "Serving until interrupted\n  http://%s/debug/firsttouch/        what the profiler sees\n"+
-		"  http://%s/identifiers/Reader       a search\n\n", address, address)
+		"  http://%s/identifiers/Reader       a search\n"+
+		"  http://%s/metrics                  metrics for Prometheus\n\n", address, address, address)
 	if err != nil {
 		return fmt.Errorf("printing the address: %w", err)
 	}

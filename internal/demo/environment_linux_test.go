@@ -14,9 +14,12 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/firsttouch/firsttouch/exporter"
 	"github.com/firsttouch/firsttouch/internal/demo/index"
 	"github.com/firsttouch/firsttouch/internal/testproc"
 	"github.com/firsttouch/firsttouch/profiler"
+	"go.opentelemetry.io/collector/pdata/pmetric"
+	"go.opentelemetry.io/collector/pdata/pmetric/pmetricotlp"
 	"go.opentelemetry.io/collector/pdata/ptrace/ptraceotlp"
 	"golang.org/x/sys/unix"
 )
@@ -120,27 +123,75 @@ func denyUserfaultfd(t *testing.T) {
 
 func TestExportToACollector(t *testing.T) {
 	needUffd(t)
-	var spans atomic.Int64
+	var spans, faults atomic.Int64
 	srv := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
-		request := ptraceotlp.NewExportRequest()
-		if err == nil {
+		switch {
+		case err != nil:
+		case r.URL.Path == "/v1/traces":
+			request := ptraceotlp.NewExportRequest()
 			err = request.UnmarshalProto(body)
+			spans.Add(int64(request.Traces().SpanCount()))
+		case r.URL.Path == "/v1/metrics":
+			request := pmetricotlp.NewExportRequest()
+			err = request.UnmarshalProto(body)
+			faults.Store(sumOf(request.Metrics(), exporter.MetricFaults))
+		default:
+			err = errors.New("nothing that the demo should send")
 		}
-		if err != nil || r.URL.Path != "/v1/traces" {
+		if err != nil {
 			t.Errorf("%s: %v", r.URL.Path, err)
 		}
-		spans.Add(int64(request.Traces().SpanCount()))
 	}))
 	defer srv.Close()
 	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", srv.URL)
 	sum := run(t, small(t))
-	if sum.Export.Endpoint != srv.URL || sum.Export.Failures != 0 {
-		t.Errorf("export %+v", sum.Export)
+	for _, e := range []Export{sum.Export, sum.Metrics} {
+		if e.Endpoint != srv.URL || e.Failures != 0 {
+			t.Errorf("export %+v", e)
+		}
+	}
+	if got := faults.Load(); uint64(got) != sum.Profile.Engine.Faults {
+		t.Errorf("the collector got %d first touches, want %d", got, sum.Profile.Engine.Faults)
 	}
 	// Those of the run with the profiler alone: the other one is there to be compared.
 	if got := int(spans.Load()); got != sum.Spans.Ended {
 		t.Errorf("the collector got %d spans, want %d", got, sum.Spans.Ended)
+	}
+}
+
+// sumOf adds up the points of a counter.
+func sumOf(m pmetric.Metrics, name string) (sum int64) {
+	for _, r := range m.ResourceMetrics().All() {
+		for _, s := range r.ScopeMetrics().All() {
+			for _, one := range s.Metrics().All() {
+				if one.Name() == name {
+					for _, p := range one.Sum().DataPoints().All() {
+						sum += p.IntValue()
+					}
+				}
+			}
+		}
+	}
+	return sum
+}
+
+// Where nothing takes metrics, that is said, with the variable that ends it.
+func TestMetricsToNobody(t *testing.T) {
+	needUffd(t)
+	srv := httptest.NewServer(http.NotFoundHandler())
+	defer srv.Close()
+	t.Setenv("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", srv.URL)
+	sum := run(t, small(t))
+	if sum.Metrics.Failures == 0 || !strings.Contains(strings.Join(sum.Notes, "\n"), "OTEL_METRICS_EXPORTER=none") {
+		t.Errorf("metrics %+v, notes %q", sum.Metrics, sum.Notes)
+	}
+	if sum.Export.Endpoint != "" || sum.Export.Failures != 0 || !sum.SameAnswers {
+		t.Errorf("traces %+v, same answers %v", sum.Export, sum.SameAnswers)
+	}
+	t.Setenv("OTEL_METRICS_EXPORTER", "none")
+	if sum := run(t, small(t)); sum.Metrics.Endpoint != "" || sum.Metrics.Failures != 0 {
+		t.Errorf("switched off: %+v", sum.Metrics)
 	}
 }
 

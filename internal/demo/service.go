@@ -18,15 +18,16 @@ import (
 
 // Service is the profiled program, steered by remote calls; see control.go.
 type Service struct {
-	mu      sync.Mutex // one call at a time; guards what follows
-	args    StartArgs
-	ix      *index.Index
-	agent   *agent.Agent // does nothing in the run without the profiler
-	tracing *tracing
-	latency search.Latency
-	server  *http.Server
-	served  chan error
-	before  *profiler.Snapshot // at the end of the last phase; nil without the profiler
+	mu       sync.Mutex // one call at a time; guards what follows
+	args     StartArgs
+	ix       *index.Index
+	agent    *agent.Agent // does nothing in the run without the profiler
+	tracing  *tracing
+	metering *metering // nil without the profiler
+	latency  search.Latency
+	server   *http.Server
+	served   chan error
+	before   *profiler.Snapshot // at the end of the last phase; nil without the profiler
 }
 
 // Start opens the database, attaches the profiler to the mapping that bbolt made, and serves.
@@ -41,6 +42,11 @@ func (s *Service) Start(args *StartArgs, reply *StartReply) error {
 	var err error
 	if s.ix, err = index.Open(args.Database); err != nil {
 		return err
+	}
+	if args.Profile {
+		if s.metering, err = newMetering(ctx); err != nil {
+			return err
+		}
 	}
 	if s.agent, err = agent.Start(ctx, s.agentOptions()...); err == nil && args.Profile {
 		_, err = s.agent.AttachFile(args.Database, profiler.WithGuard(s.ix.Hold))
@@ -72,7 +78,8 @@ func (s *Service) agentOptions() []agent.Option {
 		return []agent.Option{agent.Disabled()}
 	}
 	// Every stack: the demo shows what there is to see, where a service would bound the cost.
-	opts := []agent.Option{agent.Required(), agent.WithStacks(profiler.StacksEvery())}
+	opts := []agent.Option{agent.Required(), agent.WithStacks(profiler.StacksEvery()),
+		agent.WithMeterProvider(s.metering.provider)}
 	if s.args.Granule != 0 {
 		opts = append(opts, agent.WithGranule(s.args.Granule))
 	}
@@ -82,6 +89,9 @@ func (s *Service) agentOptions() []agent.Option {
 func (s *Service) serve(l net.Listener) {
 	mux := http.NewServeMux()
 	mux.Handle("/debug/firsttouch/", s.agent.Handler())
+	if s.metering != nil {
+		mux.Handle("/metrics", s.metering.handler())
+	}
 	search.Register(mux, s.ix, func(h http.Handler) http.Handler {
 		return s.latency.Wrap(otelhttp.NewHandler(h, "search"))
 	})
@@ -103,6 +113,9 @@ func (s *Service) stop(ctx context.Context) error {
 	}
 	if s.tracing != nil {
 		errs = append(errs, s.tracing.provider.Shutdown(ctx))
+	}
+	if s.metering != nil {
+		errs = append(errs, s.metering.provider.Shutdown(ctx))
 	}
 	if s.agent != nil {
 		errs = append(errs, s.agent.Shutdown(ctx))

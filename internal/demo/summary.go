@@ -26,6 +26,7 @@ type Summary struct {
 	Profile report.Summary `json:"profile"`
 	Spans   Spans          `json:"spans"`
 	Export  Export         `json:"export"`
+	Metrics Export         `json:"metrics_export"`
 	Files   []string       `json:"files"`
 	Notes   []string       `json:"notes"` // what a reader has to know, in sentences
 }
@@ -48,7 +49,7 @@ type Load struct {
 
 // complete adds what the profiled service reported, and what follows from the two runs.
 func (s *Summary) complete(f FinishReply) {
-	s.Profile, s.Spans, s.Export = f.Profile, f.Spans, f.Export
+	s.Profile, s.Spans, s.Export, s.Metrics = f.Profile, f.Spans, f.Export, f.Metrics
 	s.Files = []string{fileProfile, fileAddress, fileTraces, fileSummary, fileRecord}
 	s.Notes = append([]string{}, f.Notes...)
 	s.SameAnswers = true
@@ -77,6 +78,10 @@ func (s *Summary) complete(f FinishReply) {
 	if s.Export.Failures > 0 {
 		s.note("sending traces to %s failed %d times, the first time: %s; the demo speaks OTLP over HTTP, whose usual port is 4318",
 			s.Export.Endpoint, s.Export.Failures, s.Export.First)
+	}
+	if s.Metrics.Failures > 0 {
+		s.note("sending metrics to %s failed %d times, the first time: %s; where nothing takes metrics there, set OTEL_METRICS_EXPORTER=none",
+			s.Metrics.Endpoint, s.Metrics.Failures, s.Metrics.First)
 	}
 }
 

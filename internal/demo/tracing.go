@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"sync"
 
 	"github.com/firsttouch/firsttouch/agent"
@@ -60,12 +61,23 @@ func newTracing(ctx context.Context, a *agent.Agent, out string, remote bool) (*
 	// The pipeline's errors come by the SDK's global handler, whose default writes to the log.
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(t.failed))
 	t.provider = sdktrace.NewTracerProvider(
-		sdktrace.WithResource(resource.NewSchemaless(attribute.String("service.name", "firsttouch-demo"))),
+		sdktrace.WithResource(serviceResource()),
 		sdktrace.WithSampler(a.Sampler(sdktrace.AlwaysSample())),
 		sdktrace.WithSpanProcessor(a.SpanProcessor(next)),
 	)
 	otel.SetTracerProvider(t.provider)
 	return t, nil
+}
+
+// serviceResource says who sends. OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES go before it.
+func serviceResource() *resource.Resource {
+	own := resource.NewSchemaless(attribute.String("service.name", "firsttouch-demo"),
+		attribute.String("service.instance.id", strconv.Itoa(os.Getpid())))
+	r, err := resource.Merge(own, resource.Environment())
+	if err != nil {
+		return own // schemas that differ: there is none here
+	}
+	return r
 }
 
 func batch(e sdktrace.SpanExporter) sdktrace.SpanProcessor {

@@ -1,0 +1,213 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/firsttouch/firsttouch/exporter"
+	"github.com/firsttouch/firsttouch/internal/promnames"
+)
+
+// comparison collects what Prometheus says other than the profiler.
+type comparison struct {
+	prom *prometheus
+	job  string
+	n    int
+	bad  []string
+}
+
+func (c *comparison) mismatch(format string, args ...any) {
+	c.bad = append(c.bad, fmt.Sprintf(format, args...))
+}
+
+// scalars compares the series of a metric, by the values of its attributes joined with commas.
+func (c *comparison) scalars(ctx context.Context, metric string, want map[string]float64) error {
+	m, _ := exporter.LookupMetric(metric)
+	got, err := c.series(ctx, m, "")
+	if err != nil {
+		return err
+	}
+	for key, w := range want {
+		c.n++
+		if g, ok := got[key]; !ok || !same(g, w) {
+			c.mismatch("%s{%s} is %v (%v), the profiler says %v", metric, key, g, ok, w)
+		}
+	}
+	for key, g := range got {
+		if _, ok := want[key]; !ok {
+			c.mismatch("%s{%s} is %v, of which the profiler knows nothing", metric, key, g)
+		}
+	}
+	return nil
+}
+
+// series are those of a metric's name with a suffix.
+func (c *comparison) series(ctx context.Context, m exporter.Metric, suffix string) (map[string]float64, error) {
+	got, err := c.prom.query(ctx, fmt.Sprintf("%s%s{job=%q}", promnames.Of(m), suffix, c.job))
+	if err != nil {
+		return nil, err
+	}
+	out := make(map[string]float64)
+	for _, s := range got {
+		out[keyOf(m, s.Metric)] = s.Value.value
+	}
+	if len(out) != len(got) {
+		c.mismatch("%s%s: %d series, of which %d differ in an attribute", m.Name, suffix, len(got), len(out))
+	}
+	return out, nil
+}
+
+func keyOf(m exporter.Metric, l labels) string {
+	var key []string
+	for _, k := range m.Keys {
+		key = append(key, l[k])
+	}
+	if le, ok := l["le"]; ok {
+		key = append(key, le)
+	}
+	return strings.Join(key, ",")
+}
+
+// histograms compares every bucket, the sum and the count.
+func (c *comparison) histograms(ctx context.Context, metric string, want map[string]*counted) error {
+	m, _ := exporter.LookupMetric(metric)
+	buckets, err := c.series(ctx, m, "_bucket")
+	if err != nil {
+		return err
+	}
+	sums, err := c.series(ctx, m, "_sum")
+	if err != nil {
+		return err
+	}
+	counts, err := c.series(ctx, m, "_count")
+	if err != nil {
+		return err
+	}
+	if len(sums) != len(want) || len(counts) != len(want) {
+		c.mismatch("%s has %d sums and %d counts, the profiler %d", metric, len(sums), len(counts), len(want))
+	}
+	for key, w := range want {
+		c.n++
+		if !same(sums[key], w.sum) || counts[key] != float64(w.count()) {
+			c.mismatch("%s{%s}: %v in %v, the profiler says %v in %v", metric, key, sums[key], counts[key], w.sum, w.count())
+		}
+		var below uint64
+		for i, n := range w.buckets {
+			below += n
+			le := math.Inf(1)
+			if i < len(m.Bounds) {
+				le = m.Bounds[i]
+			}
+			c.n++
+			if got, ok := bucket(buckets, key, le); !ok || got != float64(below) {
+				c.mismatch("%s{%s} up to %v: %v (%v), the profiler says %d", metric, key, le, got, ok, below)
+			}
+		}
+	}
+	return nil
+}
+
+// bucket finds the one with a bound, however that is written.
+func bucket(all map[string]float64, key string, le float64) (float64, bool) {
+	for k, v := range all {
+		at := strings.LastIndexByte(k, ',')
+		bound, err := strconv.ParseFloat(k[at+1:], 64)
+		if err == nil && bound == le && k[:max(at, 0)] == key {
+			return v, true
+		}
+	}
+	return 0, false
+}
+
+// checkValues holds every metric of a job against the snapshot.
+func checkValues(ctx context.Context, r *results, prom *prometheus, t *truth, d *demoRun, job string) error {
+	c := &comparison{prom: prom, job: job}
+	faults := map[string]float64{",,,dropped": 0}
+	stalls, places := make(map[string]*counted), make(map[string]*counted)
+	for _, f := range t.snap.Faults {
+		name := t.snap.Regions[f.Region].Name
+		faults[strings.Join([]string{name, f.Access, f.Source, "recorded"}, ",")]++
+		at(stalls, name+","+f.Source).add(bounds(exporter.MetricFaultStall), seconds(f.StallNS))
+		at(places, name).add(bounds(exporter.MetricFaultPosition), (float64(f.OffsetBytes)+0.5)/float64(t.snap.Regions[f.Region].SizeBytes))
+		// The slice by whole numbers is what the histogram has to show.
+		if b := places[name].buckets; b[t.slice(f)] == 0 {
+			c.mismatch("a first touch at %d is not in slice %d", f.OffsetBytes, t.slice(f))
+		}
+	}
+	mapped, touched := make(map[string]float64), make(map[string]float64)
+	for _, reg := range t.snap.Regions {
+		mapped[reg.Name+",total"] = float64(reg.MappedBytes)
+		touched[reg.Name+",total"] = float64(reg.TouchedBytes)
+	}
+	sizes := make(map[string]*counted)
+	for region, runs := range t.runs() {
+		sizes[t.snap.Regions[region].Name] = runs
+	}
+	requests := make(map[string]int64)
+	for _, f := range t.snap.Faults {
+		if f.TraceID != "" {
+			requests[f.TraceID] += f.StallNS
+		}
+	}
+	stall := &counted{}
+	for _, ns := range requests {
+		stall.add(bounds(exporter.MetricRequestStall), seconds(ns))
+	}
+	for _, compare := range []func() error{
+		func() error { return c.scalars(ctx, exporter.MetricFaults, faults) },
+		func() error {
+			return c.scalars(ctx, exporter.MetricMessages, map[string]float64{"": float64(t.snap.Stats.Messages)})
+		},
+		func() error { return c.histograms(ctx, exporter.MetricFaultStall, stalls) },
+		func() error { return c.histograms(ctx, exporter.MetricFaultPosition, places) },
+		func() error { return c.histograms(ctx, exporter.MetricBurstSize, sizes) },
+		func() error { return c.histograms(ctx, exporter.MetricRequestStall, map[string]*counted{"": stall}) },
+		func() error { return c.scalars(ctx, exporter.MetricRegionMapped, mapped) },
+		func() error { return c.scalars(ctx, exporter.MetricRegionTouched, touched) },
+		func() error { return c.scalars(ctx, exporter.MetricThreadsStalled, map[string]float64{"": 0}) },
+		func() error {
+			return c.scalars(ctx, exporter.MetricRecordsDropped, map[string]float64{
+				exporter.ReasonRingFull: 0, exporter.ReasonLogFull: 0, exporter.ReasonQueueFull: 0})
+		},
+		func() error { return c.overhead(ctx, t, d) },
+	} {
+		if err := compare(); err != nil {
+			return err
+		}
+	}
+	if q := d.summary.Profile.Requests; q.WithFaults != len(requests) {
+		c.mismatch("%d requests waited, the demo says %d", len(requests), q.WithFaults)
+	}
+	slices.Sort(c.bad)
+	r.check("metrics of job "+job+" are the snapshot's", c.n, c.bad, "values")
+	return nil
+}
+
+// overhead goes on while nothing happens: it has to be between what was before and after.
+func (c *comparison) overhead(ctx context.Context, t *truth, d *demoRun) error {
+	m, _ := exporter.LookupMetric(exporter.MetricOverhead)
+	got, err := c.series(ctx, m, "")
+	if err != nil {
+		return err
+	}
+	after, err := d.snapshot(ctx)
+	if err != nil {
+		return err
+	}
+	c.n++
+	if low, high := seconds(t.snap.Stats.OverheadNS), seconds(after.Stats.OverheadNS); got[""] < low || got[""] > high || low == 0 {
+		c.mismatch("%s is %v, the profiler said %v before and %v after", m.Name, got[""], low, high)
+	}
+	return nil
+}
+
+func at(m map[string]*counted, key string) *counted {
+	if m[key] == nil {
+		m[key] = &counted{}
+	}
+	return m[key]
+}

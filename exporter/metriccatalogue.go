@@ -1,0 +1,133 @@
+//go:generate go run ../internal/metricsdoc -o ../docs/metrics.md
+
+package exporter
+
+import "slices"
+
+// MetricRegions is how many regions have a name of their own in metrics: the first ones. All others
+// count together, as RegionOther, so that a service which maps file after file does not grow without bound.
+const MetricRegions = 15
+
+// MetricSets is how many attribute sets one instrument has at most. It follows from MetricRegions and
+// the number of values of the other attributes, and a test holds it.
+const MetricSets = 200
+
+// Instrument is the kind of a metric.
+type Instrument string
+
+// The kinds of instruments that are used.
+const (
+	Counter   Instrument = "counter"
+	Gauge     Instrument = "gauge"
+	Histogram Instrument = "histogram"
+)
+
+// Metric is one metric in the catalogue.
+type Metric struct {
+	Name       string
+	Instrument Instrument
+	Unit       string    // in UCUM
+	Keys       []string  // attributes
+	Bounds     []float64 // upper bounds of a histogram's buckets, each inclusive, but for the last bucket, which has none
+	Text       string    // one sentence, the metric's description
+	Note       string    // what a reader has to know in addition, or empty
+}
+
+// MetricAttribute is one attribute of metrics.
+type MetricAttribute struct{ Key, Text string }
+
+// Metrics returns the catalogue of metrics in the order of the documentation.
+func Metrics() []Metric {
+	c := slices.Clone(metrics)
+	for i := range c {
+		c[i].Keys, c[i].Bounds = slices.Clone(c[i].Keys), slices.Clone(c[i].Bounds)
+	}
+	return c
+}
+
+// LookupMetric returns a metric by its name, and whether there is one.
+func LookupMetric(name string) (Metric, bool) {
+	for _, m := range Metrics() {
+		if m.Name == name {
+			return m, true
+		}
+	}
+	return Metric{}, false
+}
+
+// MetricAttributes returns what the attributes of metrics mean.
+func MetricAttributes() []MetricAttribute { return slices.Clone(metricAttributes) }
+
+// PositionSlices is how many equal parts of a region MetricFaultPosition tells apart.
+const PositionSlices = 64
+
+var metrics = []Metric{
+	{MetricFaults, Counter, "{fault}", []string{KeyRegion, KeyAccess, KeySource, KeyResult}, nil, "First touches.",
+		"Of those dropped nothing but the number is known: they have no other attribute."},
+	{MetricMessages, Counter, "{message}", nil, nil, "Messages of the kernel about them.",
+		"The kernel repeats itself when a wait is interrupted, so there are at least as many as first touches."},
+	{MetricFaultStall, Histogram, "s", []string{KeyRegion, KeySource}, oneTwoFive(-6, -1), "How long a thread waited for a first touch, from when the profiler saw it.",
+		"The rate of its sum is the mean number of threads that wait. Exemplars are of the trace that waited."},
+	{MetricFaultPosition, Histogram, "1", []string{KeyRegion}, equalSlices(PositionSlices), "Where in its region a first touch was: the offset divided by the size.",
+		"The value is a place and not a duration: drawn over time the buckets are a heatmap of the region's addresses. A region that grows moves its places. Exemplars, one a slice, are of the trace that touched it."},
+	{MetricBurstSize, Histogram, "{fault}", []string{KeyRegion}, powersOfTwo(16), "First touches in a run: by one goroutine in one region, without a pause of 1 ms.",
+		"A run counts when it is over."},
+	{MetricRequestStall, Histogram, "s", nil, oneTwoFive(-6, 1), "How long the goroutines of a request waited for first touches, summed.",
+		"Of requests that waited at all: spans without a parent in this process, with the spans beneath them that ended before them. Exemplars are of the request's trace."},
+	{MetricRegionMapped, Gauge, "By", []string{KeyRegion, KeyWindow}, nil, "Memory of a region that is mapped and observed.", ""},
+	{MetricRegionTouched, Gauge, "By", []string{KeyRegion, KeyWindow}, nil, "Memory of a region that was touched in the window.", ""},
+	{MetricThreadsStalled, Gauge, "{thread}", nil, nil, "Threads that wait for a first touch at the moment of collection.",
+		"A lower bound: of threads that wait for the same page one is counted."},
+	{MetricRecordsDropped, Counter, "{record}", []string{KeyReason}, nil, "Records of first touches that were lost on their way.", ""},
+	{MetricOverhead, Counter, "s", nil, nil, "Processor time of the profiler's own threads and signal handler.",
+		"Its rate is the share of one core."},
+}
+
+var metricAttributes = []MetricAttribute{
+	{KeyRegion, "The region's name; " + RegionOther + " for all beyond the first 15."},
+	{KeyAccess, "read or write."},
+	{KeySource, "Where the contents came from: zero, page_cache, disk or unknown."},
+	{KeyResult, ResultRecorded + ", or " + ResultDropped + " where the record was lost."},
+	{KeyReason, ReasonRingFull + ": the ring between the resolver and the totals (FIRSTTOUCH_RING); " +
+		ReasonLogFull + ": counted in all totals, but not in the order of first touches (FIRSTTOUCH_LOG_LIMIT); " +
+		ReasonQueueFull + ": missing from the histograms, counted everywhere else."},
+	{KeyWindow, WindowTotal + ": all since the start."},
+}
+
+// oneTwoFive returns 1, 2 and 5 times each power of ten from low, up to 1 times the one of high.
+func oneTwoFive(low, high int) (bounds []float64) {
+	for e := low; e < high; e++ {
+		for _, m := range []float64{1, 2, 5} {
+			bounds = append(bounds, scaled(m, e))
+		}
+	}
+	return append(bounds, scaled(1, high))
+}
+
+// scaled is m times the power of ten, as close as a float64 can be: 5e-6 and not 4.9999999999999996e-06.
+func scaled(m float64, e int) float64 {
+	power := 1.0
+	for range max(e, -e) {
+		power *= 10
+	}
+	if e < 0 {
+		return m / power
+	}
+	return m * power
+}
+
+// equalSlices returns the upper ends of n equal parts of 0 to 1.
+func equalSlices(n int) (bounds []float64) {
+	for i := 1; i <= n; i++ {
+		bounds = append(bounds, float64(i)/float64(n))
+	}
+	return bounds
+}
+
+// powersOfTwo returns 1, 2, 4 and so on to 1<<high.
+func powersOfTwo(high int) (bounds []float64) {
+	for i := range high + 1 {
+		bounds = append(bounds, float64(int(1)<<i))
+	}
+	return bounds
+}

@@ -1,0 +1,80 @@
+package metrics
+
+import (
+	"context"
+
+	"github.com/firsttouch/firsttouch/exporter"
+	"github.com/firsttouch/firsttouch/profiler"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+)
+
+// collect answers one collection from one snapshot. The SDK asks observable instruments before it reads
+// the histograms, so that what is recorded here is in them.
+func (e *Exporter) collect(_ context.Context, o metric.Observer) error {
+	e.mu.Lock()
+	src := e.src
+	e.mu.Unlock()
+	if src == nil {
+		return nil
+	}
+	// Before the snapshot, which waits until faults in flight are over.
+	stalled := src.Stalled()
+	now := e.now()
+	s := src.Snapshot()
+	e.record()
+	e.mu.Lock()
+	// Faults claimed before now have been recorded: a run without one for a gap is over.
+	e.rec.settle(now)
+	e.mu.Unlock()
+
+	o.ObserveInt64(e.ins.threadsStalled, int64(stalled))
+	o.ObserveInt64(e.ins.messages, int64(s.Stats.Messages))
+	o.ObserveFloat64(e.ins.overhead, s.Stats.Overhead.Seconds())
+	for reason, n := range map[string]uint64{
+		exporter.ReasonRingFull: s.Stats.Dropped, exporter.ReasonLogFull: s.Stats.LogCut, exporter.ReasonQueueFull: e.lost.Load(),
+	} {
+		o.ObserveInt64(e.ins.dropped, int64(n), option(attribute.String(exporter.KeyReason, reason)))
+	}
+	name := newNames(func(id profiler.RegionID) string { return s.Regions[id].Name })
+	e.observeFaults(o, s, name)
+	e.observeRegions(o, s, name)
+	return nil
+}
+
+// faultKey is an attribute set of the faults.
+type faultKey struct {
+	region string
+	access profiler.Access
+	source profiler.Source
+}
+
+func (e *Exporter) observeFaults(o metric.Observer, s *profiler.Snapshot, name *names) {
+	faults := make(map[faultKey]uint64)
+	for _, g := range s.Groups {
+		faults[faultKey{name.of(g.Region), g.Access, g.Source}] += g.Faults
+	}
+	for k, n := range faults {
+		o.ObserveInt64(e.ins.faults, int64(n), option(
+			attribute.String(exporter.KeyRegion, k.region), attribute.String(exporter.KeyAccess, k.access.String()),
+			attribute.String(exporter.KeySource, k.source.String()), attribute.String(exporter.KeyResult, exporter.ResultRecorded)))
+	}
+	o.ObserveInt64(e.ins.faults, int64(s.Stats.Dropped), option(attribute.String(exporter.KeyResult, exporter.ResultDropped)))
+}
+
+func (e *Exporter) observeRegions(o metric.Observer, s *profiler.Snapshot, name *names) {
+	type sizes struct{ mapped, touched int64 }
+	regions := make(map[string]sizes)
+	for _, r := range s.Regions {
+		n := name.of(r.ID)
+		v := regions[n]
+		v.mapped += r.Mapped
+		v.touched += r.Touched
+		regions[n] = v
+	}
+	for n, v := range regions {
+		set := option(attribute.String(exporter.KeyRegion, n), attribute.String(exporter.KeyWindow, exporter.WindowTotal))
+		o.ObserveInt64(e.ins.mapped, v.mapped, set)
+		o.ObserveInt64(e.ins.touched, v.touched, set)
+	}
+}

@@ -38,13 +38,15 @@ func (s *shared) job(i uint64) *job {
 	return at[job](s.queue + uintptr(i%queueLen)*jobSize)
 }
 
-// toDisk hands a job to the disk threads, so that one wait does not delay other faults.
+// toDisk hands the worker's fault to the disk threads, so that one wait does not delay other faults.
 //
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func (s *shared) toDisk(w *worker, t *target, g uintptr, seq uint64, moved piece) {
-	// nosplit: hot path.
+func toDisk(arg uintptr) {
+	// nosplit: runs without a g.
+	w := at[worker](arg)
+	s := at[shared](w.shared)
 	for {
 		h := raw.Load64(&s.queueHead)
 		j := s.job(h)
@@ -52,7 +54,7 @@ func (s *shared) toDisk(w *worker, t *target, g uintptr, seq uint64, moved piece
 		case d < 0:
 			s.nap(w, 20e3) // full
 		case d == 0 && raw.Cas64(&s.queueHead, h, h+1):
-			j.target, j.g, j.seq, j.moved = uintptr(unsafe.Pointer(t)), g, seq, moved
+			j.target, j.g, j.seq, j.moved = w.now.target, w.now.g, w.now.seq, w.now.moved
 			raw.Store64(&j.turn, h+1)
 			raw.Add32(&s.queueBell, 1)
 			if raw.Load32(&s.queueSleep) != 0 {
@@ -116,7 +118,7 @@ func fromDisk(arg uintptr) {
 	source := uint8(SourceDisk)
 	before := s.storageReads(w)
 	s.readIn(t, w.now.g)
-	s.restore(w, t, w.now.g)
+	s.restored(w)
 	if t.flags&tgMincore == 0 && s.storageReads(w) == before {
 		source = SourcePageCache
 	}

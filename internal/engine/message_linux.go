@@ -27,7 +27,11 @@ func (s *shared) drain(w *worker, fd uint32) uintptr {
 	raw.Store32(&w.busy, 1)
 	raw.Add64(&s.messages, 1)
 	w.now = fault{addr: *at[uintptr](m + 16), flags: *at[uint64](m + 8), fd: fd, tid: *at[uint32](m + 24), message: m}
-	deep(s.answerCode, uintptr(unsafe.Pointer(w)))
+	code := s.answerCode
+	if *at[uint8](m) != uffd.EventPagefault {
+		code = s.eventCode
+	}
+	deep(code, uintptr(unsafe.Pointer(w)))
 	raw.Store32(&w.busy, 0)
 	raw.Add64(&w.progress, 1)
 	return 1
@@ -39,8 +43,11 @@ func (s *shared) drain(w *worker, fd uint32) uintptr {
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func (s *shared) event(w *worker, m uintptr) {
+func event(arg uintptr) {
 	// nosplit: runs without a g.
+	w := at[worker](arg)
+	s := at[shared](w.shared)
+	m := w.now.message
 	raw.Add64(&s.events, 1)
 	if *at[uint8](m) != uffd.EventRemap {
 		return
@@ -65,10 +72,6 @@ func answer(arg uintptr) {
 	// nosplit: runs without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
-	if *at[uint8](w.now.message) != uffd.EventPagefault {
-		s.event(w, w.now.message)
-		return
-	}
 	now := raw.Nanotime()
 	addr, tid := w.now.addr, w.now.tid
 	t := s.find(addr)
@@ -112,8 +115,8 @@ func answer(arg uintptr) {
 	raw.Add64(&c.faults, 1)
 	w.now.target, w.now.g = uintptr(unsafe.Pointer(t)), g
 	if seq, ok := s.claim(); ok {
-		w.now.seq = seq + 1
-		s.write(w, t, p, seq, now)
+		w.now.seq, w.now.time = seq+1, now
+		deep(s.writeCode, arg)
 	}
 	deep(s.resolveCode, arg)
 }
@@ -123,8 +126,11 @@ func answer(arg uintptr) {
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func (s *shared) write(w *worker, t *target, p *uint32, seq uint64, now int64) {
+func write(arg uintptr) {
 	// nosplit: runs without a g.
+	w := at[worker](arg)
+	s := at[shared](w.shared)
+	t, seq, now := at[target](w.now.target), w.now.seq-1, w.now.time
 	addr, tid := w.now.addr, w.now.tid
 	r := s.record(seq)
 	r.Time, r.Address, r.Stall = now, addr, 0
@@ -132,7 +138,7 @@ func (s *shared) write(w *worker, t *target, p *uint32, seq uint64, now int64) {
 	r.Thread, r.Target, r.Messages = tid, t.number, 1
 	r.Access, r.Source, r.Flags = uint8(w.now.flags&uffd.PagefaultFlagWrite), SourceUnknown, 0
 	raw.Store32(&r.state, s.generation(seq)|stClaimed)
-	raw.Store32(p, gRecord+uint32(seq&s.ringMask))
+	raw.Store32(t.state(w.now.g), gRecord+uint32(seq&s.ringMask))
 	wanted := s.wantStack(now)
 	if wanted {
 		r.Flags |= flagStack
@@ -181,8 +187,8 @@ func resolve(arg uintptr) {
 		source = s.fill(w, t, g, w.now.flags)
 	} else {
 		source = SourcePageCache
-		if !s.cached(w, t, g) || !s.restore(w, t, g) {
-			s.toDisk(w, t, g, seq, piece{})
+		if !s.cached(w, t, g) || !s.restored(w) {
+			deep(s.toDiskCode, arg)
 			return
 		}
 	}

@@ -41,30 +41,48 @@ func (s *shared) cached(w *worker, t *target, g uintptr) bool {
 	return true
 }
 
-// restore puts a granule of the real mapping back over the placeholder and maps its pages, so that
-// the wait for storage is over when the clock stops. It reports false when it would have to wait for
-// something else, which a reader may not: a disk thread does it then.
+// restored runs restore for the worker's fault and reports whether it was done. A reader may wait for
+// nothing but its messages, so it leaves what would take longer to a disk thread.
 //
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func (s *shared) restore(w *worker, t *target, g uintptr) bool {
+func (s *shared) restored(w *worker) bool {
 	// nosplit: runs without a g.
+	w.now.left = false
+	deep(s.restoreCode, uintptr(unsafe.Pointer(w)))
+	return !w.now.left
+}
+
+// restore puts a granule of the real mapping back over the placeholder and maps its pages, so that
+// the wait for storage is over when the clock stops.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func restore(arg uintptr) {
+	// nosplit: runs without a g.
+	w := at[worker](arg)
+	s := at[shared](w.shared)
+	t, g := at[target](w.now.target), w.now.g
 	reads := w.number < readers
 	for try := 0; ; try++ {
 		first, n := g, uintptr(1)
 		if s.mapsShort() || try > 0 {
 			if reads {
-				return false
+				w.now.left = true
+				return
 			}
 			first, n = s.widen(w, t, g)
 		}
 		addr, length := t.span(first, n)
 		if length > s.pageSize && !s.whole(w, t, addr, length) {
 			if reads {
-				return false
+				w.now.left = true
+				return
 			}
-			s.restorePages(w, t, addr, length)
+			s.unclaim(t, first, n, g)
+			deep(s.restorePagesCode, arg)
 			break
 		}
 		s.adopt(w, t, addr, length)
@@ -82,7 +100,6 @@ func (s *shared) restore(w *worker, t *target, g uintptr) bool {
 	// the SIGBUS that the plain mapping would have given it. Before Linux 5.14 it is not known, and
 	// the toucher itself waits.
 	raw.Syscall(unix.SYS_MADVISE, addr, length, unix.MADV_POPULATE_READ, 0, 0, 0)
-	return true
 }
 
 // readers is how many workers read messages: the first ones.
@@ -111,13 +128,17 @@ func (s *shared) whole(w *worker, t *target, addr, length uintptr) bool {
 	}
 }
 
-// restorePages puts back those pages of a granule that are still ours.
+// restorePages puts back those pages of the worker's granule that are still ours.
 //
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func (s *shared) restorePages(w *worker, t *target, addr, length uintptr) {
+func restorePages(arg uintptr) {
 	// nosplit: runs without a g.
+	w := at[worker](arg)
+	s := at[shared](w.shared)
+	t := at[target](w.now.target)
+	addr, length := t.span(w.now.g, 1)
 	for end := addr + length; addr < end; addr += s.pageSize {
 		if !s.whole(w, t, addr, s.pageSize) {
 			continue
@@ -163,16 +184,17 @@ func (s *shared) adopt(w *worker, t *target, addr, length uintptr) {
 func (s *shared) query(w *worker, addr uintptr) (lo, hi uintptr, prot uint32, ok bool) {
 	// nosplit: runs without a g.
 	const size, query = 104, 0xc0686611
-	q := (*[size / 8]uint64)(unsafe.Pointer(&w.vec))
-	for i := range q {
-		q[i] = 0
+	// By address: an index is checked where the compiler does not optimize, and the check needs stack.
+	q := uintptr(unsafe.Pointer(&w.vec))
+	for i := uintptr(0); i < size; i += 8 {
+		*at[uint64](q + i) = 0
 	}
-	q[0], q[2] = size, uint64(addr)
-	if raw.Errno(raw.Syscall(unix.SYS_IOCTL, uintptr(s.mapsFD), query, uintptr(unsafe.Pointer(q)), 0, 0, 0)) != 0 {
+	*at[uint64](q), *at[uint64](q + 16) = size, uint64(addr)
+	if raw.Errno(raw.Syscall(unix.SYS_IOCTL, uintptr(s.mapsFD), query, q, 0, 0, 0)) != 0 {
 		return 0, 0, 0, false
 	}
 	// The low bits of vma_flags are those of PROT_READ, PROT_WRITE and PROT_EXEC.
-	return uintptr(q[3]), uintptr(q[4]), uint32(q[5]) & 7, true
+	return *at[uintptr](q + 24), *at[uintptr](q + 32), *at[uint32](q + 40) & 7, true
 }
 
 // mapsAdded is how many mappings more the process has after n granules were restored: a hole in
@@ -325,7 +347,8 @@ func (s *shared) stray(w *worker, fd uint32, addr uintptr) {
 func (s *shared) retrieve(w *worker, t *target, from, to, length uintptr) {
 	// nosplit: runs without a g.
 	raw.Add32(&t.inflight, 1) // the target stays until then
-	s.toDisk(w, t, 0, 0, piece{from, to, length})
+	w.now.target, w.now.moved = uintptr(unsafe.Pointer(t)), piece{from, to, length}
+	deep(s.toDiskCode, uintptr(unsafe.Pointer(w)))
 }
 
 // bringBack puts the real mapping over a piece of the placeholder that the application has moved from

@@ -15,7 +15,9 @@ type shared struct {
 	queue    uintptr // faults that have to wait for a disk
 	zeros    uintptr // source of zero pages
 
-	answerCode, resolveCode, cutCode, captureCode, fromDiskCode uintptr // see deep
+	// See deep.
+	eventCode, answerCode, writeCode, resolveCode, restoreCode, restorePagesCode uintptr
+	toDiskCode, fromDiskCode, operateCode, cutCode, captureCode                  uintptr
 
 	targets    uintptr // all targets, by number
 	text       uintptr // the surgeon's buffer for /proc/self/maps
@@ -105,10 +107,12 @@ type fault struct {
 	fd      uint32
 	tid     uint32
 	message uintptr // struct uffd_msg
+	time    int64   // when it was claimed
 	target  uintptr
 	g       uintptr
 	seq     uint64 // of the record, plus 1; 0 when it was dropped
 	moved   piece  // for a disk thread: what to bring back instead
+	left    bool   // restore left it to a disk thread
 }
 
 const (

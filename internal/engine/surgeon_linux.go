@@ -69,7 +69,7 @@ func surgeon(arg uintptr) {
 			continue
 		}
 		seen = bell
-		s.operate(w, &s.cmd)
+		deep(s.operateCode, arg)
 		raw.Store32(&s.cmd.done, seen)
 		futexWake(&s.cmd.done, 1<<30)
 	}
@@ -78,8 +78,11 @@ func surgeon(arg uintptr) {
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func (s *shared) operate(w *worker, c *command) {
+func operate(arg uintptr) {
 	// nosplit: runs without a g.
+	w := at[worker](arg)
+	s := at[shared](w.shared)
+	c := &s.cmd
 	c.status, c.errno, c.took, c.holes, c.moved = statusOK, 0, 0, 0, 0
 	t := at[target](c.target)
 	start := raw.Nanotime()

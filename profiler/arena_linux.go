@@ -28,7 +28,7 @@ func (p *Profiler) NewArena(name string, size int, opts ...RegionOption) (*Regio
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err := r.mapArena(size); err != nil {
-		r.closed = true
+		r.closed.Store(true)
 		p.forget(r)
 		return nil, fmt.Errorf("arena %q: %w", name, err)
 	}

@@ -48,7 +48,7 @@ func (p *Profiler) AttachFile(path string, opts ...RegionOption) (*Region, error
 	defer r.mu.Unlock()
 	r.file = id
 	if err := r.look(list, now); err != nil && len(r.maps) == 0 {
-		r.closed = true
+		r.closed.Store(true)
 		p.forget(r)
 		return nil, fmt.Errorf("attach file %s: %w", path, err)
 	}
@@ -59,7 +59,7 @@ func (p *Profiler) AttachFile(path string, opts ...RegionOption) (*Region, error
 // p.mu.
 func (p *Profiler) regionOf(id *fileID, kinds ...Kind) *Region {
 	for _, r := range p.regions {
-		if slices.Contains(kinds, r.kind) && r.file.inode == id.inode && r.file.dev == id.dev && !r.isClosed() {
+		if slices.Contains(kinds, r.kind) && r.file.inode == id.inode && r.file.dev == id.dev && !r.closed.Load() {
 			return r
 		}
 	}
@@ -87,7 +87,7 @@ func (p *Profiler) rescanLoop() {
 // rescan looks once, and returns how long reading the list took.
 func (p *Profiler) rescan() (read time.Duration) {
 	p.mu.Lock()
-	regions := slices.DeleteFunc(slices.Clone(p.regions), func(r *Region) bool { return r.kind == KindArena || r.isClosed() })
+	regions := slices.DeleteFunc(slices.Clone(p.regions), func(r *Region) bool { return r.kind == KindArena || r.closed.Load() })
 	p.mu.Unlock()
 	if len(regions) == 0 {
 		return 0
@@ -101,7 +101,7 @@ func (p *Profiler) rescan() (read time.Duration) {
 	}
 	for _, r := range regions {
 		r.mu.Lock()
-		if !r.closed && r.kind == KindAttached {
+		if !r.closed.Load() && r.kind == KindAttached {
 			if err := r.look(list, now); err != nil {
 				p.note("region %s: %v", r.name, err)
 			}

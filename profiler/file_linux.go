@@ -112,7 +112,8 @@ func (p *Profiler) MapFile(path string, opts ...RegionOption) (*Region, error) {
 	}
 	if err != nil {
 		unix.Munmap(b)
-		r.bytes, r.closed = nil, true
+		r.bytes = nil
+		r.closed.Store(true)
 		p.forget(r)
 		return nil, fmt.Errorf("map file %s: %w", path, err)
 	}

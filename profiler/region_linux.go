@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/firsttouch/firsttouch/internal/engine"
@@ -24,10 +25,13 @@ type Region struct {
 	config regionConfig
 	file   *fileID // of a file
 
-	mu     sync.Mutex // guards what follows, and serialises changes to the region's mappings
-	bytes  []byte     // memory that the region owns
-	maps   []*mapping
-	closed bool
+	// closed is written under mu. It is read without where another region's guard may be running: the
+	// guard's owner may wait for us.
+	closed atomic.Bool
+
+	mu    sync.Mutex // guards what follows, and serialises changes to the region's mappings
+	bytes []byte     // memory that the region owns
+	maps  []*mapping
 
 	lastSize int64
 	complete time.Duration // when every mapping of the file was covered last, on the faults' clock
@@ -69,7 +73,7 @@ func (p *Profiler) newRegion(name string, kind Kind, size int64, opts []RegionOp
 		return nil, fmt.Errorf("profiler: %w", ErrClosed)
 	}
 	for _, o := range p.regions {
-		if o.name == c.name && !o.isClosed() {
+		if o.name == c.name && !o.closed.Load() {
 			return nil, fmt.Errorf("region %q: %w: choose another name or close the first", c.name, ErrRegistered)
 		}
 	}
@@ -99,12 +103,6 @@ func (p *Profiler) forget(r *Region) {
 	p.eng.DropRegion(r.eng)
 }
 
-func (r *Region) isClosed() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.closed
-}
-
 // update changes the region's entry in the books.
 func (r *Region) update(f func(s *RegionStats)) {
 	r.p.foldMu.Lock()
@@ -130,7 +128,7 @@ func (r *Region) publishMaps(fileSize int64) {
 		top = max(top, end)
 	}
 	r.update(func(s *RegionStats) {
-		s.Mappings, s.Mapped, s.Size, s.Detached = list, mapped, max(s.Size, top), r.closed
+		s.Mappings, s.Mapped, s.Size, s.Detached = list, mapped, max(s.Size, top), r.closed.Load()
 	})
 }
 
@@ -139,7 +137,7 @@ func (r *Region) publishMaps(fileSize int64) {
 func (r *Region) Rearm() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.closed {
+	if r.closed.Load() {
 		return fmt.Errorf("region %q: %w", r.name, ErrClosed)
 	}
 	if r.kind == KindArena {
@@ -222,7 +220,7 @@ func (r *Region) Close() error {
 
 // detach makes the region plain memory again, with its contents. The caller holds r.mu.
 func (r *Region) detach() error {
-	if r.closed {
+	if r.closed.Load() {
 		return nil
 	}
 	for len(r.maps) > 0 {
@@ -231,7 +229,7 @@ func (r *Region) detach() error {
 		}
 	}
 	r.p.Flush()
-	r.closed = true
+	r.closed.Store(true)
 	r.update(func(s *RegionStats) { s.Detached, s.Mappings, s.Mapped = true, nil, 0 })
 	return nil
 }

@@ -82,7 +82,7 @@ func TestFeatureBits(t *testing.T) {
 	if len(featureTable) != 19 {
 		t.Fatalf("%d features named", len(featureTable))
 	}
-	for f, bit := range map[Features]int{FeatureEventUnmap: 6, FeatureExactAddress: 11, FeatureMove: 16, FeatureReadWriteProtectAsync: 18} {
+	for f, bit := range map[Features]int{FeatureEventUnmap: 6, FeatureExactAddress: 11, FeatureMove: 16, FeatureRWPAsync: 18} {
 		if f != 1<<bit {
 			t.Errorf("%v is %#x, want bit %d", f, uint64(f), bit)
 		}

@@ -80,6 +80,7 @@ func conformRegister(t *testing.T, kind MemoryKind) {
 			if mode != 0 && (probeErr == nil) != (err == nil) || err == nil && probed != got {
 				t.Errorf("%v with %v: the probe says %v, %v; Register %v, %v", mode, enable, probed, probeErr, got, err)
 			}
+			a.unmap(t)
 		}
 	}
 }

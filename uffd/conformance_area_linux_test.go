@@ -130,6 +130,19 @@ func mapping(t *testing.T, a area, file, length, flags int) []byte {
 	return unsafe.Slice((*byte)(at), length)
 }
 
+// unmap gives the area back before the test ends, for a test that maps many.
+func (a area) unmap(t *testing.T) {
+	t.Helper()
+	for _, mem := range [][]byte{a.mem, a.alias} {
+		if mem == nil {
+			continue
+		}
+		if err := unix.MunmapPtr(unsafe.Pointer(&mem[0]), uintptr(len(mem))); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // hole is an address where the area may be moved to, aligned to its pages.
 func (a area) hole(t *testing.T) Addr {
 	t.Helper()

@@ -37,6 +37,9 @@ func (s *served) count(m *Msg) {
 // is called, which answers with the counts. A message that was sent before then is still served.
 func serve(t *testing.T, fd *FD, handle func(m *Msg)) (stop func() served) {
 	t.Helper()
+	if err := fd.SetReadDeadline(time.Time{}); err != nil { // that of an earlier reader
+		t.Fatal(err)
+	}
 	ended := make(chan served)
 	go func() {
 		var s served

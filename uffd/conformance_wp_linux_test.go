@@ -83,6 +83,9 @@ func conformWPFork(t *testing.T, kind MemoryKind) {
 		}
 		_, fd = protect(t, a, features)
 		wantInChild(t, "pinned", fd, a, features != 0)
+		if err := fd.Close(); err != nil { // or the next fork would wait for its reader
+			t.Fatal(err)
+		}
 	}
 }
 

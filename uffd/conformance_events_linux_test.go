@@ -22,7 +22,7 @@ func conformEvents(t *testing.T, kind MemoryKind) {
 
 func followChild(t *testing.T, kind MemoryKind, mode RegisterMode) {
 	t.Helper()
-	a, words := newArea(t, kind, 4), sharedWords(t)
+	a := newArea(t, kind, 4)
 	to := a.hole(t)
 	fd := a.open(t, WithFeatures(FeatureEventFork|FeatureEventRemap|FeatureEventRemove))
 	register(t, fd, a.mem, mode)
@@ -33,12 +33,9 @@ func followChild(t *testing.T, kind MemoryKind, mode RegisterMode) {
 		}
 	})
 	write := mode&ModeWP != 0
-	child := forkChild(t, func(int) int { return childSteps(a, to, write, words) })
-	status := child.end(t)
+	child := forkChild(t, childSteps(a, uintptr(to), write)...)
+	child.end(t)
 	counts := <-ofChild
-	if status != 0 {
-		t.Errorf("%v: the child stopped at step %d with %d", mode, status, words[0])
-	}
 	want := served{missing: a.pages() + a.pages(), remap: 1, remove: 1} // all pages, and the zeros again
 	if write {
 		want.wp = a.pages()
@@ -91,43 +88,29 @@ func (a area) pageAt(m *Msg) Range {
 	return Range{at, at + Addr(a.size)}
 }
 
-// childSteps runs in the child, and returns the step that failed.
-func childSteps(a area, to Addr, write bool, words []uint32) int {
-	old, length := a.mem, Addr(len(a.mem))
-	touch := func(from, end int) bool {
-		for n := from; n < end; n++ {
-			words[0] = uint32(a.page(n)[0])
-			if words[0] != 1 {
-				return false
-			}
-			if write {
-				a.page(n)[1] = 2
-			}
+// childSteps is what the child does: half, move, the rest, discard, zeros.
+func childSteps(a area, to uintptr, write bool) (steps []step) {
+	size, length, old := uintptr(a.size), uintptr(len(a.mem)), uintptr(a.rng().Start)
+	touch := func(at uintptr) {
+		steps = append(steps, step{op: stepLoad, a: at, b: 1})
+		if write {
+			steps = append(steps, step{op: stepStore, a: at + 1, b: 2})
 		}
-		return true
 	}
-	if !touch(0, a.pages()/2) {
-		return 1
+	for at := uintptr(0); at < length/2; at += size {
+		touch(old + at)
 	}
-	if rawRemap(RangeOf(old), to) != 0 {
-		return 2
-	}
-	a.mem = bytesAt(Range{to, to + length})
-	if !touch(a.pages()/2, a.pages()) {
-		return 3
+	steps = append(steps, step{op: stepRemap, a: old, b: length, c: to})
+	for at := length / 2; at < length; at += size {
+		touch(to + at)
 	}
 	advice := uintptr(unix.MADV_REMOVE)
 	if a.private() {
 		advice = unix.MADV_DONTNEED
 	}
-	if _, _, errno := unix.RawSyscall(unix.SYS_MADVISE, uintptr(to), uintptr(length), advice); errno != 0 {
-		words[0] = uint32(errno)
-		return 4
+	steps = append(steps, step{op: stepAdvise, a: to, b: length, c: advice})
+	for at := uintptr(0); at < length; at += size {
+		steps = append(steps, step{op: stepLoad, a: to + at, b: 0})
 	}
-	for n := range a.pages() {
-		if words[0] = uint32(a.page(n)[0]); words[0] != 0 {
-			return 5
-		}
-	}
-	return 0
+	return steps
 }

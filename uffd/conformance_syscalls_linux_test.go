@@ -36,11 +36,9 @@ func remap(t *testing.T, a area) []byte {
 	return bytesAt(Range{to, to + Addr(len(a.mem))})
 }
 
-// rawRemap is mremap(2), also for a forked child.
-//
-//go:norace
+// rawRemap is mremap(2) to a fixed address.
 func rawRemap(from Range, to Addr) unix.Errno {
-	_, _, errno := unix.RawSyscall6(unix.SYS_MREMAP, uintptr(from.Start), from.Len(), from.Len(),
+	_, _, errno := unix.Syscall6(unix.SYS_MREMAP, uintptr(from.Start), from.Len(), from.Len(),
 		unix.MREMAP_MAYMOVE|unix.MREMAP_FIXED, uintptr(to), 0)
 	return errno
 }

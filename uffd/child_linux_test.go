@@ -47,6 +47,9 @@ func inChild(t *testing.T) bool {
 	return false
 }
 
+// parentOf reports whether this is the process that will start the test's child.
+func parentOf(t *testing.T) bool { return os.Getenv(childEnv) != t.Name() }
+
 // asNobody is inChild as a user without any privileges.
 func asNobody(t *testing.T) bool {
 	t.Helper()

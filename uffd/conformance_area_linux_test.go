@@ -19,7 +19,8 @@ type area struct {
 	alias []byte
 }
 
-// newArea maps pages of a kind for the length of the test. The pages of huge memory are reserved by
+// newArea maps pages of a kind. The cell's process is all that unmaps them, if the cell does not: a
+// row may have moved them, and something else may have come there. The pages of huge memory are reserved by
 // the mapping; where there are none the test skips.
 func newArea(t *testing.T, kind MemoryKind, pages int) area {
 	t.Helper()
@@ -124,10 +125,6 @@ func mapping(t *testing.T, a area, file, length, flags int) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		// The row may have moved it away; its process ends soon.
-		_ = unix.MunmapPtr(at, uintptr(length))
-	})
 	return unsafe.Slice((*byte)(at), length)
 }
 
@@ -171,7 +168,7 @@ func memInfo(name string) string {
 }
 
 // hugePagesWanted is what the hungriest cell needs: an area, what it is moved to, a child's copies.
-const hugePagesWanted = 24
+const hugePagesWanted = 40
 
 // reserveHugePages reserves huge pages for the length of the test where it may. Others may do the
 // same at this moment, so it adds and takes away. What cannot be had, the cells say themselves.

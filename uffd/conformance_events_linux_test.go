@@ -33,7 +33,7 @@ func followChild(t *testing.T, kind MemoryKind, mode RegisterMode) {
 		}
 	})
 	write := mode&ModeWP != 0
-	child := forkChild(t, childSteps(a, uintptr(to), write)...)
+	child := forkChild(t, childSteps(a, to, write)...)
 	child.end(t)
 	counts := <-ofChild
 	want := served{missing: a.pages() + a.pages(), remap: 1, remove: 1} // all pages, and the zeros again
@@ -45,6 +45,7 @@ func followChild(t *testing.T, kind MemoryKind, mode RegisterMode) {
 	if err := fd.Close(); err != nil {
 		t.Fatal(err)
 	}
+	a.unmap(t)
 }
 
 // serveChild serves a child's memory, wherever it is, until the child is gone. Before the discard a
@@ -89,28 +90,28 @@ func (a area) pageAt(m *Msg) Range {
 }
 
 // childSteps is what the child does: half, move, the rest, discard, zeros.
-func childSteps(a area, to uintptr, write bool) (steps []step) {
-	size, length, old := uintptr(a.size), uintptr(len(a.mem)), uintptr(a.rng().Start)
-	touch := func(at uintptr) {
-		steps = append(steps, step{op: stepLoad, a: at, b: 1})
+func childSteps(a area, to Addr, write bool) (steps []step) {
+	size, length, old := Addr(a.size), Addr(len(a.mem)), a.rng().Start
+	touch := func(at Addr) {
+		steps = append(steps, stepLoad(at, 1))
 		if write {
-			steps = append(steps, step{op: stepStore, a: at + 1, b: 2})
+			steps = append(steps, stepStore(at+1, 2))
 		}
 	}
-	for at := uintptr(0); at < length/2; at += size {
+	for at := Addr(0); at < length/2; at += size {
 		touch(old + at)
 	}
-	steps = append(steps, step{op: stepRemap, a: old, b: length, c: to})
+	steps = append(steps, stepRemap(a.rng(), to))
 	for at := length / 2; at < length; at += size {
 		touch(to + at)
 	}
-	advice := uintptr(unix.MADV_REMOVE)
+	advice := unix.MADV_REMOVE
 	if a.private() {
 		advice = unix.MADV_DONTNEED
 	}
-	steps = append(steps, step{op: stepAdvise, a: to, b: length, c: advice})
-	for at := uintptr(0); at < length; at += size {
-		steps = append(steps, step{op: stepLoad, a: to + at, b: 0})
+	steps = append(steps, stepAdvise(Range{to, to + length}, advice))
+	for at := Addr(0); at < length; at += size {
+		steps = append(steps, stepLoad(to+at, 0))
 	}
 	return steps
 }

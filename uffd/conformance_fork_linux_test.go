@@ -15,21 +15,46 @@ type forked struct {
 	gate int // the child's stepWait reads the other end, and goes on at its Close
 }
 
-// step is what a child does next.
+// step is what a child does next: see the functions that make one.
 type step struct {
-	op      stepOp
-	a, b, c uintptr
+	op   stepOp
+	args [6]uintptr
 }
 
 type stepOp int
 
 const (
-	stepLoad    stepOp = iota // the byte at a must be b
-	stepStore                 // the byte at a becomes b
-	stepWait                  // for the gate
-	stepAdvise                // madvise(a, b, c)
-	stepRemap                 // mremap(a, b, b, MREMAP_MAYMOVE|MREMAP_FIXED, c)
-	stepDefault               // signal a gets its default action, which ends the process
+	opLoad  stepOp = iota // the byte at 0 must be 1
+	opStore               // the byte at 0 becomes 1
+	opWait                // for the gate
+	opCall                // system call 0 with the others, which must not fail
+)
+
+func stepLoad(at Addr, want byte) step { return step{opLoad, [6]uintptr{uintptr(at), uintptr(want)}} }
+
+func stepStore(at Addr, b byte) step { return step{opStore, [6]uintptr{uintptr(at), uintptr(b)}} }
+
+// stepWait waits for the gate.
+func stepWait() step { return step{op: opWait} }
+
+// stepAdvise is madvise(2).
+func stepAdvise(r Range, advice int) step {
+	return step{opCall, [6]uintptr{unix.SYS_MADVISE, uintptr(r.Start), r.Len(), uintptr(advice)}}
+}
+
+// stepRemap moves a mapping, mremap(2).
+func stepRemap(r Range, to Addr) step {
+	return step{opCall, [6]uintptr{unix.SYS_MREMAP, uintptr(r.Start), r.Len(), r.Len(), unix.MREMAP_MAYMOVE | unix.MREMAP_FIXED, uintptr(to)}}
+}
+
+// stepDie gives a signal its default action, which ends the process.
+func stepDie(signal unix.Signal) step {
+	return step{opCall, [6]uintptr{unix.SYS_RT_SIGACTION, uintptr(signal), uintptr(unsafe.Pointer(&defaultAction)), 0, 8}}
+}
+
+var (
+	gateByte      byte
+	defaultAction [4]uintptr // struct kernel_sigaction: SIG_DFL, no flags, no mask
 )
 
 // forkChild forks a child that takes the steps, and then exits with 0; or with the number of the step
@@ -72,31 +97,21 @@ func cloneProcess(gate [2]int, steps []step) (int, unix.Errno) {
 	}
 }
 
-var (
-	gateByte      byte
-	defaultAction [4]uintptr // struct kernel_sigaction: SIG_DFL, no flags, no mask
-)
-
 //go:norace
 //go:nosplit
 //go:nocheckptr
 func take(s *step, gate uintptr) bool {
 	// nosplit: see cloneProcess.
-	var errno unix.Errno
 	switch s.op {
-	case stepLoad:
-		return uintptr(**(**byte)(unsafe.Pointer(&s.a))) == s.b
-	case stepStore:
-		**(**byte)(unsafe.Pointer(&s.a)) = byte(s.b)
-	case stepWait:
-		_, _, errno = unix.RawSyscall(unix.SYS_READ, gate, uintptr(unsafe.Pointer(&gateByte)), 1)
-	case stepAdvise:
-		_, _, errno = unix.RawSyscall(unix.SYS_MADVISE, s.a, s.b, s.c)
-	case stepRemap:
-		_, _, errno = unix.RawSyscall6(unix.SYS_MREMAP, s.a, s.b, s.b, unix.MREMAP_MAYMOVE|unix.MREMAP_FIXED, s.c, 0)
-	case stepDefault:
-		_, _, errno = unix.RawSyscall6(unix.SYS_RT_SIGACTION, s.a, uintptr(unsafe.Pointer(&defaultAction)), 0, 8, 0, 0)
+	case opLoad:
+		return uintptr(**(**byte)(unsafe.Pointer(&s.args[0]))) == s.args[1]
+	case opStore:
+		**(**byte)(unsafe.Pointer(&s.args[0])) = byte(s.args[1])
+		return true
+	case opWait:
+		s.args = [6]uintptr{unix.SYS_READ, gate, uintptr(unsafe.Pointer(&gateByte)), 1}
 	}
+	_, _, errno := unix.RawSyscall6(s.args[0], s.args[1], s.args[2], s.args[3], s.args[4], s.args[5], 0)
 	return errno == 0
 }
 

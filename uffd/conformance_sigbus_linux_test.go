@@ -54,6 +54,7 @@ func sigbusFaults(t *testing.T, kind MemoryKind, mode RegisterMode) {
 	if err := fd.Close(); err != nil {
 		t.Fatal(err)
 	}
+	a.unmap(t)
 }
 
 // sigbusInChild: children whose forks were followed have the same rule. Of four, the first finds its
@@ -70,13 +71,13 @@ func sigbusInChild(t *testing.T, kind MemoryKind) {
 		}
 	})
 	for n := range a.pages() {
-		at := uintptr(a.pageRange(n).Start)
-		child := forkChild(t, step{op: stepWait}, step{op: stepDefault, a: uintptr(unix.SIGBUS)},
-			step{op: stepLoad, a: at, b: 8}, step{op: stepStore, a: at + 1, b: 9})
+		at := a.pageRange(n).Start
+		child := forkChild(t, stepWait(), stepDie(unix.SIGBUS), stepLoad(at, 8), stepStore(at+1, 9))
 		of := <-forks
 		if n == 0 {
-			_, err := of.Copy(a.pageRange(n).Start, a.pattern(8), 0)
-			noErr(t, "copy", err)
+			if filled, err := of.Copy(at, a.pattern(8), 0); filled != a.size || err != nil {
+				t.Errorf("copy: %d bytes, %v", filled, err)
+			}
 		}
 		if status := child.wait(t); n == 0 && status != 0 || n != 0 && status.Signal() != unix.SIGBUS {
 			t.Errorf("child %d ended with %#x", n, uint32(status))

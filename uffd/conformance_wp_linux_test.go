@@ -98,7 +98,7 @@ func wantInChild(t *testing.T, when string, fd *FD, a area, want bool) {
 			forks <- fd.Forked(m)
 		}
 	})
-	child := forkChild(t, step{op: stepWait})
+	child := forkChild(t, stepWait())
 	for n := range a.pages() {
 		if got := entryOf(t, child.pid, a.pageRange(n).Start); got.WriteProtected() != want {
 			t.Errorf("%s page %d, in the child protected: %v, want %v (entry %#x)", when, n, !want, want, uint64(got))

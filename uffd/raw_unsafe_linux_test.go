@@ -17,3 +17,8 @@ func rawIoctl(raw int, request, address uintptr) unix.Errno {
 	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(raw), request, address)
 	return errno
 }
+
+// fillRegisterArg writes the argument of UFFDIO_REGISTER into memory.
+func fillRegisterArg(mem []byte, r Range) {
+	*(*RegisterArg)(unsafe.Pointer(&mem[0])) = RegisterArg{Range: rangeArg(r), Mode: uint64(ModeMissing)}
+}

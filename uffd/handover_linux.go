@@ -1,6 +1,7 @@
 package uffd
 
 import (
+	"encoding/binary"
 	"fmt"
 	"syscall"
 
@@ -85,9 +86,13 @@ func receivedRights(control []byte) []int {
 	if err != nil {
 		return nil
 	}
-	for i := range messages {
-		if rights, err := unix.ParseUnixRights(&messages[i]); err == nil {
-			fds = append(fds, rights...)
+	for _, m := range messages {
+		if m.Header.Level != unix.SOL_SOCKET || m.Header.Type != unix.SCM_RIGHTS {
+			continue
+		}
+		// Not unix.ParseUnixRights, which panics where the length is no multiple of 4.
+		for data := m.Data; len(data) >= 4; data = data[4:] {
+			fds = append(fds, int(int32(binary.NativeEndian.Uint32(data))))
 		}
 	}
 	return fds

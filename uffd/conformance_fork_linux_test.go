@@ -109,7 +109,7 @@ func take(s *step, gate uintptr) bool {
 		**(**byte)(unsafe.Pointer(&s.args[0])) = byte(s.args[1])
 		return true
 	case opWait:
-		s.args = [6]uintptr{unix.SYS_READ, gate, uintptr(unsafe.Pointer(&gateByte)), 1}
+		s.args[0], s.args[1], s.args[2], s.args[3] = unix.SYS_READ, gate, uintptr(unsafe.Pointer(&gateByte)), 1
 	}
 	_, _, errno := unix.RawSyscall6(s.args[0], s.args[1], s.args[2], s.args[3], s.args[4], s.args[5], 0)
 	return errno == 0

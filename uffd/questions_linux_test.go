@@ -55,7 +55,8 @@ func TestResolutionIsConsistent(t *testing.T) {
 	}
 }
 
-// Every errno of the handshake, and what comes back in the struct. EPERM is TestOpenAsOrdinaryUser's.
+// Every errno of the handshake, and what comes back in the struct. EPERM comes to an ordinary user
+// only: see TestHandshakeErrnosAsOrdinaryUser.
 func TestHandshakeErrnos(t *testing.T) {
 	raw := rawDescriptor(t, openTest(t).Path())
 	if errno := rawIoctl(raw, IoctlAPI, 1); errno != unix.EFAULT {
@@ -71,13 +72,26 @@ func TestHandshakeErrnos(t *testing.T) {
 			t.Errorf("%s: %v, struct %+v; want EINVAL and zeros, which do not tell why", name, errno, arg)
 		}
 	}
-	// After EFAULT and EINVAL the descriptor is as new.
+	if mayFollowForks() != nil {
+		arg := APIArg{API: APIVersion, Features: uint64(FeatureEventFork)}
+		if errno := rawAPI(raw, &arg); errno != unix.EPERM || arg != (APIArg{}) {
+			t.Errorf("EVENT_FORK without the capability: %v, struct %+v; want EPERM and zeros", errno, arg)
+		}
+	}
+	// After a refusal the descriptor is as new.
 	arg := APIArg{API: APIVersion}
 	if errno := rawAPI(raw, &arg); errno != 0 {
 		t.Errorf("then a right one: %v", errno)
 	}
+	arg = APIArg{API: APIVersion}
 	if errno := rawAPI(raw, &arg); errno != unix.EINVAL || arg != (APIArg{}) {
 		t.Errorf("a second one: %v, struct %+v", errno, arg)
+	}
+}
+
+func TestHandshakeErrnosAsOrdinaryUser(t *testing.T) {
+	if asNobody(t) {
+		TestHandshakeErrnos(t)
 	}
 }
 

@@ -37,7 +37,7 @@ func TestProbeAnswersEverything(t *testing.T) {
 			t.Errorf("%+v, the kernel offers %v", f, fd.Features())
 		}
 	}
-	if len(r.Memory) != len(MemoryKinds()) || len(r.Ioctls) != 7 || len(r.Features) < 19 {
+	if len(r.Memory) != len(MemoryKinds()) || len(r.Ioctls) != 10 || len(r.Features) < 19 {
 		t.Errorf("%d kinds, %d ioctls, %d features", len(r.Memory), len(r.Ioctls), len(r.Features))
 	}
 	for _, m := range r.Memory {

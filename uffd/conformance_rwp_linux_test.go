@@ -69,6 +69,7 @@ func unprotector(t *testing.T, a area, fd *FD) func(*Msg) {
 
 func rwpSync(t *testing.T, kind MemoryKind) {
 	a, fd := rwProtected(t, kind, 0)
+	defer a.unmap(t)
 	stop := serve(t, fd, unprotector(t, a, fd))
 	wantFilled(t, a, 0)
 	wantServed(t, stop(), served{rwp: a.pages()})
@@ -76,6 +77,7 @@ func rwpSync(t *testing.T, kind MemoryKind) {
 
 func rwpAsync(t *testing.T, kind MemoryKind) {
 	a, fd := rwProtected(t, kind, FeatureRWPAsync)
+	defer a.unmap(t)
 	wantFilled(t, a, 2)
 	// The pages that nobody touched.
 	s := scanner{t, a, openPagemap(t)}
@@ -88,6 +90,7 @@ func rwpAsync(t *testing.T, kind MemoryKind) {
 
 func rwpMprotect(t *testing.T, kind MemoryKind) {
 	a, _ := rwProtected(t, kind, FeatureRWPAsync)
+	defer a.unmap(t)
 	for _, prot := range []int{unix.PROT_NONE, unix.PROT_READ | unix.PROT_WRITE} {
 		if err := unix.Mprotect(a.mem, prot); err != nil {
 			t.Fatal(err)
@@ -100,6 +103,7 @@ func rwpMprotect(t *testing.T, kind MemoryKind) {
 
 func rwpToggle(t *testing.T, kind MemoryKind) {
 	a, fd := rwProtected(t, kind, FeatureRWPAsync)
+	defer a.unmap(t)
 	wantFilled(t, a, 2)
 	if err := fd.SetMode(0, FeatureRWPAsync); err != nil {
 		t.Fatal(err)
@@ -119,6 +123,7 @@ func rwpToggle(t *testing.T, kind MemoryKind) {
 
 func rwpClose(t *testing.T, kind MemoryKind) {
 	a, fd := rwProtected(t, kind, 0)
+	defer a.unmap(t)
 	if err := fd.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -127,6 +132,7 @@ func rwpClose(t *testing.T, kind MemoryKind) {
 
 func rwpFork(t *testing.T, kind MemoryKind) {
 	a, fd := rwProtected(t, kind, FeatureEventFork)
+	defer a.unmap(t)
 	wantInChild(t, "read-write-protected", fd, a, true)
 	noErr(t, "unprotect", fd.RWProtect(a.rng(), 0))
 }

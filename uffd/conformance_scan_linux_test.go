@@ -46,7 +46,7 @@ func conformPagemapScan(t *testing.T, kind MemoryKind) {
 	s.want("whole", 0, 8, written, span{1, 3, w}, span{5, 6, w}, span{7, 8, w})
 	s.want("partial", 2, 6, written, span{2, 3, w}, span{5, 6, w})
 	s.want("inverted", 0, 8, ScanQuery{All: w, Inverted: w, Return: w}, span{0, 1, 0}, span{3, 5, 0}, span{6, 7, 0})
-	s.want("any", 0, 8, ScanQuery{Any: w | PageIsSoftDirty, Return: w}, span{1, 3, w}, span{5, 6, w}, span{7, 8, w})
+	s.want("any", 0, 8, ScanQuery{Any: w | PageIsPFNZero, Return: w}, span{1, 3, w}, span{5, 6, w}, span{7, 8, w})
 	s.limits(w)
 	s.categories(fd)
 	// Reported once, and protected in the same step.

@@ -2,6 +2,7 @@ package uffd
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"runtime/debug"
 	"strings"
@@ -152,4 +153,12 @@ func entryOf(t *testing.T, pid int, a Addr) PagemapEntry {
 		t.Fatal(err)
 	}
 	return e[0]
+}
+
+// kernelBefore tells a known defect of older kernels from a new one. What a kernel can do is never
+// asked in this way.
+func kernelBefore(major, minor int) bool {
+	var has, hasMinor int
+	n, _ := fmt.Sscanf(kernelRelease(), "%d.%d", &has, &hasMinor)
+	return n == 2 && (has < major || has == major && hasMinor < minor)
 }

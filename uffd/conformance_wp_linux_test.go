@@ -100,7 +100,12 @@ func wantInChild(t *testing.T, when string, fd *FD, a area, want bool) {
 	})
 	child := forkChild(t, stepWait())
 	for n := range a.pages() {
-		if got := entryOf(t, child.pid, a.pageRange(n).Start); got.WriteProtected() != want {
+		got := entryOf(t, child.pid, a.pageRange(n).Start)
+		if got.WriteProtected() != want && a.huge() && kernelBefore(6, 4) {
+			leaveOut(t, when+" huge pages in a child", "a defect of the kernel, mended in Linux 6.4")
+			break
+		}
+		if got.WriteProtected() != want {
 			t.Errorf("%s page %d, in the child protected: %v, want %v (entry %#x)", when, n, !want, want, uint64(got))
 		}
 	}
@@ -195,6 +200,10 @@ func wantMoved(t *testing.T, a area, fd *FD) {
 	t.Helper()
 	moved := a
 	moved.mem = remap(t, a)
+	if entry(t, moved.rng().Start).WriteProtected() && kernelBefore(6, 13) {
+		leaveOut(t, "protection after mremap", "it is left in place, a defect of the kernel, mended in Linux 6.13")
+		return
+	}
 	wantProtected(t, "moved", moved, false)
 	for n := range moved.pages() {
 		moved.page(n)[0]++ // a fault would wait for ever, and the budget end it

@@ -64,7 +64,12 @@ func TestProbeKnownTruths(t *testing.T) {
 		t.Error(err)
 	}
 	for _, kind := range []MemoryKind{MemoryAnonymous, MemoryFile} {
-		if _, err := HaveRegister(kind, ModeMinor, 0); !errors.Is(err, ErrNotSupported) {
+		_, err := HaveRegister(kind, ModeMinor, 0)
+		if kind == MemoryFile && answer(err) == Unknown {
+			t.Logf("%s memory could not be had: %v", kind, err) // the program lies on tmpfs
+			continue
+		}
+		if !errors.Is(err, ErrNotSupported) {
 			t.Errorf("minor faults of %s memory: %v", kind, err)
 		}
 	}

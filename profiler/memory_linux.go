@@ -7,6 +7,9 @@ import (
 	"fmt"
 )
 
+// isMemory: its pages are moved, and its mappings are not looked for.
+func (r *Region) isMemory() bool { return r.kind == KindArena || r.kind == KindMemory }
+
 // rearmMemory arms private memory with its contents. The caller holds r.mu.
 func (r *Region) rearmMemory() error {
 	var errs []error

@@ -141,7 +141,7 @@ func (r *Region) Rearm() error {
 		return fmt.Errorf("region %q: %w", r.name, ErrClosed)
 	}
 	r.p.Flush()
-	if r.kind == KindArena {
+	if r.isMemory() {
 		return r.rearmMemory()
 	}
 	list, err := r.p.readMaps()
@@ -237,7 +237,7 @@ func (r *Region) detach() error {
 // drop makes one mapping plain again. The caller holds r.mu.
 func (r *Region) drop(m *mapping) error {
 	var err error
-	if r.kind == KindArena {
+	if r.isMemory() {
 		err = r.p.eng.ReleaseMemory(m.Target, r.guard())
 	} else {
 		_, _, err = r.p.eng.Uncover(m.Target, r.guard())

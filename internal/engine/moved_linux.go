@@ -49,7 +49,15 @@ func followMove(arg uintptr) {
 			s.nap(w, 50e3)
 		}
 	}
-	s.unregister(w, s.arenaFD, p.to, p.length)
+	end := p.to + p.length
+	if lo, hi, _, ok := s.query(w, p.to); ok && lo == p.to && s.find(hi-1) == nil {
+		end = max(end, hi) // it has grown, too
+	} else {
+		for s.find(end) == nil && s.registered(w, s.arenaFD, end, s.pageSize) == answerYes {
+			end += s.pageSize
+		}
+	}
+	s.unregister(w, s.arenaFD, p.to, end-p.to)
 	raw.Add32(&t.inflight, ^uint32(0))
 }
 

@@ -19,36 +19,33 @@ const (
 	cpus      = "2"     // the races need more than one
 	memory    = "2048"  // MiB
 	diskBytes = 2 << 30 // sparse
+
+	diskFile, initrdFile = "disk", "initramfs" // in the machine's directory
 )
 
-// newDisk makes an empty disk for the guest's temporary files.
-func newDisk(ctx context.Context, path string) error {
+// newDisk makes the guest's disk with a tree on it.
+func newDisk(ctx context.Context, path, root string) error {
 	if err := os.WriteFile(path, nil, 0o644); err != nil {
 		return err
 	}
 	if err := os.Truncate(path, diskBytes); err != nil {
 		return err
 	}
-	_, err := output(exec.CommandContext(ctx, "mkfs.ext4", "-q", "-F", path))
+	_, err := output(exec.CommandContext(ctx, "mkfs.ext4", "-q", "-F", "-d", root, path))
 	return err
 }
 
-// boot runs a guest until it turns itself off, and calls f with each frame. What the kernel prints goes
-// into the file console in dir.
-func boot(ctx context.Context, m machine, k kernel, dir, initrd, accel string, f func(wire.Frame) error) error {
-	disk := filepath.Join(dir, "disk")
-	if err := newDisk(ctx, disk); err != nil {
-		return err
-	}
-	defer os.Remove(disk)
+// boot runs a guest until it turns itself off, and calls f with each frame. Its disk and
+// initramfs are in dir, where what the kernel prints goes into the file console.
+func boot(ctx context.Context, m machine, k kernel, dir, accel string, f func(wire.Frame) error) error {
 	q := emulators[m.arch]
 	console := filepath.Join(dir, "console")
 	args := append([]string{
 		"-accel", accel, "-smp", cpus, "-m", memory, "-nodefaults", "-display", "none", "-no-reboot",
-		"-kernel", k.image, "-initrd", initrd, "-append", "console=" + q.console + " panic=-1",
+		"-kernel", k.image, "-initrd", filepath.Join(dir, initrdFile), "-append", "console=" + q.console + " panic=-1",
 		"-serial", "file:" + console,
-		"-drive", "if=none,id=disk,format=raw,cache=unsafe,file=" + disk, "-device", "virtio-blk-pci,drive=disk",
-		"-chardev", "stdio,id=results", "-device", "virtio-serial-pci",
+		"-drive", "if=none,id=disk,format=raw,cache=unsafe,file=" + filepath.Join(dir, diskFile), "-device", "virtio-blk-pci,drive=disk",
+		"-chardev", "file,id=results,path=/dev/stdout", "-device", "virtio-serial-pci",
 		"-device", "virtserialport,chardev=results,name=" + wire.ResultsTo,
 	}, q.args...)
 	c := exec.CommandContext(ctx, q.program, args...)
@@ -88,9 +85,6 @@ func receive(r io.Reader, f func(wire.Frame) error) (done bool, err error) {
 			return done, nil
 		} else if err != nil {
 			return done, fmt.Errorf("reading what the guest sends: %w", err)
-		}
-		if frame.Trouble != "" {
-			return done, errors.New("the guest gave up: " + frame.Trouble)
 		}
 		done = done || frame.Done
 		if err := f(frame); err != nil {

@@ -1,10 +1,8 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -34,10 +32,11 @@ const doctor = "doctor"
 // source is where the guest has the files of the repository, for tests that read some.
 const source = "/src"
 
-// build compiles for an architecture into a directory.
-func build(ctx context.Context, arch, dir string) error {
+// build compiles for an architecture: process 1 into the file guest, the rest into a directory.
+func build(ctx context.Context, arch, guest, dir string) error {
 	args := [][]string{
-		{"build", "-o", filepath.Join(dir, "init"), "./internal/vm/guest"},
+		{"build", "-o", guest, "./internal/vm/guest"},
+		{"build", "-o", filepath.Join(dir, "true"), "./internal/vm/guest"}, // the other thing that it can do
 		{"build", "-o", filepath.Join(dir, "firsttouch"), "./cmd/firsttouch"},
 	}
 	for _, t := range tests {
@@ -81,66 +80,62 @@ func job(modules []module, slowness int, only string) wire.Job {
 	return j
 }
 
-// initramfs writes the guest's file system: our own process 1, the binaries, the repository's files.
-func initramfs(ctx context.Context, path, binaries string, modules []module, jobText []byte) error {
+// stage makes the tree of the guest's disk: the binaries in wire.Binaries already, and the files that
+// git knows, as they are in the worktree.
+func stage(ctx context.Context, root string) error {
+	for _, d := range []string{"dev", "etc", "proc", "sys", "tmp"} {
+		if err := os.MkdirAll(filepath.Join(root, d), 0o755); err != nil {
+			return err
+		}
+	}
+	if err := os.Chmod(filepath.Join(root, "tmp"), 0o777|os.ModeSticky); err != nil {
+		return err
+	}
+	users := []byte("root:x:0:0::/:\nnobody:x:65534:65534::/:\n")
+	if err := os.WriteFile(filepath.Join(root, "etc/passwd"), users, 0o644); err != nil {
+		return err
+	}
+	list, err := output(exec.CommandContext(ctx, "git", "ls-files", "-z"))
+	if err != nil {
+		return err
+	}
+	for name := range strings.SplitSeq(strings.TrimSuffix(string(list), "\x00"), "\x00") {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			return fmt.Errorf("a file that git knows: %w", err)
+		}
+		path := filepath.Join(root, source, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			return err
+		}
+		if err := os.WriteFile(path, text, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// initramfs writes what the guest starts from: our own process 1, what it has to do, and the modules
+// that its disk needs.
+func initramfs(path, guest string, modules []module, jobText []byte) error {
 	f, err := os.Create(path)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	a := &archive{w: f}
-	for _, d := range []string{"dev", "bin", "etc", "modules"} {
-		a.dir(d)
-	}
-	for _, m := range modules {
-		a.file("modules/"+m.name, 0o644, m.image)
-	}
-	a.file(strings.TrimPrefix(wire.JobFile, "/"), 0o644, jobText)
-	a.file("etc/passwd", 0o644, []byte("root:x:0:0::/:\nnobody:x:65534:65534::/:\n"))
-	entries, err := os.ReadDir(binaries)
+	program, err := os.ReadFile(guest)
 	if err != nil {
 		return err
 	}
-	for _, e := range entries {
-		text, err := os.ReadFile(filepath.Join(binaries, e.Name()))
-		if err != nil {
-			return err
-		}
-		a.file("bin/"+e.Name(), 0o755, text)
-	}
-	a.link("init", "bin/init")
-	a.link("bin/true", "init")
-	if err := addSource(ctx, a); err != nil {
-		return err
+	a := &archive{w: f}
+	a.file("init", 0o755, program)
+	a.file(strings.TrimPrefix(wire.JobFile, "/"), 0o644, jobText)
+	a.dir(strings.TrimPrefix(wire.Modules, "/"))
+	for _, m := range modules {
+		a.file(strings.TrimPrefix(wire.Modules, "/")+"/"+m.name, 0o644, m.image)
 	}
 	if err := a.close(); err != nil {
 		return err
 	}
 	return f.Close()
-}
-
-// addSource adds the files that git knows.
-func addSource(ctx context.Context, a *archive) error {
-	list, err := output(exec.CommandContext(ctx, "git", "ls-files", "-z"))
-	if err != nil {
-		return err
-	}
-	made := make(map[string]bool)
-	mkdir := func(dir string) {
-		for i, c := range dir + "/" {
-			if c == '/' && !made[dir[:i]] {
-				made[dir[:i]] = true
-				a.dir(dir[:i])
-			}
-		}
-	}
-	for _, name := range strings.Split(strings.TrimSuffix(string(list), "\x00"), "\x00") {
-		text, err := os.ReadFile(name)
-		if err != nil {
-			return fmt.Errorf("a file that git knows: %w", err)
-		}
-		mkdir(filepath.Join(strings.TrimPrefix(source, "/"), filepath.Dir(name)))
-		a.file(filepath.Join(strings.TrimPrefix(source, "/"), name), fs.FileMode(0o644), bytes.Clone(text))
-	}
-	return nil
 }

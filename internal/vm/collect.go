@@ -24,7 +24,7 @@ type result struct {
 	Features     []feature
 	Steps        []stepResult
 	Tests        testResult
-	Conformance  string // the table that the conformance tests print
+	Conformance  []cell
 }
 
 type feature struct {
@@ -55,8 +55,9 @@ type collector struct {
 	dir    string
 	events *os.File // of test2json, for all steps
 	result result
-	output bytes.Buffer // of the step
 	step   string
+	output bytes.Buffer // of the step
+	log    *os.File     // the same, for those who want to look
 }
 
 func newCollector(ctx context.Context, m machine, dir string) (*collector, error) {
@@ -64,21 +65,29 @@ func newCollector(ctx context.Context, m machine, dir string) (*collector, error
 	return &collector{ctx: ctx, dir: dir, events: events, result: result{Name: m.name}}, err
 }
 
+// testMark is what a test binary prints for test2json, see -test.v in testing.
+const testMark = 0x16
+
 func (c *collector) frame(f wire.Frame) error {
 	switch {
 	case f.Machine != nil:
 		c.result.Machine = *f.Machine
-		fmt.Printf("%s: Linux %s %s, pages of %d bytes, %d processors, %s\n", c.result.Name, f.Machine.Release,
-			f.Machine.Arch, f.Machine.PageSizeBytes, f.Machine.CPUs, f.Machine.Disk)
+		fmt.Printf("%s: Linux %s %s, pages of %d bytes, %d processors\n", c.result.Name, f.Machine.Release,
+			f.Machine.Arch, f.Machine.PageSizeBytes, f.Machine.CPUs)
 	case f.Begin != "":
 		c.step = f.Begin
 		c.output.Reset()
+		var err error
+		c.log, err = os.Create(filepath.Join(c.dir, strings.ReplaceAll(c.step, "/", "-")+".log"))
+		return err
 	case f.Output != nil:
 		c.output.Write(f.Output)
+		_, err := c.log.Write(bytes.ReplaceAll(f.Output, []byte{testMark}, nil))
+		return err
 	case f.End != nil:
 		fmt.Printf("%s: %s: %s, %.0f s\n", c.result.Name, c.step, f.End.Status, f.End.Took.Seconds())
 		c.result.Steps = append(c.result.Steps, stepResult{c.step, *f.End})
-		if err := os.WriteFile(filepath.Join(c.dir, strings.ReplaceAll(c.step, "/", "-")+".log"), c.output.Bytes(), 0o644); err != nil {
+		if err := c.log.Close(); err != nil {
 			return err
 		}
 		if c.step == doctor {
@@ -106,7 +115,9 @@ func (c *collector) readDoctor() error {
 
 // readTests turns what a test binary printed into events.
 func (c *collector) readTests() error {
-	c.result.Conformance += conformance(c.output.String())
+	if cells := conformance(c.output.String()); cells != nil {
+		c.result.Conformance = cells
+	}
 	convert := exec.CommandContext(c.ctx, "go", "tool", "test2json", "-p", c.step)
 	convert.Stdin = &c.output
 	events, err := output(convert)
@@ -157,13 +168,4 @@ func (r *result) problems() (list []string) {
 		}
 	}
 	return slices.Compact(list)
-}
-
-// conformance cuts the table out of what the tests printed.
-func conformance(out string) string {
-	_, rest, ok := strings.Cut(out, "Conformance table")
-	if !ok {
-		return ""
-	}
-	return rest
 }

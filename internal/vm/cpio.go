@@ -18,12 +18,9 @@ type archive struct {
 const (
 	typeDir     = 0o040000
 	typeRegular = 0o100000
-	typeLink    = 0o120000
 )
 
 func (a *archive) dir(name string) { a.add(name, typeDir|0o755, nil) }
-
-func (a *archive) link(name, target string) { a.add(name, typeLink|0o777, []byte(target)) }
 
 func (a *archive) file(name string, mode fs.FileMode, data []byte) {
 	a.add(name, typeRegular|int(mode.Perm()), data)

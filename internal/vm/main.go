@@ -12,8 +12,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"time"
+
+	"github.com/firsttouch/firsttouch/internal/vm/wire"
 )
 
 type options struct {
@@ -101,7 +104,7 @@ func run(ctx context.Context, o options) error {
 // runMachine has one guest do its job.
 func runMachine(ctx context.Context, debian *apt, m machine, o options) (*result, error) {
 	accel := o.accel
-	if accel == "kvm" && m.arch != hostArch {
+	if accel == "kvm" && m.arch != runtime.GOARCH {
 		accel = "tcg"
 	}
 	slowness := o.slowness
@@ -109,9 +112,8 @@ func runMachine(ctx context.Context, debian *apt, m machine, o options) (*result
 		slowness = map[string]int{"tcg": 20, "kvm": 2}[accel]
 	}
 	dir := filepath.Join(o.cache, "run", m.name)
-	binaries := filepath.Join(o.cache, "bin", m.arch)
 	kernels := filepath.Join(o.cache, "kernels")
-	for _, d := range []string{dir, binaries, kernels} {
+	for _, d := range []string{dir, kernels} {
 		if err := os.MkdirAll(d, 0o755); err != nil {
 			return nil, err
 		}
@@ -120,23 +122,11 @@ func runMachine(ctx context.Context, debian *apt, m machine, o options) (*result
 	if err != nil {
 		return nil, err
 	}
-	modules, err := loadOrder(ctx, k)
+	work, err := prepare(ctx, m, k, dir, slowness, o.only)
 	if err != nil {
 		return nil, err
 	}
-	if err := build(ctx, m.arch, binaries); err != nil {
-		return nil, err
-	}
-	work := job(modules, slowness, o.only)
-	text, err := json.Marshal(work)
-	if err != nil {
-		return nil, err
-	}
-	initrd := filepath.Join(dir, "initramfs")
-	if err := initramfs(ctx, initrd, binaries, modules, text); err != nil {
-		return nil, err
-	}
-	defer os.Remove(initrd)
+	defer os.Remove(filepath.Join(dir, diskFile))
 	c, err := newCollector(ctx, m, dir)
 	if err != nil {
 		return nil, err
@@ -148,10 +138,39 @@ func runMachine(ctx context.Context, debian *apt, m machine, o options) (*result
 	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	if err := boot(ctx, m, k, dir, initrd, accel, c.frame); err != nil {
+	if err := boot(ctx, m, k, dir, accel, c.frame); err != nil {
 		return nil, err
 	}
 	return &c.result, c.summary()
+}
+
+// prepare makes the guest's disk and initramfs in dir.
+func prepare(ctx context.Context, m machine, k kernel, dir string, slowness int, only string) (wire.Job, error) {
+	modules, err := loadOrder(ctx, k)
+	if err != nil {
+		return wire.Job{}, err
+	}
+	work := job(modules, slowness, only)
+	text, err := json.Marshal(work)
+	if err != nil {
+		return work, err
+	}
+	root, err := os.MkdirTemp(dir, "root")
+	if err != nil {
+		return work, err
+	}
+	defer os.RemoveAll(root)
+	guest := filepath.Join(dir, "guest")
+	if err := build(ctx, m.arch, guest, filepath.Join(root, wire.Binaries)); err != nil {
+		return work, err
+	}
+	if err := stage(ctx, root); err != nil {
+		return work, err
+	}
+	if err := newDisk(ctx, filepath.Join(dir, diskFile), root); err != nil {
+		return work, err
+	}
+	return work, initramfs(filepath.Join(dir, initrdFile), guest, modules, text)
 }
 
 // currentCommit is empty where the worktree is not what the commit says.

@@ -1,53 +1,175 @@
 package main
 
 import (
-	"encoding/json"
-	"errors"
+	"bytes"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
-	"runtime"
+	"slices"
+	"strings"
 )
 
-const (
-	hostArch = runtime.GOARCH
-	page     = "docs/kernels.md"
-)
+// render writes the page. It has tables by kernel: what runs, what userfaultfd offers, the conformance
+// of uffd, and what was skipped for which reason.
+func render(all []*result) []byte {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, `# Kernels
 
-// keep stores a result until there is one of every kernel for the same commit.
-func keep(cache string, r *result) error {
-	dir := filepath.Join(cache, "results", r.Commit)
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
+<!-- Written by .ci/vm. Do not edit. -->
+
+The tests of %s on kernels of Debian, each in a virtual machine with %s processors (%s) and temporary
+files on ext4. Written by `+"`.ci/vm`"+`, from commit %s.
+
+`, packages(), cpus, emulation(all), all[0].Commit)
+	t := table{head: []string{"", "Linux", "architecture", "page", "the doctor says", "passed", "failed", "skipped"}}
+	for _, r := range all {
+		t.add(r.Name, r.Machine.Release, r.Machine.Arch, fmt.Sprintf("%d KiB", r.Machine.PageSizeBytes>>10), r.Doctor,
+			fmt.Sprint(r.Tests.Passed), fmt.Sprint(len(r.problems())), fmt.Sprint(len(r.Tests.Skipped)))
 	}
-	text, err := json.Marshal(r)
-	if err != nil {
-		return err
+	t.write(&b)
+	for _, r := range all {
+		for _, p := range r.problems() {
+			fmt.Fprintf(&b, "\n%s: **%s**\n", r.Name, p)
+		}
 	}
-	return os.WriteFile(filepath.Join(dir, r.Name), text, 0o644)
+	b.WriteString("\n## What userfaultfd offers\n\n")
+	renderFeatures(&b, all)
+	renderConformance(&b, all)
+	renderSkips(&b, all)
+	return b.Bytes()
 }
 
-// publish writes the page, when there is a result of every kernel for this commit.
-func publish(o options, commit string) error {
-	if o.only != "" || commit == "" {
-		fmt.Printf("%s stays: it is written for all tests of a commit\n", page)
-		return nil
+func packages() string {
+	var names []string
+	for _, t := range tests {
+		names = append(names, "`"+t.dir+"`")
 	}
-	var all []*result
-	for _, m := range matrix {
-		text, err := os.ReadFile(filepath.Join(o.cache, "results", commit, m.name))
-		if errors.Is(err, fs.ErrNotExist) {
-			fmt.Printf("%s stays: no result for %s at %s yet\n", page, m.name, commit)
-			return nil
-		} else if err != nil {
-			return err
+	return strings.Join(names, ", ")
+}
+
+func emulation(all []*result) string {
+	var names []string
+	for _, r := range all {
+		if !slices.Contains(names, r.Accel) {
+			names = append(names, r.Accel)
 		}
-		r := new(result)
-		if err := json.Unmarshal(text, r); err != nil {
-			return err
-		}
-		all = append(all, r)
 	}
-	return nil
+	return "qemu, " + strings.Join(names, " and ")
+}
+
+func renderFeatures(b *bytes.Buffer, all []*result) {
+	var names []string
+	has := make(map[[2]string]string)
+	for _, r := range all {
+		for _, f := range r.Features {
+			if !slices.Contains(names, f.Name) {
+				names = append(names, f.Name)
+			}
+			has[[2]string{f.Name, r.Name}] = f.Available
+		}
+	}
+	t := table{head: append([]string{"feature"}, kernelNames(all)...)}
+	for _, n := range names {
+		line := []string{n}
+		for _, r := range all {
+			line = append(line, has[[2]string{n, r.Name}])
+		}
+		t.add(line...)
+	}
+	t.write(b)
+}
+
+func renderConformance(b *bytes.Buffer, all []*result) {
+	var lines [][2]string
+	cells := make(map[[3]string]cell)
+	for _, r := range all {
+		for _, c := range r.Conformance {
+			if at := [2]string{c.Row, c.Memory}; !slices.Contains(lines, at) {
+				lines = append(lines, at)
+			}
+			cells[[3]string{c.Row, c.Memory, r.Name}] = c
+		}
+	}
+	if len(lines) == 0 {
+		return
+	}
+	b.WriteString("\n## Conformance of uffd\n\nThe rows are those of `go test ./uffd -run Conformance -v`. A number is a note below.\n\n")
+	t := table{head: append([]string{"row", "memory"}, kernelNames(all)...)}
+	var notes []string
+	for _, l := range lines {
+		line := l[:]
+		for _, r := range all {
+			c := cells[[3]string{l[0], l[1], r.Name}]
+			text := c.Result
+			if c.Why != "" {
+				i := slices.Index(notes, c.Why)
+				if i < 0 {
+					i, notes = len(notes), append(notes, c.Why)
+				}
+				text += fmt.Sprintf(" (%d)", i+1)
+			}
+			line = append(line, text)
+		}
+		t.add(line...)
+	}
+	t.write(b)
+	b.WriteString("\n")
+	for i, n := range notes {
+		fmt.Fprintf(b, "%d. %s\n", i+1, n)
+	}
+}
+
+// renderSkips groups skipped tests by reason. The cells of the conformance suite are in its table.
+func renderSkips(b *bytes.Buffer, all []*result) {
+	type group struct {
+		reason string
+		on     []string // kernels with numbers of tests
+	}
+	var groups []group
+	for _, r := range all {
+		count := make(map[string]int)
+		var order []string
+		for _, s := range r.Tests.Skipped {
+			if strings.Contains(s.Test, ".TestConformance/") {
+				continue
+			}
+			why := lastLine(s.Reason)
+			if count[why]++; count[why] == 1 {
+				order = append(order, why)
+			}
+		}
+		for _, why := range order {
+			i := slices.IndexFunc(groups, func(g group) bool { return g.reason == why })
+			if i < 0 {
+				i, groups = len(groups), append(groups, group{reason: why})
+			}
+			groups[i].on = append(groups[i].on, fmt.Sprintf("%s (%d)", r.Name, count[why]))
+		}
+	}
+	b.WriteString("\n## What was skipped\n\n")
+	t := table{head: []string{"reason", "kernels, and how many tests"}}
+	for _, g := range groups {
+		t.add(g.reason, strings.Join(g.on, ", "))
+	}
+	t.write(b)
+}
+
+// lastLine is the reason itself: what comes before it is the log of a child. The place in the source
+// goes.
+func lastLine(reason string) string {
+	line := reason
+	for l := range strings.Lines(reason) {
+		if l = strings.TrimSpace(l); l != "" && l != "PASS" && l != "FAIL" {
+			line = l
+		}
+	}
+	if place, rest, ok := strings.Cut(line, ": "); ok && strings.Contains(place, "_test.go:") {
+		line = rest
+	}
+	return line
+}
+
+func kernelNames(all []*result) (names []string) {
+	for _, r := range all {
+		names = append(names, r.Name)
+	}
+	return names
 }

@@ -30,9 +30,6 @@ func main() {
 }
 
 func run() error {
-	if err := mountKernel(); err != nil {
-		return err
-	}
 	text, err := os.ReadFile(wire.JobFile)
 	if err != nil {
 		return err
@@ -41,22 +38,23 @@ func run() error {
 	if err := json.Unmarshal(text, &job); err != nil {
 		return fmt.Errorf("%s: %w", wire.JobFile, err)
 	}
+	if err := mountKernel(""); err != nil {
+		return err
+	}
 	for _, name := range job.Modules {
 		if err := loadModule(filepath.Join(wire.Modules, name)); err != nil {
 			return err
 		}
+	}
+	if err := switchRoot(); err != nil {
+		return err
 	}
 	port, err := openPort(wire.ResultsTo)
 	if err != nil {
 		return err
 	}
 	out := &reporter{port: port}
-	disk, err := mountDisk()
-	if err != nil {
-		out.send(wire.Frame{Trouble: err.Error()})
-		return err
-	}
-	out.send(wire.Frame{Machine: describe(disk)})
+	out.send(wire.Frame{Machine: describe()})
 	for _, s := range job.Steps {
 		out.send(wire.Frame{Begin: s.Name})
 		end := runStep(s, job.Env, out)

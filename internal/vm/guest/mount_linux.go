@@ -9,48 +9,54 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// mountKernel mounts what the kernel offers, and memory for temporary files.
-func mountKernel() error {
+// mountKernel mounts what the kernel offers below a directory, and memory where the C library wants it.
+func mountKernel(root string) error {
 	for _, m := range []struct{ kind, target, options string }{
 		{"proc", "/proc", ""},
 		{"sysfs", "/sys", ""},
 		{"devtmpfs", "/dev", ""},
 		{"tmpfs", "/dev/shm", "mode=1777"},
-		{"tmpfs", "/tmp", "mode=1777"},
 	} {
-		if err := os.MkdirAll(m.target, 0o755); err != nil {
+		target := root + m.target
+		if err := os.MkdirAll(target, 0o755); err != nil {
 			return err
 		}
-		if err := unix.Mount(m.kind, m.target, m.kind, unix.MS_NOSUID, m.options); err != nil {
-			return fmt.Errorf("mount %s: %w", m.target, err)
+		if err := unix.Mount(m.kind, target, m.kind, unix.MS_NOSUID, m.options); err != nil {
+			return fmt.Errorf("mount %s: %w", target, err)
 		}
 	}
 	return nil
 }
 
-// diskWait is how long the kernel may take to find the disk. It is there after some milliseconds.
+// diskWait is how long the kernel may take to find a device. It is there after some milliseconds.
 const diskWait = 30 * time.Second
 
-// mountDisk makes a place for temporary files on a disk, since there is nothing to read from a disk in
-// memory, and says what it is.
-func mountDisk() (string, error) {
-	const device, target = "/dev/vda", "/disk"
+// switchRoot makes the disk the root of everything: memory would have no disk to read from, and a user
+// namespace cannot be made from a chroot alone.
+func switchRoot() error {
+	const device, root = "/dev/vda", "/disk"
 	if err := waitFor(device, diskWait); err != nil {
-		return "", err
+		return err
 	}
-	if err := os.MkdirAll(target, 0o755); err != nil {
-		return "", err
+	if err := os.Mkdir(root, 0o755); err != nil {
+		return err
 	}
-	if err := unix.Mount(device, target, "ext4", unix.MS_NOSUID, ""); err != nil {
-		return "", fmt.Errorf("mount %s on %s: %w", device, target, err)
+	if err := unix.Mount(device, root, "ext4", unix.MS_NOSUID, ""); err != nil {
+		return fmt.Errorf("mount %s on %s: %w", device, root, err)
 	}
-	if err := os.Mkdir(target+"/tmp", 0o777); err != nil {
-		return "", err
+	if err := mountKernel(root); err != nil {
+		return err
 	}
-	if err := os.Chmod(target+"/tmp", 0o777|os.ModeSticky); err != nil { // whatever the umask
-		return "", err
+	if err := os.Chdir(root); err != nil {
+		return err
 	}
-	return "ext4 on a virtio disk", os.Setenv("TMPDIR", target+"/tmp")
+	if err := unix.Mount(".", "/", "", unix.MS_MOVE, ""); err != nil {
+		return fmt.Errorf("move %s to the root: %w", root, err)
+	}
+	if err := unix.Chroot("."); err != nil {
+		return fmt.Errorf("chroot to %s: %w", device, err)
+	}
+	return os.Chdir("/")
 }
 
 func waitFor(path string, limit time.Duration) error {

@@ -60,8 +60,8 @@ func (r *reporter) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-func describe(disk string) *wire.Machine {
-	m := &wire.Machine{PageSizeBytes: os.Getpagesize(), CPUs: runtime.NumCPU(), Disk: disk}
+func describe() *wire.Machine {
+	m := &wire.Machine{PageSizeBytes: os.Getpagesize(), CPUs: runtime.NumCPU()}
 	var u unix.Utsname
 	if err := unix.Uname(&u); err != nil {
 		m.Release = fmt.Sprintf("uname: %v", err)

@@ -20,9 +20,6 @@ var errLost = errors.New("the kernel did not end it after SIGKILL")
 // runStep runs a step until it ends or its budget is over. A process that the kernel cannot end is left
 // behind. Nothing reaps orphans: the machine is off before they could matter.
 func runStep(s wire.Step, env []string, out *reporter) wire.End {
-	if err := os.MkdirAll(s.Dir, 0o755); err != nil {
-		return wire.End{Status: err.Error()}
-	}
 	c := exec.Command(s.Args[0], s.Args[1:]...)
 	c.Dir, c.Env = s.Dir, append(os.Environ(), env...)
 	c.Stdout, c.Stderr, c.WaitDelay = out, out, graceful

@@ -4,11 +4,11 @@ package wire
 
 import "time"
 
-// Places in the guest, and its serial port by the name that the host gave it.
+// Places in the guest's initramfs and on its disk, and its serial port by the name that the host gave it.
 const (
 	JobFile   = "/job.json"
-	Binaries  = "/bin"
 	Modules   = "/modules"
+	Binaries  = "/bin" // on the disk
 	ResultsTo = "firsttouch.results"
 )
 
@@ -23,7 +23,7 @@ type Job struct {
 type Step struct {
 	Name   string
 	Args   []string // the program's path first
-	Dir    string   // made when it is missing
+	Dir    string
 	Budget time.Duration
 }
 
@@ -34,7 +34,6 @@ type Frame struct {
 	Output  []byte   `json:",omitempty"` // of the step
 	End     *End     `json:",omitempty"` // of the step
 	Done    bool     `json:",omitempty"` // the last
-	Trouble string   `json:",omitempty"` // why the guest gave up
 }
 
 // Machine is what the guest says of itself.
@@ -43,7 +42,6 @@ type Machine struct {
 	PageSizeBytes          int
 	CPUs                   int
 	MemoryBytes            uint64
-	Disk                   string // the file system of temporary files, and how it came about
 }
 
 // End is how a step ended.

@@ -45,7 +45,7 @@ func Do(t *testing.T, name string, env []string, budget time.Duration, opts ...O
 	var out bytes.Buffer
 	c := exec.Command(os.Args[0], "-test.v", "-test.count=1", "-test.run="+strings.Join(pattern, "/"))
 	c.Env = append(append(os.Environ(), "GOTRACEBACK=all"), env...)
-	c.Stdout, c.Stderr, c.WaitDelay = &out, &out, Budget(graceful)
+	c.Stdout, c.Stderr, c.WaitDelay = &out, &out, graceful
 	for _, o := range opts {
 		o(t, c)
 	}
@@ -64,7 +64,7 @@ func Do(t *testing.T, name string, env []string, budget time.Duration, opts ...O
 		c.Process.Signal(syscall.SIGQUIT)
 		select {
 		case <-ended:
-		case <-time.After(Budget(graceful)):
+		case <-time.After(graceful):
 			c.Process.Kill()
 		}
 		killed <- true

@@ -32,8 +32,8 @@ func main() {
 	log.SetFlags(0)
 	var o options
 	flag.StringVar(&o.accel, "accel", "tcg", "how qemu runs the machines: tcg, software emulation, or kvm for those of this architecture")
-	flag.StringVar(&o.only, "run", "", "run only these tests, as of go test -run, and write no page")
-	flag.IntVar(&o.slowness, "slowness", 0, "how many times longer than on hardware tests may take (default 20 with tcg, 2 with kvm)")
+	flag.StringVar(&o.only, "run", "", "run these tests of all packages, as of go test -run, and write no page")
+	flag.IntVar(&o.slowness, "slowness", 0, "how many times longer than on hardware tests may take (default 10 with tcg, 2 with kvm)")
 	flag.BoolVar(&o.fresh, "update", false, "download the kernels again, for newer versions of them")
 	flag.Usage = func() {
 		fmt.Fprintf(flag.CommandLine.Output(), "usage: .ci/vm [flags] [kernel ...]\n\n")
@@ -109,7 +109,7 @@ func runMachine(ctx context.Context, debian *apt, m machine, o options) (*result
 	}
 	slowness := o.slowness
 	if slowness == 0 {
-		slowness = map[string]int{"tcg": 20, "kvm": 2}[accel]
+		slowness = map[string]int{"tcg": 10, "kvm": 2}[accel]
 	}
 	dir := filepath.Join(o.cache, "run", m.name)
 	kernels := filepath.Join(o.cache, "kernels")

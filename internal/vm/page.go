@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -99,10 +100,10 @@ func renderConformance(b *bytes.Buffer, all []*result) {
 		for _, r := range all {
 			c := cells[[3]string{l[0], l[1], r.Name}]
 			text := c.Result
-			if c.Why != "" {
-				i := slices.Index(notes, c.Why)
+			if why := addresses.ReplaceAllString(c.Why, ""); why != "" {
+				i := slices.Index(notes, why)
 				if i < 0 {
-					i, notes = len(notes), append(notes, c.Why)
+					i, notes = len(notes), append(notes, why)
 				}
 				text += fmt.Sprintf(" (%d)", i+1)
 			}
@@ -164,8 +165,11 @@ func lastLine(reason string) string {
 	if place, rest, ok := strings.Cut(line, ": "); ok && strings.Contains(place, "_test.go:") {
 		line = rest
 	}
-	return line
+	return addresses.ReplaceAllString(line, "")
 }
+
+// addresses differ from run to run.
+var addresses = regexp.MustCompile(` ?\[0x[0-9a-f]+,0x[0-9a-f]+\)`)
 
 func kernelNames(all []*result) (names []string) {
 	for _, r := range all {

@@ -58,14 +58,14 @@ func (a *apt) download(ctx context.Context, m machine, into string) error {
 		}
 		a.updated = true
 	}
-	target := m.pkg + ":" + m.arch + "/" + m.suite
-	plan, err := a.run(ctx, a.dir, "apt-get", "install", "--simulate", "--no-install-recommends", target)
+	target := m.pkg + ":" + m.arch
+	plan, err := a.run(ctx, a.dir, "apt-get", "install", "--simulate", "--no-install-recommends", "--target-release", m.suite, target)
 	if err != nil {
 		return err
 	}
 	names := kernelPackages(plan)
 	if len(names) == 0 {
-		return fmt.Errorf("apt would install no kernel for %s:\n%s", target, plan)
+		return fmt.Errorf("apt would install no kernel for %s of %s:\n%s", target, m.suite, plan)
 	}
 	_, err = a.run(ctx, into, "apt-get", append([]string{"download", "-q"}, names...)...)
 	return err

@@ -24,18 +24,15 @@ func keep(cache string, r *result) error {
 	return os.WriteFile(filepath.Join(dir, r.Name), text, 0o644)
 }
 
-// publish writes the page, when there is a result of every kernel for this commit.
-func publish(o options, commit string) error {
-	if o.only != "" || commit == "" {
-		fmt.Printf("%s stays: it is written for all tests of a commit, from a worktree without changes\n", page)
-		return nil
-	}
+// publish writes the page from what is kept for a commit. Kernels without a result are named there.
+func publish(cache, commit string) error {
 	var all []*result
+	var missing []string
 	for _, m := range matrix {
-		text, err := os.ReadFile(filepath.Join(o.cache, "results", commit, m.name))
+		text, err := os.ReadFile(filepath.Join(cache, "results", commit, m.name))
 		if errors.Is(err, fs.ErrNotExist) {
-			fmt.Printf("%s stays: no result for %s at %s yet\n", page, m.name, commit)
-			return nil
+			missing = append(missing, m.name)
+			continue
 		} else if err != nil {
 			return err
 		}
@@ -45,5 +42,8 @@ func publish(o options, commit string) error {
 		}
 		all = append(all, r)
 	}
-	return os.WriteFile(page, render(all), 0o644)
+	if len(all) == 0 {
+		return fmt.Errorf("no results are kept for commit %q", commit)
+	}
+	return os.WriteFile(page, render(all, missing), 0o644)
 }

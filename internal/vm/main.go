@@ -25,6 +25,7 @@ type options struct {
 	slowness int
 	fresh    bool
 	cache    string
+	page     string
 	names    []string
 }
 
@@ -35,6 +36,7 @@ func main() {
 	flag.StringVar(&o.only, "run", "", "run these tests of all packages, as of go test -run, and write no page")
 	flag.IntVar(&o.slowness, "slowness", 0, "how many times longer than on hardware tests may take (default 10 with tcg, 2 with kvm)")
 	flag.BoolVar(&o.fresh, "update", false, "download the kernels again, for newer versions of them")
+	flag.StringVar(&o.page, "page", "", "run nothing, and write "+page+" from the results that are kept for this commit")
 	flag.Usage = func() {
 		fmt.Fprintf(flag.CommandLine.Output(), "usage: .ci/vm [flags] [kernel ...]\n\n")
 		for _, m := range matrix {
@@ -60,6 +62,9 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	o.cache = filepath.Join(user, "firsttouch", "vm")
+	if o.page != "" {
+		return publish(o.cache, o.page)
+	}
 	debian, err := newApt(filepath.Join(o.cache, "apt"))
 	if err != nil {
 		return err
@@ -91,7 +96,9 @@ func run(ctx context.Context, o options) error {
 			}
 		}
 	}
-	if err := publish(o, commit); err != nil {
+	if commit == "" || o.only != "" {
+		fmt.Printf("%s stays: it is for all tests of a commit, from a worktree without changes\n", page)
+	} else if err := publish(o.cache, commit); err != nil {
 		return err
 	}
 	if len(failed) > 0 {

@@ -10,16 +10,17 @@ import (
 
 // render writes the page. It has tables by kernel: what runs, what userfaultfd offers, the conformance
 // of uffd, and what was skipped for which reason.
-func render(all []*result) []byte {
+func render(all []*result, missing []string) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, `# Kernels
 
 <!-- Written by .ci/vm. Do not edit. -->
 
-The tests of %s on kernels of Debian, each in a virtual machine with %s processors (%s) and temporary
-files on ext4. Written by `+"`.ci/vm`"+`, from commit %s.
+Tests on kernels of Debian, each in a virtual machine with %s processors (%s) and temporary files on ext4.
+Written by `+"`.ci/vm`"+`, from commit %s. It ran
 
-`, packages(), cpus, emulation(all), all[0].Commit)
+%s
+`, cpus, emulation(all), all[0].Commit, packages())
 	t := table{head: []string{"", "Linux", "architecture", "page", "the doctor says", "passed", "failed", "skipped"}}
 	for _, r := range all {
 		t.add(r.Name, r.Machine.Release, r.Machine.Arch, fmt.Sprintf("%d KiB", r.Machine.PageSizeBytes>>10), r.Doctor,
@@ -31,6 +32,9 @@ files on ext4. Written by `+"`.ci/vm`"+`, from commit %s.
 			fmt.Fprintf(&b, "\n%s: **%s**\n", r.Name, p)
 		}
 	}
+	for _, name := range missing {
+		fmt.Fprintf(&b, "\n%s: **not run at this commit**\n", name)
+	}
 	b.WriteString("\n## What userfaultfd offers\n\n")
 	renderFeatures(&b, all)
 	renderConformance(&b, all)
@@ -39,11 +43,15 @@ files on ext4. Written by `+"`.ci/vm`"+`, from commit %s.
 }
 
 func packages() string {
-	var names []string
+	var b strings.Builder
 	for _, t := range tests {
-		names = append(names, "`"+t.dir+"`")
+		what := "all tests"
+		if t.run != "." {
+			what = "`-run '" + t.run + "'`"
+		}
+		fmt.Fprintf(&b, "- `%s`: %s\n", t.dir, what)
 	}
-	return strings.Join(names, ", ")
+	return b.String()
 }
 
 func emulation(all []*result) string {

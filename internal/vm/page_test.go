@@ -52,9 +52,9 @@ func TestPageNamesEveryKernelAndProblem(t *testing.T) {
 	two.Conformance = []cell{{"04_MOVE", "anonymous", "skipped", "too old"}}
 	two.Tests = testResult{Passed: 7, Failed: []string{"p.TestX"}, Skipped: []skipped{{"p.TestY", "f_test.go:1: no reason", false}}}
 	two.Steps = []stepResult{{doctor, wire.End{Status: "exit status 3"}}, {"p", wire.End{Status: "exit status 1"}}}
-	text := string(render([]*result{one, two}))
+	text := string(render([]*result{one, two}, []string{"absent"}))
 	for _, want := range []string{
-		"5.10.0", "7.3.4", "16 KiB", `no \| not here`, "new: **p: exit status 1**", "new: **p.TestX failed**",
+		"5.10.0", "7.3.4", "absent: **not run", "16 KiB", `no \| not here`, "new: **p: exit status 1**", "new: **p.TestX failed**",
 		"new: **p.TestY skipped without being on the list**", "skipped (1)", "1. too old", "no reason", "new (1)",
 	} {
 		if !strings.Contains(text, want) {

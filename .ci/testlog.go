@@ -2,6 +2,8 @@
 // reason, and a summary, and fails when a test failed, or skipped without being on the list.
 //
 //	go test -json ./... | go run .ci/testlog.go -skips .ci/skips.txt
+//
+// With -json it also writes the summary to a file.
 package main
 
 import (
@@ -28,12 +30,14 @@ type skip struct{ test, reason *regexp.Regexp }
 
 func main() {
 	log.SetFlags(0)
-	list := flag.String("skips", ".ci/skips.txt", "file of the tests that may skip")
+	var allowed []skip
+	flag.Func("skips", "file of the tests that may skip; there may be several", func(path string) error {
+		list, err := readSkips(path)
+		allowed = append(allowed, list...)
+		return err
+	})
+	out := flag.String("json", "", "file for the summary")
 	flag.Parse()
-	allowed, err := readSkips(*list)
-	if err != nil {
-		log.Fatal(err)
-	}
 	s := &summary{allowed: allowed, output: make(map[string]*strings.Builder)}
 	dec := json.NewDecoder(bufio.NewReader(os.Stdin))
 	for {
@@ -45,16 +49,29 @@ func main() {
 		}
 		s.add(e)
 	}
-	if !s.print() {
+	ok := s.print()
+	if *out != "" {
+		if err := s.write(*out); err != nil {
+			log.Fatal(err)
+		}
+	}
+	if !ok {
 		os.Exit(1)
 	}
 }
 
 type summary struct {
-	allowed                   []skip
-	output                    map[string]*strings.Builder // by package and test
-	passed, failed, unplanned int
-	skipped                   []string
+	allowed []skip
+	output  map[string]*strings.Builder // by package and test
+	passed  int
+	failed  []string // by package and test
+	skipped []skipped
+}
+
+// skipped is a test that skipped.
+type skipped struct {
+	Test, Reason string
+	Planned      bool // it is on the list
 }
 
 func (s *summary) add(e event) {
@@ -74,7 +91,7 @@ func (s *summary) add(e event) {
 	case "build-output":
 		fmt.Print(e.Output)
 	case "build-fail":
-		s.failed++
+		s.failed = append(s.failed, e.ImportPath)
 	case "pass", "fail", "skip":
 		s.end(e, key)
 	}
@@ -98,21 +115,20 @@ func (s *summary) end(e event, key string) {
 		for k, b := range s.output {
 			if strings.HasPrefix(k, e.Package+".") {
 				fmt.Print(b)
-				s.failed++
+				s.failed = append(s.failed, k)
 				delete(s.output, k)
 			}
 		}
 	case e.Test == "":
 	case e.Action == "fail":
-		s.failed++
+		s.failed = append(s.failed, key)
 		fmt.Print(text)
 	case e.Action == "skip":
-		if planned := s.mayskip(key, text); !planned {
-			s.unplanned++
+		planned := s.mayskip(key, text)
+		if !planned {
 			fmt.Print(text)
-			key += " (not on the list)"
 		}
-		s.skipped = append(s.skipped, key+"\n"+reason(text))
+		s.skipped = append(s.skipped, skipped{key, reason(text), planned})
 	default:
 		s.passed++
 	}
@@ -127,7 +143,7 @@ func reason(text string) string {
 	var lines []string
 	for line := range strings.Lines(text) {
 		if t := strings.TrimSpace(line); t != "" && !strings.HasPrefix(t, "===") && !strings.HasPrefix(t, "---") {
-			lines = append(lines, "      "+t)
+			lines = append(lines, t)
 		}
 	}
 	return strings.Join(lines, "\n")
@@ -137,11 +153,29 @@ func (s *summary) print() (ok bool) {
 	if len(s.skipped) > 0 {
 		fmt.Println("skipped:")
 	}
+	unplanned := 0
 	for _, k := range s.skipped {
-		fmt.Println("  " + k)
+		note := ""
+		if !k.Planned {
+			note = " (not on the list)"
+			unplanned++
+		}
+		fmt.Printf("  %s%s\n      %s\n", k.Test, note, strings.ReplaceAll(k.Reason, "\n", "\n      "))
 	}
-	fmt.Printf("%d passed, %d failed, %d skipped, %d of them not on the list\n", s.passed, s.failed, len(s.skipped), s.unplanned)
-	return s.failed == 0 && s.unplanned == 0 && s.passed > 0
+	fmt.Printf("%d passed, %d failed, %d skipped, %d of them not on the list\n", s.passed, len(s.failed), len(s.skipped), unplanned)
+	return len(s.failed) == 0 && unplanned == 0 && s.passed > 0
+}
+
+func (s *summary) write(path string) error {
+	text, err := json.Marshal(struct {
+		Passed  int
+		Failed  []string
+		Skipped []skipped
+	}{s.passed, s.failed, s.skipped})
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, text, 0o644)
 }
 
 // readSkips reads lines of two regular expressions, of package.Test and of the reason, with a tab

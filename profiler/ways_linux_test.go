@@ -33,10 +33,10 @@ var ways = []way{
 	{"copy out", Read, false, "runtime.memmove", 1, touchCopyOut},
 	{"copy in", Write, false, "runtime.memmove", 1, touchCopyIn},
 	{"clear", Write, false, "runtime.memclrNoHeapPointers", 1, touchClear},
-	{"string equality", Read, false, "memeqbody", 1, touchEqual},
+	{"string equality", Read, false, equalLeaf, 1, touchEqual},
 	{"string order", Read, false, "cmpbody", 1, touchLess},
 	{"conversion", Read, false, "runtime.memmove", 2, touchConversion},
-	{"index", Read, false, "indexbytebody", 3, touchIndex},
+	{"index", Read, false, indexLeaf, 3, touchIndex},
 	{"read(2)", Write, true, "", 0, touchRead2},
 	{"write(2)", Read, true, "", 0, touchWrite2},
 }

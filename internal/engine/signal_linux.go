@@ -96,7 +96,7 @@ func capture(arg uintptr) {
 			raw.Add32(&s.missed, 1)
 		}
 	} else if r.Flags&flagStack != 0 {
-		f := frame{pc: pc, fp: fp, lo: sp, hi: sp}
+		f := frame{pc: pc, fp: fp, lo: sp - recordBelowSP, hi: sp}
 		if g != 0 {
 			if lo, hi := *at[uintptr](g), *at[uintptr](g + 8); sp >= lo && sp < hi {
 				f.hi = hi

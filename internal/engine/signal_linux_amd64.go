@@ -15,6 +15,9 @@ const (
 	ctxRIP = 40 + 16*8
 )
 
+// recordBelowSP is how far below its stack pointer the frame record of a function may start.
+const recordBelowSP = 0
+
 // registers returns where the thread stood. word is 0: the return address of a function without
 // a frame is the word at sp, read once the stack is known to be Go's.
 //

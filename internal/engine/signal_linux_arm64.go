@@ -11,6 +11,10 @@ const (
 	ctxPC = ctxX0 + 32*8
 )
 
+// recordBelowSP is how far below its stack pointer the frame record of a function may start: Go on
+// arm64 keeps the return address at the stack pointer, and the caller's frame pointer below it.
+const recordBelowSP = 8
+
 // registers returns where the thread stood; word is the link register, the return address of a
 // function without a frame.
 //

@@ -34,9 +34,10 @@ const graceful = 10 * time.Second
 
 // Do runs the test called name, with env added to the environment. After budget the child gets
 // SIGQUIT, so that it prints its goroutines, and then SIGKILL: budgets bound a hang and say nothing
-// about speed.
+// about speed. They are for fast hardware, see [Budget].
 func Do(t *testing.T, name string, env []string, budget time.Duration, opts ...Option) Result {
 	t.Helper()
+	budget = Budget(budget)
 	var pattern []string
 	for part := range strings.SplitSeq(name, "/") {
 		pattern = append(pattern, "^"+regexp.QuoteMeta(part)+"$")
@@ -82,7 +83,7 @@ func Run(t *testing.T, name string, env []string, budget time.Duration, opts ...
 	r := Do(t, name, env, budget, opts...)
 	switch {
 	case r.TimedOut:
-		t.Fatalf("%s did not finish within %v:\n%s", name, budget, r.Out)
+		t.Fatalf("%s did not finish within %v:\n%s", name, Budget(budget), r.Out)
 	case errors.Is(r.Err, exec.ErrWaitDelay):
 		t.Fatalf("%s left a process behind that holds its output:\n%s", name, r.Out)
 	case r.Err != nil:

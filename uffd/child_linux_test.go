@@ -13,19 +13,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/firsttouch/firsttouch/internal/testproc"
 	"golang.org/x/sys/unix"
 )
 
 const childEnv = "UFFD_TEST_CHILD"
 
-// childBudget bounds a hang, and says nothing about speed: FIRSTTOUCH_TEST_BUDGET=10m suits an
-// emulated machine.
-func childBudget() time.Duration {
-	if d, err := time.ParseDuration(os.Getenv("FIRSTTOUCH_TEST_BUDGET")); err == nil {
-		return d + stressTime()
-	}
-	return 60*time.Second + stressTime()
-}
+// childBudget bounds a hang, and says nothing about speed.
+func childBudget() time.Duration { return testproc.Budget(time.Minute) + stressTime() }
 
 // inChild makes the test run in a process of its own, where a thread that waits for ever for a page
 // can be killed. It answers true in that process, and false in the parent once it has passed.

@@ -36,10 +36,10 @@ func metricsOf(t *testing.T, reader *sdkmetric.ManualReader) map[string]metricda
 // whose pages it touches within a span, everything is there.
 func TestMetricsByTheGlobalProvider(t *testing.T) {
 	t.Cleanup(func() { otel.SetMeterProvider(noop.NewMeterProvider()) })
-	a := start(t)
 	reader := sdkmetric.NewManualReader()
-	mp := sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader))
-	otel.SetMeterProvider(mp)
+	// Before Start: one set later reaches what was made before it once in a process only, and tests are repeated.
+	otel.SetMeterProvider(sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)))
+	a := start(t)
 	tp := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(a.SpanProcessor(tracetest.NewSpanRecorder())))
 	mem, err := a.Arena("cache", 1<<20)
 	if err != nil {

@@ -30,7 +30,7 @@ type Document struct {
 type DocumentRegion struct {
 	ID           uint32            `json:"id"`
 	Name         string            `json:"name"`
-	Kind         string            `json:"kind"` // arena, mapped_file, attached_file
+	Kind         string            `json:"kind"` // arena, mapped_file, attached_file, memory
 	GranuleBytes int               `json:"granule_bytes"`
 	SizeBytes    int64             `json:"size_bytes"`
 	MappedBytes  int64             `json:"mapped_bytes"`

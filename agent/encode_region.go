@@ -33,6 +33,8 @@ func kindName(k profiler.Kind) string {
 		return "mapped_file"
 	case profiler.KindAttached:
 		return "attached_file"
+	case profiler.KindMemory:
+		return "memory"
 	}
 	return "unknown"
 }

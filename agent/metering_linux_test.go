@@ -51,7 +51,11 @@ func TestMetricsByTheGlobalProvider(t *testing.T) {
 	if err := tp.Shutdown(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	got := metricsOf(t, reader)
+	var got map[string]metricdata.Aggregation
+	eventually(t, "the run of first touches is over", func() bool {
+		got = metricsOf(t, reader)
+		return got[exporter.MetricBurstSize] != nil
+	})
 	for _, m := range exporter.Metrics() {
 		if got[m.Name] == nil {
 			t.Errorf("%s is missing", m.Name)

@@ -82,7 +82,7 @@ func (j *jaeger) complete(ctx context.Context, began time.Time, want int) ([]jae
 			return got, nil
 		}
 		if time.Now().After(deadline) {
-			return nil, fmt.Errorf("Jaeger has %d spans, the demo ended %d", len(got), want)
+			return nil, fmt.Errorf("spans in Jaeger: %d, the demo ended %d", len(got), want)
 		}
 	}
 }

@@ -91,6 +91,9 @@ func run(ctx context.Context, p programs, r *results) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := checkLinks(ctx, r, d, spans); err != nil {
+		return err
+	}
 	for _, job := range []string{jobScraped, jobSent} {
 		if err := checkExemplars(ctx, r, prom, t, spans, job, began); err != nil {
 			return err

@@ -78,6 +78,27 @@ func (p *prometheus) labelValues(ctx context.Context, label, match string) (valu
 	return answer.Data, err
 }
 
+// scrapes waits until the server has tried the target for the first time: it takes seconds to come to that,
+// and all that happened before would be one sample.
+func (p *prometheus) scrapes(ctx context.Context) error {
+	for deadline := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) {
+		var answer struct {
+			Data struct {
+				ActiveTargets []struct{ LastScrape time.Time }
+			}
+		}
+		if err := fetch(ctx, p.base+"/api/v1/targets", nil, &answer); err != nil {
+			return err
+		}
+		if t := answer.Data.ActiveTargets; len(t) == 1 && !t[0].LastScrape.IsZero() {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("the server does not scrape within %v: targets %+v", patience, answer.Data.ActiveTargets)
+		}
+	}
+}
+
 // rule is one of the server's, evaluated by it.
 type rule struct {
 	Name, Query, Type, Health, LastError string

@@ -89,7 +89,10 @@ func startPrometheus(ctx context.Context, s *started, program, dir, target strin
 		return nil, err
 	}
 	prom := &prometheus{base: "http://" + address, metrics: "http://" + address + "/api/v1/otlp/v1/metrics"}
-	return prom, p.answers(ctx, prom.base+"/-/ready")
+	if err := p.answers(ctx, prom.base+"/-/ready"); err != nil {
+		return nil, err
+	}
+	return prom, prom.scrapes(ctx)
 }
 
 // demoRun is the demo, still serving.

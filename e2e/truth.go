@@ -49,7 +49,7 @@ func gather(ctx context.Context, d *demoRun, prom *prometheus) (*truth, error) {
 				break
 			}
 			if time.Now().After(deadline) {
-				return nil, fmt.Errorf("Prometheus has no new samples of the job %s within %v: %v", job, settle, got)
+				return nil, fmt.Errorf("no new samples of the job %s in Prometheus within %v: %v", job, settle, got)
 			}
 			time.Sleep(100 * time.Millisecond)
 		}

@@ -6,7 +6,7 @@ import "slices"
 
 // MetricRegions is how many regions have a name of their own in metrics: the first ones. All others
 // count together, as RegionOther, so that a service which maps file after file does not grow without bound.
-const MetricRegions = 15
+const MetricRegions = 12
 
 // MetricSets is how many attribute sets one instrument has at most. It follows from MetricRegions and
 // the number of values of the other attributes, and a test holds it.
@@ -84,9 +84,9 @@ var metrics = []Metric{
 }
 
 var metricAttributes = []MetricAttribute{
-	{KeyRegion, "The region's name; " + RegionOther + " for all beyond the first 15."},
+	{KeyRegion, "The region's name; " + RegionOther + " for all beyond the first 12."},
 	{KeyAccess, "read or write."},
-	{KeySource, "Where the contents came from: zero, page_cache, disk or unknown."},
+	{KeySource, "Where the contents came from: zero, page_cache, disk, memory (armed with its contents) or unknown."},
 	{KeyResult, ResultRecorded + ", or " + ResultDropped + " where the record was lost."},
 	{KeyReason, ReasonRingFull + ": the ring between the resolver and the totals (FIRSTTOUCH_RING); " +
 		ReasonLogFull + ": counted in all totals, but not in the order of first touches (FIRSTTOUCH_LOG_LIMIT); " +

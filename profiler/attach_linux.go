@@ -87,7 +87,7 @@ func (p *Profiler) rescanLoop() {
 // rescan looks once, and returns how long reading the list took.
 func (p *Profiler) rescan() (read time.Duration) {
 	p.mu.Lock()
-	regions := slices.DeleteFunc(slices.Clone(p.regions), func(r *Region) bool { return r.kind == KindArena || r.closed.Load() })
+	regions := slices.DeleteFunc(slices.Clone(p.regions), func(r *Region) bool { return r.isMemory() || r.closed.Load() })
 	p.mu.Unlock()
 	if len(regions) == 0 {
 		return 0

@@ -36,6 +36,7 @@ func subRegion(r, old RegionStats) RegionStats {
 	r.CoTouch -= old.CoTouch
 	r.Rearms -= old.Rearms
 	r.Widened -= old.Widened
+	r.Left -= old.Left
 	r.Stall = r.Stall.sub(old.Stall)
 	r.Disk = r.Disk.sub(old.Disk)
 	var touched bitmap

@@ -1,10 +1,10 @@
 // Package profiler observes the first touch of every page of chosen memory of its own process.
 //
-// A Profiler has regions: arenas that it makes (NewArena), files that it maps (MapFile), and file
-// mappings that other code made (AttachFile). When a thread touches a granule of a region for the
-// first time since it was armed, the kernel stops it, the engine records who touched what, when and
-// from where, makes the memory accessible, and lets the thread go on. Later touches cost nothing.
-// Snapshot returns what was seen.
+// A Profiler has regions: arenas that it makes (NewArena), files that it maps (MapFile), file mappings
+// that other code made (AttachFile), and private memory that exists already (AttachMemory). When a thread
+// touches a granule of a region for the first time since it was armed, the kernel stops it, the engine
+// records who touched what, when and from where, makes the memory accessible, and lets the thread go on.
+// Later touches cost nothing. Snapshot returns what was seen; Windows divides it into working sets.
 //
 // # What is exact
 //

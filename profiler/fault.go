@@ -19,6 +19,7 @@ const (
 	SourceZero                    // fresh anonymous memory, filled with zeros
 	SourcePageCache               // a file page that was in the page cache
 	SourceDisk                    // a file page that had to be read from the file's storage
+	SourceMemory                  // memory that held it already, and was armed with its contents
 )
 
 // RegionID identifies a region for the life of its Profiler. The ids are dense: RegionID i is

@@ -65,7 +65,7 @@ func (p *Profiler) foldOne(rec *engine.Record, seq uint64) {
 
 var sources = [...]Source{
 	engine.SourceUnknown: SourceUnknown, engine.SourceZero: SourceZero,
-	engine.SourcePageCache: SourcePageCache, engine.SourceDisk: SourceDisk,
+	engine.SourcePageCache: SourcePageCache, engine.SourceDisk: SourceDisk, engine.SourceMemory: SourceMemory,
 }
 
 // stack turns the engine's number into a StackID, repairing what frame pointers lose: a function
@@ -145,7 +145,7 @@ func (p *Profiler) collect() {
 	for _, r := range p.agg.regions {
 		if t := p.totals[r.ID]; t != nil {
 			v := t.Totals()
-			r.Messages, r.CoTouch, r.Widened = v.Messages, v.CoTouch, v.Widened
+			r.Messages, r.CoTouch, r.Widened, r.Left = v.Messages, v.CoTouch, v.Widened, v.Left
 		}
 	}
 	if e.LastErr != 0 {

@@ -20,6 +20,8 @@ func (s Source) String() string {
 		return "page_cache"
 	case SourceDisk:
 		return "disk"
+	case SourceMemory:
+		return "memory"
 	}
 	return "unknown"
 }

@@ -44,6 +44,16 @@ func (p *Profiler) MapFile(string, ...RegionOption) (*Region, error) { return ni
 // AttachFile answers ErrNotSupported.
 func (p *Profiler) AttachFile(string, ...RegionOption) (*Region, error) { return nil, notHere() }
 
+// AttachMemory answers ErrNotSupported.
+func (p *Profiler) AttachMemory(string, []byte, ...RegionOption) (*Region, error) {
+	return nil, notHere()
+}
+
+// AttachRange answers ErrNotSupported.
+func (p *Profiler) AttachRange(string, uintptr, uintptr, ...RegionOption) (*Region, error) {
+	return nil, notHere()
+}
+
 // Flush does nothing.
 func (p *Profiler) Flush() {}
 

@@ -133,17 +133,17 @@ func (r *Region) publishMaps(fileSize int64) {
 }
 
 // Rearm arms the region again: what was touched is observed again at its next touch, and the
-// contents stay. Only files can be armed again for now; ErrNotSupported otherwise.
+// contents stay. Private memory (arenas, AttachMemory) needs Linux 6.8 for it, ErrNotSupported otherwise.
 func (r *Region) Rearm() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closed.Load() {
 		return fmt.Errorf("region %q: %w", r.name, ErrClosed)
 	}
-	if r.kind == KindArena {
-		return fmt.Errorf("region %q: arming an arena again: %w", r.name, ErrNotSupported)
-	}
 	r.p.Flush()
+	if r.isMemory() {
+		return r.rearmMemory()
+	}
 	list, err := r.p.readMaps()
 	if err != nil {
 		return err
@@ -194,8 +194,8 @@ func protection(list []procMap, lo, hi uintptr) (prot int, ok bool) {
 }
 
 func (r *Region) guard() engine.Guard {
-	if r.kind == KindMappedFile {
-		// The mapping is ours: nobody else changes it while r.mu is held.
+	if r.kind == KindMappedFile || r.kind == KindArena {
+		// The mapping is ours: nobody else unmaps it while r.mu is held.
 		return func(critical func()) error { critical(); return nil }
 	}
 	return engine.Guard(r.config.guard)
@@ -237,8 +237,8 @@ func (r *Region) detach() error {
 // drop makes one mapping plain again. The caller holds r.mu.
 func (r *Region) drop(m *mapping) error {
 	var err error
-	if r.kind == KindArena {
-		err = r.p.eng.RemoveArena(m.Target)
+	if r.isMemory() {
+		err = r.p.eng.ReleaseMemory(m.Target, r.guard())
 	} else {
 		_, _, err = r.p.eng.Uncover(m.Target, r.guard())
 	}

@@ -53,6 +53,12 @@ type RegionStats struct {
 	// Widened counts granules that were made accessible together with a neighbour's fault,
 	// to stay below vm.max_map_count: their own first touch was not seen.
 	Widened uint64
+	// Left counts pages of private memory that could not be moved, because the kernel has pinned them for
+	// a device or io_uring. They are not observed any more.
+	Left uint64
+	// Stopped is the longest time for which the touchers of private memory, or all threads where no guard
+	// holds it, were stopped while it was armed.
+	Stopped time.Duration
 	// Mappings lists the address ranges of the region that are observed now.
 	Mappings []MappingStats
 	// Note says in a sentence what limits this region's result, or is empty.
@@ -76,6 +82,7 @@ const (
 	KindArena      Kind = iota // anonymous memory made by NewArena
 	KindMappedFile             // a file mapped by MapFile
 	KindAttached               // file mappings that other code made, found by AttachFile
+	KindMemory                 // private memory that existed before, see AttachMemory
 )
 
 // Group is the exact total of the faults that share region, stack, access and source.

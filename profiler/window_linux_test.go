@@ -116,10 +116,6 @@ func checkUpperHalf(t *testing.T, s *Snapshot, half int, want []int) {
 // What cannot be armed again says so.
 func TestRearmRefused(t *testing.T) {
 	p := newProfiler(t)
-	a := newArena(t, p, "arena", pageSize)
-	if err := a.Rearm(); !errors.Is(err, ErrNotSupported) {
-		t.Errorf("arena: %v", err)
-	}
 	f, err := p.MapFile(newFile(t, pageSize))
 	if err != nil {
 		t.Fatal(err)

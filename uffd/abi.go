@@ -21,9 +21,12 @@ const (
 	IoctlWriteProtect = 0xc018aa06 // WriteProtectArg, Linux 5.7
 	IoctlContinue     = 0xc020aa07 // ContinueArg, Linux 5.13
 	IoctlPoison       = 0xc020aa08 // PoisonArg, Linux 6.6
-	IoctlRWProtect    = 0xc018aa09 // read-write protection, after Linux 7.1; only ever listed here
-	IoctlSetMode      = 0x4010aa0a // after Linux 7.1; only ever listed here
+	IoctlRWProtect    = 0xc018aa09 // RWProtectArg, after Linux 7.1
+	IoctlSetMode      = 0x4010aa0a // SetModeArg, after Linux 7.1
 )
+
+// IoctlPagemapScan goes to /proc/PID/pagemap, include/uapi/linux/fs.h: PagemapScanArg, Linux 6.7.
+const IoctlPagemapScan = 0xc0606610
 
 // UserModeOnly is the flag of userfaultfd(2) that restricts the descriptor to faults made in user
 // mode, UFFD_USER_MODE_ONLY (Linux 5.11).
@@ -38,11 +41,12 @@ const (
 	EventUnmap     = 0x16
 )
 
-// Flags of an EventPagefault message. A fault without WP and Minor is a missing page.
+// Flags of an EventPagefault message. A fault without WP, Minor and RWP is a missing page.
 const (
 	PagefaultFlagWrite = 1 << 0 // the access was a write
 	PagefaultFlagWP    = 1 << 1 // the page is write-protected
 	PagefaultFlagMinor = 1 << 2 // the page exists in the file, but is not mapped
+	PagefaultFlagRWP   = 1 << 3 // the page is protected against reads too, after Linux 7.1
 )
 
 // Modes of the fill ioctls. Dontwake leaves the threads that wait for the range asleep until Wake.
@@ -57,6 +61,8 @@ const (
 	ContinueModeDontwake     = 1 << 0
 	ContinueModeWP           = 1 << 1 // map the page write-protected, Linux 6.4
 	PoisonModeDontwake       = 1 << 0
+	RWProtectModeRWP         = 1 << 0 // protect; without it, unprotect and wake
+	RWProtectModeDontwake    = 1 << 1
 )
 
 // MsgSize is the size in bytes of one message, sizeof(struct uffd_msg).

@@ -30,6 +30,9 @@ var cLayout = []struct {
 	{"UFFDIO_WRITEPROTECT", "UFFDIO_WRITEPROTECT", IoctlWriteProtect},
 	{"UFFDIO_CONTINUE", "UFFDIO_CONTINUE", IoctlContinue},
 	{"UFFDIO_POISON", "UFFDIO_POISON", IoctlPoison},
+	{"UFFDIO_RWPROTECT", "UFFDIO_RWPROTECT", IoctlRWProtect},
+	{"UFFDIO_SET_MODE", "UFFDIO_SET_MODE", IoctlSetMode},
+	{"PAGEMAP_SCAN", "PAGEMAP_SCAN", IoctlPagemapScan},
 	{"UFFD_USER_MODE_ONLY", "UFFD_USER_MODE_ONLY", UserModeOnly},
 	{"UFFD_EVENT_PAGEFAULT", "UFFD_EVENT_PAGEFAULT", EventPagefault},
 	{"UFFD_EVENT_FORK", "UFFD_EVENT_FORK", EventFork},
@@ -52,6 +55,31 @@ var cLayout = []struct {
 	{"UFFDIO_POISON_MODE_DONTWAKE", "UFFDIO_POISON_MODE_DONTWAKE", PoisonModeDontwake},
 	{"UFFDIO_MOVE_MODE_DONTWAKE", "UFFDIO_MOVE_MODE_DONTWAKE", MoveModeDontwake},
 	{"UFFDIO_MOVE_MODE_ALLOW_SRC_HOLES", "UFFDIO_MOVE_MODE_ALLOW_SRC_HOLES", MoveModeAllowSrcHoles},
+	{"UFFD_PAGEFAULT_FLAG_RWP", "UFFD_PAGEFAULT_FLAG_RWP", PagefaultFlagRWP},
+	{"UFFDIO_REGISTER_MODE_RWP", "UFFDIO_REGISTER_MODE_RWP", uint64(ModeRWP)},
+	{"UFFDIO_RWPROTECT_MODE_RWP", "UFFDIO_RWPROTECT_MODE_RWP", RWProtectModeRWP},
+	{"UFFDIO_RWPROTECT_MODE_DONTWAKE", "UFFDIO_RWPROTECT_MODE_DONTWAKE", RWProtectModeDontwake},
+	{"PM_SCAN_WP_MATCHING", "PM_SCAN_WP_MATCHING", uint64(ScanWPMatching)},
+	{"PM_SCAN_CHECK_WPASYNC", "PM_SCAN_CHECK_WPASYNC", uint64(ScanCheckWPAsync)},
+	{"PAGE_IS_WPALLOWED", "PAGE_IS_WPALLOWED", uint64(PageIsWPAllowed)},
+	{"PAGE_IS_WRITTEN", "PAGE_IS_WRITTEN", uint64(PageIsWritten)},
+	{"PAGE_IS_FILE", "PAGE_IS_FILE", uint64(PageIsFile)},
+	{"PAGE_IS_PRESENT", "PAGE_IS_PRESENT", uint64(PageIsPresent)},
+	{"PAGE_IS_SWAPPED", "PAGE_IS_SWAPPED", uint64(PageIsSwapped)},
+	{"PAGE_IS_PFNZERO", "PAGE_IS_PFNZERO", uint64(PageIsPFNZero)},
+	{"PAGE_IS_HUGE", "PAGE_IS_HUGE", uint64(PageIsHuge)},
+	{"PAGE_IS_SOFT_DIRTY", "PAGE_IS_SOFT_DIRTY", uint64(PageIsSoftDirty)},
+	{"PAGE_IS_GUARD", "PAGE_IS_GUARD", uint64(PageIsGuard)},
+	{"PAGE_IS_ACCESSED", "PAGE_IS_ACCESSED", uint64(PageIsAccessed)},
+	{"PAGEMAP_SCAN", "sizeof(struct page_region)", uint64(unsafe.Sizeof(PageRegion{}))},
+	{"PAGEMAP_SCAN", "offsetof(struct page_region, categories)", uint64(unsafe.Offsetof(PageRegion{}.Categories))},
+	{"PAGEMAP_SCAN", "offsetof(struct pm_scan_arg, walk_end)", uint64(unsafe.Offsetof(PagemapScanArg{}.WalkEnd))},
+	{"PAGEMAP_SCAN", "offsetof(struct pm_scan_arg, vec)", uint64(unsafe.Offsetof(PagemapScanArg{}.Vec))},
+	{"PAGEMAP_SCAN", "offsetof(struct pm_scan_arg, max_pages)", uint64(unsafe.Offsetof(PagemapScanArg{}.MaxPages))},
+	{"PAGEMAP_SCAN", "offsetof(struct pm_scan_arg, category_mask)", uint64(unsafe.Offsetof(PagemapScanArg{}.CategoryMask))},
+	{"PAGEMAP_SCAN", "offsetof(struct pm_scan_arg, return_mask)", uint64(unsafe.Offsetof(PagemapScanArg{}.ReturnMask))},
+	{"UFFDIO_RWPROTECT", "offsetof(struct uffdio_rwprotect, mode)", uint64(unsafe.Offsetof(RWProtectArg{}.Mode))},
+	{"UFFDIO_SET_MODE", "offsetof(struct uffdio_set_mode, disable)", uint64(unsafe.Offsetof(SetModeArg{}.Disable))},
 	{"UFFD_API", "sizeof(struct uffd_msg)", uint64(unsafe.Sizeof(Msg{}))},
 	{"UFFD_API", "offsetof(struct uffd_msg, arg.pagefault.flags)", uint64(unsafe.Offsetof(Msg{}.Arg))},
 	{"UFFD_API", "offsetof(struct uffd_msg, arg.pagefault.address)", uint64(unsafe.Offsetof(Msg{}.Arg)) + 8},
@@ -70,6 +98,17 @@ var cLayout = []struct {
 	{"UFFDIO_POISON", "offsetof(struct uffdio_poison, updated)", uint64(unsafe.Offsetof(PoisonArg{}.Updated))},
 }
 
+// The features are compared by the names that they have here.
+func init() {
+	for bit, f := range featureTable {
+		name := "UFFD_FEATURE_" + f.name
+		cLayout = append(cLayout, struct {
+			guard, expr string
+			ours        uint64
+		}{name, name, 1 << bit})
+	}
+}
+
 // TestSizesMatchRequests needs no compiler: an ioctl number carries the size of its argument.
 func TestSizesMatchRequests(t *testing.T) {
 	for request, size := range map[uint64]uintptr{
@@ -78,6 +117,8 @@ func TestSizesMatchRequests(t *testing.T) {
 		IoctlCopy: unsafe.Sizeof(CopyArg{}), IoctlZeropage: unsafe.Sizeof(ZeropageArg{}),
 		IoctlMove: unsafe.Sizeof(MoveArg{}), IoctlWriteProtect: unsafe.Sizeof(WriteProtectArg{}),
 		IoctlContinue: unsafe.Sizeof(ContinueArg{}), IoctlPoison: unsafe.Sizeof(PoisonArg{}),
+		IoctlRWProtect: unsafe.Sizeof(RWProtectArg{}), IoctlSetMode: unsafe.Sizeof(SetModeArg{}),
+		IoctlPagemapScan: unsafe.Sizeof(PagemapScanArg{}),
 	} {
 		if got := request >> 16 & 0x3fff; got != uint64(size) {
 			t.Errorf("request %#x carries %d bytes, the struct has %d", request, got, size)
@@ -122,7 +163,7 @@ func TestLayoutMatchesCompiler(t *testing.T) {
 func runC(t *testing.T, compiler string) string {
 	t.Helper()
 	var source strings.Builder
-	source.WriteString("#include <stdio.h>\n#include <stddef.h>\n#include <sys/ioctl.h>\n#include <linux/userfaultfd.h>\nint main(void) {\n")
+	source.WriteString("#include <stdio.h>\n#include <stddef.h>\n#include <sys/ioctl.h>\n#include <linux/fs.h>\n#include <linux/userfaultfd.h>\nint main(void) {\n")
 	for _, row := range cLayout {
 		fmt.Fprintf(&source, "#ifdef %s\nprintf(\"%%llu\\n\", (unsigned long long)(%s));\n#else\nputs(\"-\");\n#endif\n", row.guard, row.expr)
 	}

@@ -67,3 +67,31 @@ type PoisonArg struct {
 	Mode    uint64
 	Updated int64 // out: bytes poisoned, or a negated errno
 }
+
+// RWProtectArg is struct uffdio_rwprotect. It has no output field.
+type RWProtectArg struct {
+	Range RangeArg
+	Mode  uint64
+}
+
+// SetModeArg is struct uffdio_set_mode. It has no output field.
+type SetModeArg struct {
+	Enable  uint64 // Features
+	Disable uint64 // Features
+}
+
+// PagemapScanArg is struct pm_scan_arg, include/uapi/linux/fs.h.
+type PagemapScanArg struct {
+	Size              uint64 // of the struct
+	Flags             uint64 // ScanFlags
+	Start             uint64
+	End               uint64
+	WalkEnd           uint64 // out: where the scan stopped; End where it is finished
+	Vec               uint64 // address of PageRegions; 0 where only Flags are to have an effect
+	VecLen            uint64 // how many fit
+	MaxPages          uint64 // stop after so many matching pages; 0 is no limit
+	CategoryInverted  uint64 // Categories that match where they are absent
+	CategoryMask      uint64 // Categories that all have to match
+	CategoryAnyofMask uint64 // Categories of which one has to match; 0 asks for none
+	ReturnMask        uint64 // Categories that are reported
+}

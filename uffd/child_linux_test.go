@@ -13,13 +13,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/firsttouch/firsttouch/internal/testproc"
 	"golang.org/x/sys/unix"
 )
 
 const childEnv = "UFFD_TEST_CHILD"
 
-// childBudget is generous: it bounds a hang, and says nothing about speed.
-const childBudget = 60 * time.Second
+// childBudget bounds a hang, and says nothing about speed.
+func childBudget() time.Duration { return testproc.Budget(time.Minute) + stressTime() }
 
 // inChild makes the test run in a process of its own, where a thread that waits for ever for a page
 // can be killed. It answers true in that process, and false in the parent once it has passed.
@@ -40,6 +41,9 @@ func inChild(t *testing.T) bool {
 	runChild(t, program, nil)
 	return false
 }
+
+// parentOf reports whether this is the process that will start the test's child.
+func parentOf(t *testing.T) bool { return os.Getenv(childEnv) != t.Name() }
 
 // asNobody is inChild as a user without any privileges.
 func asNobody(t *testing.T) bool {
@@ -83,28 +87,51 @@ func publicProgram(t *testing.T) string {
 	return path
 }
 
+// child is what became of a test that ran in a process of its own.
+type child struct {
+	out      string
+	err      error
+	timedOut bool
+}
+
 func runChild(t *testing.T, program string, credential *syscall.Credential) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), childBudget)
+	spawn(t, program, credential).judge(t, credential)
+}
+
+// spawn runs the calling test in a child with more environment.
+func spawn(t *testing.T, program string, credential *syscall.Credential, env ...string) child {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), childBudget())
 	defer cancel()
-	cmd := exec.CommandContext(ctx, program, "-test.v", "-test.run=^"+t.Name()+"$")
+	// A subtest's name is a pattern for each of its levels.
+	pattern := "^" + strings.ReplaceAll(t.Name(), "/", "$/^") + "$"
+	cmd := exec.CommandContext(ctx, program, "-test.v", "-test.run="+pattern)
 	// The race detector lingers for a second at the end of a process unless told not to.
-	cmd.Env = append(os.Environ(), childEnv+"="+t.Name(), "GORACE=atexit_sleep_ms=0 "+os.Getenv("GORACE"))
+	cmd.Env = append(append(os.Environ(), childEnv+"="+t.Name(), "GORACE=atexit_sleep_ms=0 "+os.Getenv("GORACE")), env...)
 	cmd.Dir = "/"
 	cmd.WaitDelay = time.Second
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: credential}
+	// After the budget a hang should say where it is.
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGQUIT) }
 	out, err := cmd.CombinedOutput()
+	return child{string(out), err, ctx.Err() != nil}
+}
+
+// judge ends the test as the child did.
+func (c child) judge(t *testing.T, credential *syscall.Credential) {
+	t.Helper()
 	switch {
-	case ctx.Err() != nil:
-		t.Fatalf("the child did not finish within %v:\n%s", childBudget, out)
-	case errors.Is(err, unix.EACCES) && credential != nil:
-		t.Skipf("uid %d cannot execute a file of the temporary directory: %v", credential.Uid, err)
-	case err != nil:
-		t.Fatalf("child: %v\n%s", err, out)
-	case strings.Contains(string(out), "--- SKIP: "+t.Name()):
-		t.Skipf("skipped in the child:\n%s", out)
-	case !strings.Contains(string(out), "--- PASS: "+t.Name()):
-		t.Fatalf("the child did not run the test:\n%s", out)
+	case c.timedOut:
+		t.Fatalf("the child did not finish within %v:\n%s", childBudget(), c.out)
+	case errors.Is(c.err, unix.EACCES) && credential != nil:
+		t.Skipf("uid %d cannot execute a file of the temporary directory: %v", credential.Uid, c.err)
+	case c.err != nil:
+		t.Fatalf("child: %v\n%s", c.err, c.out)
+	case strings.Contains(c.out, "--- SKIP: "+t.Name()+" "):
+		t.Skipf("skipped in the child:\n%s", c.out)
+	case !strings.Contains(c.out, "--- PASS: "+t.Name()+" "):
+		t.Fatalf("the child did not run the test:\n%s", c.out)
 	}
-	t.Logf("child:\n%s", out)
+	t.Logf("child:\n%s", c.out)
 }

@@ -16,13 +16,54 @@
 // # Fills
 //
 // FD.Copy, FD.Zeropage, FD.Move, FD.Continue and FD.Poison resolve missing and minor faults,
-// FD.WriteProtect the others. They finish their range: they go on after a partial result, and
+// FD.WriteProtect and FD.RWProtect the others. They finish their range: they go on after a partial result, and
 // around pages that are already there, whose waiters the kernel leaves asleep and they wake. The
 // Raw methods (on Linux only) make one ioctl and answer with its errno and output field. Nothing
-// allocates on the way of a fault, unless it fails.
+// allocates on the way of a fault, unless it fails. Batch fills several ranges and wakes once.
 //
 // An error matches the sentinel that says what it means and the errno that says what came:
 // errors.Is(err, uffd.ErrExist) and errors.Is(err, unix.EEXIST).
+//
+// # Written pages
+//
+// With FeatureWPAsync the kernel ends a write protection by itself, without a message, and
+// Pagemap.Scan (PAGEMAP_SCAN, Linux 6.7) reports the pages that were written to since, and protects
+// them again in the same step.
+//
+// # Hand-over
+//
+// FD.Send and Receive hand a descriptor to another process by a Unix socket (SCM_RIGHTS). It serves
+// the memory of the process that opened it, wherever it is; once that process has ended fills are
+// ErrGone, and Register and Unregister ErrNoMemory.
+//
+// # Questions
+//
+// The review of the manual page in 2017 left questions open. docs/userfaultfd.md has the table of
+// the answers, with the test that holds each.
+//
+// What "consistent" resolution means: a page appears whole, once, or not at all, whoever fills it; a
+// second fill is ErrExist and changes nothing.
+//
+// The features: before Linux 4.11 they had to be zero, since there were none. Since then those that
+// go in are enabled, and all that the kernel offers comes back; what is unknown is EINVAL. The
+// ioctls field is a set with one bit for each request number, for which the kernel's header has no
+// names: see IoctlSet. The handshake holds for the descriptor, Register for the range.
+//
+// The errors of the handshake: EINVAL (version, unknown feature, second handshake), EFAULT, EPERM
+// (EVENT_FORK). After EINVAL the struct is all zeros whatever the reason was, and has to be filled
+// anew; a refusal leaves the descriptor as it was. Before the handshake everything else is EINVAL.
+//
+// An incompatible mapping is one that is neither anonymous, nor shared memory, nor of huge pages; up
+// to Linux 4.10 it was all but private anonymous memory; with FeatureWPAsync, ModeWP takes any.
+// Register and Unregister also know EBUSY (another descriptor's, Register only), ENOMEM (the process
+// has ended, or a mapping cannot be split) and EFAULT (the argument; where only the answer cannot be
+// written, the range is registered).
+//
+// The fills have an output field since an errno cannot say both that they ended early and how far
+// they came: it has the bytes done, or the negated errno where there are none. EAGAIN with a count is
+// a partial result, which the finishing forms continue; with -EAGAIN, or with nothing written on
+// older kernels, an event is unread: ErrEventPending. Fills with Dontwake leave all waiters asleep
+// until one Wake over them.
 //
 // # Probes
 //
@@ -66,7 +107,9 @@
 // Kinds of memory. Anonymous memory, shared memory (memfd, tmpfs) and huge pages are taken; a file
 // on a disk is not, except for ModeWP with FeatureWPAsync; a mapping that may never be written, such
 // as a shared one of a file opened for reading, is ErrPermission. ModeMinor needs shared memory or
-// huge pages. Huge pages want WithPageSize. Register lists MOVE also for shared memory,
+// huge pages. Huge pages want WithPageSize, and of them ErrExist is no proof that the page is there:
+// the kernel says EEXIST also where the pool is empty, so a fill that filled less than its range may
+// have to be looked after (a touch of it sends its message again). Register lists MOVE also for shared memory,
 // but the kernel moves private anonymous pages only. A mapping belongs to one descriptor at a time.
 //
 // Systems. The ioctl numbers are those of amd64 and arm64. Elsewhere everything builds and answers

@@ -64,6 +64,8 @@ func TestNames(t *testing.T) {
 		{IoctlSet(0x13c).String(), "WAKE|COPY|ZEROPAGE|MOVE|POISON"},
 		{IoctlSet(1 << 0x20).String(), "ioctl 0x20"},
 		{PathUserModeOnly.String(), "user-mode-only"},
+		{(PageIsWritten | PageIsAccessed | 1<<10).String(), "WRITTEN|ACCESSED|bit 10"},
+		{requestName(IoctlPagemapScan), "PAGEMAP_SCAN"},
 		{OpenPath(9).String(), "path 9"},
 	} {
 		if c.got != c.want {
@@ -82,7 +84,7 @@ func TestFeatureBits(t *testing.T) {
 	if len(featureTable) != 19 {
 		t.Fatalf("%d features named", len(featureTable))
 	}
-	for f, bit := range map[Features]int{FeatureEventUnmap: 6, FeatureExactAddress: 11, FeatureMove: 16, FeatureReadWriteProtectAsync: 18} {
+	for f, bit := range map[Features]int{FeatureEventUnmap: 6, FeatureExactAddress: 11, FeatureMove: 16, FeatureRWPAsync: 18} {
 		if f != 1<<bit {
 			t.Errorf("%v is %#x, want bit %d", f, uint64(f), bit)
 		}

@@ -21,3 +21,14 @@ func escapedAddr(b []byte) Addr {
 
 // keepAlive keeps the memory behind a number made by escapedAddr from being freed before here.
 func keepAlive(b []byte) { runtime.KeepAlive(b) }
+
+// escapedRegions and keepRegions are the same for the answer of a scan.
+func escapedRegions(buf []PageRegion) Addr {
+	p := unsafe.Pointer(unsafe.SliceData(buf))
+	if escapeSink != nil {
+		escapeSink = p
+	}
+	return Addr(uintptr(p))
+}
+
+func keepRegions(buf []PageRegion) { runtime.KeepAlive(buf) }

@@ -2,8 +2,6 @@ package uffd
 
 import (
 	"errors"
-	"os/exec"
-	"syscall"
 	"testing"
 	"unsafe"
 
@@ -123,8 +121,8 @@ func TestRemapAndUnmapEvents(t *testing.T) {
 	checkPages(t, to, 5, 5)
 }
 
-// EVENT_FORK hands over a descriptor for the child's memory; once the child has another program
-// its memory is gone, and the descriptor says so.
+// EVENT_FORK hands over a descriptor for the child's memory; once the child has ended its
+// memory is gone, and the descriptor says so.
 func TestForkEvent(t *testing.T) {
 	if !inChild(t) {
 		return
@@ -135,15 +133,8 @@ func TestForkEvent(t *testing.T) {
 	fd := openTest(t, WithFeatures(FeatureEventFork), WithNonblock())
 	mem := anonymous(t, 1)
 	register(t, fd, mem, ModeMissing)
-	// A user namespace makes Go's child one that does not share the parent's memory.
-	cmd := exec.Command("/bin/true")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWUSER}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Run() }()
-	waitUntil(func() bool { return len(ended) == 1 || eventPending(t, fd) })
-	if len(ended) == 1 {
-		t.Skipf("no user namespaces here: %v", <-ended)
-	}
+	forks := make(chan forked, 1)
+	go func() { forks <- forkChild(t, stepWait()) }()
 	msg := readEvent(t, fd, EventFork)
 	child := fd.Forked(&msg)
 	defer child.Close()
@@ -151,9 +142,8 @@ func TestForkEvent(t *testing.T) {
 	if err != nil || flags&unix.FD_CLOEXEC == 0 || child.Enabled() != fd.Enabled() {
 		t.Errorf("the child's descriptor: flags %#x, %v, features %v", flags, err, child.Enabled())
 	}
-	if err := <-ended; err != nil {
-		t.Fatal(err)
-	}
+	process := <-forks
+	process.end(t)
 	if _, err := child.Copy(RangeOf(mem).Start, pattern(1, 1), 0); !isErr(err, ErrGone, unix.ESRCH) {
 		t.Errorf("Copy into a process that ended: %v", err)
 	}

@@ -5,6 +5,7 @@ package uffd
 import (
 	"fmt"
 	"runtime"
+	"syscall"
 	"time"
 )
 
@@ -63,6 +64,12 @@ func (f *FD) Wake(Range) error { return notHere() }
 // WriteProtect answers ErrNotSupported.
 func (f *FD) WriteProtect(Range, uint64) error { return notHere() }
 
+// RWProtect answers ErrNotSupported.
+func (f *FD) RWProtect(Range, uint64) error { return notHere() }
+
+// SetMode answers ErrNotSupported.
+func (f *FD) SetMode(_, _ Features) error { return notHere() }
+
 // Copy answers ErrNotSupported.
 func (f *FD) Copy(Addr, []byte, uint64) (int, error) { return 0, notHere() }
 
@@ -86,3 +93,12 @@ func (f *FD) TryRead([]Msg) (int, error) { return 0, notHere() }
 
 // SetReadDeadline answers ErrNotSupported.
 func (f *FD) SetReadDeadline(time.Time) error { return notHere() }
+
+// Send answers ErrNotSupported.
+func (f *FD) Send(syscall.Conn, []byte) error { return notHere() }
+
+// Receive answers ErrNotSupported, or ErrInvalid where an option is wrong on every system.
+func Receive(_ syscall.Conn, _ []byte, opts ...Option) (*FD, int, error) {
+	f, err := Open(opts...)
+	return f, 0, err
+}

@@ -12,25 +12,25 @@ type Features uint64
 // The features, with the first kernel that offers them. The kernel's configuration and the
 // processor may take some away, so ask HaveFeatures, never the version.
 const (
-	FeaturePagefaultFlagWP       Features = 1 << iota // 5.7: write-protect faults
-	FeatureEventFork                                  // 4.11: EventFork; enabling it needs CAP_SYS_PTRACE
-	FeatureEventRemap                                 // 4.11: EventRemap; without it mremap drops the registration
-	FeatureEventRemove                                // 4.11: EventRemove for madvise(MADV_REMOVE and MADV_DONTNEED)
-	FeatureMissingHugetlbfs                           // 4.11: missing faults on huge pages
-	FeatureMissingShmem                               // 4.11: missing faults on shared memory
-	FeatureEventUnmap                                 // 4.11: EventUnmap for munmap and what implies it
-	FeatureSigbus                                     // 4.14: SIGBUS to the toucher in place of a message
-	FeatureThreadID                                   // 4.14: Msg.Thread
-	FeatureMinorHugetlbfs                             // 5.13: minor faults on huge pages
-	FeatureMinorShmem                                 // 5.14: minor faults on shared memory
-	FeatureExactAddress                               // 5.18: Msg.Address is not rounded to the page
-	FeatureWPHugetlbfsShmem                           // 5.19: write protection of shared memory and huge pages
-	FeatureWPUnpopulated                              // 6.4: write protection of pages that are not there
-	FeaturePoison                                     // 6.6: IoctlPoison
-	FeatureWPAsync                                    // 6.7: the kernel itself resolves write-protect faults
-	FeatureMove                                       // 6.8: IoctlMove
-	FeatureReadWriteProtect                           // after 7.1: protection against reads as well
-	FeatureReadWriteProtectAsync                      // after 7.1: the same, resolved by the kernel
+	FeaturePagefaultFlagWP  Features = 1 << iota // 5.7: write-protect faults
+	FeatureEventFork                             // 4.11: EventFork; enabling it needs CAP_SYS_PTRACE
+	FeatureEventRemap                            // 4.11: EventRemap; without it mremap drops the registration
+	FeatureEventRemove                           // 4.11: EventRemove for madvise(MADV_REMOVE and MADV_DONTNEED)
+	FeatureMissingHugetlbfs                      // 4.11: missing faults on huge pages
+	FeatureMissingShmem                          // 4.11: missing faults on shared memory
+	FeatureEventUnmap                            // 4.11: EventUnmap for munmap and what implies it
+	FeatureSigbus                                // 4.14: SIGBUS to the toucher in place of a message
+	FeatureThreadID                              // 4.14: Msg.Thread
+	FeatureMinorHugetlbfs                        // 5.13: minor faults on huge pages
+	FeatureMinorShmem                            // 5.14: minor faults on shared memory
+	FeatureExactAddress                          // 5.18: Msg.Address is not rounded to the page
+	FeatureWPHugetlbfsShmem                      // 5.19: write protection of shared memory and huge pages
+	FeatureWPUnpopulated                         // 6.4: write protection of pages that are not there
+	FeaturePoison                                // 6.6: IoctlPoison
+	FeatureWPAsync                               // 6.7: the kernel itself resolves write-protect faults
+	FeatureMove                                  // 6.8: IoctlMove
+	FeatureRWP                                   // after 7.1: protection against reads as well
+	FeatureRWPAsync                              // after 7.1: the same, resolved by the kernel
 )
 
 // featureInfo says what a bit is called and when it came.

@@ -12,32 +12,53 @@ type ioctlProbe struct {
 	request uint32
 	kind    MemoryKind
 	mode    RegisterMode
+	needs   Features
 	use     func(f *FD, p probeMemory, page Range) error
 }
 
 var ioctlProbes = []ioctlProbe{
-	{IoctlWake, MemoryAnonymous, ModeMissing, func(f *FD, _ probeMemory, page Range) error { return f.Wake(page) }},
-	{IoctlCopy, MemoryAnonymous, ModeMissing, func(f *FD, _ probeMemory, page Range) error {
+	{IoctlWake, MemoryAnonymous, ModeMissing, 0, func(f *FD, _ probeMemory, page Range) error { return f.Wake(page) }},
+	{IoctlCopy, MemoryAnonymous, ModeMissing, 0, func(f *FD, _ probeMemory, page Range) error {
 		_, err := f.Copy(page.Start, make([]byte, page.Len()), 0)
 		return err
 	}},
-	{IoctlZeropage, MemoryAnonymous, ModeMissing, func(f *FD, _ probeMemory, page Range) error {
+	{IoctlZeropage, MemoryAnonymous, ModeMissing, 0, func(f *FD, _ probeMemory, page Range) error {
 		_, err := f.Zeropage(page, 0)
 		return err
 	}},
-	{IoctlMove, MemoryAnonymous, ModeMissing, probeMove},
-	{IoctlWriteProtect, MemoryAnonymous, ModeWP, func(f *FD, _ probeMemory, page Range) error {
+	{IoctlMove, MemoryAnonymous, ModeMissing, 0, probeMove},
+	{IoctlWriteProtect, MemoryAnonymous, ModeWP, 0, func(f *FD, _ probeMemory, page Range) error {
 		return f.WriteProtect(page, WriteProtectModeWP)
 	}},
-	{IoctlContinue, MemoryMemfd, ModeMinor, func(f *FD, p probeMemory, page Range) error {
+	{IoctlContinue, MemoryMemfd, ModeMinor, 0, func(f *FD, p probeMemory, page Range) error {
 		p.alias[0] = 1 // gives the file its page
 		_, err := f.Continue(page, 0)
 		return err
 	}},
-	{IoctlPoison, MemoryAnonymous, ModeMissing, func(f *FD, _ probeMemory, page Range) error {
+	{IoctlPoison, MemoryAnonymous, ModeMissing, 0, func(f *FD, _ probeMemory, page Range) error {
 		_, err := f.Poison(page, 0)
 		return err
 	}},
+	{IoctlRWProtect, MemoryAnonymous, ModeRWP, FeatureRWP, func(f *FD, _ probeMemory, page Range) error {
+		return f.RWProtect(page, RWProtectModeRWP)
+	}},
+	{IoctlSetMode, MemoryAnonymous, ModeRWP, FeatureRWP | FeatureRWPAsync, func(f *FD, _ probeMemory, _ Range) error {
+		return f.SetMode(0, FeatureRWPAsync)
+	}},
+	{IoctlPagemapScan, MemoryAnonymous, ModeWP, FeatureWPAsync, func(_ *FD, _ probeMemory, page Range) error {
+		return probeScan(page)
+	}},
+}
+
+// probeScan asks for the pages that were written to, and protects them.
+func probeScan(page Range) error {
+	p, err := OpenPagemap(0)
+	if err != nil {
+		return err
+	}
+	defer p.Close()
+	q := ScanQuery{Flags: ScanWPMatching | ScanCheckWPAsync, All: PageIsWritten, Return: PageIsWritten}
+	return p.Scan(page, q, make([]PageRegion, 1), func([]PageRegion) bool { return true })
 }
 
 func probeMove(f *FD, _ probeMemory, page Range) error {
@@ -57,7 +78,7 @@ func (i ioctlProbe) run() error {
 		return err
 	}
 	defer p.close()
-	fd, err := Open()
+	fd, err := Open(WithFeatures(i.needs))
 	if err != nil {
 		return err
 	}

@@ -58,6 +58,16 @@ func (f *FD) RawWriteProtect(arg *WriteProtectArg) unix.Errno {
 	return f.ioctl(IoctlWriteProtect, unsafe.Pointer(arg))
 }
 
+// RawRWProtect is UFFDIO_RWPROTECT.
+func (f *FD) RawRWProtect(arg *RWProtectArg) unix.Errno {
+	return f.ioctl(IoctlRWProtect, unsafe.Pointer(arg))
+}
+
+// RawSetMode is UFFDIO_SET_MODE.
+func (f *FD) RawSetMode(arg *SetModeArg) unix.Errno {
+	return f.ioctl(IoctlSetMode, unsafe.Pointer(arg))
+}
+
 // RawWake is UFFDIO_WAKE.
 func (f *FD) RawWake(arg *RangeArg) unix.Errno { return f.ioctl(IoctlWake, unsafe.Pointer(arg)) }
 

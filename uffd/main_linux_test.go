@@ -15,6 +15,7 @@ func TestMain(m *testing.M) {
 		fmt.Fprintf(os.Stderr, "descriptors left open: %v\n", left)
 		code = 1
 	}
+	printConformance()
 	os.Exit(code)
 }
 

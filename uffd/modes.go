@@ -14,18 +14,14 @@ const (
 	ModeMissing RegisterMode = 1 << iota // 4.3: no page is mapped, and the file (if any) has none
 	ModeWP                               // 5.7: a write to a page protected by WriteProtect
 	ModeMinor                            // 5.13: no page is mapped, but the file has one
+	ModeRWP                              // after 7.1: any access to a page protected by RWProtect
 )
 
-var modeNames = [...]string{"MISSING", "WP", "MINOR"}
+var modeNames = [...]string{"MISSING", "WP", "MINOR", "RWP"}
 
 // String lists the kernel's names, separated by "|".
 func (m RegisterMode) String() string {
-	return bitNames(uint64(m), func(bit int) string {
-		if bit < len(modeNames) {
-			return modeNames[bit]
-		}
-		return fmt.Sprintf("bit %d", bit)
-	})
+	return bitNames(uint64(m), nameIn(modeNames[:]))
 }
 
 // IoctlSet is a set of ioctls by number, as the kernel answers it: to the handshake for the
@@ -53,11 +49,29 @@ func (s IoctlSet) Names() []string {
 // String lists the kernel's names, separated by "|".
 func (s IoctlSet) String() string { return bitNames(uint64(s), ioctlName) }
 
+// requestName is the name of an ioctl by its request number.
+func requestName(request uint32) string {
+	if request == IoctlPagemapScan {
+		return "PAGEMAP_SCAN"
+	}
+	return ioctlName(int(request & 0xff))
+}
+
 func ioctlName(nr int) string {
 	if name, ok := ioctlNames[nr]; ok {
 		return name
 	}
 	return fmt.Sprintf("ioctl %#02x", nr)
+}
+
+// nameIn names the bits after a table, and those beyond its end by their number.
+func nameIn(names []string) func(bit int) string {
+	return func(bit int) string {
+		if bit < len(names) {
+			return names[bit]
+		}
+		return fmt.Sprintf("bit %d", bit)
+	}
 }
 
 // bitNames joins the names of the bits that are set.

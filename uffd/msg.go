@@ -63,6 +63,8 @@ func pagefaultFlags(flags uint64) string {
 		kind = "write-protected"
 	case flags&PagefaultFlagMinor != 0:
 		kind = "minor"
+	case flags&PagefaultFlagRWP != 0:
+		kind = "read-write-protected"
 	}
 	if flags&PagefaultFlagWrite != 0 {
 		return kind + " write"

@@ -24,14 +24,15 @@ func TestMsgAccessors(t *testing.T) {
 
 func TestMsgString(t *testing.T) {
 	for want, m := range map[string]Msg{
-		"pagefault missing read at 0x1000 by thread 9":          {Event: EventPagefault, Arg: [3]uint64{0, 0x1000, 9}},
-		"pagefault write-protected write at 0x1000 by thread 0": {Event: EventPagefault, Arg: [3]uint64{3, 0x1000, 0}},
-		"pagefault minor read at 0x1000 by thread 0":            {Event: EventPagefault, Arg: [3]uint64{4, 0x1000, 0}},
-		"fork: descriptor 5":                                    {Event: EventFork, Arg: [3]uint64{5}},
-		"remap [0x1000,0x3000) to 0x9000":                       {Event: EventRemap, Arg: [3]uint64{0x1000, 0x9000, 0x2000}},
-		"remove [0x1000,0x2000)":                                {Event: EventRemove, Arg: [3]uint64{0x1000, 0x2000}},
-		"unmap [0x1000,0x2000)":                                 {Event: EventUnmap, Arg: [3]uint64{0x1000, 0x2000}},
-		"unknown event 0x99":                                    {Event: 0x99},
+		"pagefault missing read at 0x1000 by thread 9":              {Event: EventPagefault, Arg: [3]uint64{0, 0x1000, 9}},
+		"pagefault write-protected write at 0x1000 by thread 0":     {Event: EventPagefault, Arg: [3]uint64{3, 0x1000, 0}},
+		"pagefault minor read at 0x1000 by thread 0":                {Event: EventPagefault, Arg: [3]uint64{4, 0x1000, 0}},
+		"pagefault read-write-protected read at 0x1000 by thread 0": {Event: EventPagefault, Arg: [3]uint64{8, 0x1000, 0}},
+		"fork: descriptor 5":              {Event: EventFork, Arg: [3]uint64{5}},
+		"remap [0x1000,0x3000) to 0x9000": {Event: EventRemap, Arg: [3]uint64{0x1000, 0x9000, 0x2000}},
+		"remove [0x1000,0x2000)":          {Event: EventRemove, Arg: [3]uint64{0x1000, 0x2000}},
+		"unmap [0x1000,0x2000)":           {Event: EventUnmap, Arg: [3]uint64{0x1000, 0x2000}},
+		"unknown event 0x99":              {Event: 0x99},
 	} {
 		if got := m.String(); got != want {
 			t.Errorf("%q, want %q", got, want)

@@ -43,7 +43,7 @@ func Open(opts ...Option) (*FD, error) {
 // choosePath takes the first path that yields a descriptor, and asks there what the kernel can do.
 func choosePath(paths []OpenPath) (OpenPath, APIArg, error) {
 	if !knownArch() {
-		return 0, APIArg{}, fmt.Errorf("%w: the ioctl numbers are known for amd64 and arm64, not for %s", ErrNotSupported, runtime.GOARCH)
+		return 0, APIArg{}, errArch()
 	}
 	var refused OpenError
 	for _, path := range paths {
@@ -65,6 +65,10 @@ func checkOffered(want, offered Features) error {
 
 // knownArch reports whether the numbers of abi.go are this architecture's.
 func knownArch() bool { return runtime.GOARCH == "amd64" || runtime.GOARCH == "arm64" }
+
+func errArch() error {
+	return fmt.Errorf("%w: the ioctl numbers are known for amd64 and arm64, not for %s", ErrNotSupported, runtime.GOARCH)
+}
 
 // enable shakes hands, and does without optional features that are offered but refused: EVENT_FORK
 // where the capability is missing, then all of them.

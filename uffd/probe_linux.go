@@ -28,7 +28,7 @@ func Probe() Report {
 	for _, p := range ioctlProbes {
 		err := p.run()
 		r.Ioctls = append(r.Ioctls, IoctlReport{
-			Name: ioctlName(int(p.request & 0xff)), Available: answer(err), Reason: reason(err),
+			Name: requestName(p.request), Available: answer(err), Reason: reason(err),
 		})
 	}
 	for _, kind := range MemoryKinds() {
@@ -85,6 +85,7 @@ func probeKind(kind MemoryKind, async bool) MemoryReport {
 	for _, mode := range RegisterModes() {
 		report.Modes = append(report.Modes, probeMode(kind, mode, 0))
 	}
+	report.Modes = append(report.Modes, probeMode(kind, ModeRWP, FeatureRWP))
 	if async {
 		report.Modes = append(report.Modes, probeMode(kind, ModeWP, FeatureWPAsync))
 	}
@@ -93,7 +94,7 @@ func probeKind(kind MemoryKind, async bool) MemoryReport {
 
 func probeMode(kind MemoryKind, mode RegisterMode, features Features) ModeReport {
 	ioctls, err := HaveRegister(kind, mode, features)
-	m := ModeReport{Modes: mode.String(), Async: features != 0, Available: answer(err), Reason: reason(err)}
+	m := ModeReport{Modes: mode.String(), Async: features.Has(FeatureWPAsync), Available: answer(err), Reason: reason(err)}
 	if refused, ok := errors.AsType[*Error](err); ok {
 		m.Reason = refused.Errno.Error() // the rest says what the report says anyway
 	}

@@ -37,7 +37,7 @@ func TestProbeAnswersEverything(t *testing.T) {
 			t.Errorf("%+v, the kernel offers %v", f, fd.Features())
 		}
 	}
-	if len(r.Memory) != len(MemoryKinds()) || len(r.Ioctls) != 7 || len(r.Features) < 19 {
+	if len(r.Memory) != len(MemoryKinds()) || len(r.Ioctls) != 10 || len(r.Features) < 19 {
 		t.Errorf("%d kinds, %d ioctls, %d features", len(r.Memory), len(r.Ioctls), len(r.Features))
 	}
 	for _, m := range r.Memory {
@@ -64,7 +64,12 @@ func TestProbeKnownTruths(t *testing.T) {
 		t.Error(err)
 	}
 	for _, kind := range []MemoryKind{MemoryAnonymous, MemoryFile} {
-		if _, err := HaveRegister(kind, ModeMinor, 0); !errors.Is(err, ErrNotSupported) {
+		_, err := HaveRegister(kind, ModeMinor, 0)
+		if kind == MemoryFile && answer(err) == Unknown {
+			t.Logf("%s memory could not be had: %v", kind, err) // the program lies on tmpfs
+			continue
+		}
+		if !errors.Is(err, ErrNotSupported) {
 			t.Errorf("minor faults of %s memory: %v", kind, err)
 		}
 	}

@@ -33,18 +33,6 @@ func (f *FD) Wake(r Range) error {
 	return nil
 }
 
-// WriteProtect protects the pages of r, which must be registered with ModeWP, against writes
-// (WriteProtectModeWP), or ends that and wakes those that wait to write (0). The kernel does not
-// say how far it came; on ErrEventPending do all of it again. Pages that are not there are
-// protected only with FeatureWPUnpopulated, or in shared memory and huge pages.
-func (f *FD) WriteProtect(r Range, mode uint64) error {
-	arg := WriteProtectArg{Range: rangeArg(r), Mode: mode}
-	if errno := f.RawWriteProtect(&arg); errno != 0 {
-		return newError("UFFDIO_WRITEPROTECT", r, 0, errno)
-	}
-	return nil
-}
-
 // rangeArg is the kernel's form of a range. One that is not well formed gets a length of 0, which
 // the kernel refuses.
 func rangeArg(r Range) RangeArg { return RangeArg{Start: uint64(r.Start), Len: uint64(r.Len())} }

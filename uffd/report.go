@@ -43,7 +43,7 @@ type FeatureReport struct {
 
 // IoctlReport is the answer for one ioctl, found by using it on a page of its own.
 type IoctlReport struct {
-	Name      string `json:"name"` // without UFFDIO_
+	Name      string `json:"name"` // without UFFDIO_; PAGEMAP_SCAN is one of /proc/PID/pagemap
 	Available Answer `json:"available"`
 	Reason    string `json:"reason,omitempty"`
 }
@@ -88,7 +88,8 @@ func MemoryKinds() []MemoryKind {
 	}
 }
 
-// RegisterModes lists every combination of modes that Register could be asked for, but for none.
+// RegisterModes lists the combinations of ModeMissing, ModeWP and ModeMinor. ModeRWP needs
+// FeatureRWP, and Probe asks for it alone.
 func RegisterModes() []RegisterMode {
 	var modes []RegisterMode
 	for mode := RegisterMode(1); mode <= ModeMissing|ModeWP|ModeMinor; mode++ {

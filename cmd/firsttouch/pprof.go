@@ -31,9 +31,6 @@ func newPprof() *cobra.Command {
 				if spans {
 					opts = append(opts, pprof.WithSpans())
 				}
-				if r.Cut != "" {
-					opts = append(opts, pprof.WithComment(r.Cut))
-				}
 				build := pprof.WorkingSet
 				if address {
 					build = pprof.AddressSpace

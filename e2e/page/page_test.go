@@ -188,7 +188,9 @@ func TestRequestView(t *testing.T) {
 	}
 	// A trace opens its request: what links in Jaeger lead to.
 	base := eval[string](t, ctx, "location.origin + location.pathname")
-	run(t, ctx, chromedp.Navigate("about:blank"), chromedp.Navigate(base+"#trace="+worst.Trace), chromedp.WaitVisible("#request-view"))
+	for _, way := range []string{"about:blank", base} { // from elsewhere, and on the page itself
+		run(t, ctx, chromedp.Navigate(way), chromedp.Navigate(base+"#trace="+worst.Trace), chromedp.WaitVisible("#request-view"))
+	}
 	if trace := eval[string](t, ctx, "document.querySelector('#trace').textContent"); trace != worst.Trace {
 		t.Errorf("trace %s by its link, want %s", trace, worst.Trace)
 	}

@@ -20,5 +20,5 @@
 // with spans that the traces exporter knows and that are sampled; a Prometheus server receives them
 // when the handler offers OpenMetrics and the server has exemplar storage switched on.
 //
-// Metrics have at most 200 attribute sets each: regions beyond the first 15 count as "(other)".
+// Metrics have at most 200 attribute sets each: regions beyond the first 12 count as "(other)".
 package metrics

@@ -25,6 +25,8 @@ func visitRegion(c *columns, r *profiler.RegionStats) {
 	number(c, 16, &r.Rearms)
 	number(c, 17, &r.Widened)
 	text(c, 18, &r.Note)
+	number(c, 19, &r.Left)
+	number(c, 20, &r.Stopped)
 }
 
 // mapping is one observed address range of a region.

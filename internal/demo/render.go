@@ -104,7 +104,8 @@ func renderNext(w io.Writer, s Summary, out string) error {
 	t.Row("the requests, with their faults", "upload "+filepath.Join(out, fileTraces)+" on the search page of Jaeger")
 	t.Row("the same live", "OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318 firsttouch demo")
 	t.Row("the profiler's own page", "firsttouch demo -serve")
-	t.Row("all of this again, and the times", "firsttouch report "+filepath.Join(out, fileRecord))
+	t.Row("the file, the code and the requests in the browser", "firsttouch serve "+filepath.Join(out, fileRecord))
+	t.Row("all of this again, and when", "firsttouch report "+filepath.Join(out, fileRecord))
 	t.Row("all of this for a program", filepath.Join(out, fileSummary))
 	if s.Export.Endpoint != "" && s.Export.Failures == 0 {
 		t.Row("the requests in your collector", s.Export.Endpoint+", service firsttouch-demo")

@@ -40,6 +40,11 @@ func ordinary() uffd.Report {
 		{Name: "SIGBUS", Bit: 7, Since: "4.14", Available: uffd.Yes},
 		{Name: "MOVE", Bit: 16, Since: "6.8", Available: uffd.No},
 	}
+	r.Ioctls = []uffd.IoctlReport{
+		{Name: "COPY", Available: uffd.Yes},
+		{Name: "RWPROTECT", Available: uffd.No, Reason: "this kernel does not offer RWP"},
+		{Name: "PAGEMAP_SCAN", Available: uffd.Yes},
+	}
 	r.Memory = []uffd.MemoryReport{
 		{Kind: uffd.MemoryAnonymous, PageSizeBytes: 4096, Modes: []uffd.ModeReport{
 			{Modes: "MISSING", Available: uffd.Yes}, {Modes: "MINOR", Available: uffd.No}, {Modes: "WP", Async: true, Available: uffd.Yes}}},

@@ -22,6 +22,7 @@ func Render(w io.Writer, r Report) error {
 		rows("Memory that can be profiled", r.Memory).Write(w),
 		rows("Limits and privileges", r.System).Write(w),
 		features(k).Write(w),
+		ioctls(k).Write(w),
 		modes(k).Write(w),
 		remedies(w, r))
 }
@@ -54,6 +55,15 @@ func features(k uffd.Report) *report.Table {
 	t := report.NewTable("Features of the kernel", report.Left("UFFD_FEATURE_"), report.Left("Linux"), report.Left("here"))
 	for _, f := range k.Features {
 		t.Row(or(f.Name, fmt.Sprintf("bit %d", f.Bit)), f.Since, string(f.Available))
+	}
+	return t
+}
+
+// ioctls shows what came of a use of each.
+func ioctls(k uffd.Report) *report.Table {
+	t := report.NewTable("ioctls, by a use of each", report.Left("UFFDIO_"), report.Left("here"), report.Left("detail"))
+	for _, i := range k.Ioctls {
+		t.Row(i.Name, string(i.Available), i.Reason)
 	}
 	return t
 }

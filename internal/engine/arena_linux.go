@@ -14,35 +14,43 @@ import (
 const zerosLen = 2 << 20
 
 // fill gives a granule of an arena what the kernel itself would: the shared zero page to a
-// reader, zeroed pages to a writer. Nobody is woken.
+// reader, zeroed pages to a writer. Nobody is woken. Pages that are there already stay. ok is false when
+// the kernel refuses for the moment.
 //
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func (s *shared) fill(w *worker, t *target, g uintptr, flags uint64) uint8 {
+func (s *shared) fill(w *worker, t *target, g uintptr, flags uint64) (source uint8, ok bool) {
 	// nosplit: runs without a g.
 	addr, length := t.span(g, 1)
 	write := flags&uffd.PagefaultFlagWrite != 0
+	source, tries := uint8(SourceZero), 0
 	for length > 0 {
 		n := min(length, zerosLen)
 		done, e := s.fillOnce(w, t, addr, n, write)
 		addr += done
 		length -= done
 		switch unix.Errno(e) {
-		case 0, unix.EAGAIN:
-			// EAGAIN: the mappings changed meanwhile; go on from where it stopped.
+		case 0:
+		case unix.EAGAIN:
+			// The mappings changed meanwhile: go on from where it stopped. Or an event waits to be read.
+			if tries++; done == 0 && tries > 3 {
+				return SourceUnknown, false
+			}
 		case unix.EEXIST:
-			// A page of a wider granule that the owner did not discard: skip it.
+			// A page of a wider granule that was moved home, or that the owner did not discard: skip it.
+			if raw.Load64(&t.old) != 0 {
+				source = SourceMemory
+			}
 			addr += s.pageSize
 			length -= s.pageSize
 		case unix.ENOENT, unix.ESRCH:
-			return SourceUnknown // the memory is gone; the thread gets what that deserves
+			return SourceUnknown, true // the memory is gone; the thread gets what that deserves
 		default:
-			s.openArena(w, t, e)
-			return SourceUnknown
+			return SourceUnknown, s.openArena(w, t, e)
 		}
 	}
-	return SourceZero
+	return source, true
 }
 
 //go:nosplit
@@ -66,18 +74,22 @@ func (s *shared) fillOnce(w *worker, t *target, addr, length uintptr, write bool
 	return done, e
 }
 
-// openArena fails open: the range is unregistered, so that the kernel answers its faults itself.
+// openArena fails open: the range is unregistered, so that the kernel answers its faults itself. With
+// layers that would lose what they hold: the fault is tried again.
 //
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func (s *shared) openArena(w *worker, t *target, errno uintptr) {
+func (s *shared) openArena(w *worker, t *target, errno uintptr) (ok bool) {
 	// nosplit: runs without a g.
 	raw.Add64(&s.errors, 1)
 	raw.Add64(&at[counters](t.counters).errors, 1)
 	raw.Store64(&s.lastErr, uint64(errno))
-	w.args[0], w.args[1] = uint64(t.lo), uint64(t.hi-t.lo)
-	raw.Syscall(unix.SYS_IOCTL, uintptr(t.uffd), uffd.IoctlUnregister, uintptr(unsafe.Pointer(&w.args)), 0, 0, 0)
+	if raw.Load64(&t.old) != 0 {
+		return false
+	}
+	s.unregister(w, t.uffd, t.lo, t.hi-t.lo)
+	return true
 }
 
 // discarded reports whether the owner gave the page of an open granule back, so that its touch is

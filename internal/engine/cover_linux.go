@@ -147,6 +147,15 @@ const (
 
 // command has the surgeon do one operation and returns how long other threads were parked.
 func (e *Engine) command(op uint32, g *Target, cover uintptr, guard Guard) (took time.Duration, err error) {
+	return e.commandWith(op, g, cover, guard, func(c *command) {
+		if op != opDisarm {
+			g.Since = time.Duration(c.armed)
+		}
+	})
+}
+
+// commandWith is command; done sees the answer of one that succeeded.
+func (e *Engine) commandWith(op uint32, g *Target, cover uintptr, guard Guard, done func(*command)) (took time.Duration, err error) {
 	e.op.Lock()
 	defer e.op.Unlock()
 	g.moved = 0
@@ -166,9 +175,7 @@ func (e *Engine) command(op uint32, g *Target, cover uintptr, guard Guard) (took
 		g.moved = e.s.cmd.moved
 		switch c := &e.s.cmd; c.status {
 		case statusOK:
-			if op != opDisarm {
-				g.Since = time.Duration(e.s.cmd.armed)
-			}
+			done(c)
 			return took, nil
 		case statusGone:
 			return took, ErrGone

@@ -23,22 +23,22 @@ import (
 
 // descriptors are the engine's, in the table of the process, until the threads have theirs.
 type descriptors struct {
-	arena, overlay *uffd.FD
-	stop           int // eventfd
-	files          []*os.File
+	arena, overlay, layers *uffd.FD
+	stop                   int // eventfd
+	files                  []*os.File
 }
 
 func (d *descriptors) open() error {
 	d.stop = -1
 	base := uffd.FeatureThreadID | uffd.FeatureExactAddress
 	var err error
-	if d.arena, err = uffd.Open(uffd.WithFeatures(base), uffd.WithNonblock()); err != nil {
+	if d.arena, d.layers, err = openMemory(base); err != nil {
 		return err
 	}
 	if d.overlay, err = uffd.Open(uffd.WithFeatures(base|uffd.FeatureEventRemap), uffd.WithNonblock()); err != nil {
 		return err
 	}
-	for _, path := range []string{"/proc/self/maps", "/proc/self/task"} {
+	for _, path := range []string{"/proc/self/maps", "/proc/self/task", "/proc/self/pagemap"} {
 		f, err := os.Open(path)
 		if err != nil {
 			return fmt.Errorf("the engine needs /proc: %w", err)
@@ -54,8 +54,9 @@ func (d *descriptors) open() error {
 // number tells the threads what to keep.
 func (d *descriptors) number(s *shared) {
 	s.arenaFD, s.overlayFD, s.stopFD = uint32(d.arena.Fd()), uint32(d.overlay.Fd()), uint32(d.stop)
-	s.mapsFD, s.taskFD = uint32(d.files[0].Fd()), uint32(d.files[1].Fd())
-	s.keep = [keepLen]uint32{s.arenaFD, s.overlayFD, s.stopFD, s.mapsFD, s.taskFD}
+	s.mapsFD, s.taskFD, s.pagemapFD = uint32(d.files[0].Fd()), uint32(d.files[1].Fd()), uint32(d.files[2].Fd())
+	s.layersFD = uint32(d.layers.Fd())
+	s.keep = [keepLen]uint32{s.arenaFD, s.overlayFD, s.layersFD, s.stopFD, s.mapsFD, s.taskFD, s.pagemapFD}
 	slices.Sort(s.keep[:])
 }
 
@@ -69,7 +70,7 @@ func (d *descriptors) wake() {
 
 func (d *descriptors) close() error {
 	var errs []error
-	for _, f := range []*uffd.FD{d.arena, d.overlay} {
+	for _, f := range []*uffd.FD{d.arena, d.overlay, d.layers} {
 		if f != nil {
 			errs = append(errs, f.Close())
 		}
@@ -101,7 +102,7 @@ func (e *Engine) handOver() error {
 }
 
 const (
-	keepLen           = 5
+	keepLen           = 7
 	apartOK           = ^uint32(0)
 	closeRangeUnshare = 1 << 1 // CLOSE_RANGE_UNSHARE, include/uapi/linux/close_range.h
 )
@@ -147,7 +148,7 @@ func (s *shared) separate(w *worker) uintptr {
 	}
 	// An empty range is a wrong argument to every userfaultfd, and a wrong request to anything else:
 	// the number may have been closed since it was opened.
-	for _, fd := range [2]uint32{s.arenaFD, s.overlayFD} {
+	for _, fd := range [3]uint32{s.arenaFD, s.overlayFD, s.layersFD} {
 		w.args[0], w.args[1] = 0, 0
 		e := raw.Errno(raw.Syscall(unix.SYS_IOCTL, uintptr(fd), uffd.IoctlWake, uintptr(unsafe.Pointer(&w.args)), 0, 0, 0))
 		if unix.Errno(e) != unix.EINVAL {

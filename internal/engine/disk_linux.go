@@ -110,6 +110,10 @@ func fromDisk(arg uintptr) {
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	t := at[target](w.now.target)
+	if t.kind != kindOverlay {
+		openAgain(arg)
+		return
+	}
 	if w.now.moved.length != 0 {
 		s.bringBack(w, t)
 		raw.Add32(&t.inflight, ^uint32(0))

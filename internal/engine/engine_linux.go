@@ -42,7 +42,9 @@ type Engine struct {
 	tables  [2]uintptr // the spare one, the current one
 	number  uint32
 
-	op sync.Mutex // one command at a time for the surgeon
+	op         sync.Mutex // one command at a time for the surgeon; guards what follows
+	rearmKnown bool
+	rearmErr   error
 
 	errandMu sync.Mutex // one errand at a time for the clerk
 
@@ -88,6 +90,9 @@ func (e *Engine) start(c Config) error {
 	s.textLo, s.textHi = raw.Text()
 	s.goidOff, s.parentOff = goidOffsets()
 	s.stackEvery, s.stackRate = uint32(c.StackEvery), uint32(c.StackRate)
+	if err := e.prepareMemory(); err != nil {
+		return err
+	}
 	if err := e.limits(); err != nil {
 		return err
 	}

@@ -20,6 +20,23 @@ import (
 //go:nocheckptr
 func (s *shared) drain(w *worker, fd uint32) uintptr {
 	// nosplit: runs without a g.
+	if fd == s.arenaFD {
+		if !raw.Cas32(&s.reading, 0, 1) {
+			s.nap(w, 20e3)
+			return 0
+		}
+		n := s.drainOne(w, fd)
+		unlock(&s.reading)
+		return n
+	}
+	return s.drainOne(w, fd)
+}
+
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) drainOne(w *worker, fd uint32) uintptr {
+	// nosplit: runs without a g.
 	m := uintptr(unsafe.Pointer(&w.buf))
 	if raw.Syscall(unix.SYS_READ, uintptr(fd), m, msgSize, 0, 0, 0) != msgSize {
 		return 0
@@ -49,6 +66,10 @@ func event(arg uintptr) {
 	s := at[shared](w.shared)
 	m := w.now.message
 	raw.Add64(&s.events, 1)
+	if w.now.fd == s.arenaFD {
+		deep(s.memoryEventCode, arg)
+		return
+	}
 	if *at[uint8](m) != uffd.EventRemap {
 		return
 	}
@@ -184,7 +205,12 @@ func resolve(arg uintptr) {
 	t, g, seq := at[target](w.now.target), w.now.g, w.now.seq
 	source := uint8(SourceUnknown)
 	if t.kind == kindArena {
-		source = s.fill(w, t, g, w.now.flags)
+		var ok bool
+		if source, ok = s.open(w, t, g, w.now.flags); !ok {
+			w.now.g |= writeBitOf(w.now.flags)
+			deep(s.toDiskCode, arg)
+			return
+		}
 	} else {
 		source = SourcePageCache
 		if !s.cached(w, t, g) || !s.restored(w) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 	"unsafe"
 
@@ -28,7 +29,7 @@ type Region struct {
 }
 
 // Totals are what the hot path counted for a region.
-type Totals struct{ Faults, Messages, CoTouch, Widened, Errors uint64 }
+type Totals struct{ Faults, Messages, CoTouch, Widened, Errors, Left uint64 }
 
 // NewRegion returns the counters of a region. They live as long as the engine.
 func (e *Engine) NewRegion(number uint32) (*Region, error) {
@@ -55,7 +56,7 @@ func (e *Engine) DropRegion(r *Region) {
 func (r *Region) Totals() Totals {
 	return Totals{
 		Faults: raw.Load64(&r.c.faults), Messages: raw.Load64(&r.c.messages), CoTouch: raw.Load64(&r.c.cotouch),
-		Widened: raw.Load64(&r.c.widened), Errors: raw.Load64(&r.c.errors),
+		Widened: raw.Load64(&r.c.widened), Errors: raw.Load64(&r.c.errors), Left: raw.Load64(&r.c.left),
 	}
 }
 
@@ -71,6 +72,9 @@ type Target struct {
 	t          *target
 	dev, inode uint64
 	moved      uintptr // see command.moved
+
+	merging          sync.WaitGroup // of the layers, in the background
+	oldMem, youngMem offHeap        // that the layers lie in
 }
 
 // Alias is the engine's own second mapping of a covered file range, or 0.
@@ -135,9 +139,14 @@ func log2(v uintptr) (n int) {
 // AddArena arms [lo, hi), fresh private anonymous memory of the caller. know is told of the target
 // before its first fault.
 func (e *Engine) AddArena(r *Region, lo, hi, granule uintptr, know func(*Target)) (*Target, error) {
+	return e.add(r, lo, hi, granule, 0, know)
+}
+
+// add registers anonymous memory.
+func (e *Engine) add(r *Region, lo, hi, granule uintptr, offset int64, know func(*Target)) (*Target, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	g, err := e.newTarget(r, lo, hi, granule, 0)
+	g, err := e.newTarget(r, lo, hi, granule, offset)
 	if err != nil {
 		return nil, err
 	}
@@ -188,6 +197,7 @@ func (e *Engine) remove(g *Target) {
 		time.Sleep(100 * time.Microsecond)
 	}
 	freeOffHeap(g.t.states, statesLen(g.t))
+	freeOffHeap(g.t.marks, marksLen(g.t, e.s.pageSize))
 	if g.t.alias != 0 {
 		freeOffHeap(g.t.alias, g.Hi-g.Lo)
 	}

@@ -49,6 +49,7 @@ const (
 	SourceZero
 	SourcePageCache
 	SourceDisk
+	SourceMemory
 )
 
 //go:nosplit

@@ -18,6 +18,9 @@ type shared struct {
 	// See deep.
 	eventCode, answerCode, writeCode, resolveCode, restoreCode, restorePagesCode uintptr
 	toDiskCode, fromDiskCode, operateCode, cutCode, captureCode                  uintptr
+	openCode, bringCode, forceCode, remapHomeCode, followMoveCode                uintptr
+	memoryEventCode, operateMemoryCode, yankCode, knownCode                      uintptr
+	mergeCode, mergePieceCode, homeCode, homePieceCode                           uintptr
 
 	targets    uintptr // all targets, by number
 	text       uintptr // the surgeon's buffer for /proc/self/maps
@@ -34,6 +37,8 @@ type shared struct {
 	parentOff  uintptr // offset of the parent's id in g, 0 when unknown
 	arenaFD    uint32
 	overlayFD  uint32
+	layersFD   uint32          // what pages are moved to and from, see memory_linux.go
+	pagemapFD  uint32          // /proc/self/pagemap
 	stopFD     uint32          // eventfd that ends the resolvers' poll
 	keep       [keepLen]uint32 // all of these, ascending
 	maxMaps    uint64          // vm.max_map_count less a margin
@@ -45,6 +50,7 @@ type shared struct {
 	// Changed while running.
 	table      uint64 // *table
 	stop       uint32
+	reading    uint32 // lock of who reads arenaFD or moves pages home
 	mode       uint32 // who reads: modeKeeper or modeFollower
 	head, tail uint64 // of the ring
 	dropped    uint64
@@ -84,11 +90,13 @@ type worker struct {
 	code     uintptr // what the thread runs first; threadEntry reads it
 	body     uintptr // and then, with its own descriptors
 	shared   uintptr
+	scratch  uintptr // a page of its own, empty but for moments
 	number   uint64
 	busy     uint32 // answers a message: may hold targets of the current table
 	apart    uint32 // apartOK once the thread has its own descriptors, or why not
 	progress uint64 // messages answered
 	now      fault  // the message being answered
+	carry    carry  // the memory being moved
 	lastTID  uint32
 	runs     uint32 // faults in a row by lastTID
 	lastTime int64
@@ -98,6 +106,15 @@ type worker struct {
 	vec      [512]byte
 	rusage   [18]uint64
 	buf      [msgSize]byte
+}
+
+// carry is memory that is to be moved: what is told across deep.
+type carry struct {
+	target           uintptr
+	src, dst, length uintptr
+	flags            uint64
+	moved, ok        bool
+	source           uint8
 }
 
 // fault is a message and, once it is claimed, what is to be resolved.

@@ -85,6 +85,10 @@ func operate(arg uintptr) {
 	c := &s.cmd
 	c.status, c.errno, c.took, c.holes, c.moved = statusOK, 0, 0, 0, 0
 	t := at[target](c.target)
+	if c.op >= opYank {
+		deep(s.operateMemoryCode, arg)
+		return
+	}
 	start := raw.Nanotime()
 	if c.park != 0 {
 		if !s.parkAll(w, start+c.limit) {

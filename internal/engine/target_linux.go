@@ -6,7 +6,7 @@ import "github.com/firsttouch/firsttouch/internal/raw"
 
 // Kinds of target.
 const (
-	kindArena   = iota // anonymous memory of ours: filled
+	kindArena   = iota // private anonymous memory: filled, or brought back from its layers
 	kindOverlay        // placeholder over a shared file mapping: replaced by the mapping again
 )
 
@@ -29,6 +29,12 @@ type target struct {
 	prot     uint32 // of the alias, when the target was made
 	changed  uint32 // the owner changed the protection of its mapping since
 	offset   int64  // file offset of lo
+	old      uint64 // memory: layers, by address, or 0
+	young    uint64
+	removed  uint64  // memory: when its owner last discarded some of it
+	marks    uintptr // memory: one bit a page, see mark
+	moving   uint32  // memory: lock of who moves pages between layers, or by force
+	watching uint32  // memory: the surgeon takes pages away, so discards are marked
 }
 
 // Flags of a target.
@@ -36,11 +42,13 @@ const (
 	// tgMincore: mincore tells the truth about the page cache (the process owns the file or may
 	// write it; can_do_mincore, mm/mincore.c). Otherwise every restore counts major faults.
 	tgMincore = 1 << iota
+	// tgDontfork: the owner had excluded the memory from children (MADV_DONTFORK) before it was armed.
+	tgDontfork
 )
 
 // counters are the totals of one region that the hot path keeps.
 type counters struct {
-	faults, messages, cotouch, widened, errors uint64
+	faults, messages, cotouch, widened, errors, left uint64
 }
 
 // States of a granule. Values from gRecord on are in flight and name the place of the record.
@@ -61,7 +69,7 @@ type table struct {
 const (
 	maxTargets  = 4095    // armed at once; a table fills whole pages
 	targetSlots = 1 << 16 // over the engine's life, before numbers repeat
-	targetSize  = 104
+	targetSize  = 144
 )
 
 //go:nosplit

@@ -56,6 +56,11 @@ func Start(fn, arg uintptr) (*Thread, error) {
 	return t, nil
 }
 
+// Memory is where the thread's stack and TLS block lie.
+func (t *Thread) Memory() (start, size uintptr) {
+	return uintptr(unsafe.Pointer(unsafe.SliceData(t.mem))), uintptr(len(t.mem))
+}
+
 // TID is the kernel's id of the thread, also after it has ended.
 func (t *Thread) TID() int { return t.first }
 

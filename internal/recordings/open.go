@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -57,6 +58,10 @@ func Open(ctx context.Context, name string, o Options) (*Opened, error) {
 	}
 	opened.Cut = fmt.Sprintf("%s: %v: what follows is of the part before that, with %d of %d first touches", name, err,
 		len(rec.Snapshot.Faults), rec.Snapshot.Stats.Records-rec.Snapshot.Stats.LogCut)
+	// Every output shows the notes of the profiler, and so this one.
+	s := *rec.Snapshot
+	s.Stats.Notes = append(slices.Clone(s.Stats.Notes), opened.Cut)
+	rec.Snapshot = &s
 	return opened, nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -92,7 +93,7 @@ func TestOpen(t *testing.T) {
 				}
 				return
 			}
-			if err != nil || len(r.Snapshot.Faults) != tt.faults || !strings.Contains(r.Cut, tt.want) || (r.Cut == "") != (tt.want == "") || read < int64(len(data)-3) {
+			if err != nil || len(r.Snapshot.Faults) != tt.faults || !strings.Contains(r.Cut, tt.want) || (r.Cut != "") != slices.Contains(r.Snapshot.Stats.Notes, r.Cut) || (r.Cut == "") != (tt.want == "") || read < int64(len(data)-3) {
 				t.Errorf("%+v, %v after %d bytes", r, err, read)
 			}
 			if tt.seconds != 0 && asked != "seconds=3" {

@@ -45,7 +45,7 @@ type Quantiles struct {
 
 // Source is the part of a region's faults whose contents came from one place.
 type Source struct {
-	Name   string `json:"name"` // zero, page_cache, disk, unknown
+	Name   string `json:"name"` // zero, page_cache, disk, memory, unknown
 	Faults uint64 `json:"faults"`
 	Stall  Stall  `json:"stall"`
 }

@@ -70,6 +70,7 @@ function values(bytes, out, step) {
   let p = 0, last = 0
   for (let r = 0; r < out.length; r++) {
     let c = bytes[p++], v = c & 127
+    const odd = c & 1
     if (c > 127) {
       let unit = 128
       do {
@@ -78,17 +79,19 @@ function values(bytes, out, step) {
         unit *= 128
       } while (c > 127)
     }
-    v = v % 2 === 0 ? v / 2 : -(v + 1) / 2
+    v = odd ? -(v + 1) / 2 : v / 2
     out[r] = step ? (last += v) : v
   }
   if (p > bytes.length) throw new Error('a column ends within a value')
 }
 
-// arrays appends the rows to typed arrays, for tables with very many of them.
+// arrays appends the rows to typed arrays, for tables with very many of them. A column that is null in
+// the shape is left out.
 export function arrays(content, shape, to) {
   const { rows, columns } = split(content)
-  shape.forEach(([name, kind], i) => {
-    const bytes = columns.get(i + 1), out = new Float64Array(rows)
+  shape.forEach((column, i) => {
+    if (!column) return
+    const [name, kind] = column, bytes = columns.get(i + 1), out = new Float64Array(rows)
     if (bytes) values(bytes, out, kind === 'step')
     to[name].push(out)
   })

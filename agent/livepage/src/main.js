@@ -47,11 +47,6 @@ async function load() {
   const r = read(await answer.arrayBuffer())
   page.before = page.r
   page.r = r
-  if (page.state.region === null || !r.regions[page.state.region]) page.state.region = r.regions.reduce((best, x) => (x.faults > (r.regions[best]?.faults ?? -1) ? x.id : best), 0)
-  if (page.state.trace) {
-    page.state.span = r.requests.find(q => q.trace === page.state.trace && q.entry)?.span ?? ''
-    page.state.trace = ''
-  }
   show()
   // For those who measure: how long it took, and of how many faults.
   page.timing = { milliseconds: performance.now() - began, faults: r.faults.length }
@@ -62,6 +57,12 @@ const show = () => keeping(draw)
 function draw() {
   const { r, state } = page
   if (!r) return
+  if (state.trace) {
+    // The address that a trace links to.
+    Object.assign(state, { span: r.requests.find(q => q.trace === state.trace && q.entry)?.span ?? '', tab: 'requests', trace: '' })
+  }
+  // Where the address names none, the region with the most faults.
+  if (!r.regions[state.region]) state.region = r.regions.reduce((best, x) => (x.faults > r.regions[best].faults ? x.id : best), 0)
   showHead(r)
   if (r.regions.length === 0) return
   const region = state.region, all = whole(r, region), part = state.part ? clamp(state.part, all, r.regions[region].granule) : all

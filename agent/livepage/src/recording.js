@@ -22,7 +22,8 @@ const tables = {
     n('faults'), n('touched'), n('stall'), n('max'), n('treeFaults'), n('treeTouched'), n('treeStall'), n('treeMax')]],
 }
 const faultTable = 15, endTable = 16
-const faultShape = [s('seq'), s('time'), s('offset'), s('base'), n('stall'), s('goroutine'), s('span'), s('thread'), s('region'), s('stack'), n('messages'), n('access'), n('source')]
+// Without the addresses and the numbers of messages, which the page does not show.
+const faultShape = [s('seq'), s('time'), s('offset'), null, n('stall'), s('goroutine'), s('span'), s('thread'), s('region'), s('stack'), null, n('access'), n('source')]
 
 const crcTable = Int32Array.from({ length: 256 }, (_, i) => {
   for (let k = 0; k < 8; k++) i = i & 1 ? (i >>> 1) ^ 0x82f63b78 : i >>> 1
@@ -43,7 +44,7 @@ export function read(buffer) {
   if (view.getUint16(8, true) !== 1) throw new Error('the recording was written by a newer firsttouch')
   const r = { cut: 'the end is missing' }
   for (const [name] of Object.values(tables)) r[name] = []
-  const faults = Object.fromEntries(faultShape.map(([name]) => [name, []]))
+  const faults = Object.fromEntries(faultShape.filter(Boolean).map(([name]) => [name, []]))
   for (let at = 12; at + frameHead <= b.length;) {
     const kind = b[at], size = view.getUint32(at + 1, true), stored = view.getUint32(at + 5, true), from = at + frameHead
     if (from + stored > b.length) break

@@ -1,0 +1,287 @@
+//go:build linux && (amd64 || arm64)
+
+package engine
+
+import (
+	"unsafe"
+
+	"github.com/firsttouch/firsttouch/internal/raw"
+	"github.com/firsttouch/firsttouch/uffd"
+	"golang.org/x/sys/unix"
+)
+
+// open makes a granule of memory accessible: pages that a layer holds come back, the others are
+// new. ok is false when the kernel refuses for the moment (EAGAIN), usually because an event waits
+// to be read.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) open(w *worker, t *target, g uintptr, flags uint64) (source uint8, ok bool) {
+	// nosplit: runs without a g.
+	w.carry.target, w.carry.src, w.carry.flags = uintptr(unsafe.Pointer(t)), g, flags
+	deep(s.openCode, uintptr(unsafe.Pointer(w)))
+	return w.carry.source, w.carry.ok
+}
+
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func open(arg uintptr) {
+	// nosplit: runs without a g.
+	w := at[worker](arg)
+	s := at[shared](w.shared)
+	t, g, flags := at[target](w.carry.target), w.carry.src, w.carry.flags
+	addr, length := t.span(g, 1)
+	for i := 0; i < 2; i++ {
+		layer := uintptr(raw.Load64(&t.young))
+		if i == 1 {
+			layer = uintptr(raw.Load64(&t.old))
+		}
+		if layer == 0 {
+			continue
+		}
+		moved, ok := s.bring(w, t, layer+addr-t.lo, addr, length)
+		if !ok || moved && length == s.pageSize {
+			w.carry.source, w.carry.ok = SourceMemory, ok
+			return
+		}
+	}
+	w.carry.source, w.carry.ok = s.fill(w, t, g, flags)
+}
+
+// bring moves what a layer holds at src to dst. moved tells, for a single page, whether it was there.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) bring(w *worker, t *target, src, dst, length uintptr) (moved, ok bool) {
+	// nosplit: runs without a g.
+	w.carry.target, w.carry.src, w.carry.dst, w.carry.length = uintptr(unsafe.Pointer(t)), src, dst, length
+	deep(s.bringCode, uintptr(unsafe.Pointer(w)))
+	return w.carry.moved, w.carry.ok
+}
+
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func bring(arg uintptr) {
+	// nosplit: runs without a g.
+	w := at[worker](arg)
+	s := at[shared](w.shared)
+	p := &w.carry
+	t, src, dst, length := at[target](p.target), p.src, p.dst, p.length
+	p.moved, p.ok = false, false
+	moved := false
+	step, tries := length, 0
+	for length > 0 {
+		step = min(step, length)
+		done, e := s.move(w, t.uffd, src, dst, step)
+		src += done
+		dst += done
+		length -= done
+		skip := uintptr(0)
+		switch unix.Errno(e) {
+		case 0:
+			moved = true
+		case unix.EAGAIN:
+			if tries++; done == 0 && tries > 3 {
+				return
+			}
+		case unix.EEXIST:
+			skip = s.pageSize // the target has it already
+		default:
+			// ENOENT: a hole, or not one mapping. EINVAL: the mappings differ. EBUSY: the page is shared or
+			// pinned.
+			if step > s.pageSize {
+				step = s.pageSize
+				continue
+			}
+			if unix.Errno(e) != unix.ENOENT {
+				p.src, p.dst = src, dst
+				deep(s.forceCode, arg)
+				if !p.ok {
+					return
+				}
+				moved = moved || p.moved
+			}
+			skip = s.pageSize
+		}
+		src += skip
+		dst += skip
+		length -= min(skip, length)
+	}
+	p.moved, p.ok = moved, true
+}
+
+// move is UFFDIO_MOVE. Of several pages those that the source does not have are passed over.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) move(w *worker, fd uint32, src, dst, length uintptr) (done, errno uintptr) {
+	// nosplit: runs without a g.
+	mode := uint64(uffd.MoveModeDontwake)
+	if length > s.pageSize {
+		mode |= uffd.MoveModeAllowSrcHoles
+	}
+	w.args[0], w.args[1], w.args[2], w.args[3], w.args[4] = uint64(dst), uint64(src), uint64(length), mode, 0
+	e := raw.Errno(raw.Syscall(unix.SYS_IOCTL, uintptr(fd), uffd.IoctlMove, uintptr(unsafe.Pointer(&w.args)), 0, 0, 0))
+	if int64(w.args[4]) > 0 {
+		done = uintptr(w.args[4])
+	}
+	return done, e
+}
+
+// force brings one page home that UFFDIO_MOVE refuses. A page that a child of an earlier fork shares
+// is unshared, as a write would do. Where the owner has changed the protection of its mapping, or
+// locked it, the page is copied by way of a page of ours. One that is pinned (for a device, or a
+// ring of io_uring) has to stay the page that it is: a piece of the layer's mapping replaces that of
+// the target, which is not observed any more. moved is false when the layer does not have it.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func force(arg uintptr) {
+	// nosplit: runs without a g.
+	w := at[worker](arg)
+	s := at[shared](w.shared)
+	t := at[target](w.carry.target)
+	s.lock(w, &t.moving) // the surgeon may be moving the same page from layer to layer
+	w.carry.moved, w.carry.ok = s.forceLocked(w, t, w.carry.src, w.carry.dst)
+	unlock(&t.moving)
+}
+
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) forceLocked(w *worker, t *target, src, dst uintptr) (moved, ok bool) {
+	// nosplit: runs without a g.
+	if !s.present(w, src) {
+		return false, true
+	}
+	raw.Syscall(unix.SYS_MADVISE, src, s.pageSize, unix.MADV_POPULATE_WRITE, 0, 0, 0)
+	_, e := s.move(w, t.uffd, src, dst, s.pageSize)
+	if unix.Errno(e) == unix.EINVAL {
+		if _, e = s.move(w, s.layersFD, src, w.scratch, s.pageSize); e == 0 {
+			return true, s.copyHome(w, t, src, dst)
+		}
+	}
+	switch unix.Errno(e) {
+	case 0:
+		return true, true
+	case unix.EEXIST:
+		return true, true
+	case unix.EAGAIN:
+		return false, false
+	}
+	deep(s.remapHomeCode, uintptr(unsafe.Pointer(w))) // of carry.src, which is src
+	return w.carry.moved, w.carry.ok
+}
+
+// copyHome gives the target a copy of what is in the scratch page, and empties that.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) copyHome(w *worker, t *target, src, dst uintptr) (ok bool) {
+	// nosplit: runs without a g.
+	w.args[0], w.args[1], w.args[2], w.args[3], w.args[4] = uint64(dst), uint64(w.scratch), uint64(s.pageSize), uffd.CopyModeDontwake, 0
+	e := unix.Errno(raw.Errno(raw.Syscall(unix.SYS_IOCTL, uintptr(t.uffd), uffd.IoctlCopy, uintptr(unsafe.Pointer(&w.args)), 0, 0, 0)))
+	switch e {
+	case 0, unix.EEXIST, unix.ENOENT, unix.ESRCH:
+		raw.Syscall(unix.SYS_MADVISE, w.scratch, s.pageSize, unix.MADV_DONTNEED, 0, 0, 0)
+		return true
+	}
+	// It cannot be had now: the only copy goes back to its layer.
+	for _, back := s.move(w, s.layersFD, w.scratch, src, s.pageSize); back != 0; _, back = s.move(w, s.layersFD, w.scratch, src, s.pageSize) {
+		s.nap(w, 50e3)
+	}
+	return false
+}
+
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func remapHome(arg uintptr) {
+	// nosplit: runs without a g.
+	w := at[worker](arg)
+	s := at[shared](w.shared)
+	t, src, dst := at[target](w.carry.target), w.carry.src, w.carry.dst
+	w.carry.moved, w.carry.ok = false, false
+	switch s.registered(w, t.uffd, dst, s.pageSize) {
+	case answerLater:
+		return
+	case answerNo:
+		w.carry.ok = true // the memory is gone
+		return
+	}
+	if _, _, prot, known := s.query(w, dst); known {
+		raw.Syscall(unix.SYS_MPROTECT, src, s.pageSize, uintptr(prot), 0, 0, 0)
+	}
+	if e := raw.Errno(raw.Syscall(unix.SYS_MREMAP, src, s.pageSize, s.pageSize, remapOver|unix.MREMAP_DONTUNMAP, dst, 0)); e != 0 {
+		raw.Add64(&s.errors, 1)
+		raw.Add64(&at[counters](t.counters).errors, 1)
+		raw.Store64(&s.lastErr, uint64(e))
+		return
+	}
+	raw.Add64(&s.maps, 2)
+	raw.Add64(&at[counters](t.counters).left, 1)
+	w.carry.moved, w.carry.ok = true, true
+}
+
+// Answers of registered.
+const (
+	answerNo = iota
+	answerYes
+	answerLater // an event waits to be read
+)
+
+// registered reports whether a range lies in one mapping, anonymous and registered with a
+// descriptor, see isCover.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) registered(w *worker, fd uint32, addr, length uintptr) int {
+	// nosplit: runs without a g.
+	w.args[0], w.args[1], w.args[2], w.args[3] = uint64(addr), uint64(length), uffd.ContinueModeDontwake, 0
+	switch e := raw.Errno(raw.Syscall(unix.SYS_IOCTL, uintptr(fd), uffd.IoctlContinue, uintptr(unsafe.Pointer(&w.args)), 0, 0, 0)); unix.Errno(e) {
+	case unix.EINVAL:
+		return answerYes
+	case unix.EAGAIN:
+		return answerLater
+	}
+	return answerNo
+}
+
+// present reports whether a page is in memory or swapped out: its entry in /proc/self/pagemap
+// (Documentation/admin-guide/mm/pagemap.rst).
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) present(w *worker, addr uintptr) bool {
+	// nosplit: runs without a g.
+	const bits = 1<<63 | 1<<62
+	w.args[0] = 0
+	n := raw.Syscall(unix.SYS_PREAD64, uintptr(s.pagemapFD), uintptr(unsafe.Pointer(&w.args)), 8, addr/s.pageSize*8, 0, 0)
+	return n == 8 && w.args[0]&bits != 0
+}
+
+// lock takes a lock of the engine's threads. It is held for microseconds.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) lock(w *worker, p *uint32) {
+	// nosplit: runs without a g.
+	for !raw.Cas32(p, 0, 1) {
+		s.nap(w, 10e3)
+	}
+}
+
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func unlock(p *uint32) { raw.Store32(p, 0) } // nosplit: runs without a g

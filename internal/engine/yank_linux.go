@@ -1,0 +1,245 @@
+//go:build linux && (amd64 || arm64)
+
+package engine
+
+import (
+	"github.com/firsttouch/firsttouch/internal/raw"
+	"golang.org/x/sys/unix"
+)
+
+// Operations of the surgeon on memory, see memory_linux.go.
+const (
+	opYank  = 8 + iota // takes the target's page tables to the shadow at command.cover
+	opMerge            // moves pages from the young layer to the old one, from offset command.cover on
+	opHome             // collects everything in the old layer and puts that in the target's place
+)
+
+// discardGrace is how long after a REMOVE event was read its pages may still be in the target: they
+// must not be taken away with what stays. Then only parking tells that the owner's thread is done.
+const discardGrace = 1e9
+
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func operateMemory(arg uintptr) {
+	// nosplit: runs without a g.
+	w := at[worker](arg)
+	s := at[shared](w.shared)
+	c := &s.cmd
+	t := at[target](c.target)
+	c.status, c.errno, c.took, c.armed = statusOK, 0, 0, 0
+	start := raw.Nanotime()
+	if c.op == opMerge {
+		deep(s.mergeCode, arg)
+		return
+	}
+	if start-int64(raw.Load64(&t.removed)) < discardGrace {
+		c.park = 1
+	}
+	if c.park != 0 && !s.parkAll(w, start+c.limit) {
+		s.unpark()
+		c.status, c.took = statusBusy, raw.Nanotime()-start
+		return
+	}
+	raw.Store32(&t.frozen, 1)
+	quiet := s.quiesce(w, t, start+c.limit)
+	// Who discards from now on leaves a mark. Earlier marks are of no use: what they name may have been
+	// touched again before the target was frozen.
+	raw.Store32(&t.watching, 1)
+	raw.Syscall(unix.SYS_MADVISE, t.marks, marksLen(t, s.pageSize), unix.MADV_DONTNEED, 0, 0, 0)
+	switch {
+	case !quiet, c.park == 0 && raw.Nanotime()-int64(raw.Load64(&t.removed)) < discardGrace:
+		c.status = statusBusy
+	case c.op == opYank:
+		deep(s.yankCode, arg)
+	default:
+		deep(s.homeCode, arg)
+	}
+	raw.Store32(&t.watching, 0)
+	raw.Store32(&t.frozen, 0)
+	s.wake(w, t, 0, t.granules())
+	if c.park != 0 {
+		s.unpark()
+	}
+	c.took = raw.Nanotime() - start
+}
+
+// yank takes everything that the target holds to the shadow. The target is frozen, and nobody changes
+// its mappings.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func yank(arg uintptr) {
+	// nosplit: runs without a g.
+	w := at[worker](arg)
+	s := at[shared](w.shared)
+	c := &s.cmd
+	t := at[target](c.target)
+	n := s.readMaps(w)
+	if n == 0 {
+		c.status = statusFailed
+		return
+	}
+	w.carry.length = n
+	if deep(s.knownCode, arg); !w.carry.ok {
+		c.status = statusBusy
+		return
+	}
+	// First: what is discarded meanwhile must be discarded there too.
+	if t.old == 0 {
+		raw.Store64(&t.old, uint64(c.cover))
+	} else {
+		raw.Store64(&t.young, uint64(c.cover))
+	}
+	next := t.lo
+	var l mapLine
+	for p := s.text; p < s.text+n; {
+		p = l.parse(p)
+		lo, hi := max(l.lo, next), min(l.hi, t.hi)
+		if lo >= hi {
+			continue
+		}
+		s.forget(t, next, lo)
+		next = hi
+		is := s.registered(w, t.uffd, lo, hi-lo)
+		for is == answerLater {
+			s.nap(w, 10e3)
+			is = s.registered(w, t.uffd, lo, hi-lo)
+		}
+		if l.inode != 0 || l.shared || is != answerYes {
+			s.forget(t, lo, hi) // not ours, or a page that was left there
+			continue
+		}
+		to := c.cover + lo - t.lo
+		if e := raw.Errno(raw.Syscall(unix.SYS_MREMAP, lo, hi-lo, hi-lo, remapOver|unix.MREMAP_DONTUNMAP, to, 0)); e != 0 {
+			c.status, c.errno = statusFailed, uint32(e)
+			continue
+		}
+		if l.prot != unix.PROT_READ|unix.PROT_WRITE {
+			raw.Syscall(unix.SYS_MPROTECT, to, hi-lo, unix.PROT_READ|unix.PROT_WRITE, 0, 0, 0)
+		}
+	}
+	s.forget(t, next, t.hi)
+	// The shadow has inherited the registration.
+	s.unregister(w, s.arenaFD, c.cover, t.hi-t.lo)
+	s.registerLayer(w, c.cover, t.hi-t.lo)
+	s.dropMarked(w, t)
+	c.armed = raw.Nanotime()
+	raw.Syscall(unix.SYS_MADVISE, t.states, statesLen(t), unix.MADV_DONTNEED, 0, 0, 0) // zero is gArmed
+}
+
+// allKnown waits until the kernel tells whose each piece of the target is: what looks like somebody
+// else's is forgotten.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func allKnown(arg uintptr) {
+	// nosplit: runs without a g.
+	w := at[worker](arg)
+	s := at[shared](w.shared)
+	t, n := at[target](s.cmd.target), w.carry.length
+	w.carry.ok = false
+	var l mapLine
+	for p := s.text; p < s.text+n; {
+		p = l.parse(p)
+		lo, hi := max(l.lo, t.lo), min(l.hi, t.hi)
+		if lo >= hi {
+			continue
+		}
+		for try := 0; s.registered(w, t.uffd, lo, hi-lo) == answerLater; try++ {
+			if try == 100 {
+				return
+			}
+			s.nap(w, 20e3)
+		}
+	}
+	w.carry.ok = true
+}
+
+// goHome puts the old layer, with everything in it, in the place of the target: the mapping that the
+// owner made, which merges with its neighbours again. Pieces of the target that are not registered
+// are somebody else's, or pages that were left there.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func goHome(arg uintptr) {
+	// nosplit: runs without a g.
+	w := at[worker](arg)
+	s := at[shared](w.shared)
+	c := &s.cmd
+	t := at[target](c.target)
+	deep(s.yankCode, arg)
+	if c.status != statusOK {
+		return
+	}
+	c.cover, c.limit = 0, 1<<62
+	deep(s.mergeCode, arg)
+	n := s.readMaps(w)
+	w.carry.length = n
+	deep(s.knownCode, arg)
+	if raw.Load64(&t.young) != 0 || n == 0 || !w.carry.ok {
+		c.status = statusBusy
+		return
+	}
+	old := uintptr(t.old)
+	s.unregister(w, s.layersFD, old, t.hi-t.lo)
+	if t.flags&tgDontfork == 0 {
+		raw.Syscall(unix.SYS_MADVISE, old, t.hi-t.lo, unix.MADV_DOFORK, 0, 0, 0)
+	}
+	var l mapLine
+	for p := s.text; p < s.text+n; {
+		p = l.parse(p)
+		lo, hi := max(l.lo, t.lo), min(l.hi, t.hi)
+		if lo >= hi || l.inode != 0 || l.shared || s.registered(w, t.uffd, lo, hi-lo) != answerYes {
+			continue
+		}
+		from := old + lo - t.lo
+		raw.Syscall(unix.SYS_MPROTECT, from, hi-lo, uintptr(l.prot), 0, 0, 0)
+		w.carry.src, w.carry.dst, w.carry.length = from, lo, hi-lo
+		if deep(s.homePieceCode, arg); !w.carry.ok {
+			c.status = statusFailed
+		}
+	}
+	if c.status != statusOK {
+		s.registerLayer(w, old, t.hi-t.lo)
+		return
+	}
+	raw.Store64(&t.old, 0)
+	for g := uintptr(0); g < t.granules(); g++ {
+		raw.Store32(t.state(g), gOpen)
+	}
+}
+
+// homePiece moves a piece of the old layer, which may be several mappings, to the target.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func homePiece(arg uintptr) {
+	// nosplit: runs without a g.
+	w := at[worker](arg)
+	s := at[shared](w.shared)
+	from, to, length := w.carry.src, w.carry.dst, w.carry.length
+	const over = remapOver | unix.MREMAP_DONTUNMAP
+	e := raw.Errno(raw.Syscall(unix.SYS_MREMAP, from, length, length, over, to, 0))
+	if w.carry.ok = e == 0; w.carry.ok {
+		return
+	}
+	// Pages that could not be moved from layer to layer have mappings of their own: piece by piece.
+	for length > 0 {
+		_, end, _, ok := s.query(w, from)
+		n := s.pageSize
+		if ok {
+			n = min(length, end-from)
+		}
+		if e = raw.Errno(raw.Syscall(unix.SYS_MREMAP, from, n, n, over, to, 0)); e != 0 {
+			s.cmd.errno = uint32(e)
+			return
+		}
+		from, to, length = from+n, to+n, length-n
+	}
+	w.carry.ok = true
+}

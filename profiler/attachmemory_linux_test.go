@@ -1,0 +1,247 @@
+//go:build linux && (amd64 || arm64)
+
+package profiler
+
+import (
+	"errors"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"slices"
+	"syscall"
+	"testing"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// mapMemory maps private memory as a library would, filled with contents.
+func mapMemory(t *testing.T, pages int) []byte {
+	t.Helper()
+	b, err := unix.Mmap(-1, 0, pages*pageSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	copy(b, contents(pages*pageSize))
+	return b
+}
+
+func attachMemory(t *testing.T, p *Profiler, b []byte, opts ...RegionOption) *Region {
+	t.Helper()
+	r, err := p.AttachMemory("cache", b, opts...)
+	for try := 0; try < 10 && errors.Is(err, ErrBusy); try++ {
+		r, err = p.AttachMemory("cache", b, opts...)
+	}
+	if errors.Is(err, ErrNotSupported) {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// lines are the mappings in a range, as /proc/self/maps shows them.
+func lines(t *testing.T, lo, hi uintptr) (out []procMap) {
+	t.Helper()
+	text, err := os.ReadFile("/proc/self/maps")
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, err := parseMaps(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range list {
+		if m.lo < hi && lo < m.hi {
+			out = append(out, m)
+		}
+	}
+	return out
+}
+
+// Memory that existed before is observed in windows as an arena is, in a process whose threads are
+// parked for it, and is what it was afterwards.
+func TestAttachedMemoryWindows(t *testing.T) {
+	inChild(t, "TestAttachedMemoryWindows", "all", []string{"GOGC=1"}, func(t *testing.T) {
+		const pages, windows = 1024, 25
+		p := newProfiler(t, WithLogLimit(1<<22))
+		collecting(t)
+		all := mapMemory(t, 3*pages)
+		b := all[pages*pageSize : 2*pages*pageSize] // the middle of one mapping
+		lo, hi := addressOf(all), addressOf(all)+uintptr(len(all))
+		before := lines(t, lo, hi)
+		r := attachMemory(t, p, b)
+		k := newTruth(r, b)
+		rearm(t, r)
+		k.storm(t, 3)
+		rnd := rand.New(rand.NewPCG(3, 9))
+		for range windows {
+			k.window(t, p, rnd, 4)
+			rearm(t, r)
+		}
+		k.end(t)
+		closeBusy(t, r.Close)
+		if after := lines(t, lo, hi); !slices.Equal(before, after) {
+			t.Errorf("mappings were %+v and are %+v", before, after)
+		}
+		k.end(t)
+		checkSums(t, p.Snapshot())
+	})
+}
+
+// Contents follow where the owner moves its memory, and what it unmaps is forgotten.
+func TestOwnerMovesAttachedMemory(t *testing.T) {
+	inChild(t, "TestOwnerMovesAttachedMemory", "all", []string{"GOGC=1"}, func(t *testing.T) {
+		const pages = 600
+		p := newProfiler(t)
+		collecting(t)
+		b := mapMemory(t, pages)
+		want := contents(pages * pageSize)
+		r := attachMemory(t, p, b)
+		for i := 0; i < pages; i += 3 {
+			page(b, i)[0]++
+			page(want, i)[0]++
+		}
+		rearm(t, r)
+		for i := 1; i < pages; i += 3 {
+			page(b, i)[0]++
+			page(want, i)[0]++
+		}
+		// The last third moves, the second is unmapped.
+		third := pages / 3 * pageSize
+		lo := addressOf(b)
+		to, _, e := unix.Syscall6(unix.SYS_MREMAP, lo+uintptr(2*third), uintptr(third), uintptr(2*third), unix.MREMAP_MAYMOVE, 0, 0)
+		if e != 0 {
+			t.Fatal(e)
+		}
+		moved := unsafe.Slice((*byte)(*(*unsafe.Pointer)(unsafe.Pointer(&to))), 2*third)
+		if i := different(moved[:third], want[2*third:]); i >= 0 {
+			t.Fatalf("moved: byte %d is %d, want %d", i, moved[i], want[2*third+i])
+		}
+		clear(moved)
+		if _, _, e := unix.Syscall(unix.SYS_MUNMAP, lo+uintptr(third), uintptr(third), 0); e != 0 {
+			t.Fatal(e)
+		}
+		rearm(t, r)
+		if i := different(b[:third], want[:third]); i >= 0 {
+			t.Fatalf("byte %d is %d, want %d", i, b[i], want[i])
+		}
+		closeBusy(t, r.Close)
+		if i := different(b[:third], want[:third]); i >= 0 {
+			t.Fatalf("afterwards: byte %d is %d, want %d", i, b[i], want[i])
+		}
+		if s := p.Snapshot().Stats; s.ResolveErrs != 0 {
+			t.Errorf("%d resolves failed: %s", s.ResolveErrs, s.LastError)
+		}
+	})
+}
+
+// A child that was forked before, and lives, shares all pages.
+func TestAttachPagesSharedWithAChild(t *testing.T) {
+	inChild(t, "TestAttachPagesSharedWithAChild", "all", nil, func(t *testing.T) {
+		const pages = 300
+		p := newProfiler(t)
+		b := mapMemory(t, pages)
+		want := contents(pages * pageSize)
+		c := exec.Command("sleep", "100")
+		// Stays a copy of this process until it can execute, that is until the pipe is written to.
+		c.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWUSER}
+		if err := c.Start(); err != nil {
+			t.Skipf("a process in a user namespace of its own is not permitted: %v", err)
+		}
+		defer func() { c.Process.Kill(); c.Wait() }()
+		r := attachMemory(t, p, b)
+		for range 3 {
+			if i := different(b, want); i >= 0 {
+				t.Fatalf("byte %d is %d, want %d", i, b[i], want[i])
+			}
+			rearm(t, r)
+		}
+		closeBusy(t, r.Close)
+		if s := p.Snapshot(); s.Stats.Faults != 3*pages || s.Stats.ResolveErrs != 0 || s.Regions[r.ID()].Left != 0 {
+			t.Errorf("%d faults, %d failed (%s), %d left", s.Stats.Faults, s.Stats.ResolveErrs, s.Stats.LastError, s.Regions[r.ID()].Left)
+		}
+	})
+}
+
+// Pages that are pinned stay the pages that they are: what the kernel writes into them is seen.
+func TestPinnedPagesAreLeft(t *testing.T) {
+	inChild(t, "TestPinnedPagesAreLeft", "all", nil, func(t *testing.T) {
+		const pages, pinned = 64, 4
+		p := newProfiler(t)
+		b := mapMemory(t, pages)
+		want := contents(pages * pageSize)
+		var params [120]byte // struct io_uring_params
+		ring, _, e := unix.Syscall(unix.SYS_IO_URING_SETUP, 4, uintptr(unsafe.Pointer(&params)), 0)
+		if e != 0 {
+			t.Skipf("io_uring is not permitted here: %v", e)
+		}
+		defer unix.Close(int(ring))
+		part := b[10*pageSize : (10+pinned)*pageSize]
+		iov := unix.Iovec{Base: &part[0], Len: uint64(len(part))}
+		const registerBuffers = 0 // IORING_REGISTER_BUFFERS
+		if _, _, e := unix.Syscall6(unix.SYS_IO_URING_REGISTER, ring, registerBuffers, uintptr(unsafe.Pointer(&iov)), 1, 0, 0); e != 0 {
+			t.Skipf("buffers cannot be registered with io_uring: %v", e)
+		}
+		r := attachMemory(t, p, b)
+		for round := range 4 {
+			before := p.Snapshot()
+			if i := different(b, want); i >= 0 {
+				t.Fatalf("byte %d is %d, want %d", i, b[i], want[i])
+			}
+			faults := uint64(pages)
+			if round > 0 {
+				faults -= pinned
+			}
+			if s := p.Snapshot().Sub(before); s.Stats.Faults != faults {
+				t.Errorf("round %d: %d faults, want %d", round, s.Stats.Faults, faults)
+			}
+			for i := range pages {
+				page(b, i)[3]++
+				page(want, i)[3]++
+			}
+			rearm(t, r)
+		}
+		closeBusy(t, r.Close)
+		if i := different(b, want); i >= 0 {
+			t.Fatalf("afterwards: byte %d is %d, want %d", i, b[i], want[i])
+		}
+		if got := p.Snapshot().Regions[r.ID()]; got.Left != pinned {
+			t.Errorf("%d pages left, want %d", got.Left, pinned)
+		}
+	})
+}
+
+// What cannot be attached is refused, with the reason.
+func TestAttachMemoryRefused(t *testing.T) {
+	p := newProfiler(t)
+	b := mapMemory(t, 8)
+	if err := unix.Mprotect(b[4*pageSize:6*pageSize], unix.PROT_READ); err != nil {
+		t.Fatal(err)
+	}
+	r := attachMemory(t, p, b)
+	if s := p.Snapshot().Regions[r.ID()]; s.Mapped != 6*int64(pageSize) || s.Note == "" {
+		t.Errorf("%d bytes, %q", s.Mapped, s.Note)
+	}
+	shared, err := unix.Mmap(-1, 0, pageSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_ANONYMOUS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name string
+		b    []byte
+		want error
+	}{
+		{"registered", b, ErrRegistered},
+		{"less than a page", mapMemory(t, 1)[1:], ErrInvalid},
+		{"Go's heap", make([]byte, 1<<20), ErrNotSupported},
+		{"read-only", b[4*pageSize : 6*pageSize], ErrNotSupported},
+		{"shared", shared, ErrNotSupported},
+	} {
+		if _, err := p.AttachMemory(c.name, c.b); !errors.Is(err, c.want) {
+			t.Errorf("%s: %v, want %v", c.name, err, c.want)
+		}
+	}
+	closeBusy(t, r.Close)
+}

@@ -1,0 +1,170 @@
+//go:build linux && (amd64 || arm64)
+
+package profiler
+
+import (
+	"encoding/binary"
+	"errors"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+)
+
+// rearm arms a region again, or skips the test where the kernel cannot.
+func rearm(t *testing.T, r *Region) {
+	t.Helper()
+	err := r.Rearm()
+	for try := 0; try < 10 && errors.Is(err, ErrBusy); try++ {
+		err = r.Rearm()
+	}
+	if errors.Is(err, ErrNotSupported) {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// truth is memory of which a test knows what every page holds, and who touches it: the upper half is
+// touched by exact only, the lower half by a storm of readers and writers.
+type truth struct {
+	region *Region
+	memory []byte
+	words  []atomic.Uint64 // first word of each page
+	half   int
+	over   atomic.Bool
+	storms sync.WaitGroup
+}
+
+func newTruth(r *Region, memory []byte) *truth {
+	k := &truth{region: r, memory: memory, words: make([]atomic.Uint64, len(memory)/pageSize), half: len(memory) / pageSize / 2}
+	for i := range k.words {
+		k.words[i].Store(binary.LittleEndian.Uint64(page(memory, i)))
+	}
+	return k
+}
+
+// storm has goroutines read and write the lower half, each its own pages.
+func (k *truth) storm(t *testing.T, goroutines int) {
+	for g := range goroutines {
+		k.storms.Go(func() {
+			rnd := rand.New(rand.NewPCG(17, uint64(g)))
+			for !k.over.Load() {
+				i := rnd.IntN(k.half/goroutines)*goroutines + g
+				if !k.check(t, i) {
+					return
+				}
+				if rnd.IntN(2) == 0 {
+					k.write(i, rnd.Uint64())
+				}
+			}
+		})
+	}
+}
+
+func (k *truth) check(t *testing.T, i int) bool {
+	if got, want := binary.LittleEndian.Uint64(page(k.memory, i)), k.words[i].Load(); got != want {
+		t.Errorf("%s: page %d holds %#x, want %#x", k.region.Name(), i, got, want)
+		k.over.Store(true)
+		return false
+	}
+	return true
+}
+
+func (k *truth) write(i int, v uint64) {
+	binary.LittleEndian.PutUint64(page(k.memory, i), v)
+	k.words[i].Store(v)
+}
+
+func (k *truth) end(t *testing.T) {
+	t.Helper()
+	k.over.Store(true)
+	k.storms.Wait()
+	for i := range k.words {
+		if !k.check(t, i) {
+			return
+		}
+	}
+}
+
+// window touches a set of pages of the upper half from several goroutines, some by reading and some by
+// writing, and wants to see exactly that.
+func (k *truth) window(t *testing.T, p *Profiler, rnd *rand.Rand, goroutines int) {
+	t.Helper()
+	upper := len(k.words) - k.half
+	set := rnd.Perm(upper)[:rnd.IntN(upper+1)]
+	writes := make([]bool, len(set))
+	for i := range writes {
+		writes[i] = rnd.IntN(2) == 0
+	}
+	before := p.Snapshot()
+	var wg sync.WaitGroup
+	for g := range goroutines {
+		wg.Go(func() {
+			for j := g; j < len(set); j += goroutines {
+				i := k.half + set[j]
+				if writes[j] {
+					k.write(i, uint64(i)<<32|uint64(j))
+				}
+				k.check(t, i)
+			}
+		})
+	}
+	wg.Wait()
+	s := p.Snapshot().Sub(before)
+	checkWindow(t, s)
+	var want, got [2][]int // by access
+	for j, i := range set {
+		a := Read
+		if writes[j] {
+			a = Write
+		}
+		want[a] = append(want[a], i)
+	}
+	for _, f := range s.Faults {
+		if i := int(f.Offset)/pageSize - k.half; f.Region == k.region.ID() && i >= 0 {
+			got[f.Access] = append(got[f.Access], i)
+		}
+	}
+	for a := range want {
+		slices.Sort(want[a])
+		slices.Sort(got[a])
+		if !slices.Equal(want[a], got[a]) {
+			t.Errorf("%v: %d pages, seen %d", Access(a), len(want[a]), len(got[a]))
+		}
+	}
+	if s.Stats.ResolveErrs != 0 || s.Stats.Dropped != 0 {
+		t.Errorf("%d resolves failed (%s), %d dropped", s.Stats.ResolveErrs, s.Stats.LastError, s.Stats.Dropped)
+	}
+}
+
+// Over many windows an arena shows exactly what was read and what was written in each, and holds what
+// it held, under a storm of others, with garbage collections.
+func TestArenaWindows(t *testing.T) {
+	inChild(t, "TestArenaWindows", "all", []string{"GOGC=1"}, func(t *testing.T) {
+		const pages, windows = 2048, 25
+		p := newProfiler(t, WithLogLimit(1<<22))
+		collecting(t)
+		a := newArena(t, p, "arena", pages*pageSize)
+		k := newTruth(a, a.Bytes())
+		rearm(t, a)
+		k.storm(t, 3)
+		rnd := rand.New(rand.NewPCG(1, 9))
+		for range windows {
+			k.window(t, p, rnd, 4)
+			rearm(t, a)
+		}
+		k.end(t)
+		if err := p.Close(); err != nil {
+			t.Error(err)
+		}
+		k.end(t)
+		s := p.Snapshot()
+		checkSums(t, s)
+		if r := s.Regions[a.ID()]; r.Rearms != windows+1 || r.Left != 0 {
+			t.Errorf("armed %d times, %d pages left", r.Rearms, r.Left)
+		}
+	})
+}

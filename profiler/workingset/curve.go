@@ -1,0 +1,41 @@
+package workingset
+
+import "slices"
+
+// Curve is the size of the working set over the number of windows: its i'th element is the mean number
+// of distinct granules in i+1 windows in a row, over all such runs that were observed whole.
+type Curve []float64
+
+// NewCurve computes the curve of a list of windows, for runs of up to most windows. It takes one step for
+// each touch: a granule that is touched in windows a and b and not in between is missing in those runs of n windows
+// that fit in between (P. J. Denning, D. R. Slutz, "Generalized working sets", 1978).
+func NewCurve(windows []Window, most int) Curve {
+	most = min(most, len(windows))
+	gaps := make([]int, len(windows)+1) // untouched stretches, by their length in windows
+	last := make(map[uint64]int)
+	for i, w := range windows {
+		for _, g := range w.Touched {
+			before, seen := last[g]
+			switch {
+			case !seen:
+				gaps[i]++
+			case before != i:
+				gaps[i-before-1]++
+			}
+			last[g] = i
+		}
+	}
+	for _, i := range last {
+		gaps[len(windows)-1-i]++
+	}
+	c := make(Curve, 0, most)
+	for n := 1; n <= most; n++ {
+		runs := len(windows) - n + 1
+		present := len(last) * runs
+		for length := n; length < len(gaps); length++ {
+			present -= gaps[length] * (length - n + 1)
+		}
+		c = append(c, float64(present)/float64(runs))
+	}
+	return slices.Clip(c)
+}

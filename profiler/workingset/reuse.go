@@ -1,0 +1,138 @@
+package workingset
+
+import (
+	"errors"
+	"math"
+)
+
+// Reuse estimates reuse distances: how many distinct granules were touched between two touches of the
+// same one. It follows the granules whose hash is below a threshold and scales what it finds by the
+// share of them (SHARDS: Waldspurger and others, "Efficient MRC Construction with SHARDS", FAST 2015).
+// At a rate of 1 it is exact. It is not safe for concurrent use.
+type Reuse struct {
+	rate      float64
+	threshold uint64
+	clock     int
+	at        map[uint64]int // place of a granule's last touch, from 1
+	marks     []int          // Fenwick tree over places: 1 for those that are a granule's last
+	reuses    []reuse
+	all       int // touches, sampled or not
+}
+
+// reuse is a sampled touch of a granule that was touched before.
+type reuse struct {
+	granule  uint64
+	distance float64 // scaled
+}
+
+// NewReuse samples the given share of the granules, above 0 and at most 1.
+func NewReuse(rate float64) (*Reuse, error) {
+	if !(rate > 0 && rate <= 1) {
+		return nil, errors.New("the share of granules to sample must be above 0 and at most 1")
+	}
+	r := &Reuse{rate: rate, at: make(map[uint64]int), marks: make([]int, 1)}
+	r.threshold = math.MaxUint64
+	if rate < 1 {
+		r.threshold = uint64(rate * float64(1<<63) * 2)
+	}
+	return r, nil
+}
+
+// hash mixes a granule's number (the finalizer of MurmurHash3), so that neighbours are sampled
+// independently of each other.
+func hash(v uint64) uint64 {
+	v ^= v >> 33
+	v *= 0xff51afd7ed558ccd
+	v ^= v >> 33
+	v *= 0xc4ceb9fe1a85ec53
+	return v ^ v>>33
+}
+
+// Touch takes the next touch, in order.
+func (r *Reuse) Touch(granule uint64) {
+	r.all++
+	if hash(granule) > r.threshold {
+		return
+	}
+	before, seen := r.at[granule]
+	if seen {
+		between := r.sum(r.clock) - r.sum(before)
+		r.reuses = append(r.reuses, reuse{granule, float64(between) / r.rate})
+		r.add(before, -1)
+	}
+	r.clock++
+	r.marks = append(r.marks, r.sumRange(r.clock))
+	r.add(r.clock, 1)
+	r.at[granule] = r.clock
+}
+
+// sumRange is what a new node of the tree begins with: the sum of those that it stands for.
+func (r *Reuse) sumRange(i int) int { return r.sum(i-1) - r.sum(i-i&-i) }
+
+func (r *Reuse) sum(i int) (s int) {
+	for ; i > 0; i -= i & -i {
+		s += r.marks[i]
+	}
+	return s
+}
+
+func (r *Reuse) add(i, v int) {
+	for ; i < len(r.marks); i += i & -i {
+		r.marks[i] += v
+	}
+}
+
+// Point is one point of a miss-ratio curve.
+type Point struct {
+	Size float64 // of a cache with least recently used replacement, in granules
+	Miss float64 // share of the touches that it would miss, 0 to 1
+	// Error is the standard error of Miss that comes from sampling; 0 at a rate of 1. It is made of how much the
+	// misses of the sampled granules differ, and of how far off Size may be: few sampled granules fit into a
+	// small one.
+	Error float64
+}
+
+// MissRatio returns the miss-ratio curve at the given cache sizes. A touch whose distance is at least the
+// size is a miss, and so is a granule's first one. The sampled touches are corrected by how many there
+// should have been (SHARDS-adj). nil before the first touch.
+func (r *Reuse) MissRatio(sizes []float64) []Point {
+	if r.all == 0 {
+		return nil
+	}
+	// Dividing by how many touches should have been sampled counts what is missing, or too much, as hits at
+	// the smallest distance: it is usually the reuse of the few granules that are used most.
+	want := float64(r.all) * r.rate
+	points := make([]Point, 0, len(sizes))
+	for _, size := range sizes {
+		misses, squares := r.misses(size)
+		p := Point{Size: size, Miss: min(misses/want, 1)}
+		if r.rate < 1 {
+			vertical := math.Sqrt((1-r.rate)*max(squares, 1)) / want
+			off := math.Sqrt((1 - r.rate) / max(size*r.rate, 1))
+			more, _ := r.misses(size * (1 - min(off, 1)))
+			less, _ := r.misses(size * (1 + off))
+			p.Error = math.Hypot(vertical, (more-less)/2/want)
+		}
+		points = append(points, p)
+	}
+	return points
+}
+
+// misses counts the sampled touches that a cache of this size would miss, and adds up the squares of
+// each granule's.
+func (r *Reuse) misses(size float64) (n, squares float64) {
+	each := make(map[uint64]float64, len(r.at))
+	for g := range r.at {
+		each[g] = 1 // the first touch
+	}
+	for _, u := range r.reuses {
+		if u.distance >= size {
+			each[u.granule]++
+		}
+	}
+	for _, v := range each {
+		n += v
+		squares += v * v
+	}
+	return n, squares
+}

@@ -1,0 +1,74 @@
+package workingset
+
+import (
+	"fmt"
+	"time"
+)
+
+// Window is what was touched between two re-arms. Times are on one clock; Touched has each granule at
+// most once, in order of touch.
+type Window struct {
+	Start, End time.Duration
+	Touched    []uint64
+}
+
+// Stats are the granules of one region at the end of a window.
+type Stats struct {
+	Touched int // in the window
+	New     int // of them, for the first time since observation began
+	Reused  int // of them, touched in an earlier window
+	Ever    int // touched since observation began
+	Never   int // of the region's granules, not touched since
+}
+
+// Tracker follows one region over windows. It is not safe for concurrent use.
+type Tracker struct {
+	last  map[uint64]time.Duration // end of the last window that touched it
+	began time.Duration
+	end   time.Duration
+	any   bool
+}
+
+// Add takes the next window and returns its statistics; granules is how many the region has. Windows
+// must not overlap, and must be given in order.
+func (t *Tracker) Add(w Window, granules int) (Stats, error) {
+	if w.End < w.Start || t.any && w.Start < t.end {
+		return Stats{}, fmt.Errorf("window from %v to %v after one that ended at %v", w.Start, w.End, t.end)
+	}
+	if !t.any {
+		t.last, t.began, t.any = make(map[uint64]time.Duration), w.Start, true
+	}
+	t.end = w.End
+	var s Stats
+	for _, g := range w.Touched {
+		at, seen := t.last[g]
+		if seen && at == w.End {
+			continue
+		}
+		t.last[g] = w.End
+		s.Touched++
+		if seen {
+			s.Reused++
+		} else {
+			s.New++
+		}
+	}
+	s.Ever = len(t.last)
+	s.Never = max(granules-s.Ever, 0)
+	return s, nil
+}
+
+// Idle returns how many granules were touched before, and not for at least so long. A touch may have been
+// made at any time within its window, which counts as the window's end: idle is a lower bound. ok is false while observation is not yet that long,
+// when nothing can be idle for so long.
+func (t *Tracker) Idle(least time.Duration) (granules int, ok bool) {
+	if !t.any || t.end-t.began < least {
+		return 0, false
+	}
+	for _, at := range t.last {
+		if t.end-at >= least {
+			granules++
+		}
+	}
+	return granules, true
+}

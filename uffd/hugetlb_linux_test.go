@@ -1,0 +1,51 @@
+package uffd
+
+import (
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// Where the pool of huge pages is empty the kernel answers EEXIST for a page that is not there, in
+// hugetlb_mfill_atomic_pte. So of huge pages EEXIST is no proof.
+func TestEmptyPoolOfHugePagesIsEEXIST(t *testing.T) {
+	if parentOf(t) {
+		reserveHugePages(t)
+	}
+	if !inChild(t) {
+		return
+	}
+	size, err := hugePageSize()
+	if err != nil {
+		t.Skip(err)
+	}
+	if _, err := HaveRegister(MemoryHugetlbPrivate, ModeMissing, 0); err != nil {
+		t.Skip(err)
+	}
+	// A mapping without a reservation, and others that reserve what there is, up to a number that
+	// leaves a machine with a large pool in peace.
+	const flags = unix.MAP_PRIVATE | unix.MAP_ANONYMOUS | unix.MAP_HUGETLB
+	unreserved, err := unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, flags|unix.MAP_NORESERVE)
+	if err != nil {
+		t.Fatal(err)
+	}
+	taken := 0
+	for ; taken < 2*hugePagesWanted; taken++ {
+		if _, err = unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, flags); err != nil {
+			break
+		}
+	}
+	if err == nil {
+		t.Skipf("more than %d huge pages are free: the pool does not get empty", taken)
+	}
+	fd := openTest(t, WithPageSize(size))
+	register(t, fd, unreserved, ModeMissing)
+	source := make([]byte, size)
+	arg := CopyArg{Dst: uint64(RangeOf(unreserved).Start), Src: uint64(RangeOf(source).Start), Len: uint64(size)}
+	if errno := fd.RawCopy(&arg); errno != unix.EEXIST {
+		t.Errorf("%v with %d, want EEXIST", errno, arg.Copy)
+	}
+	if entry(t, RangeOf(unreserved).Start).Present() {
+		t.Error("the page is there, so this test shows nothing")
+	}
+}

@@ -15,11 +15,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// mapMemory maps private memory as a library would, filled with contents.
+// mapMemory maps private memory as a library would, filled with contents. Pages without access on both
+// sides keep what the Go runtime maps from merging with it.
 func mapMemory(t *testing.T, pages int) []byte {
 	t.Helper()
-	b, err := unix.Mmap(-1, 0, pages*pageSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
+	b, err := unix.Mmap(-1, 0, (pages+2)*pageSize, unix.PROT_NONE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
 	if err != nil {
+		t.Fatal(err)
+	}
+	b = b[pageSize : (pages+1)*pageSize : (pages+1)*pageSize]
+	if err := unix.Mprotect(b, unix.PROT_READ|unix.PROT_WRITE); err != nil {
 		t.Fatal(err)
 	}
 	copy(b, contents(pages*pageSize))

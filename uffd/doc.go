@@ -108,7 +108,7 @@
 // on a disk is not, except for ModeWP with FeatureWPAsync; a mapping that may never be written, such
 // as a shared one of a file opened for reading, is ErrPermission. ModeMinor needs shared memory or
 // huge pages. Huge pages want WithPageSize, and of them ErrExist is no proof that the page is there:
-// the kernel says EEXIST also where the pool is empty, so a fill that filled less than its range may
+// the kernel may say EEXIST also where the pool is empty, so a fill that filled less than its range may
 // have to be looked after (a touch of it sends its message again). Register lists MOVE also for shared memory,
 // but the kernel moves private anonymous pages only. A mapping belongs to one descriptor at a time.
 //

@@ -15,8 +15,8 @@ var (
 	// ErrInvalid (EINVAL): a range that is empty, not aligned or outside the address space, a mode
 	// or kind of memory that does not go with the call, or a descriptor without its handshake.
 	ErrInvalid = errors.New("invalid range, mode or kind of memory")
-	// ErrExist (EEXIST): the page is already there, and nobody was woken. Of huge pages also: the pool
-	// is empty, and the page is not there.
+	// ErrExist (EEXIST): the page is already there, and nobody was woken. Of huge pages perhaps: the
+	// pool is empty, and the page is not there.
 	ErrExist = errors.New("page already present: wake its waiters")
 	// ErrNotRegistered (ENOENT): the range is not mapped, spans mappings or is not registered; for
 	// Move, also a page that the source does not have.

@@ -6,9 +6,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Where the pool of huge pages is empty the kernel answers EEXIST for a page that is not there, in
-// hugetlb_mfill_atomic_pte. So of huge pages EEXIST is no proof.
-func TestEmptyPoolOfHugePagesIsEEXIST(t *testing.T) {
+// Where the pool of huge pages is empty the kernel may answer EEXIST for a page that is not there, in
+// hugetlb_mfill_atomic_pte: amd64 does on Linux 6.18 and 7.3, and arm64 says ENOMEM on 6.12. So of huge
+// pages EEXIST is no proof.
+func TestEmptyPoolOfHugePages(t *testing.T) {
 	if parentOf(t) {
 		reserveHugePages(t)
 	}
@@ -42,8 +43,8 @@ func TestEmptyPoolOfHugePagesIsEEXIST(t *testing.T) {
 	register(t, fd, unreserved, ModeMissing)
 	source := make([]byte, size)
 	arg := CopyArg{Dst: uint64(RangeOf(unreserved).Start), Src: uint64(RangeOf(source).Start), Len: uint64(size)}
-	if errno := fd.RawCopy(&arg); errno != unix.EEXIST {
-		t.Errorf("%v with %d, want EEXIST", errno, arg.Copy)
+	if errno := fd.RawCopy(&arg); (errno != unix.EEXIST && errno != unix.ENOMEM) || arg.Copy != -int64(errno) {
+		t.Errorf("%v with %d, want EEXIST or ENOMEM in both", errno, arg.Copy)
 	}
 	if entry(t, RangeOf(unreserved).Start).Present() {
 		t.Error("the page is there, so this test shows nothing")

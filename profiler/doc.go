@@ -46,6 +46,10 @@
 // (MREMAP_FIXED, the same length) is carried out in part since Linux 6.17, up to the first page that
 // was not touched, and then fails (mremap(2)): close the region first.
 //
+// A new mapping that its owner puts where one lay before, of the same part of the file, is taken for
+// that one if all of it had been touched: what is touched there again is not observed until the region
+// is armed again.
+//
 // After a change of user or of capabilities the engine's threads keep what they had: the C library
 // and Go's syscall.Setuid do not know them. Start the profiler after the change.
 //

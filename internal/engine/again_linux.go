@@ -15,19 +15,6 @@ import (
 // event was read; from then until the layers' copies are discarded too, no page of theirs may come
 // back. So whoever reads the descriptor or moves pages home holds one lock, s.reading.
 
-const writeBit = 1 << 63 // in job.g: the access was a write
-
-//go:nosplit
-//go:norace
-//go:nocheckptr
-func writeBitOf(flags uint64) uintptr {
-	// nosplit: hot path.
-	if flags&uffd.PagefaultFlagWrite != 0 {
-		return writeBit
-	}
-	return 0
-}
-
 // openAgain is open by a disk thread, until the kernel does it.
 //
 //go:nosplit
@@ -41,14 +28,10 @@ func openAgain(arg uintptr) {
 		deep(s.followMoveCode, arg)
 		return
 	}
-	t, g := at[target](w.now.target), w.now.g&^writeBit
-	flags := uint64(0)
-	if w.now.g&writeBit != 0 {
-		flags = uffd.PagefaultFlagWrite
-	}
+	t, g := at[target](w.now.target), w.now.g
 	for {
 		s.lock(w, &s.reading)
-		source, ok := s.open(w, t, g, flags)
+		source, ok := s.open(w, t, g, w.now.flags)
 		unlock(&s.reading)
 		if ok {
 			s.finish(w, t, g, w.now.seq, source)

@@ -46,28 +46,17 @@ func clerk(arg uintptr) {
 	// nosplit: the body of a thread without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
-	seen := uint32(0)
-	for {
-		bell := raw.Load32(&s.errand.bell)
-		if raw.Load32(&s.stop) != 0 {
-			return
-		}
-		if bell == seen {
-			futexWait(w, &s.errand.bell, bell, 0)
-			continue
-		}
-		seen = bell
-		s.runErrand(w, &s.errand)
-		raw.Store32(&s.errand.done, seen)
-		futexWake(&s.errand.done, 1<<30)
-	}
+	s.serve(w, &s.errand.bell, &s.errand.done, s.errandCode)
 }
 
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func (s *shared) runErrand(w *worker, c *errand) {
+func runErrand(arg uintptr) {
 	// nosplit: runs without a g.
+	w := at[worker](arg)
+	s := at[shared](w.shared)
+	c := &s.errand
 	switch c.kind {
 	case errandIoctl:
 		c.errno = uint32(raw.Errno(raw.Syscall(unix.SYS_IOCTL, uintptr(c.fd), c.request, uintptr(unsafe.Pointer(&c.args)), 0, 0, 0)))

@@ -16,6 +16,7 @@ type job struct {
 	turn   uint64
 	target uintptr
 	g      uintptr
+	flags  uint64 // of the message
 	seq    uint64 // of the record, plus 1; 0 is none
 	moved  piece
 }
@@ -27,7 +28,7 @@ type piece struct{ from, to, length uintptr }
 // (SetMaxThreads in runtime/debug).
 const (
 	queueLen = 1 << 14
-	jobSize  = 56
+	jobSize  = 64
 )
 
 //go:nosplit
@@ -54,7 +55,7 @@ func toDisk(arg uintptr) {
 		case d < 0:
 			s.nap(w, 20e3) // full
 		case d == 0 && raw.Cas64(&s.queueHead, h, h+1):
-			j.target, j.g, j.seq, j.moved = w.now.target, w.now.g, w.now.seq, w.now.moved
+			j.target, j.g, j.flags, j.seq, j.moved = w.now.target, w.now.g, w.now.flags, w.now.seq, w.now.moved
 			raw.Store64(&j.turn, h+1)
 			raw.Add32(&s.queueBell, 1)
 			if raw.Load32(&s.queueSleep) != 0 {
@@ -93,7 +94,7 @@ func disk(arg uintptr) {
 		if !raw.Cas64(&s.queueTail, tl, tl+1) {
 			continue
 		}
-		w.now = fault{target: j.target, g: j.g, seq: j.seq, moved: j.moved}
+		w.now = fault{target: j.target, g: j.g, flags: j.flags, seq: j.seq, moved: j.moved}
 		raw.Store64(&j.turn, tl+queueLen)
 		deep(s.fromDiskCode, arg)
 	}

@@ -113,6 +113,3 @@ func threadTime(tid int) time.Duration {
 	}
 	return time.Duration(ts[0]*1e9 + ts[1])
 }
-
-// RescanWanted reports, once, that the hot path saw something odd about the mappings.
-func (e *Engine) RescanWanted() bool { return raw.Cas32(&e.s.rescan, 1, 0) }

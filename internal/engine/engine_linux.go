@@ -84,6 +84,7 @@ func (e *Engine) start(c Config) error {
 	e.arena, e.overlay, e.user = descriptor{e, s.arenaFD}, descriptor{e, s.overlayFD}, e.opened.arena.UserModeOnly()
 	s.pageSize, s.pid, s.signal = uintptr(unix.Getpagesize()), uintptr(os.Getpid()), uintptr(c.Signal)
 	s.answerCode, s.resolveCode, s.fromDiskCode = codeOf(answer), codeOf(resolve), codeOf(fromDisk)
+	s.errandCode = codeOf(runErrand)
 	s.eventCode, s.writeCode, s.toDiskCode = codeOf(event), codeOf(write), codeOf(toDisk)
 	s.restoreCode, s.restorePagesCode, s.operateCode = codeOf(restore), codeOf(restorePages), codeOf(operate)
 	s.cutCode, s.captureCode = codeOf(cut), codeOf(capture)

@@ -230,31 +230,6 @@ func remapHome(arg uintptr) {
 	w.carry.moved, w.carry.ok = true, true
 }
 
-// Answers of registered.
-const (
-	answerNo = iota
-	answerYes
-	answerLater // an event waits to be read
-)
-
-// registered reports whether a range lies in one mapping, anonymous and registered with a
-// descriptor, see isCover.
-//
-//go:nosplit
-//go:norace
-//go:nocheckptr
-func (s *shared) registered(w *worker, fd uint32, addr, length uintptr) int {
-	// nosplit: runs without a g.
-	w.args[0], w.args[1], w.args[2], w.args[3] = uint64(addr), uint64(length), uffd.ContinueModeDontwake, 0
-	switch e := raw.Errno(raw.Syscall(unix.SYS_IOCTL, uintptr(fd), uffd.IoctlContinue, uintptr(unsafe.Pointer(&w.args)), 0, 0, 0)); unix.Errno(e) {
-	case unix.EINVAL:
-		return answerYes
-	case unix.EAGAIN:
-		return answerLater
-	}
-	return answerNo
-}
-
 // present reports whether a page is in memory or swapped out: its entry in /proc/self/pagemap
 // (Documentation/admin-guide/mm/pagemap.rst).
 //

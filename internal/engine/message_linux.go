@@ -79,7 +79,6 @@ func event(arg uintptr) {
 	}
 	if t := s.find(from); t != nil && t.kind == kindOverlay {
 		s.retrieve(w, t, from, to, length)
-		raw.Store32(&s.rescan, 1)
 	}
 }
 
@@ -207,7 +206,6 @@ func resolve(arg uintptr) {
 	if t.kind == kindArena {
 		var ok bool
 		if source, ok = s.open(w, t, g, w.now.flags); !ok {
-			w.now.g |= writeBitOf(w.now.flags)
 			deep(s.toDiskCode, arg)
 			return
 		}

@@ -19,7 +19,6 @@ func (s *shared) movedAway(w *worker, from, to, length uintptr) {
 		s.unregister(w, s.arenaFD, to, length)
 		return
 	}
-	raw.Store32(&s.rescan, 1)
 	s.retrieve(w, t, from, to, length)
 }
 

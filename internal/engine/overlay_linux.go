@@ -106,26 +106,20 @@ func restore(arg uintptr) {
 const readers = 2
 
 // whole reports whether a range lies in one mapping and that is our placeholder. The page that a
-// thread waits for is; its neighbours in a wider granule may have been given to somebody else.
-//
-// UFFDIO_CONTINUE answers EINVAL for anonymous memory that is registered, and ENOENT for memory that is
-// not (mfill_atomic, mm/userfaultfd.c); it changes nothing in either case. EAGAIN is no answer: an
-// mremap of registered memory waits for its message to be read (mmap_changing, fs/userfaultfd.c). A
-// reader, who has to read it, gets false then, others an answer.
+// thread waits for is; its neighbours in a wider granule may have been given to somebody else. A reader
+// must not wait for an answer that its own reading brings about: it gets false then.
 //
 //go:nosplit
 //go:norace
 //go:nocheckptr
 func (s *shared) whole(w *worker, t *target, addr, length uintptr) bool {
 	// nosplit: runs without a g.
-	for {
-		w.args[0], w.args[1], w.args[2], w.args[3] = uint64(addr), uint64(length), uffd.ContinueModeDontwake, 0
-		e := raw.Errno(raw.Syscall(unix.SYS_IOCTL, uintptr(t.uffd), uffd.IoctlContinue, uintptr(unsafe.Pointer(&w.args)), 0, 0, 0))
-		if unix.Errno(e) != unix.EAGAIN || w.number < readers {
-			return unix.Errno(e) == unix.EINVAL
-		}
+	is := s.registered(w, t.uffd, addr, length)
+	for is == answerLater && w.number >= readers {
 		s.nap(w, 20e3)
+		is = s.registered(w, t.uffd, addr, length)
 	}
+	return is == answerYes
 }
 
 // restorePages puts back those pages of the worker's granule that are still ours.
@@ -303,7 +297,6 @@ func (s *shared) restoreFailed(w *worker, t *target, errno uintptr, try int) {
 	raw.Add64(&s.errors, 1)
 	raw.Add64(&at[counters](t.counters).errors, 1)
 	raw.Store64(&s.lastErr, uint64(errno))
-	raw.Store32(&s.rescan, 1)
 	raw.Store64(&s.maps, s.maxMaps+1)
 	if p := raw.Load64(&s.reserve); p != 0 && raw.Cas64(&s.reserve, p, 0) {
 		raw.Syscall(unix.SYS_MUNMAP, uintptr(p), s.reserveLen, 0, 0, 0, 0)

@@ -17,7 +17,7 @@ type shared struct {
 
 	// See deep.
 	eventCode, answerCode, writeCode, resolveCode, restoreCode, restorePagesCode uintptr
-	toDiskCode, fromDiskCode, operateCode, cutCode, captureCode                  uintptr
+	errandCode, toDiskCode, fromDiskCode, operateCode, cutCode, captureCode      uintptr
 	openCode, bringCode, forceCode, remapHomeCode, followMoveCode                uintptr
 	memoryEventCode, operateMemoryCode, yankCode, knownCode                      uintptr
 	mergeCode, mergePieceCode, homeCode, homePieceCode                           uintptr
@@ -68,7 +68,6 @@ type shared struct {
 	stackFull  uint32
 	errors     uint64 // resolves that failed
 	lastErr    uint64 // errno of the last one
-	rescan     uint32 // something odd was seen: look at the mappings soon
 	widened    uint64
 
 	parkRound uint32 // surgeon: the round that threads are to park in, 0 is none

@@ -55,23 +55,33 @@ func surgeon(arg uintptr) {
 	// nosplit: the body of a thread without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
-	seen := uint32(0)
-	for {
-		bell := raw.Load32(&s.cmd.bell)
-		if raw.Load32(&s.stop) != 0 {
-			// The readers' poll ends; Go code has no descriptor for it.
-			w.args[0] = 1
-			raw.Syscall(unix.SYS_WRITE, uintptr(s.stopFD), uintptr(unsafe.Pointer(&w.args)), 8, 0, 0, 0)
+	s.serve(w, &s.cmd.bell, &s.cmd.done, s.operateCode)
+	// The readers' poll ends; Go code has no descriptor for it.
+	w.args[0] = 1
+	raw.Syscall(unix.SYS_WRITE, uintptr(s.stopFD), uintptr(unsafe.Pointer(&w.args)), 8, 0, 0, 0)
+}
+
+// serve runs code on the worker whenever the bell has been raised, and answers in done, until the
+// engine stops.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) serve(w *worker, bell, done *uint32, code uintptr) {
+	// nosplit: runs without a g.
+	for seen := uint32(0); ; {
+		rung := raw.Load32(bell)
+		switch {
+		case raw.Load32(&s.stop) != 0:
 			return
+		case rung == seen:
+			futexWait(w, bell, rung, 0)
+		default:
+			seen = rung
+			deep(code, uintptr(unsafe.Pointer(w)))
+			raw.Store32(done, seen)
+			futexWake(done, 1<<30)
 		}
-		if bell == seen {
-			futexWait(w, &s.cmd.bell, bell, 0)
-			continue
-		}
-		seen = bell
-		deep(s.operateCode, arg)
-		raw.Store32(&s.cmd.done, seen)
-		futexWake(&s.cmd.done, 1<<30)
 	}
 }
 

@@ -102,12 +102,7 @@ func yank(arg uintptr) {
 		}
 		s.forget(t, next, lo)
 		next = hi
-		is := s.registered(w, t.uffd, lo, hi-lo)
-		for is == answerLater {
-			s.nap(w, 10e3)
-			is = s.registered(w, t.uffd, lo, hi-lo)
-		}
-		if l.inode != 0 || l.shared || is != answerYes {
+		if l.inode != 0 || l.shared || !s.whole(w, t, lo, hi-lo) {
 			s.forget(t, lo, hi) // not ours, or a page that was left there
 			continue
 		}

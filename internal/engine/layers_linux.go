@@ -73,64 +73,42 @@ func bring(arg uintptr) {
 	t, src, dst, length := at[target](p.target), p.src, p.dst, p.length
 	p.moved, p.ok = false, false
 	moved := false
-	step, tries := length, 0
-	for length > 0 {
-		step = min(step, length)
-		done, e := s.move(w, t.uffd, src, dst, step)
-		src += done
-		dst += done
-		length -= done
-		skip := uintptr(0)
-		switch unix.Errno(e) {
+	for tries := 0; length > 0; {
+		switch e := unix.Errno(s.move(w, t.uffd, src, dst)); e {
 		case 0:
 			moved = true
 		case unix.EAGAIN:
-			if tries++; done == 0 && tries > 3 {
+			if tries++; tries > 3 {
 				return
 			}
-		case unix.EEXIST:
-			skip = s.pageSize // the target has it already
+			continue
+		case unix.ENOENT: // a hole
+		case unix.EEXIST: // the target has it already
 		default:
-			// ENOENT: a hole, or not one mapping. EINVAL: the mappings differ. EBUSY: the page is shared or
-			// pinned.
-			if step > s.pageSize {
-				step = s.pageSize
-				continue
+			// EINVAL: the mappings differ. EBUSY: the page is shared or pinned.
+			p.src, p.dst = src, dst
+			deep(s.forceCode, arg)
+			if !p.ok {
+				return
 			}
-			if unix.Errno(e) != unix.ENOENT {
-				p.src, p.dst = src, dst
-				deep(s.forceCode, arg)
-				if !p.ok {
-					return
-				}
-				moved = moved || p.moved
-			}
-			skip = s.pageSize
+			moved = moved || p.moved
 		}
-		src += skip
-		dst += skip
-		length -= min(skip, length)
+		src, dst, length = src+s.pageSize, dst+s.pageSize, length-s.pageSize
 	}
 	p.moved, p.ok = moved, true
 }
 
-// move is UFFDIO_MOVE. Of several pages those that the source does not have are passed over.
+// move is UFFDIO_MOVE of one page. Not of more: with several pages, some of them holes, Linux 6.18 was seen
+// to go round in the call for ever (move_pages_ptes, mm/userfaultfd.c), where only the end of the
+// process stops it.
 //
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func (s *shared) move(w *worker, fd uint32, src, dst, length uintptr) (done, errno uintptr) {
+func (s *shared) move(w *worker, fd uint32, src, dst uintptr) (errno uintptr) {
 	// nosplit: runs without a g.
-	mode := uint64(uffd.MoveModeDontwake)
-	if length > s.pageSize {
-		mode |= uffd.MoveModeAllowSrcHoles
-	}
-	w.args[0], w.args[1], w.args[2], w.args[3], w.args[4] = uint64(dst), uint64(src), uint64(length), mode, 0
-	e := raw.Errno(raw.Syscall(unix.SYS_IOCTL, uintptr(fd), uffd.IoctlMove, uintptr(unsafe.Pointer(&w.args)), 0, 0, 0))
-	if int64(w.args[4]) > 0 {
-		done = uintptr(w.args[4])
-	}
-	return done, e
+	w.args[0], w.args[1], w.args[2], w.args[3], w.args[4] = uint64(dst), uint64(src), uint64(s.pageSize), uffd.MoveModeDontwake, 0
+	return raw.Errno(raw.Syscall(unix.SYS_IOCTL, uintptr(fd), uffd.IoctlMove, uintptr(unsafe.Pointer(&w.args)), 0, 0, 0))
 }
 
 // force brings one page home that UFFDIO_MOVE refuses. A page that a child of an earlier fork shares
@@ -161,9 +139,9 @@ func (s *shared) forceLocked(w *worker, t *target, src, dst uintptr) (moved, ok 
 		return false, true
 	}
 	raw.Syscall(unix.SYS_MADVISE, src, s.pageSize, unix.MADV_POPULATE_WRITE, 0, 0, 0)
-	_, e := s.move(w, t.uffd, src, dst, s.pageSize)
+	e := s.move(w, t.uffd, src, dst)
 	if unix.Errno(e) == unix.EINVAL {
-		if _, e = s.move(w, s.layersFD, src, w.scratch, s.pageSize); e == 0 {
+		if e = s.move(w, s.layersFD, src, w.scratch); e == 0 {
 			return true, s.copyHome(w, t, src, dst)
 		}
 	}
@@ -194,7 +172,7 @@ func (s *shared) copyHome(w *worker, t *target, src, dst uintptr) (ok bool) {
 		return true
 	}
 	// It cannot be had now: the only copy goes back to its layer.
-	for _, back := s.move(w, s.layersFD, w.scratch, src, s.pageSize); back != 0; _, back = s.move(w, s.layersFD, w.scratch, src, s.pageSize) {
+	for s.move(w, s.layersFD, w.scratch, src) != 0 {
 		s.nap(w, 50e3)
 	}
 	return false

@@ -80,28 +80,21 @@ func mergePiece(arg uintptr) {
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	t, src, dst, length := at[target](s.cmd.target), w.carry.src, w.carry.dst, w.carry.length
-	step, tries := length, 0
-	for length > 0 {
-		step = min(step, length)
+	for tries := 0; length > 0; {
 		s.lock(w, &t.moving)
-		done, e := s.move(w, s.layersFD, src, dst, step)
-		if e != 0 && done == 0 && step == s.pageSize && unix.Errno(e) != unix.ENOENT && tries > 2 && s.present(w, src) {
-			raw.Syscall(unix.SYS_MREMAP, src, step, step, remapOver|unix.MREMAP_DONTUNMAP, dst, 0)
+		e := s.move(w, s.layersFD, src, dst)
+		if e != 0 && unix.Errno(e) != unix.ENOENT && tries > 2 && s.present(w, src) {
+			raw.Syscall(unix.SYS_MREMAP, src, s.pageSize, s.pageSize, remapOver|unix.MREMAP_DONTUNMAP, dst, 0)
 			raw.Add64(&s.maps, 2)
-			s.registerLayer(w, dst, step)
-			done = step
+			s.registerLayer(w, dst, s.pageSize)
+			e = 0
 		}
 		unlock(&t.moving)
-		switch {
-		case e == 0 || done > 0:
-			tries = 0
-		case unix.Errno(e) == unix.ENOENT && step == s.pageSize:
-			done = step // brought home meanwhile
-		case step > s.pageSize:
-			step = s.pageSize
-		default:
+		if e != 0 && unix.Errno(e) != unix.ENOENT { // ENOENT: brought home meanwhile
 			tries++
+			continue
 		}
-		src, dst, length = src+done, dst+done, length-done
+		tries = 0
+		src, dst, length = src+s.pageSize, dst+s.pageSize, length-s.pageSize
 	}
 }

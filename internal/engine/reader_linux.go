@@ -40,12 +40,11 @@ func keeper(arg uintptr) {
 			}
 			continue
 		}
+		// In turns until both are empty: a poll before each message would cost as much as the message.
 		ready := s.wait(w, ^uintptr(0))
-		if ready&1 != 0 {
-			s.drain(w, s.arenaFD)
-		}
-		if ready&2 != 0 {
-			s.drain(w, s.overlayFD)
+		for arena, overlay := ready&1 != 0, ready&2 != 0; arena || overlay; {
+			arena = arena && s.drain(w, s.arenaFD) != 0
+			overlay = overlay && s.drain(w, s.overlayFD) != 0
 		}
 	}
 }

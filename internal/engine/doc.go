@@ -8,7 +8,8 @@
 // down and reads the ring.
 //
 // Order of reading: message_linux.go (a kernel message becomes a claimed fault), arena_linux.go and
-// overlay_linux.go (how each kind of memory is made accessible), ring_linux.go (the record),
+// overlay_linux.go (how each kind of memory is made accessible), layers_linux.go (private memory that is
+// armed with its contents), ring_linux.go (the record),
 // signal_linux.go (the stack), follow_linux.go (where the resolver runs), surgeon_linux.go
 // (changing mappings that other code owns).
 package engine

@@ -219,8 +219,8 @@ func resolve(arg uintptr) {
 	s.finish(w, t, g, seq, source)
 }
 
-// finish publishes a resolved fault, whose record is seq-1 or none, and only then wakes its threads: totals are exact before the
-// toucher goes on.
+// finish publishes a resolved fault, whose record is seq-1 or none, and only then wakes its threads:
+// totals are exact before the toucher goes on.
 //
 //go:nosplit
 //go:norace

@@ -74,7 +74,11 @@ func step[T integer](c *columns, id int, v *T) {
 	convert(c, id, v, col.last)
 }
 
+// convert sets what is read. What is written may be others', who read it meanwhile: it stays untouched.
 func convert[T integer](c *columns, id int, v *T, n int64) {
+	if !c.reading {
+		return
+	}
 	if int64(T(n)) != n {
 		c.fail(fmt.Errorf("column %d: %d is out of range", id, n))
 		return
@@ -87,7 +91,9 @@ func flag(c *columns, id int, v *bool) {
 	if *v {
 		n = 1
 	}
-	*v = c.signed(id, n) != 0
+	if n = c.signed(id, n); c.reading {
+		*v = n != 0
+	}
 }
 
 // octets passes bytes, behind their number.
@@ -110,7 +116,11 @@ func (c *columns) octets(id int, v []byte) []byte {
 	return v
 }
 
-func text[T ~string](c *columns, id int, v *T) { *v = T(c.octets(id, []byte(*v))) }
+func text[T ~string](c *columns, id int, v *T) {
+	if b := c.octets(id, []byte(*v)); c.reading {
+		*v = T(b)
+	}
+}
 
 // fixed passes bytes whose number is known; none stand for zeros.
 func fixed(c *columns, id int, v []byte) {

@@ -35,8 +35,7 @@ func (t table[T]) write(w *writer, rows []T) {
 func (t table[T]) encode(rows []T) []byte {
 	var c columns
 	for i := range rows {
-		row := rows[i] // visit may not write to what is others'
-		t.visit(&c, &row)
+		t.visit(&c, &rows[i])
 	}
 	return encodeColumns(&c, len(rows))
 }

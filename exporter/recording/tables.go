@@ -57,9 +57,6 @@ func visitExecutable(c *columns, p **profile.Mapping) {
 		*p = &profile.Mapping{HasFunctions: true, HasFilenames: true, HasLineNumbers: true, HasInlineFrames: true}
 	}
 	m := *p
-	if !c.reading {
-		m = &profile.Mapping{Start: m.Start, Limit: m.Limit, Offset: m.Offset, File: m.File, BuildID: m.BuildID}
-	}
 	number(c, 1, &m.Start)
 	number(c, 2, &m.Limit)
 	number(c, 3, &m.Offset)

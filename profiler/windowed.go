@@ -8,8 +8,8 @@ import (
 	"github.com/firsttouch/firsttouch/profiler/workingset"
 )
 
-// windowed is one region and what its windows showed. Its owner's mutex guards what Curve and MissRatio
-// read, the fold's touches.
+// windowed is one region and what its windows showed. Its owner's mutex guards what WorkingSets
+// reads, that of the fold guards touches.
 type windowed struct {
 	region  *Region
 	touches touches
@@ -17,6 +17,8 @@ type windowed struct {
 	dropped uint64        // records, at start
 	armed   error         // why the present window shows only what had never been touched, nil where it shows all
 	tracker workingset.Tracker
+	granule int64
+	past    []RegionWindow
 	history []workingset.Window
 	kept    int // touches in history
 	// starts are those of the last windows without one that is not known, in order.
@@ -67,7 +69,7 @@ func (r *windowed) arm() {
 	}
 }
 
-// What is remembered for Curve and MissRatio: so many windows, and so many touches in them.
+// What is remembered for WorkingSets: so many windows, and so many touches in them.
 const (
 	windowHistory = 256
 	touchHistory  = 2 << 20
@@ -75,6 +77,15 @@ const (
 
 // end takes what a region showed in the window.
 func (r *windowed) end(c cut) RegionWindow {
+	out := r.ended(c)
+	if r.past = append(r.past, out); len(r.past) > windowHistory {
+		r.past = r.past[1:]
+	}
+	return out
+}
+
+func (r *windowed) ended(c cut) RegionWindow {
+	r.granule = c.granule
 	out := RegionWindow{Region: r.region.ID(), Start: r.start, End: c.now, Err: r.armed}
 	dropped := c.dropped - r.dropped
 	r.start, r.dropped = c.now, c.dropped
@@ -105,7 +116,7 @@ func (r *windowed) end(c cut) RegionWindow {
 	return out
 }
 
-// remember keeps a window for Curve and MissRatio.
+// remember keeps a window for WorkingSets.
 func (r *windowed) remember(win workingset.Window) {
 	r.history = append(r.history, win)
 	r.kept += len(win.Touched)

@@ -2,23 +2,20 @@ package profiler
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"sync"
 	"time"
-
-	"github.com/firsttouch/firsttouch/profiler/workingset"
 )
 
 // Windows divides the observation of some regions into windows: each call of Next ends one and arms the
-// regions again. Next and Add have one caller at a time; the other methods are safe for concurrent use.
-// What others arm again meanwhile (Region.Rearm) does no harm: within a window a granule counts once.
+// regions again. What others arm again meanwhile (Region.Rearm) does no harm: within a window a granule
+// counts once. It is safe for concurrent use.
 //
-// It remembers, for each granule that was ever touched, when that was, in some 50 bytes, and the last
-// 256 windows or 2 million touches.
+// It remembers, for each granule that was ever touched, when that was, in some 50 bytes, and of each region
+// the last 256 windows, of which the touches one by one up to 2 million.
 type Windows struct {
-	p      *Profiler
-	sample float64
+	p    *Profiler
+	turn sync.Mutex // held while regions are armed; taken before mu
 
 	mu      sync.Mutex // guards what follows
 	regions []*windowed
@@ -45,21 +42,20 @@ type RegionWindow struct {
 	Idle30s, Idle2m, Idle10m int64
 }
 
-// NewWindows begins windows over the regions, and arms them. sample is the share of the granules whose
-// reuse MissRatio follows, above 0 and at most 1. A region that cannot be armed says so in its windows.
-func (p *Profiler) NewWindows(sample float64, regions ...*Region) (*Windows, error) {
-	if _, err := workingset.NewReuse(sample); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
-	}
-	w := &Windows{p: p, sample: sample}
+// NewWindows begins windows over the regions, and arms them. A region that cannot be armed says so in its
+// windows.
+func (p *Profiler) NewWindows(regions ...*Region) *Windows {
+	w := &Windows{p: p}
 	for _, r := range regions {
 		w.Add(r)
 	}
-	return w, nil
+	return w
 }
 
 // Add begins windows over another region, with one from now to the end of the present window.
 func (w *Windows) Add(r *Region) {
+	w.turn.Lock()
+	defer w.turn.Unlock()
 	n := &windowed{region: r}
 	n.start, n.dropped = w.p.watch(r.ID(), &n.touches)
 	n.arm()
@@ -72,6 +68,8 @@ func (w *Windows) Add(r *Region) {
 // time. The error is that of the regions that could not be armed for the next window; the answer is good
 // nevertheless.
 func (w *Windows) Next() ([]RegionWindow, error) {
+	w.turn.Lock()
+	defer w.turn.Unlock()
 	w.mu.Lock()
 	regions := slices.Clone(w.regions)
 	w.mu.Unlock()
@@ -102,45 +100,12 @@ func (w *Windows) remove(r *windowed) {
 
 // Close ends the windows. The regions stay armed where they were not touched.
 func (w *Windows) Close() {
+	w.turn.Lock()
+	defer w.turn.Unlock()
 	w.mu.Lock()
-	regions := w.regions
+	regions := slices.Clone(w.regions)
 	w.mu.Unlock()
 	for _, r := range regions {
 		w.remove(r)
 	}
-}
-
-// Curve is the size of a region's working set in granules over the number of windows, from the last ones
-// that are remembered; see workingset.Curve. nil for a region that is not among them.
-func (w *Windows) Curve(id RegionID) workingset.Curve {
-	h := w.history(id)
-	return workingset.NewCurve(h, len(h))
-}
-
-// MissRatio estimates which share of a region's first touches per window a cache of so many granules
-// would miss, over the windows that are remembered: a granule that was touched before them, and not in
-// them, counts as new. See workingset.Reuse. nil for a region that is not among them, or was not touched.
-func (w *Windows) MissRatio(id RegionID, sizes []float64) []workingset.Point {
-	r, err := workingset.NewReuse(w.sample)
-	if err != nil {
-		return nil // checked by NewWindows
-	}
-	for _, win := range w.history(id) {
-		for _, g := range win.Touched {
-			r.Touch(g)
-		}
-	}
-	return r.MissRatio(sizes)
-}
-
-// history returns the remembered windows, which do not change.
-func (w *Windows) history(id RegionID) []workingset.Window {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for _, r := range w.regions {
-		if r.region.ID() == id {
-			return slices.Clone(r.history)
-		}
-	}
-	return nil
 }

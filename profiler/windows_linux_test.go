@@ -3,7 +3,6 @@
 package profiler
 
 import (
-	"errors"
 	"math/rand/v2"
 	"testing"
 )
@@ -20,10 +19,8 @@ func TestWindowsTellTheWorkingSet(t *testing.T) {
 		t.Fatal(err)
 	}
 	rearm(t, arena) // or skip
-	w, err := p.NewWindows(1, arena, file)
-	if err != nil {
-		t.Fatal(err)
-	}
+	w := p.NewWindows(arena, file)
+	defer w.Close()
 	regions := []*Region{arena, file}
 	ever := [2]map[int]bool{{}, {}}
 	total := [2]int{}
@@ -59,14 +56,17 @@ func TestWindowsTellTheWorkingSet(t *testing.T) {
 			}
 		}
 	}
-	for i, r := range regions {
-		c := w.Curve(r.ID())
-		if len(c) != windows || c[windows-1] != float64(len(ever[i])) || c[0] != float64(total[i])/windows {
-			t.Errorf("%s: curve %v, want it from %d/%d to %d", r.Name(), c, total[i], windows, len(ever[i]))
+	for i, ws := range w.WorkingSets() {
+		name, page := regions[i].Name(), int64(pageSize)
+		first, last := ws.Curve[0], ws.Curve[len(ws.Curve)-1]
+		if ws.Region != regions[i].ID() || len(ws.Windows) != windows || first.Windows != 1 || first.Bytes != int64(float64(total[i])/windows*float64(pageSize)) ||
+			last.Windows != windows || last.Bytes != int64(len(ever[i]))*page {
+			t.Errorf("%s: %d windows, curve %v, want it from %d/%d to %d", name, len(ws.Windows), ws.Curve, total[i], windows, len(ever[i]))
 		}
 		// A cache of all pages misses each page once.
-		if m := w.MissRatio(r.ID(), []float64{pages}); len(m) != 1 || m[0].Miss != float64(len(ever[i]))/float64(total[i]) {
-			t.Errorf("%s: miss ratio %+v, want %d/%d", r.Name(), m, len(ever[i]), total[i])
+		m := ws.Misses[len(ws.Misses)-1]
+		if ws.Sample != 1 || m.Bytes < int64(len(ever[i]))*page || m.Miss != float64(len(ever[i]))/float64(total[i]) || m.Error != 0 {
+			t.Errorf("%s: miss ratio %+v, want %d/%d", name, m, len(ever[i]), total[i])
 		}
 	}
 }
@@ -78,10 +78,7 @@ func TestWindowsFollowTheRegions(t *testing.T) {
 	copy(first.Bytes(), contents(4*pageSize))
 	copy(second.Bytes(), contents(4*pageSize))
 	rearm(t, first) // or skip
-	w, err := p.NewWindows(1, first)
-	if err != nil {
-		t.Fatal(err)
-	}
+	w := p.NewWindows(first)
 	defer w.Close()
 	wordAt(t, first.Bytes(), 0)
 	w.Add(second)
@@ -107,10 +104,7 @@ func TestWindowsBeyondTheLog(t *testing.T) {
 	arena := newArena(t, p, "arena", pages*pageSize)
 	copy(arena.Bytes(), contents(pages*pageSize))
 	rearm(t, arena) // or skip
-	w, err := p.NewWindows(1, arena)
-	if err != nil {
-		t.Fatal(err)
-	}
+	w := p.NewWindows(arena)
 	defer w.Close()
 	for k := range 40 {
 		wordAt(t, arena.Bytes(), k*pageSize)
@@ -127,15 +121,5 @@ func TestWindowsBeyondTheLog(t *testing.T) {
 	}
 	if got, err := w.Next(); err != nil || got[0].Err != nil || got[0].Touched != 0 {
 		t.Errorf("afterwards: %+v, %v", got, err)
-	}
-}
-
-func TestWindowsCheckTheSample(t *testing.T) {
-	p := newProfiler(t)
-	arena := newArena(t, p, "arena", pageSize)
-	for _, sample := range []float64{0, 2} {
-		if _, err := p.NewWindows(sample, arena); !errors.Is(err, ErrInvalid) {
-			t.Errorf("sample %v: %v", sample, err)
-		}
 	}
 }

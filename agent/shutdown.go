@@ -21,6 +21,10 @@ func (a *Agent) Shutdown(ctx context.Context) error {
 	if a.lookout != nil {
 		a.lookout.join()
 	}
+	if a.windows != nil && !a.ended {
+		a.windows.join()
+	}
+	a.ended = true
 	if a.debug != nil {
 		errs = append(errs, a.debug.close(ctx))
 	}

@@ -26,8 +26,8 @@ func (a *Agent) AttachFile(path string, opts ...profiler.RegionOption) (*profile
 
 // own remembers a region, to arm it again at the start of a window, and begins its windows.
 func (a *Agent) own(r *profiler.Region) {
-	if a.windows != nil {
-		a.windows.Add(r)
+	if w := a.windows.Load(); w != nil {
+		w.Add(r)
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -21,8 +21,8 @@ func (a *Agent) Shutdown(ctx context.Context) error {
 	if a.lookout != nil {
 		a.lookout.join()
 	}
-	if a.windows != nil && !a.ended {
-		a.windows.join()
+	if w := a.windows.Load(); w != nil && !a.ended {
+		w.join()
 	}
 	a.ended = true
 	if a.debug != nil {

@@ -63,10 +63,18 @@ func (w *windows) join() {
 	w.Close()
 }
 
+// latestWindows are those that ended last, nil where there are none.
+func (a *Agent) latestWindows() []profiler.RegionWindow {
+	if w := a.windows.Load(); w != nil {
+		return w.latest()
+	}
+	return nil
+}
+
 // workingSets is what the windows showed so far; nil where there are none.
 func (a *Agent) workingSets() []profiler.WorkingSet {
-	if a.windows == nil {
-		return nil
+	if w := a.windows.Load(); w != nil {
+		return w.WorkingSets()
 	}
-	return a.windows.WorkingSets()
+	return nil
 }

@@ -8,15 +8,20 @@ import (
 	"testing"
 	"time"
 
+	"github.com/firsttouch/firsttouch/exporter"
 	"github.com/firsttouch/firsttouch/exporter/recording"
 	"github.com/firsttouch/firsttouch/uffd"
+	"go.opentelemetry.io/otel/attribute"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 )
 
 // Known pages of a file and of an arena that comes later, touched in windows: the endpoint, the page and
 // a recording say what was touched, and all say the same.
 func TestWindowsOfAnAgent(t *testing.T) {
 	path, file := database(t, 32)
-	a := start(t, WithFiles(path), WithWindows(time.Hour)) // ended by the test, not by the clock
+	reader := sdkmetric.NewManualReader()
+	a := start(t, WithFiles(path), WithMeterProvider(sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader))), WithWindows(time.Hour)) // ended by the test, not by the clock
 	page := int64(uffd.PageSize())
 	touch := func(from, to int) {
 		for i := from; i < to; i++ {
@@ -24,14 +29,14 @@ func TestWindowsOfAnAgent(t *testing.T) {
 		}
 	}
 	touch(0, 10)
-	a.windows.next()
+	a.windows.Load().next()
 	touch(5, 12)
 	arena, err := a.Arena("cache", int(4*page))
 	if err != nil {
 		t.Fatal(err)
 	}
 	arena.Bytes()[0] = 1
-	a.windows.next()
+	a.windows.Load().next()
 	code, body := serve(t, a, "/debug/firsttouch/windows")
 	var d WindowsDocument
 	dec := json.NewDecoder(strings.NewReader(body))
@@ -73,6 +78,14 @@ func TestWindowsOfAnAgent(t *testing.T) {
 	if _, body := serve(t, a, "/debug/firsttouch/"); !strings.Contains(body, "Working sets") || !strings.Contains(body, "warming") {
 		t.Errorf("the page does not show the windows: %s", body)
 	}
+	phases, _ := metricsOf(t, reader)[exporter.MetricRegionPhase].(metricdata.Gauge[int64])
+	in := make(map[string]int64)
+	for _, p := range phases.DataPoints {
+		in[p.Attributes.Encoded(attribute.DefaultEncoder())] = p.Value
+	}
+	if in["phase=warming,region="+path] != 1 || in["phase=cold,region="+path] != 0 {
+		t.Errorf("phases %v", in)
+	}
 	var b bytes.Buffer
 	if err := a.WriteRecording(&b, "test"); err != nil {
 		t.Fatal(err)
@@ -95,7 +108,7 @@ func TestWindowsByTheClock(t *testing.T) {
 		s := a.workingSets()
 		return len(s) == 1 && len(s[0].Windows) >= 3 && s[0].Windows[2].Err == nil
 	})
-	if w := a.windows.latest(); len(w) != 1 || w[0].End <= w[0].Start {
+	if w := a.latestWindows(); len(w) != 1 || w[0].End <= w[0].Start {
 		t.Errorf("%+v", w)
 	}
 	if err := a.Shutdown(context.Background()); err != nil {

@@ -69,18 +69,19 @@ func (a *Agent) serveWindows(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (a *Agent) windowsDocument() *WindowsDocument {
+	win := a.windows.Load()
 	d := &WindowsDocument{Schema: WindowsSchema, Regions: []DocumentWorkingSet{}}
 	switch {
 	case a.prof == nil:
 		d.Reason = a.reason
 		return d
-	case a.windows == nil:
+	case win == nil:
 		d.Reason = "windows are off: they arm the regions again and again, which WithWindows or FIRSTTOUCH_WINDOWS=10s switches on"
 		return d
 	}
-	d.EveryNS = int64(a.windows.every)
+	d.EveryNS = int64(win.every)
 	start := a.prof.Snapshot().StartMono
-	for _, ws := range a.workingSets() {
+	for _, ws := range win.WorkingSets() {
 		d.Regions = append(d.Regions, documentWorkingSet(ws, a.prof.RegionName(ws.Region), start))
 	}
 	return d

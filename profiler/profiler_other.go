@@ -76,6 +76,9 @@ func (p *Profiler) RegionSize(RegionID) int64 { return 0 }
 // Span returns nothing.
 func (p *Profiler) Span(SpanRef) (SpanStats, bool) { return SpanStats{}, false }
 
+// Resident returns nothing.
+func (p *Profiler) Resident() map[RegionID]int64 { return nil }
+
 // Stalled returns 0.
 func (p *Profiler) Stalled() int { return 0 }
 

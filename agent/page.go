@@ -78,7 +78,7 @@ func (a *Agent) page(host string) *pageContent {
 	}
 	s := a.prof.Snapshot()
 	c.fill(s)
-	c.Sets = pageSets(s, a.workingSets())
+	c.Sets = pageSets(s, a.WorkingSets())
 	return c
 }
 

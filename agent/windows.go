@@ -71,8 +71,9 @@ func (a *Agent) latestWindows() []profiler.RegionWindow {
 	return nil
 }
 
-// workingSets is what the windows showed so far; nil where there are none.
-func (a *Agent) workingSets() []profiler.WorkingSet {
+// WorkingSets is what the windows of WithWindows showed so far, of each region of the agent; nil where there
+// are none, and after Shutdown. It costs what Windows.WorkingSets of package profiler does.
+func (a *Agent) WorkingSets() []profiler.WorkingSet {
 	if w := a.windows.Load(); w != nil {
 		return w.WorkingSets()
 	}

@@ -105,7 +105,7 @@ func TestWindowsByTheClock(t *testing.T) {
 	a := start(t, WithFiles(path), WithWindows(shortestWindow))
 	eventually(t, "three windows have ended", func() bool {
 		touchPage(file, 1)
-		s := a.workingSets()
+		s := a.WorkingSets()
 		return len(s) == 1 && len(s[0].Windows) >= 3 && s[0].Windows[2].Err == nil
 	})
 	if w := a.latestWindows(); len(w) != 1 || w[0].End <= w[0].Start {
@@ -114,7 +114,7 @@ func TestWindowsByTheClock(t *testing.T) {
 	if err := a.Shutdown(context.Background()); err != nil {
 		t.Fatal(err)
 	}
-	ended := len(a.workingSets())
+	ended := len(a.WorkingSets())
 	if ended != 0 {
 		t.Errorf("%d regions have windows after the shutdown", ended)
 	}

@@ -15,7 +15,7 @@ import (
 // can be downloaded from it. The recording must not change any more.
 func RecordingHandler(r *recording.Recording) (http.Handler, error) {
 	var b bytes.Buffer
-	if err := recording.Write(&b, r); err != nil {
+	if err := recording.WriteStored(&b, r); err != nil {
 		return nil, err
 	}
 	p := &replay{r, b.Bytes()}
@@ -32,8 +32,8 @@ func RecordingHandler(r *recording.Recording) (http.Handler, error) {
 
 // replay answers from a recording.
 type replay struct {
-	r       *recording.Recording
-	encoded []byte
+	r      *recording.Recording
+	stored []byte // what the page asks for
 }
 
 func (p *replay) profile(name string, build builder) http.HandlerFunc {
@@ -71,7 +71,17 @@ func (p *replay) snapshot(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(document(p.r.Snapshot, sel))
 }
 
-func (p *replay) recording(w http.ResponseWriter, _ *http.Request) {
+func (p *replay) recording(w http.ResponseWriter, r *http.Request) {
+	stored, err := flagOf(r, "stored")
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
 	attachment(w, recordingName(p.r))
-	_, _ = w.Write(p.encoded)
+	// An error here is the client's: it has left.
+	if stored {
+		_, _ = w.Write(p.stored)
+	} else {
+		_ = recording.Write(w, p.r)
+	}
 }

@@ -130,7 +130,7 @@ function showRegions(r, chosen) {
 }
 
 function showSelection(r, region, list, part) {
-  const t = totals(r, region, list)
+  const t = totals(r, region, list, part)
   byId('selection').replaceChildren(
     tile('First touches', count(t.faults)), tile('Touched', bytes(t.touched)), tile('Stall', duration(t.stall), `longest ${duration(t.max)}`),
     tile('Time', duration(part.t1 - part.t0), `from ${duration(part.t0)}`), tile('Offsets', bytes(part.o1 - part.o0), `from ${hex(Math.round(part.o0))}`))

@@ -78,6 +78,7 @@ func (a *Agent) serveRecording(w http.ResponseWriter, r *http.Request) {
 	}
 	attachment(w, recordingName(rec))
 	w.Header().Set(livepage.Live, "true")
+	w.Header().Set(livepage.TraceURL, a.cfg.traceURL)
 	// An error here is the client's: it has left.
 	_ = writer(stored)(w, rec)
 }

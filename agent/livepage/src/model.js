@@ -58,18 +58,19 @@ export function within(r, region, part, spans) {
 
 // totals adds up faults of a part; a granule that was touched again and again counts once.
 export function totals(r, region, list, part) {
-  const { size, granule } = r.regions[region], { offset, stall: waits } = r.faults
+  const { size, granule, faults: all, touched: allTouched } = r.regions[region], { offset, stall: waits } = r.faults
   const last = Math.floor(size / granule) // the granule there may be cut short
-  const seen = new Granules(Math.floor(part.o0 / granule), Math.ceil(part.o1 / granule))
+  // Of all that there were, the profiler has counted it.
+  const seen = list.length === all ? null : new Granules(Math.floor(part.o0 / granule), Math.ceil(part.o1 / granule))
   let touched = 0, stall = 0, max = 0
   for (let k = 0; k < list.length; k++) {
     const i = list[k], g = Math.floor(offset[i] / granule)
-    if (seen.add(g)) touched += g === last && size > last * granule ? size - last * granule : granule
+    if (seen?.add(g)) touched += g === last && size > last * granule ? size - last * granule : granule
     const wait = waits[i]
     stall += wait
     if (wait > max) max = wait
   }
-  return { faults: list.length, touched, stall, max }
+  return { faults: list.length, touched: seen ? touched : allTouched, stall, max }
 }
 
 // Granules is a set of granule numbers from first up to end: a bit for each, where that is not too much memory.

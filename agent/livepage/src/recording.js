@@ -18,6 +18,11 @@ const tables = {
   10: ['stacks', [l('pcs')]],
   11: ['groups', [s('region'), s('stack'), n('access'), n('source'), n('faults'), n('bytes'), n('stall'), n('max')]],
   13: ['spans', [s('ref'), id('trace'), id('span'), n('faults'), n('stall'), n('max'), n('bytes'), l('regions')]],
+  17: ['windows', [n('region'), s('start'), s('end'), t('failed'), n('touched'), n('fresh'), n('reused'), n('reread'), n('mapped'), n('never'),
+    n('touched1s'), n('touched10s'), n('touched60s'), n('idle30s'), n('idle2m'), n('idle10m')]],
+  18: ['curve', [n('region'), n('windows'), n('length'), n('bytes')]],
+  19: ['misses', [n('region'), n('bytes'), n('miss'), n('error'), n('sample')]],
+  20: ['events', [s('time'), s('last'), t('kind'), t('region'), t('text'), n('count')]],
   14: ['requests', [id('trace'), id('span'), id('parent'), n('entry'), n('kind'), t('name'), t('target'), s('start'), n('duration'), n('failed'),
     n('faults'), n('touched'), n('stall'), n('max'), n('treeFaults'), n('treeTouched'), n('treeStall'), n('treeMax')]],
 }
@@ -30,11 +35,11 @@ const faultShape = [['seq', 'step', wide], ['time', 'step', wide], ['offset', 's
 // read decodes a recording and adds its faults to those that are known already, of the same process. Of one that
 // is cut off it returns what is before that, with why in cut. Checksums are left to the transfer: who serves
 // a file has held it to them.
-export function read(buffer, faults = new Faults()) {
+export function read(buffer, store = new Faults()) {
   const b = new Uint8Array(buffer), view = new DataView(buffer)
   if (magic.some((c, i) => b[i] !== c)) throw new Error('the answer is not a firsttouch recording')
   if (view.getUint16(8, true) !== 1) throw new Error('the recording was written by a newer firsttouch')
-  const r = { cut: 'the end is missing', faults }
+  const r = { cut: 'the end is missing', store }
   for (const [name] of Object.values(tables)) r[name] = []
   for (let at = 12; at + frameHead <= b.length;) {
     const kind = b[at], size = view.getUint32(at + 1, true), stored = view.getUint32(at + 5, true), from = at + frameHead
@@ -43,7 +48,7 @@ export function read(buffer, faults = new Faults()) {
     if (kind === endTable) { r.cut = ''; break }
     if (kind !== faultTable && !tables[kind]) continue
     const content = inflateSync(b.subarray(from, at), { out: new Uint8Array(size) })
-    if (kind === faultTable) faults.add(content)
+    if (kind === faultTable) store.add(content)
     else r[tables[kind][0]].push(...objects(content, tables[kind][1]))
   }
   return join(r)
@@ -81,6 +86,13 @@ export class Faults {
     this.length += rows
   }
 
+  // views are the columns as long as they are now.
+  views() {
+    const v = { length: this.length, forgotten: this.forgotten }
+    for (const column of faultShape) if (column) v[column[0]] = this[column[0]].subarray(0, this.length)
+    return v
+  }
+
   forget(n) {
     for (const column of faultShape) if (column) this[column[0]].copyWithin(0, n, this.length)
     this.length -= n
@@ -89,6 +101,7 @@ export class Faults {
 }
 
 function join(r) {
+  r.faults = r.store.views()
   r.origin = r.origin[0] ?? { start: 0, end: 0, startMono: 0, endMono: 0 }
   r.stats = r.stats[0] ?? {}
   const named = new Map()
@@ -98,6 +111,19 @@ function join(r) {
   }
   // A stack's first entry is the instruction itself, the others are the addresses behind theirs.
   r.frames = [[], ...r.stacks.map(({ pcs }) => pcs.flatMap((pc, i) => named.get(i === 0 ? pc + 1 : pc) ?? []))]
+  r.spanOf = new Map(r.spans.map(x => [x.ref, x]))
+  return r
+}
+
+const requestsMost = 20000, spansMost = 100000
+
+// merged adds the requests and spans of an earlier recording of the process to those of a later one, which has
+// only what is new. The newest are kept.
+export function merged(had, r) {
+  const fresh = new Set(r.requests.map(q => q.span)), spans = new Map(had.spanOf)
+  r.requests = [...had.requests.filter(q => !fresh.has(q.span)), ...r.requests].slice(-requestsMost)
+  for (const [ref, x] of r.spanOf) { spans.delete(ref); spans.set(ref, x) }
+  r.spans = [...spans.values()].slice(-spansMost)
   r.spanOf = new Map(r.spans.map(x => [x.ref, x]))
   return r
 }

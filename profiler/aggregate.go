@@ -21,6 +21,7 @@ type aggregate struct {
 	spans     map[SpanRef]*SpanStats
 	spanOrder []SpanRef
 	stats     Stats
+	events    []Event
 }
 
 type groupKey struct {
@@ -132,7 +133,7 @@ func (a *aggregate) snapshot(end time.Time, mono time.Duration) *Snapshot {
 		stacks: a.stacks.freeze(),
 		spans:  newSpanTable(a.spans),
 	}
-	s.Stats.Notes = slices.Clone(a.stats.Notes)
+	s.Stats.Notes, s.Events = slices.Clone(a.stats.Notes), slices.Clone(a.events)
 	for _, r := range a.regions {
 		c := *r
 		c.touched = r.touched.clone()

@@ -145,7 +145,7 @@ func (p *Profiler) collect() {
 	for _, r := range p.agg.regions {
 		if t := p.totals[r.ID]; t != nil {
 			v := t.Totals()
-			r.Messages, r.CoTouch, r.Widened, r.Left = v.Messages, v.CoTouch, v.Widened, v.Left
+			r.Messages, r.CoTouch, r.Widened, r.Left, r.Discarded = v.Messages, v.CoTouch, v.Widened, v.Left, v.Discarded
 		}
 	}
 	if e.LastErr != 0 {

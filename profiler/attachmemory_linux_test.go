@@ -229,10 +229,9 @@ func TestAttachMemoryRefused(t *testing.T) {
 	if s := p.Snapshot().Regions[r.ID()]; s.Mapped != 6*int64(pageSize) || s.Note == "" {
 		t.Errorf("%d bytes, %q", s.Mapped, s.Note)
 	}
-	shared, err := unix.Mmap(-1, 0, pageSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_ANONYMOUS)
-	if err != nil {
-		t.Fatal(err)
-	}
+	file := mapFile(t, diskFile(t, pageSize), pageSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	private := mapFile(t, diskFile(t, pageSize), pageSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE)
+	memfd := mapKind(t, newMemfd(t, pageSize, 0), pageSize, unix.MAP_PRIVATE)
 	for _, c := range []struct {
 		name string
 		b    []byte
@@ -242,7 +241,10 @@ func TestAttachMemoryRefused(t *testing.T) {
 		{"less than a page", mapMemory(t, 1)[1:], ErrInvalid},
 		{"Go's heap", make([]byte, 1<<20), ErrNotSupported},
 		{"read-only", b[4*pageSize : 6*pageSize], ErrNotSupported},
-		{"shared", shared, ErrNotSupported},
+		{"file on a disk", file, ErrNotSupported},
+		{"private mapping of a file", private, ErrNotSupported},
+		{"private mapping of a memfd", memfd, ErrNotSupported},
+		{"System V", systemV(t, pageSize), ErrNotSupported},
 	} {
 		if _, err := p.AttachMemory(c.name, c.b); !errors.Is(err, c.want) {
 			t.Errorf("%s: %v, want %v", c.name, err, c.want)

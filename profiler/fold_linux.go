@@ -167,7 +167,7 @@ func (p *Profiler) collect() {
 			if n := v.Left - r.Left; n > 0 {
 				p.agg.event(now, EventLeft, r.Name, "the kernel has pinned them", n)
 			}
-			r.Messages, r.CoTouch, r.Widened, r.Left = v.Messages, v.CoTouch, v.Widened, v.Left
+			r.Messages, r.CoTouch, r.Widened, r.Left, r.Discarded = v.Messages, v.CoTouch, v.Widened, v.Left, v.Discarded
 		}
 	}
 	if e.LastErr != 0 {

@@ -41,6 +41,7 @@ type Region struct {
 // mapping is one armed address range of a region.
 type mapping struct {
 	*engine.Target
+	means   means
 	prot    int
 	latency time.Duration
 }
@@ -63,9 +64,7 @@ func (p *Profiler) newRegion(name string, kind Kind, size int64, opts []RegionOp
 			return nil, err
 		}
 	}
-	if c.granule == 0 {
-		c.granule = unix.Getpagesize()
-	}
+	c.granule = max(c.granule, unix.Getpagesize(), c.least)
 	if c.name == "" {
 		return nil, fmt.Errorf("%w: a region needs a name", ErrInvalid)
 	}
@@ -157,6 +156,18 @@ func (r *Region) Rearm() error {
 	var errs []error
 	gone := false
 	for _, m := range r.maps {
+		if m.means != byCover {
+			err := engine.ErrGone
+			if r.intact(m, list) {
+				err = r.again(m)
+			}
+			if errors.Is(err, engine.ErrGone) {
+				gone = true
+			} else if err != nil {
+				errs = append(errs, fmt.Errorf("region %q: %w", r.name, wrap(err)))
+			}
+			continue
+		}
 		prot, ok := protection(list, m.Lo, m.Hi)
 		if !ok && r.kind == KindAttached && !r.intact(m, list) {
 			gone = true
@@ -253,13 +264,7 @@ func (r *Region) detach() error {
 
 // drop makes one mapping plain again. The caller holds r.mu.
 func (r *Region) drop(m *mapping) error {
-	var err error
-	if r.isMemory() {
-		err = r.p.eng.ReleaseMemory(m.Target, r.guard())
-	} else {
-		_, _, err = r.p.eng.Uncover(m.Target, r.guard())
-	}
-	if err != nil {
+	if err := r.release(m); err != nil {
 		return wrap(err)
 	}
 	r.maps = slices.DeleteFunc(r.maps, func(o *mapping) bool { return o == m })

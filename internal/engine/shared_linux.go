@@ -21,6 +21,8 @@ type shared struct {
 	openCode, bringCode, forceCode, remapHomeCode, followMoveCode                uintptr
 	memoryEventCode, operateMemoryCode, yankCode, knownCode                      uintptr
 	mergeCode, mergePieceCode, homeCode, homePieceCode                           uintptr
+	resolveSharedCode, shareCode, holeCode, straySharedCode                      uintptr
+	operateSharedCode, armSharedCode                                             uintptr
 
 	targets    uintptr // all targets, by number
 	text       uintptr // the surgeon's buffer for /proc/self/maps

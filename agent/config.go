@@ -27,6 +27,7 @@ type config struct {
 	rescan    time.Duration
 	required  bool
 	disabled  bool
+	windows   time.Duration // 0: none
 	noMetrics bool
 	// meterProvider is nil for the global one.
 	meterProvider metric.MeterProvider
@@ -135,6 +136,17 @@ func (c *config) setRescan(every time.Duration) error {
 	}
 	c.rescan = every
 	c.engine = append(c.engine, profiler.WithRescan(every))
+	return nil
+}
+
+// shortestWindow keeps the arming from being most of what goes on.
+const shortestWindow = 100 * time.Millisecond
+
+func (c *config) setWindows(every time.Duration) error {
+	if every < shortestWindow && every != 0 {
+		return fmt.Errorf("%w: windows of %v: choose %v or more, or 0 for none", profiler.ErrInvalid, every, shortestWindow)
+	}
+	c.windows = every
 	return nil
 }
 

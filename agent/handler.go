@@ -25,6 +25,7 @@ const defaultFaults = 1000
 //	GET /debug/firsttouch/profile   pprof: faults, touched bytes and stall by call stack
 //	GET /debug/firsttouch/address   pprof: the same by place in memory
 //	GET /debug/firsttouch/snapshot  JSON, see Document
+//	GET /debug/firsttouch/windows   JSON, see WindowsDocument
 //	GET /debug/firsttouch/mappings  JSON, or with ?text=true a table: all mappings of the process, and what
 //	                                can be observed of each, see Mappings
 //	GET /debug/firsttouch/recording everything, for the command firsttouch, see package recording
@@ -52,6 +53,7 @@ func (a *Agent) Handler() http.Handler {
 	mux.HandleFunc("GET "+basePath+"profile", a.serveProfile)
 	mux.HandleFunc("GET "+basePath+"address", a.serveAddress)
 	mux.HandleFunc("GET "+basePath+"snapshot", a.serveSnapshot)
+	mux.HandleFunc("GET "+basePath+"windows", a.serveWindows)
 	mux.HandleFunc("GET "+basePath+"recording", a.serveRecording)
 	mux.HandleFunc("GET "+basePath+"mappings", a.serveMappings)
 	return mux

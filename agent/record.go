@@ -24,6 +24,7 @@ func (a *Agent) WriteRecording(w io.Writer, reason string) error {
 // recorded makes a recording of now, with the agent's own notes.
 func (a *Agent) recorded(scope recording.Scope, reason string) *recording.Recording {
 	r := a.flight.Recording(a.prof.Snapshot(), scope, reason)
+	r.WorkingSets = a.WorkingSets()
 	addNotes(r, a.Notes())
 	return r
 }

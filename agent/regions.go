@@ -39,8 +39,11 @@ func (a *Agent) AttachRange(name string, start, end uintptr, opts ...profiler.Re
 	return r, nil
 }
 
-// own remembers a region, to arm it again at the start of a window.
+// own remembers a region, to arm it again at the start of a window, and begins its windows.
 func (a *Agent) own(r *profiler.Region) {
+	if w := a.windows.Load(); w != nil {
+		w.Add(r)
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.regions = append(a.regions, r)

@@ -58,6 +58,9 @@ func (p *Profiler) foldOne(rec *engine.Record, seq uint64) {
 	}
 	p.nameSpan(f)
 	p.agg.add(f)
+	for _, w := range p.watched[f.Region] {
+		w.add(uint64(f.Offset)/uint64(p.agg.regions[f.Region].Granule), f.Source == SourceDisk)
+	}
 	for _, observe := range p.config.observe {
 		observe(f)
 	}

@@ -17,7 +17,7 @@ const (
 	magic      = "\x89FTR\r\n\x1a\n" // as PNG's: it shows when a transfer took the file for text
 	headSize   = len(magic) + 4
 	majorVers  = 1
-	minorVers  = 0
+	minorVers  = 1
 	frameHead  = 1 + 4 + 4 + 4 // kind, size, size in the file, checksum
 	contentCap = 8 << 20       // bytes of a frame's content
 	totalCap   = 2 << 30       // of all contents together

@@ -78,6 +78,9 @@ func equal(t testing.TB, got, want *Recording) {
 	if !slices.EqualFunc(got.Executables, want.Executables, func(a, b *profile.Mapping) bool { return file(a) == file(b) }) {
 		t.Errorf("executables %v, want %v", got.Executables, want.Executables)
 	}
+	if !reflect.DeepEqual(got.WorkingSets, want.WorkingSets) {
+		t.Errorf("working sets %+v, want %+v", got.WorkingSets, want.WorkingSets)
+	}
 	equalSnapshots(t, got.Snapshot, want.Snapshot)
 }
 

@@ -44,6 +44,7 @@ func Write(w io.Writer, r *Recording) error {
 		spans = append(spans, span{ref, st})
 	}
 	spanTable.write(out, spans)
+	writeWorkingSets(out, r.WorkingSets)
 	requestTable.write(out, r.Requests)
 	faultTable.write(out, s.Faults)
 	endTable.write(out, []end{{out.frames}})

@@ -23,8 +23,8 @@ func (p *Profiler) newJudge() (*judge, error) {
 		return nil, err
 	}
 	return &judge{
-		p: p, files: fs, move: p.eng.HaveRearm(), share: engine.HaveShared(false), huge: engine.HaveShared(true),
-		writes: engine.HaveWrites(),
+		p: p, files: fs, move: p.eng.HaveRearm(), share: p.eng.HaveShared(false), huge: p.eng.HaveShared(true),
+		writes: p.eng.HaveWrites(),
 	}, nil
 }
 
@@ -110,7 +110,11 @@ func (j *judge) refusal(m *smap, writes bool) string {
 	default:
 		lacks = j.move
 	}
-	if lacks != nil {
+	switch {
+	case lacks == nil:
+	case lacks == j.move && j.writes == nil:
+		return lacks.Error() + "; writes alone can be observed here (WithWritesOnly)"
+	default:
 		return lacks.Error()
 	}
 	return ""

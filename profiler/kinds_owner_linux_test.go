@@ -240,3 +240,52 @@ func ranges(bounds []uintptr) (out []uintptr) {
 	}
 	return out
 }
+
+// A file on a disk, of which some was touched, has its mapping back as it was.
+func TestDetachedFileIsAsItWas(t *testing.T) {
+	inChild(t, "TestDetachedFileIsAsItWas", "all", nil, func(t *testing.T) {
+		const pages = 200
+		p := newProfiler(t)
+		path := diskFile(t, pages*pageSize)
+		b := mapFile(t, path, pages*pageSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+		must(t, unix.Madvise(b, unix.MADV_RANDOM))
+		before := smapsOf(t, b)
+		r := attachPath(t, p, path)
+		for i := 0; i < pages; i += 3 {
+			page(b, i)[0] = page(b, i)[0]
+			use(page(b, i)[1])
+		}
+		closeBusy(t, r.Close)
+		if after := smapsOf(t, b); !slices.Equal(before, after) {
+			t.Errorf("mappings were %q and are %q", before, after)
+		}
+	})
+}
+
+// Pages of shared memory that are pinned are observed like all others: they stay the pages that they are.
+func TestPinnedSharedMemory(t *testing.T) {
+	inChild(t, "TestPinnedSharedMemory", "all", nil, func(t *testing.T) {
+		const pages = 64
+		p := newProfiler(t)
+		b := mapKind(t, -1, pages*pageSize, unix.MAP_SHARED|unix.MAP_ANONYMOUS)
+		want := contents(len(b))
+		copy(b, want)
+		ring := pin(t, b[10*pageSize:14*pageSize])
+		defer unix.Close(ring)
+		r := attachMemory(t, p, b)
+		for round := range 4 {
+			before := p.Snapshot()
+			if i := different(b, want); i >= 0 {
+				t.Fatalf("byte %d is %d, want %d", i, b[i], want[i])
+			}
+			if s := p.Snapshot().Sub(before); s.Stats.Faults != pages {
+				t.Errorf("round %d: %d faults, want %d", round, s.Stats.Faults, pages)
+			}
+			rearm(t, r)
+		}
+		closeBusy(t, r.Close)
+		if got := p.Snapshot().Regions[r.ID()]; got.Left != 0 {
+			t.Errorf("%d pages left", got.Left)
+		}
+	})
+}

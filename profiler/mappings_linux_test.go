@@ -8,7 +8,6 @@ import (
 	"testing"
 	"unsafe"
 
-	"github.com/firsttouch/firsttouch/internal/engine"
 	"golang.org/x/sys/unix"
 )
 
@@ -32,7 +31,7 @@ func TestMappingsTellWhatCanBeAttached(t *testing.T) {
 	if p.eng.UserModeOnly() {
 		t.Skip("Stats.UserModeOnly: memory is not attached")
 	}
-	move, writes := p.eng.HaveRearm() == nil, engine.HaveWrites() == nil
+	move, writes := p.eng.HaveRearm() == nil, p.eng.HaveWrites() == nil
 	byMove := map[bool]string{true: "AttachRange"}[move]
 	whyNot := map[bool]string{false: "Linux 6.8"}[move]
 	for _, c := range []struct {

@@ -35,9 +35,9 @@ func (r *Region) observe(p piece, offset int64) (*mapping, time.Duration, error)
 		Lo: p.lo, Hi: p.hi, Offset: offset, FileOffset: p.offset, Dev: p.dev, Inode: p.inode,
 		Page: p.page, Writes: p.means == byProtect,
 	}
-	have := engine.HaveShared(p.page > uintptr(unix.Getpagesize()))
+	have := r.p.eng.HaveShared(p.page > uintptr(unix.Getpagesize()))
 	if m.Writes {
-		have = engine.HaveWrites()
+		have = r.p.eng.HaveWrites()
 	}
 	if have != nil {
 		return nil, 0, have

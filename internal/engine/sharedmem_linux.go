@@ -31,21 +31,21 @@ type Shared struct {
 }
 
 // HaveShared reports whether shared memory can be armed with its contents.
-func HaveShared(huge bool) error {
+func (e *Engine) HaveShared(huge bool) error {
 	kind, want := "shared memory", uffd.FeatureMissingShmem|uffd.FeatureMinorShmem
 	if huge {
 		kind, want = "huge pages", uffd.FeatureMissingHugetlbfs|uffd.FeatureMinorHugetlbfs
 	}
-	if err := uffd.HaveFeatures(want); err != nil {
-		return fmt.Errorf("arming %s with its contents needs MINOR faults (Linux 5.14): %w", kind, err)
+	if !e.offers.Has(want) {
+		return fmt.Errorf("%w: arming %s with their contents needs MINOR faults (Linux 5.14): this kernel does not offer %v", uffd.ErrNotSupported, kind, want&^e.offers)
 	}
 	return nil
 }
 
 // HaveWrites reports whether writes alone can be observed.
-func HaveWrites() error {
-	if err := uffd.HaveFeatures(writesFeatures); err != nil {
-		return fmt.Errorf("observing writes alone needs WP_UNPOPULATED (Linux 6.4): %w", err)
+func (e *Engine) HaveWrites() error {
+	if !e.offers.Has(writesFeatures) {
+		return fmt.Errorf("%w: observing writes alone needs Linux 6.4: this kernel does not offer %v", uffd.ErrNotSupported, writesFeatures&^e.offers)
 	}
 	return nil
 }

@@ -35,6 +35,8 @@ func kindName(k profiler.Kind) string {
 		return "attached_file"
 	case profiler.KindMemory:
 		return "memory"
+	case profiler.KindGoHeap:
+		return "go_heap"
 	}
 	return "unknown"
 }

@@ -50,6 +50,9 @@ func (p *Profiler) foldOne(rec *engine.Record, seq uint64) {
 		Region: RegionID(t.Region), Stack: p.stack(rec.Stack), Messages: rec.Messages,
 		Access: Access(rec.Access), Source: sources[rec.Source],
 	}
+	if p.agg.regions[f.Region].Kind == KindGoHeap {
+		f.Actor = p.actor(f.Stack, rec.Flags)
+	}
 	if rec.Flags&engine.FlagStackMissed != 0 {
 		p.agg.stats.StacksMissed++
 	}
@@ -87,6 +90,19 @@ func (p *Profiler) stack(number uint32) StackID {
 	id := p.agg.stacks.add(pcs)
 	p.stackOf[number] = id
 	return id
+}
+
+// actor tells on whose behalf the Go heap was touched.
+func (p *Profiler) actor(stack StackID, flags uint8) Actor {
+	if flags&engine.FlagOwn != 0 {
+		return ActorProfiler
+	}
+	a, known := p.actors[stack]
+	if !known {
+		a = actorOf(p.agg.stacks.frames(stack))
+		p.actors[stack] = a
+	}
+	return a
 }
 
 // flushMost bounds a Flush: a record may wait for a signal handler that never runs.
@@ -146,6 +162,11 @@ func (p *Profiler) collect() {
 		if t := p.totals[r.ID]; t != nil {
 			v := t.Totals()
 			r.Messages, r.CoTouch, r.Widened, r.Left = v.Messages, v.CoTouch, v.Widened, v.Left
+		}
+		if r.Heap != nil {
+			h := *r.Heap // snapshots have the other one
+			h.read()
+			r.Heap = &h
 		}
 	}
 	if e.LastErr != 0 {

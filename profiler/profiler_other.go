@@ -54,6 +54,9 @@ func (p *Profiler) AttachRange(string, uintptr, uintptr, ...RegionOption) (*Regi
 	return nil, notHere()
 }
 
+// AttachGoHeap answers ErrNotSupported.
+func (p *Profiler) AttachGoHeap(...RegionOption) (*Region, error) { return nil, notHere() }
+
 // Flush does nothing.
 func (p *Profiler) Flush() {}
 

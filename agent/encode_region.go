@@ -11,6 +11,9 @@ func documentRegion(s *profiler.Snapshot, r *profiler.RegionStats, addresses boo
 		Rearms: r.Rearms, Widened: r.Widened, Detached: r.Detached, Note: r.Note,
 		Mappings: make([]DocumentMapping, 0, len(r.Mappings)),
 	}
+	if r.Heap != nil {
+		d.Heap = documentHeap(s, r)
+	}
 	for _, m := range r.Mappings {
 		dm := DocumentMapping{
 			OffsetBytes: m.Offset, LengthBytes: int64(m.End - m.Start),

@@ -24,6 +24,23 @@ func (a *Agent) AttachFile(path string, opts ...profiler.RegionOption) (*profile
 	return r, nil
 }
 
+// attachHeap profiles the Go heap if it is to be.
+func (a *Agent) attachHeap(p *profiler.Profiler) error {
+	if a.cfg.goHeap == 0 {
+		return nil
+	}
+	r, err := p.AttachGoHeap(profiler.WithHeapShare(a.cfg.goHeap))
+	switch {
+	case err == nil:
+		a.own(r)
+	case a.cfg.required:
+		return err
+	default:
+		a.note("the Go heap is not profiled: %v", err)
+	}
+	return nil
+}
+
 // own remembers a region, to arm it again at the start of a window.
 func (a *Agent) own(r *profiler.Region) {
 	a.mu.Lock()

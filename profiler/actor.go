@@ -1,8 +1,11 @@
 package profiler
 
 import (
+	"cmp"
 	"runtime"
+	"slices"
 	"strings"
+	"time"
 )
 
 // Actor is on whose behalf memory of the Go heap was touched first. In other regions it is ActorProgram.
@@ -29,6 +32,37 @@ func (a Actor) String() string {
 		return "profiler"
 	}
 	return "unknown"
+}
+
+// ActorStats is what one actor touched first. Bytes are those of its granules, counted again where they were
+// armed again.
+type ActorStats struct {
+	Actor  Actor
+	Faults uint64
+	Bytes  uint64
+	Stall  time.Duration
+}
+
+// Actors adds up a region's groups by actor, those without faults left out, the largest first. In a window
+// (Sub) Bytes is what of the region's observed part the actor touched before the others.
+func (s *Snapshot) Actors(id RegionID) (list []ActorStats) {
+	var all [ActorUnknown + 1]ActorStats
+	for _, g := range s.Groups {
+		if g.Region == id {
+			a := &all[min(g.Actor, ActorUnknown)]
+			a.Faults += g.Faults
+			a.Bytes += g.Bytes
+			a.Stall += g.Stall
+		}
+	}
+	for i, a := range all {
+		if a.Faults > 0 {
+			a.Actor = Actor(i)
+			list = append(list, a)
+		}
+	}
+	slices.SortStableFunc(list, func(a, b ActorStats) int { return cmp.Compare(b.Bytes, a.Bytes) })
+	return list
 }
 
 // The rule: a stack with one of these functions anywhere in it is the garbage collector's. They are where

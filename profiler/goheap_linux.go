@@ -88,15 +88,6 @@ type goHeap struct {
 	looked  time.Duration // last
 }
 
-// chosen tells by a hash of its number whether a block is observed. Every block has the same chance, and the
-// decision never changes, so that what is found scales up without bias.
-func chosen(block uintptr, share float64) bool {
-	h := uint64(block) * 0x9e3779b97f4a7c15
-	h = (h ^ h>>32) * 0xd6e8feb86659fd93
-	h ^= h >> 32
-	return float64(h>>11)/(1<<53) < share
-}
-
 // lookHeapNow looks at the heap as it is. The caller holds r.mu.
 func (r *Region) lookHeapNow() error {
 	now := engine.Now()

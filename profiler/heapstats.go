@@ -9,6 +9,15 @@ import (
 // taking it away is one step for the kernel, and huge pages outside are left whole.
 const heapBlock = 2 << 20
 
+// chosen tells by a hash of its number whether a block is observed. Every block has the same chance, and the
+// decision never changes, so that what is found scales up without bias.
+func chosen(block uintptr, share float64) bool {
+	h := uint64(block) * 0x9e3779b97f4a7c15
+	h = (h ^ h>>32) * 0xd6e8feb86659fd93
+	h ^= h >> 32
+	return float64(h>>11)/(1<<53) < share
+}
+
 // HeapStats is what there is to know of the Go heap beyond what other regions show. Sizes are in bytes.
 type HeapStats struct {
 	// Share is that of the heap's blocks of 2 MiB which are observed, chosen by a hash of their address.

@@ -90,6 +90,8 @@ func TestBadVariables(t *testing.T) {
 		{"FIRSTTOUCH_RESCAN", "1us", "1ms or more"},
 		{"FIRSTTOUCH_WINDOWS", "1ms", "100ms or more"},
 		{"FIRSTTOUCH_WINDOWS", "often", "not a duration"},
+		{"FIRSTTOUCH_TRACE_URL", "http://jaeger/trace/", "with {trace}"},
+		{"FIRSTTOUCH_TRACE_URL", "javascript:alert({trace})", "no address of traces"},
 		{"FIRSTTOUCH_FLIGHT_AGE", "0s", "1ms or more"},
 		{"FIRSTTOUCH_FLIGHT_AGE", "long", "not a duration"},
 		{"FIRSTTOUCH_FLIGHT_BYTES", "1KiB", "65536 or more"},
@@ -114,9 +116,9 @@ func TestBadVariables(t *testing.T) {
 func TestBadOptionsAreAllReported(t *testing.T) {
 	t.Setenv("FIRSTTOUCH_SIGNAL", "9")
 	_, err := Start(t.Context(), WithGranule(5), WithRing(1), WithDebugAddr("x"), WithFiles("["), WithArenas("["),
-		WithLogLimit(-1), WithSignal(1), WithRescan(0), WithFlightRecorder(0, 0), WithRecordings(""), WithRecordSlow(-1), WithWindows(1))
+		WithLogLimit(-1), WithSignal(1), WithRescan(0), WithFlightRecorder(0, 0), WithRecordings(""), WithRecordSlow(-1), WithWindows(1), WithTraceURL("x"))
 	for _, want := range []string{"FIRSTTOUCH_SIGNAL", "WithGranule", "WithRing", "WithDebugAddr", "WithFiles", "WithArenas",
-		"WithLogLimit", "WithSignal", "WithRescan", "WithFlightRecorder", "WithRecordings", "WithRecordSlow", "WithWindows"} {
+		"WithLogLimit", "WithSignal", "WithRescan", "WithFlightRecorder", "WithRecordings", "WithRecordSlow", "WithWindows", "WithTraceURL"} {
 		if err == nil || !strings.Contains(err.Error(), want+"=") && !strings.Contains(err.Error(), want+": ") {
 			t.Errorf("the error does not name %s: %v", want, err)
 		}

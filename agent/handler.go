@@ -41,6 +41,9 @@ const defaultFaults = 1000
 // 100,000, ?after=SEQ for those claimed after that one, and ?addresses=true for addresses of this
 // process beside the offsets.
 //
+// With ?stored=true a recording is not compressed, and with ?after=SEQ&ended=NS it has only the faults after that
+// one, and the requests that had not ended at that time on CLOCK_MONOTONIC: so who has one follows.
+//
 // A recording has the totals since the start, and of the faults one by one those of the log and of the flight
 // recorder, or with ?scope=window those of the flight recorder alone.
 //

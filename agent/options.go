@@ -116,6 +116,13 @@ func WithRecordAtShutdown() Option {
 	return named("WithRecordAtShutdown", func(c *config) error { c.recordEnd = true; return nil })
 }
 
+// WithTraceURL sets where a trace can be seen, for links from the requests of the live page: an http address with
+// {trace} in place of the trace's id, and {span} in place of the request's if that is wanted. The variable is
+// FIRSTTOUCH_TRACE_URL.
+func WithTraceURL(pattern string) Option {
+	return named("WithTraceURL", func(c *config) error { return c.setTraceURL(pattern) })
+}
+
 // WithMeterProvider sets where the metrics go. By default that is the global provider, also when
 // otel.SetMeterProvider is called after Start; faults before it are then missing from the histograms. What
 // reads them, such as OTLP or Prometheus, is for the provider's readers to say: the agent links none.

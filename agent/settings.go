@@ -33,6 +33,7 @@ var settings = []setting{
 	{"FIRSTTOUCH_RECORD_DIR", "directory for recordings; none", (*config).setRecordDir},
 	{"FIRSTTOUCH_RECORD_SLOW", "write a recording when a request with first touches takes that long, such as 200ms; never", (*config).parseRecordSlow},
 	{"FIRSTTOUCH_RECORD_EXIT", "true writes a recording when the agent is shut down; false", (*config).parseRecordEnd},
+	{"FIRSTTOUCH_TRACE_URL", "address of a trace, for links from the live page, such as http://localhost:16686/trace/{trace}; none", (*config).setTraceURL},
 	{"FIRSTTOUCH_METRICS", "false makes no metrics; true", (*config).parseMetrics},
 	{"FIRSTTOUCH_REQUIRED", "true makes it an error when the system refuses to be profiled; false", (*config).parseRequired},
 	{"FIRSTTOUCH_DISABLED", "true makes the agent do nothing; false", (*config).parseDisabled},

@@ -102,6 +102,7 @@ func (p *Profiler) note(format string, args ...any) {
 	}
 	if len(*n) < maxNotes {
 		*n = append(*n, text)
+		p.agg.event(engine.Now(), EventNote, "", text, 1)
 	}
 }
 

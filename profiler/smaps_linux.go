@@ -50,10 +50,11 @@ func eachSmap(yield func(m *smap) bool) error {
 		default:
 			// Only the first line of a mapping has spaces before the colon.
 			if strings.Contains(key, " ") {
-				line, err := parseMap(sc.Text())
+				line, path, err := parseMap(sc.Bytes())
 				if err != nil {
 					return err
 				}
+				line.path = string(path)
 				m = smap{procMap: line}
 			}
 		}

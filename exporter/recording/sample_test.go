@@ -92,7 +92,7 @@ func equalSnapshots(t testing.TB, got, want *profiler.Snapshot) {
 	// DeepEqual sees the bitmaps and buckets behind the methods too.
 	for name, pair := range map[string][2]any{
 		"regions": {got.Regions, want.Regions}, "groups": {got.Groups, want.Groups}, "faults": {got.Faults, want.Faults},
-		"threads": {got.Threads, want.Threads}, "stats": {got.Stats, want.Stats},
+		"threads": {got.Threads, want.Threads}, "events": {got.Events, want.Events}, "stats": {got.Stats, want.Stats},
 	} {
 		if !reflect.DeepEqual(pair[0], pair[1]) {
 			t.Errorf("%s differ:\n%.2000v\nwant\n%.2000v", name, pair[0], pair[1])

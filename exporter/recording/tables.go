@@ -32,6 +32,7 @@ var (
 	windowTable     = table[regionWindow]{17, visitWindow}
 	curveTable      = table[curvePoint]{18, visitCurve}
 	missTable       = table[missPoint]{19, visitMiss}
+	eventTable      = table[profiler.Event]{20, visitEvent}
 )
 
 // origin is the Origin, and the bounds of the snapshot.

@@ -34,7 +34,7 @@ func memory(k uffd.Report, t Trial) []Row {
 		attached("shared memory: memfd, tmpfs, MAP_SHARED", "armed with its contents, again and again", t, StepShared),
 		huge(k, t),
 		attached("writes alone, to any of these but files on a disk", "each first write seen once", t, StepWrites),
-		{Name: "private pages of a file", Status: No, Detail: "they are in no file once they are written to, and cannot be moved", Remedy: "map the file shared"},
+		{Name: "private pages of a file", Status: No, Detail: "they are in no file once they are written to, and cannot be moved: map the file shared"},
 	}
 }
 

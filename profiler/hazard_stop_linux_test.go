@@ -21,6 +21,7 @@ func TestStoppedAndContinued(t *testing.T) {
 	inChild(t, top, "all", []string{"GOGC=1"}, func(t *testing.T) {
 		if pid := victim(); pid != 0 {
 			over := untilEOF()
+			fmt.Println("ready")
 			for i := 0; ; i++ {
 				select {
 				case <-over:
@@ -64,6 +65,7 @@ func debugThreads(t *testing.T, pid int) {
 	runtime.LockOSThread() // a tracer is a thread
 	over := untilEOF()
 	stops, signals := 0, 0
+	fmt.Println("ready")
 	for round := 0; ; round++ {
 		select {
 		case <-over:

@@ -3,9 +3,12 @@
 package profiler
 
 import (
+	"bufio"
+	"io"
 	"os"
 	"os/exec"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 )
@@ -44,8 +47,8 @@ func victim() int {
 	return pid
 }
 
-// disturb runs the same case in a process of its own, as the disturber of this one. It ends when it is
-// told to by the end of its standard input.
+// disturb runs the same case in a process of its own, as the disturber of this one, which says "ready". It
+// ends when it is told to by the end of its standard input.
 func disturb(t *testing.T, top string) (end func()) {
 	t.Helper()
 	c := exec.Command(os.Args[0], "-test.v", "-test.count=1", "-test.run=^"+top+"$")
@@ -64,20 +67,17 @@ func disturb(t *testing.T, top string) (end func()) {
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := out.Read(make([]byte, 1)); err != nil { // it is up
-		t.Fatalf("the disturber said nothing: %v", err)
+	lines := bufio.NewReader(out)
+	for line := ""; line != "ready\n"; {
+		if line, err = lines.ReadString('\n'); strings.Contains(line, "not permitted") {
+			t.Skip(line)
+		} else if err != nil {
+			t.Fatalf("the disturber said %q, and then nothing: %v", line, err)
+		}
 	}
 	done := make(chan string)
 	go func() {
-		b := make([]byte, 64<<10)
-		var text []byte
-		for {
-			n, err := out.Read(b)
-			text = append(text, b[:n]...)
-			if err != nil {
-				break
-			}
-		}
+		text, _ := io.ReadAll(lines)
 		done <- string(text)
 	}()
 	return func() {

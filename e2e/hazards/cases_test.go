@@ -105,9 +105,15 @@ var hazards = []hazard{
 	{"seccomp refuses, under the agent", "agent", "TestRefusedByTheSystem", "", "the service runs unprofiled, and the page says what to change"},
 	{"seccomp refuses to fill an arena later", "profiler", "TestRefusedFillFailsOpen", "copy", "plain memory with its contents, reported"},
 	{"seccomp refuses to register", "profiler", "TestRefusedRegistration", "register", "an error, memory as it was"},
+	{"each system call of the engine refused, one by one", "profiler", "TestRefusedCalls", "", "touches go on, contents intact, an error or a note says what happened"},
 	{"no privileges: user mode only", "profiler", "TestUserModeOnly", "", "exact; system calls on memory not yet touched fail with EFAULT"},
 
 	// Its own life.
+	{"the keeper stands still", "profiler", "TestStandingThreads", "keeper", exact + "; the watchdog answers, and a note says so"},
+	{"the follower stands still", "profiler", "TestStandingThreads", "follower", exact},
+	{"all readers stand still", "profiler", "TestStandingThreads", "keeper and follower", exact + "; the watchdog answers, and a note says so"},
+	{"all disk threads stand still", "profiler", "TestStandingThreads", "disk threads", exact + "; the watchdog answers, and a note says so"},
+	{"the watchdog stands still", "profiler", "TestStandingThreads", "watchdog", exact},
 	{"agent started twice", "agent", "TestSecondAgentDoesNothing", "", "the second does nothing and says why"},
 	{"stopped in a storm: region", "profiler", "TestCloseInAStorm", "region", "plain memory, one mapping as before, contents intact"},
 	{"stopped in a storm: profiler", "profiler", "TestCloseInAStorm", "profiler", "plain memory, one mapping as before, contents intact"},

@@ -40,8 +40,13 @@ func TestMatrix(t *testing.T) {
 					t.Run(fmt.Sprintf("GOMAXPROCS=%d", n), func(t *testing.T) {
 						for _, h := range hazards {
 							t.Run(h.name, func(t *testing.T) {
+								began := time.Now()
 								v := h.run(t, bin[h.pkg], append([]string{fmt.Sprintf("GOMAXPROCS=%d", n)}, d.env...))
 								pg.set(d.name, h.name, n, v)
+								if *update {
+									pg.write(t) // a matrix that is stopped half way leaves what it saw
+								}
+								fmt.Printf("%s, %s, GOMAXPROCS=%d: %s (%.1f s)\n", h.name, d.name, n, v.result, time.Since(began).Seconds())
 								if v.result == failed || v.result == hung {
 									t.Errorf("%s:\n%s", v.result, v.out)
 								}
@@ -54,9 +59,7 @@ func TestMatrix(t *testing.T) {
 	}
 	text := pg.render()
 	if *update {
-		if err := os.WriteFile(pagePath, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		pg.write(t)
 	} else if old, err := os.ReadFile(pagePath); err != nil || !*run && string(old) != text {
 		t.Errorf("docs/hazards.md is not what the table of hazards makes of it (%v): see doc.go", err)
 	}

@@ -124,6 +124,13 @@ func (p *page) render() string {
 	return b.String()
 }
 
+func (p *page) write(t *testing.T) {
+	t.Helper()
+	if err := os.WriteFile(pagePath, []byte(p.render()), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // cell is what was seen, or which test holds it.
 func cell(seen, test string) string {
 	if seen == "" {

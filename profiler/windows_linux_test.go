@@ -5,6 +5,7 @@ package profiler
 import (
 	"math/rand/v2"
 	"testing"
+	"time"
 )
 
 // Known sets of pages, touched window by window in an arena and in a file: every size is what counting
@@ -23,12 +24,16 @@ func TestWindowsTellTheWorkingSet(t *testing.T) {
 	defer w.Close()
 	regions := []*Region{arena, file}
 	ever := [2]map[int]bool{{}, {}}
+	last := [2]map[int]time.Duration{{}, {}} // end of the last window that touched a page
+	var began time.Duration
 	total := [2]int{}
 	rnd := rand.New(rand.NewPCG(4, 4))
 	for n := range windows {
 		var touched, fresh [2]int
+		var now [2][]int
 		for i, r := range regions {
-			for _, k := range rnd.Perm(pages)[:rnd.IntN(pages/2)] {
+			now[i] = rnd.Perm(pages)[:rnd.IntN(pages/2)]
+			for _, k := range now[i] {
 				wordAt(t, r.Bytes(), k*pageSize+16)
 				touched[i]++
 				if !ever[i][k] {
@@ -43,13 +48,37 @@ func TestWindowsTellTheWorkingSet(t *testing.T) {
 			t.Fatal(err)
 		}
 		page := int64(pageSize)
+		if n == 0 {
+			began = got[0].Start
+		}
 		for i, r := range regions {
+			for _, k := range now[i] {
+				last[i][k] = got[i].End
+			}
+			// A slow machine may reach what takes long.
+			observed := got[i].End - began
+			since := func(least time.Duration, seen int64) int64 {
+				if observed < least {
+					return -1
+				}
+				return seen
+			}
+			idle := func(least time.Duration) int64 {
+				bytes := int64(0)
+				for _, at := range last[i] {
+					if got[i].End-at >= least {
+						bytes += page
+					}
+				}
+				return since(least, bytes)
+			}
 			want := RegionWindow{
 				Region: r.ID(), Start: got[i].Start, End: got[i].End,
 				Touched: int64(touched[i]) * page, New: int64(fresh[i]) * page, Reused: int64(touched[i]-fresh[i]) * page,
-				Mapped: pages * page, Never: int64(pages-len(ever[i])) * page, Idle30s: -1, Idle2m: -1, Idle10m: -1,
-				// A slow machine may reach the first of them.
-				Touched1s: got[i].Touched1s, Touched10s: -1, Touched60s: -1, Reread: got[i].Reread,
+				Mapped: pages * page, Never: int64(pages-len(ever[i])) * page,
+				Idle30s: idle(30 * time.Second), Idle2m: idle(2 * time.Minute), Idle10m: idle(10 * time.Minute),
+				Touched1s: got[i].Touched1s, Touched10s: since(10*time.Second, got[i].Touched10s),
+				Touched60s: since(time.Minute, got[i].Touched60s), Reread: got[i].Reread,
 			}
 			if got[i] != want || got[i].End <= got[i].Start {
 				t.Errorf("window %d of %s: %+v, want %+v", n, r.Name(), got[i], want)

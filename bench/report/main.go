@@ -6,41 +6,50 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/firsttouch/firsttouch/bench"
 )
 
 func main() {
 	bench.Child()
-	rounds := flag.Int("rounds", 15, "how often everything is measured")
-	quick := flag.Bool("quick", false, "compare with other observers in a part of the cells, once: a minute or two")
-	only := flag.String("only", "", "regular expression: measure only groups whose title it matches, and compare nothing")
+	rounds := flag.Int("rounds", 15, "how often each group is measured")
+	quick := flag.Bool("quick", false, "three rounds of the groups, and the comparison in a part of its cells, once")
+	parts := flag.String("parts", "groups,scale,compare", "what to measure")
+	only := flag.String("only", "", "regular expression: measure only groups whose title it matches")
 	plots := flag.String("json", "", "write the comparison to this file too, for bench/plot")
 	flag.Parse()
 	if *rounds < 1 {
 		fmt.Fprintln(os.Stderr, "report: -rounds must be 1 or more")
 		os.Exit(2)
 	}
-	if err := run(*rounds, *quick, *only, *plots); err != nil {
-		fmt.Fprintln(os.Stderr, "report:", err)
-		os.Exit(1)
+	turns := compareRounds
+	if *quick {
+		*rounds, turns = min(*rounds, 3), 1
+	}
+	for part := range strings.SplitSeq(*parts, ",") {
+		var err error
+		switch part {
+		case "groups":
+			err = bench.Report(os.Stdout, *rounds, *only)
+		case "scale":
+			err = bench.Scale(os.Stdout)
+		case "compare":
+			err = compare(*quick, turns, *plots)
+		default:
+			err = fmt.Errorf("-parts: there is no %q: choose from groups, scale, compare", part)
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "report:", err)
+			os.Exit(1)
+		}
 	}
 }
 
 // compareRounds is how often a full comparison goes through its cells, of which one takes some seconds.
 const compareRounds = 3
 
-func run(rounds int, quick bool, only, plots string) error {
-	turns := compareRounds
-	if quick {
-		rounds, turns = min(rounds, 3), 1
-	}
-	if err := bench.Report(os.Stdout, rounds, only); err != nil || only != "" {
-		return err
-	}
-	if err := bench.Scale(os.Stdout); err != nil {
-		return err
-	}
+func compare(quick bool, turns int, plots string) error {
 	list, err := bench.Compare(os.Stdout, quick, turns)
 	if err != nil || plots == "" {
 		return err

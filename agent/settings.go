@@ -20,6 +20,7 @@ type setting struct {
 var settings = []setting{
 	{"FIRSTTOUCH_FILES", "glob patterns of memory-mapped files, separated by ':'; none", (*config).parseFiles},
 	{"FIRSTTOUCH_ARENAS", "glob patterns of the arena names to profile, separated by ':'; '*'", (*config).parseArenas},
+	{"FIRSTTOUCH_GOHEAP", "share of the Go heap to profile: false, 1/N or all; false", (*config).parseGoHeap},
 	{"FIRSTTOUCH_GRANULE", "bytes that one fault resolves, a power of two such as 4096, 64KiB or 2MiB; the page size", (*config).parseGranule},
 	{"FIRSTTOUCH_STACKS", "faults whose stack is taken: all, none, 1/N or N/s; 1000/s", (*config).parseStacks},
 	{"FIRSTTOUCH_DEBUG_ADDR", "host:port of the debug endpoint, ':port' is loopback only; not listening", (*config).setDebugAddr},
@@ -33,6 +34,7 @@ var settings = []setting{
 	{"FIRSTTOUCH_RECORD_DIR", "directory for recordings; none", (*config).setRecordDir},
 	{"FIRSTTOUCH_RECORD_SLOW", "write a recording when a request with first touches takes that long, such as 200ms; never", (*config).parseRecordSlow},
 	{"FIRSTTOUCH_RECORD_EXIT", "true writes a recording when the agent is shut down; false", (*config).parseRecordEnd},
+	{"FIRSTTOUCH_TRACE_URL", "address of a trace, for links from the live page, such as http://localhost:16686/trace/{trace}; none", (*config).setTraceURL},
 	{"FIRSTTOUCH_METRICS", "false makes no metrics; true", (*config).parseMetrics},
 	{"FIRSTTOUCH_REQUIRED", "true makes it an error when the system refuses to be profiled; false", (*config).parseRequired},
 	{"FIRSTTOUCH_DISABLED", "true makes the agent do nothing; false", (*config).parseDisabled},

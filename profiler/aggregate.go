@@ -21,6 +21,7 @@ type aggregate struct {
 	spans     map[SpanRef]*SpanStats
 	spanOrder []SpanRef
 	stats     Stats
+	events    []Event
 }
 
 type groupKey struct {
@@ -28,6 +29,7 @@ type groupKey struct {
 	stack  StackID
 	access Access
 	source Source
+	actor  Actor
 }
 
 func newAggregate(logLimit int) *aggregate {
@@ -52,10 +54,10 @@ func (a *aggregate) add(f Fault) {
 	if f.Source == SourceDisk {
 		r.Disk.add(f.Stall)
 	}
-	k := groupKey{f.Region, f.Stack, f.Access, f.Source}
+	k := groupKey{f.Region, f.Stack, f.Access, f.Source, f.Actor}
 	g := a.groups[k]
 	if g == nil {
-		g = &Group{Region: f.Region, Stack: f.Stack, Access: f.Access, Source: f.Source}
+		g = &Group{Region: f.Region, Stack: f.Stack, Access: f.Access, Source: f.Source, Actor: f.Actor}
 		a.groups[k] = g
 		a.order = append(a.order, g)
 	}
@@ -147,7 +149,7 @@ func (a *aggregate) snapshot(end time.Time, mono time.Duration) *Snapshot {
 		stacks: a.stacks.freeze(),
 		spans:  newSpanTable(a.spans),
 	}
-	s.Stats.Notes = slices.Clone(a.stats.Notes)
+	s.Stats.Notes, s.Events = slices.Clone(a.stats.Notes), slices.Clone(a.events)
 	for _, r := range a.regions {
 		c := *r
 		c.touched = r.touched.clone()

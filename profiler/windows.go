@@ -19,6 +19,9 @@ type Windows struct {
 
 	mu      sync.Mutex // guards what follows
 	regions []*windowed
+	known   []WorkingSet // what WorkingSets answered last; nil when something has changed
+	// generation counts the changes.
+	generation int
 }
 
 // RegionWindow is what one region showed in one window. Sizes are in bytes.
@@ -61,7 +64,8 @@ func (w *Windows) Add(r *Region) {
 	n.arm()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.regions = append(w.regions, n)
+	w.regions, w.known = append(w.regions, n), nil
+	w.generation++
 }
 
 // Next ends the window and begins the next one. A region that was closed is in the answer for the last
@@ -79,6 +83,8 @@ func (w *Windows) Next() ([]RegionWindow, error) {
 	for i, r := range regions {
 		out = append(out, r.end(cuts[i]))
 	}
+	w.known = nil
+	w.generation++
 	w.mu.Unlock()
 	var errs []error
 	for _, r := range regions {
@@ -95,7 +101,8 @@ func (w *Windows) remove(r *windowed) {
 	w.p.unwatch(r.region.ID(), &r.touches)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.regions = slices.DeleteFunc(w.regions, func(o *windowed) bool { return o == r })
+	w.regions, w.known = slices.DeleteFunc(w.regions, func(o *windowed) bool { return o == r }), nil
+	w.generation++
 }
 
 // Close ends the windows. The regions stay armed where they were not touched.

@@ -38,7 +38,8 @@ type MissPoint struct {
 const followMost = 1 << 14
 
 // WorkingSets returns what is known of the regions, in the order in which they were added. It takes up
-// to a second of processor time where millions of touches are remembered.
+// to a second of processor time where millions of touches are remembered, once a window. The callers must
+// not change it.
 func (w *Windows) WorkingSets() (out []WorkingSet) {
 	type part struct {
 		granule int64
@@ -47,6 +48,11 @@ func (w *Windows) WorkingSets() (out []WorkingSet) {
 	}
 	var parts []part
 	w.mu.Lock()
+	if w.known != nil {
+		defer w.mu.Unlock()
+		return w.known
+	}
+	generation := w.generation
 	for _, r := range w.regions {
 		out = append(out, WorkingSet{Region: r.region.ID(), Windows: slices.Clone(r.past)})
 		parts = append(parts, part{r.granule, r.tracker.Ever(), slices.Clone(r.history)})
@@ -58,7 +64,17 @@ func (w *Windows) WorkingSets() (out []WorkingSet) {
 			out[i].Misses, out[i].Sample = misses(p.history, p.granule, p.ever)
 		}
 	}
+	w.keep(out, generation)
 	return out
+}
+
+// keep remembers an answer, unless a window has ended meanwhile.
+func (w *Windows) keep(sets []WorkingSet, generation int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.generation == generation {
+		w.known = sets
+	}
 }
 
 // curve picks 1, 2, 4 and so on windows, and all.

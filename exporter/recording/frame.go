@@ -34,8 +34,8 @@ type writer struct {
 	err    error
 }
 
-func newWriter(w io.Writer) *writer {
-	deflat, err := flate.NewWriter(io.Discard, flate.DefaultCompression)
+func newWriter(w io.Writer, level int) *writer {
+	deflat, err := flate.NewWriter(io.Discard, level)
 	out := &writer{w: w, deflat: deflat, err: err}
 	head := binary.LittleEndian.AppendUint16([]byte(magic), majorVers)
 	out.write(binary.LittleEndian.AppendUint16(head, minorVers))

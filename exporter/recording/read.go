@@ -61,6 +61,7 @@ type contents struct {
 	windows     []regionWindow
 	curves      []curvePoint
 	misses      []missPoint
+	events      []profiler.Event
 	whole       bool
 }
 
@@ -101,6 +102,8 @@ func (c *contents) take(in *reader, kind byte, content []byte) error {
 		return collect(windowTable, content, &c.windows)
 	case curveTable.kind:
 		return collect(curveTable, content, &c.curves)
+	case eventTable.kind:
+		return collect(eventTable, content, &c.events)
 	case missTable.kind:
 		return collect(missTable, content, &c.misses)
 	case endTable.kind:
@@ -130,7 +133,7 @@ func (c *contents) recording() (*Recording, error) {
 	o.Origin.Written = timeOf(o.written)
 	s := &profiler.Snapshot{
 		Start: timeOf(o.start), End: timeOf(o.end), StartMono: o.startMono, EndMono: o.endMono,
-		Regions: c.regions, Groups: c.groups, Faults: c.faults, Threads: c.threads,
+		Regions: c.regions, Groups: c.groups, Faults: c.faults, Threads: c.threads, Events: c.events,
 	}
 	if len(c.stats) > 0 {
 		s.Stats = c.stats[0]

@@ -59,6 +59,9 @@ func TestRoundTripOfEveryField(t *testing.T) {
 	r.ID, group.Region, fault.Region = 0, 0, 0
 	r.Mappings = []profiler.MappingStats{mapping}
 	s.Groups, s.Faults, s.Threads = []profiler.Group{group}, []profiler.Fault{fault}, []profiler.ThreadStats{thread}
+	event := profiler.Event{}
+	fill(reflect.ValueOf(&event).Elem())
+	s.Events = []profiler.Event{event}
 	want := New(&s, "")
 	fill(reflect.ValueOf(&want.Origin).Elem())
 	q := Request{}

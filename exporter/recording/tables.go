@@ -32,6 +32,7 @@ var (
 	windowTable     = table[regionWindow]{17, visitWindow}
 	curveTable      = table[curvePoint]{18, visitCurve}
 	missTable       = table[missPoint]{19, visitMiss}
+	eventTable      = table[profiler.Event]{20, visitEvent}
 )
 
 // origin is the Origin, and the bounds of the snapshot.
@@ -104,6 +105,7 @@ func visitGroup(c *columns, g *profiler.Group) {
 	number(c, 6, &g.Bytes)
 	number(c, 7, &g.Stall)
 	number(c, 8, &g.Max)
+	number(c, 9, &g.Actor)
 }
 
 // end is the last frame: without it, the recording is cut off.

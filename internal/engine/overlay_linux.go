@@ -76,7 +76,7 @@ func restore(arg uintptr) {
 			first, n = s.widen(w, t, g)
 		}
 		addr, length := t.span(first, n)
-		if length > s.pageSize && !s.whole(w, t, addr, length) {
+		if (length > s.pageSize || s.signals) && !w.now.proven && !s.whole(w, t, addr, length) {
 			if reads {
 				w.now.left = true
 				return
@@ -85,7 +85,9 @@ func restore(arg uintptr) {
 			deep(s.restorePagesCode, arg)
 			break
 		}
-		s.adopt(w, t, addr, length)
+		if s.adopt(w, t, addr, length); w.now.left {
+			return
+		}
 		e := raw.Errno(raw.Syscall(unix.SYS_MREMAP, t.alias+addr-t.lo, 0, length, remapOver, addr, 0))
 		if e == 0 {
 			raw.Add64(&s.maps, t.mapsAdded(first, n))
@@ -159,6 +161,7 @@ func (s *shared) adopt(w *worker, t *target, addr, length uintptr) {
 	// nosplit: runs without a g.
 	lo, hi, prot, ok := s.query(w, addr)
 	if !ok {
+		w.now.left = w.bus.ours && s.queries // the application has closed the descriptor
 		return
 	}
 	if prot != t.prot {

@@ -29,6 +29,9 @@ const (
 	FlagStackMissed                 // a stack was asked for and did not come
 )
 
+// flagVoid: the fault was none of ours. Not seen by readers.
+const flagVoid = 1 << 6
+
 // The low bits of Record.state; the rest is the generation of the record's place in the ring, so
 // that a late signal cannot write into its place's next record.
 const (

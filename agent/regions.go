@@ -24,8 +24,11 @@ func (a *Agent) AttachFile(path string, opts ...profiler.RegionOption) (*profile
 	return r, nil
 }
 
-// own remembers a region, to arm it again at the start of a window.
+// own remembers a region, to arm it again at the start of a window, and begins its windows.
 func (a *Agent) own(r *profiler.Region) {
+	if w := a.windows.Load(); w != nil {
+		w.Add(r)
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.regions = append(a.regions, r)

@@ -7,7 +7,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
-	"strings"
+	"slices"
 )
 
 // locked refuses memory that its owner has locked (mlock): arming it would undo that.
@@ -29,13 +29,12 @@ func locked(lo, hi uintptr) error {
 	defer f.Close()
 	in := false
 	for sc := bufio.NewScanner(f); sc.Scan(); {
-		t := sc.Text()
-		if flags, ok := strings.CutPrefix(t, "VmFlags:"); ok {
-			if in && strings.Contains(flags+" ", " lo ") {
+		if flags, ok := bytes.CutPrefix(sc.Bytes(), []byte("VmFlags:")); ok {
+			if in && slices.ContainsFunc(bytes.Fields(flags), func(f []byte) bool { return string(f) == "lo" }) {
 				return fmt.Errorf("%w: memory at %#x is locked (mlock): unlock it first", ErrNotSupported, lo)
 			}
 			in = false
-		} else if m, err := parseMap(t); err == nil {
+		} else if m, _, err := parseMap(sc.Bytes()); err == nil {
 			in = m.lo < hi && lo < m.hi
 		}
 	}

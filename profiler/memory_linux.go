@@ -28,7 +28,8 @@ func (r *Region) rearmMemory() error {
 		return err
 	}
 	size := int64(0)
-	r.update(func(s *RegionStats) { s.Rearms++; s.Stopped = r.longest; size = s.Size })
+	r.update(func(s *RegionStats) { s.Stopped = r.longest; size = s.Size })
+	r.rearmed()
 	r.publishMaps(size) // they are armed since now
 	return nil
 }

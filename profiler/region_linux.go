@@ -128,6 +128,12 @@ func (r *Region) publishMaps(fileSize int64) {
 		top = max(top, end)
 	}
 	r.update(func(s *RegionStats) {
+		if kind := EventAttached; mapped != s.Mapped {
+			if mapped < s.Mapped {
+				kind = EventDetached
+			}
+			r.p.agg.event(engine.Now(), kind, r.name, fmt.Sprintf("%d bytes in %d mappings are observed now", mapped, len(list)), 1)
+		}
 		s.Mappings, s.Mapped, s.Size, s.Detached = list, mapped, max(s.Size, top), r.closed.Load()
 	})
 }
@@ -175,9 +181,17 @@ func (r *Region) Rearm() error {
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
-	r.update(func(s *RegionStats) { s.Rearms++ })
+	r.rearmed()
 	r.publishMaps(r.fileSize()) // they are armed since now
 	return nil
+}
+
+// rearmed counts that the region was armed again.
+func (r *Region) rearmed() {
+	r.update(func(s *RegionStats) {
+		s.Rearms++
+		r.p.agg.event(engine.Now(), EventRearmed, r.name, "", 1)
+	})
 }
 
 // protection returns the one that all mappings in [lo, hi) have.
@@ -230,7 +244,10 @@ func (r *Region) detach() error {
 	}
 	r.p.Flush()
 	r.closed.Store(true)
-	r.update(func(s *RegionStats) { s.Detached, s.Mappings, s.Mapped = true, nil, 0 })
+	r.update(func(s *RegionStats) {
+		s.Detached, s.Mappings, s.Mapped = true, nil, 0
+		r.p.agg.event(engine.Now(), EventDetached, r.name, "plain memory again", 1)
+	})
 	return nil
 }
 

@@ -26,6 +26,9 @@ type Snapshot struct {
 	// Threads has the totals by toucher thread.
 	Threads []ThreadStats
 
+	// Events are what happened to the regions and the profiler, oldest first; the last 512.
+	Events []Event
+
 	// Stats is what the engine says of itself: show it next to every result.
 	Stats Stats
 

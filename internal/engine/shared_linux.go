@@ -105,7 +105,7 @@ type worker struct {
 	now      fault  // the message being answered
 	carry    carry  // the memory being moved
 	lastTID  uint32
-	runs     uint32 // faults in a row by lastTID
+	runs     uint32 // faults in a row, without a pause
 	lastTime int64
 	args     [16]uint64
 	siginfo  [16]uint64

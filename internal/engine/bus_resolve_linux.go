@@ -35,14 +35,32 @@ func resolveBus(arg uintptr) {
 		w.now.source, w.now.left = source, !ok
 		return
 	}
+	// Asked for one page: what else the granule has is looked at once it is mapped, which costs a fraction.
 	w.now.source = SourcePageCache
-	if !s.cached(w, t, g) {
-		deep(s.readBusCode, arg)
+	told := t.flags&tgMincore != 0
+	if told && !s.mapped(w, t.alias+w.now.addr&^(s.pageSize-1)-t.lo, s.pageSize) {
+		w.now.source = SourceDisk
 	}
-	s.restored(w)
+	before := uint64(0)
+	if !told {
+		before = s.storageReads(w)
+	}
+	if !s.restored(w) {
+		return
+	}
+	deep(s.readBusCode, arg)
+	if !told && s.storageReads(w) != before {
+		w.now.source = SourceDisk
+	}
+	if w.now.source != SourceDisk {
+		w.now.waited = 0
+	}
 }
 
-// readBus waits for storage.
+// readBus maps what the granule now shows of the file, so that a wait for storage is over when the clock
+// stops. One fault maps the cached pages around it too (fault_around_bytes, 64 KiB), so the others are only
+// read where some are missing. What cannot be had is left to the toucher: it gets the SIGBUS that the plain
+// mapping would have given it.
 //
 //go:nosplit
 //go:norace
@@ -52,11 +70,16 @@ func readBus(arg uintptr) {
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	t := at[target](w.now.target)
-	w.now.source = SourceDisk
-	start, before := raw.Nanotime(), s.storageReads(w)
-	s.readIn(t, w.now.g)
-	if t.flags&tgMincore == 0 && s.storageReads(w) == before {
-		w.now.source = SourcePageCache
+	start := raw.Nanotime()
+	raw.Syscall(unix.SYS_MADVISE, w.now.addr&^(s.pageSize-1), s.pageSize, unix.MADV_POPULATE_READ, 0, 0, 0)
+	addr, length := t.span(w.now.g, 1)
+	if told := t.flags&tgMincore != 0; length > s.pageSize && (!told || !s.mapped(w, addr, length)) {
+		if told && !s.mapped(w, t.alias+addr-t.lo, length) {
+			w.now.source = SourceDisk
+		}
+		// One read for all, also where the mapping is marked MADV_RANDOM.
+		raw.Syscall(unix.SYS_MADVISE, addr, length, unix.MADV_WILLNEED, 0, 0, 0)
+		raw.Syscall(unix.SYS_MADVISE, addr, length, unix.MADV_POPULATE_READ, 0, 0, 0)
 	}
 	w.now.waited = raw.Nanotime() - start
 }

@@ -23,11 +23,20 @@ func (s *shared) cached(w *worker, t *target, g uintptr) bool {
 		return false
 	}
 	addr, length := t.span(g, 1)
-	alias := t.alias + addr - t.lo
+	return s.mapped(w, t.alias+addr-t.lo, length)
+}
+
+// mapped reports whether all pages of a range are in memory.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) mapped(w *worker, addr, length uintptr) bool {
+	// nosplit: runs without a g.
 	v := uintptr(unsafe.Pointer(&w.vec))
 	for length > 0 {
 		n := min(length, uintptr(len(w.vec))*s.pageSize)
-		if raw.Errno(raw.Syscall(unix.SYS_MINCORE, alias, n, v, 0, 0, 0)) != 0 {
+		if raw.Errno(raw.Syscall(unix.SYS_MINCORE, addr, n, v, 0, 0, 0)) != 0 {
 			return true // cannot be told: do not make the thread wait for another one
 		}
 		for i := uintptr(0); i < n/s.pageSize; i++ {
@@ -35,7 +44,7 @@ func (s *shared) cached(w *worker, t *target, g uintptr) bool {
 				return false
 			}
 		}
-		alias += n
+		addr += n
 		length -= n
 	}
 	return true
@@ -96,6 +105,9 @@ func restore(arg uintptr) {
 		}
 		s.unclaim(t, first, n, g)
 		s.restoreFailed(w, t, e, try)
+	}
+	if w.bus.ours {
+		return // see readBus
 	}
 	addr, length := t.span(g, 1)
 	// MADV_POPULATE_READ fails beyond the end of the file and on I/O errors: the toucher then gets

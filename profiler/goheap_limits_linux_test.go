@@ -8,8 +8,8 @@ import (
 	"os/exec"
 	"runtime"
 	"runtime/debug"
-	"syscall"
 	"strings"
+	"syscall"
 	"testing"
 	"unsafe"
 

@@ -5,6 +5,9 @@ package profiler
 import (
 	"errors"
 	"fmt"
+	"slices"
+
+	"github.com/firsttouch/firsttouch/internal/engine"
 )
 
 // isMemory: it is memory at fixed addresses, whose mappings are not looked for.
@@ -13,8 +16,12 @@ func (r *Region) isMemory() bool { return r.kind == KindArena || r.kind == KindM
 // rearmMemory arms memory with its contents. The caller holds r.mu.
 func (r *Region) rearmMemory() error {
 	var errs []error
-	for _, m := range r.maps {
-		if err := r.again(m); err != nil {
+	for _, m := range slices.Clone(r.maps) {
+		err := r.again(m)
+		if errors.Is(err, engine.ErrGone) { // its owner has unmapped it
+			err = r.drop(m)
+		}
+		if err != nil {
 			errs = append(errs, fmt.Errorf("region %q: %w", r.name, wrap(err)))
 		}
 	}

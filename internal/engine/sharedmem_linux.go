@@ -87,6 +87,15 @@ func (e *Engine) AddShared(r *Region, m Shared, granule uintptr, know func(*Targ
 	return g, nil
 }
 
+// Observes reports whether a target of AddShared lies in [lo, hi) and is of the same object.
+func (e *Engine) Observes(lo, hi uintptr, dev, inode uint64) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.ContainsFunc(e.targets, func(g *Target) bool {
+		return g.t.kind >= kindShared && g.Lo < hi && lo < g.Hi && g.dev == dev && g.inode == inode
+	})
+}
+
 // fdOf is the descriptor that a target is registered with.
 func (e *Engine) fdOf(g *Target) descriptor { return descriptor{e, g.t.uffd} }
 

@@ -47,4 +47,5 @@ type Fault struct {
 	Messages  uint32 // kernel messages folded into this fault until it was resolved, at least 1
 	Access    Access
 	Source    Source
+	Actor     Actor // of the Go heap
 }

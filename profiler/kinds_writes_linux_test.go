@@ -44,8 +44,10 @@ func TestWritesOnlyWindows(t *testing.T) {
 		make func(t *testing.T) (memory []byte, path string)
 	}{
 		{"private", func(t *testing.T) ([]byte, string) { return mapMemory(t, pages), "" }},
-		{"never touched", func(t *testing.T) ([]byte, string) {
-			return mapKind(t, -1, pages*pageSize, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS), ""
+		{"empty", func(t *testing.T) ([]byte, string) {
+			b := mapMemory(t, pages)
+			must(t, unix.Madvise(b, unix.MADV_DONTNEED))
+			return b, ""
 		}},
 		{"locked", func(t *testing.T) ([]byte, string) {
 			b := mapMemory(t, pages)

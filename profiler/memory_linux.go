@@ -11,13 +11,19 @@ import (
 )
 
 // isMemory: it is memory at fixed addresses, whose mappings are not looked for.
-func (r *Region) isMemory() bool { return r.kind == KindArena || r.kind == KindMemory }
+func (r *Region) isMemory() bool {
+	return r.kind == KindArena || r.kind == KindMemory || r.kind == KindGoHeap
+}
 
 // rearmMemory arms memory with its contents. The caller holds r.mu.
 func (r *Region) rearmMemory() error {
+	lockedAny, err := anyLocked() // once: of the Go heap there are many pieces
+	if err != nil {
+		return err
+	}
 	var errs []error
 	for _, m := range slices.Clone(r.maps) {
-		err := r.again(m)
+		err := r.again(m, lockedAny)
 		if errors.Is(err, engine.ErrGone) { // its owner has unmapped it
 			err = r.drop(m)
 		}

@@ -197,6 +197,9 @@ func (e *Engine) remove(g *Target) {
 	for raw.Load32(&g.t.inflight) != 0 {
 		time.Sleep(100 * time.Microsecond)
 	}
+	if g.t.flags&tgHeap != 0 {
+		raw.Add32(&e.s.heaps, ^uint32(0))
+	}
 	freeOffHeap(g.t.states, statesLen(g.t))
 	freeOffHeap(g.t.marks, marksLen(g.t, e.s.pageSize))
 	if g.t.alias != 0 {

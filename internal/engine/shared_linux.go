@@ -52,6 +52,7 @@ type shared struct {
 	// Changed while running.
 	table      uint64 // *table
 	stop       uint32
+	heaps      uint32 // targets in the Go heap: while there is one, the engine's threads read no g
 	reading    uint32 // lock of who reads arenaFD or moves pages home
 	mode       uint32 // who reads: modeKeeper or modeFollower
 	head, tail uint64 // of the ring

@@ -3,6 +3,7 @@
 package profiler
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -37,6 +38,9 @@ func (p *Profiler) AttachGoHeap(opts ...RegionOption) (*Region, error) {
 	}
 	if err := p.heapPossible(); err != nil {
 		return nil, fmt.Errorf("go heap: %w", err)
+	}
+	if writes, err := writesOnly(opts); writes || err != nil {
+		return nil, cmp.Or(err, fmt.Errorf("go heap: %w: writes alone cannot be observed there", ErrNotSupported))
 	}
 	r, err := p.newRegion(goHeapName, KindGoHeap, 0, opts)
 	if err != nil {
@@ -149,7 +153,7 @@ func (r *Region) armHeap(lo, hi uintptr, latency time.Duration) error {
 	if err != nil {
 		return err
 	}
-	r.maps = append(r.maps, &mapping{Target: g, prot: unix.PROT_READ | unix.PROT_WRITE, latency: latency})
+	r.maps = append(r.maps, &mapping{Target: g, prot: unix.PROT_READ | unix.PROT_WRITE, latency: latency, means: byMove})
 	for b := lo / heapBlock; b < hi/heapBlock; b++ {
 		r.heap.covered[b] = true
 	}

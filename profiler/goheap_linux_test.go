@@ -70,7 +70,7 @@ func attachHeap(t *testing.T, p *Profiler, opts ...RegionOption) *Region {
 // heapTouches are the faults of one window by page.
 type heapTouches map[uintptr][]Fault
 
-func touches(s *Snapshot) heapTouches {
+func touchesOf(s *Snapshot) heapTouches {
 	m := make(heapTouches)
 	for _, f := range s.Faults {
 		m[f.Address/uintptr(pageSize)] = append(m[f.Address/uintptr(pageSize)], f)
@@ -157,7 +157,7 @@ func TestGoHeapIsExact(t *testing.T) {
 				runtime.GC()
 			}
 			s := p.Snapshot().Sub(before)
-			m := touches(s)
+			m := touchesOf(s)
 			for at, i := range order {
 				switch {
 				case at < len(walked):
@@ -218,7 +218,7 @@ func TestGoHeapScavenged(t *testing.T) {
 				}
 			}
 			s := p.Snapshot().Sub(before)
-			m := touches(s)
+			m := touchesOf(s)
 			zero := 0
 			for lo := addressOf(b); lo < addressOf(b)+size; lo += uintptr(pageSize) {
 				f := m[lo/uintptr(pageSize)]
@@ -272,7 +272,7 @@ func TestGoHeapGrows(t *testing.T) {
 			}
 			s := p.Snapshot().Sub(before)
 			pages := h.pages()
-			if others := touches(s).check(t, s, pages, ActorProgram, "walkHeap"); others > 4 {
+			if others := touchesOf(s).check(t, s, pages, ActorProgram, "walkHeap"); others > 4 {
 				t.Errorf("round %d: %d of %d pages are somebody else's", round, others, len(pages))
 			}
 		}

@@ -30,6 +30,7 @@ type Profiler struct {
 	stackOf map[uint32]StackID        // by the engine's number
 	actors  map[StackID]Actor         // of stacks that touched the Go heap
 	totals  []*engine.Region          // by RegionID
+	watched map[RegionID][]*touches   // see Windows
 
 	spanMu  sync.Mutex // guards what follows; taken on request goroutines, so never held for long
 	leaving []leavingSpan
@@ -102,6 +103,7 @@ func (p *Profiler) note(format string, args ...any) {
 	}
 	if len(*n) < maxNotes {
 		*n = append(*n, text)
+		p.agg.event(engine.Now(), EventNote, "", text, 1)
 	}
 }
 

@@ -21,6 +21,8 @@ type shared struct {
 	openCode, bringCode, forceCode, remapHomeCode, followMoveCode                uintptr
 	memoryEventCode, operateMemoryCode, yankCode, knownCode                      uintptr
 	mergeCode, mergePieceCode, homeCode, homePieceCode                           uintptr
+	resolveSharedCode, shareCode, holeCode, straySharedCode                      uintptr
+	operateSharedCode, armSharedCode                                             uintptr
 
 	targets    uintptr // all targets, by number
 	text       uintptr // the surgeon's buffer for /proc/self/maps
@@ -98,7 +100,7 @@ type worker struct {
 	now      fault  // the message being answered
 	carry    carry  // the memory being moved
 	lastTID  uint32
-	runs     uint32 // faults in a row by lastTID
+	runs     uint32 // faults in a row, without a pause
 	lastTime int64
 	args     [16]uint64
 	siginfo  [16]uint64

@@ -90,7 +90,9 @@ func (p *Profiler) attachable(lo, hi uintptr, writes bool) (pieces []piece, note
 	if p.eng.Owns(lo, hi) {
 		return nil, "", fmt.Errorf("%w: it is the profiler's own", ErrInvalid)
 	}
-	if in, ok := inGoHeap(lo, hi); in || !ok {
+	if heap, ok, err := p.goHeapNow(); err != nil {
+		return nil, "", err
+	} else if !ok || heap.overlaps(lo, hi) {
 		return nil, "", fmt.Errorf("%w: it is Go's heap, or cannot be told from it: use AttachGoHeap", ErrNotSupported)
 	}
 	for _, o := range p.regions {

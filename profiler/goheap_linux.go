@@ -153,7 +153,7 @@ func (r *Region) armHeap(lo, hi uintptr, latency time.Duration) error {
 	if err != nil {
 		return err
 	}
-	r.maps = append(r.maps, &mapping{Target: g, prot: unix.PROT_READ | unix.PROT_WRITE, latency: latency, means: byMove})
+	r.maps = append(r.maps, &mapping{Target: g, means: byMove, prot: unix.PROT_READ | unix.PROT_WRITE, latency: latency})
 	for b := lo / heapBlock; b < hi/heapBlock; b++ {
 		r.heap.covered[b] = true
 	}

@@ -78,13 +78,13 @@ func (j *judge) mapping(m *smap, regions []*Region) Mapping {
 		out.Reason = "it is the profiler's own"
 		out.WritesReason = out.Reason
 		return out
-	case out.Kind == MappingPrivate && mayBeGoHeap(m.lo, m.hi):
+	case out.Kind == MappingPrivate && j.heap.overlaps(m.lo, m.hi):
 		out.Kind = MappingGo
 	}
 	out.Reason, out.WritesReason = j.refusal(m, false), j.refusal(m, true)
 	switch {
 	case out.Kind == MappingGo:
-		out.Reason = "it is the Go runtime's"
+		out.Reason = "it is the Go runtime's: use AttachGoHeap for its heap"
 		out.WritesReason = out.Reason
 	case j.p.eng.UserModeOnly() && out.Kind != MappingFile:
 		out.Reason = "the profiler may serve user mode only, and a system call that is given this memory would fail: open a way to full userfaultfd (firsttouch doctor)"

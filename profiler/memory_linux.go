@@ -14,9 +14,13 @@ func (r *Region) isMemory() bool {
 
 // rearmMemory arms memory with its contents. The caller holds r.mu.
 func (r *Region) rearmMemory() error {
+	lockedAny, err := anyLocked() // once: of the Go heap there are many pieces
+	if err != nil {
+		return err
+	}
 	var errs []error
 	for _, m := range r.maps {
-		if err := r.again(m); err != nil {
+		if err := r.again(m, lockedAny); err != nil {
 			errs = append(errs, fmt.Errorf("region %q: %w", r.name, wrap(err)))
 		}
 	}

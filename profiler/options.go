@@ -134,8 +134,8 @@ type regionConfig struct {
 	granule int
 	least   int // of the granule: the size of the region's pages
 	guard   Guard
-	share   float64 // of the Go heap's blocks
 	writes  bool
+	share   float64 // of the Go heap's blocks
 }
 
 type regionOptionFunc func(*regionConfig) error

@@ -163,7 +163,7 @@ func (r *Region) Rearm() error {
 		if m.means != byCover {
 			err := engine.ErrGone
 			if r.intact(m, list) {
-				err = r.again(m)
+				err = r.again(m, true)
 			}
 			if errors.Is(err, engine.ErrGone) {
 				gone = true

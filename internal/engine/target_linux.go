@@ -47,10 +47,10 @@ const (
 	tgMincore = 1 << iota
 	// tgDontfork: the owner had excluded the memory from children (MADV_DONTFORK) before it was armed.
 	tgDontfork
-	// tgHeap: the Go heap, see heap_linux.go.
-	tgHeap
 	// tgAnonymous: writes alone, and the memory has no object that keeps the protection.
 	tgAnonymous
+	// tgHeap: the Go heap, see heap_linux.go.
+	tgHeap
 )
 
 // counters are the totals of one region that the hot path keeps.

@@ -121,6 +121,10 @@ func (a *Agent) profile() error {
 		a.files = nil
 		return errors.Join(err, a.unmeter())
 	}
+	if err := a.attachHeap(p); err != nil {
+		a.files = nil
+		return errors.Join(err, p.Close(), a.unmeter())
+	}
 	a.prof = p
 	if a.metrics != nil {
 		if err := a.metrics.Start(p); err != nil {

@@ -42,6 +42,22 @@ func (c *config) parseMetrics(v string) error {
 	return err
 }
 
+func (c *config) parseGoHeap(v string) error {
+	switch v {
+	case "false":
+		c.goHeap = 0
+		return nil
+	case "all":
+		return c.setGoHeap(1)
+	}
+	if n, ok := strings.CutPrefix(v, "1/"); ok {
+		if k, err := strconv.ParseUint(n, 10, 16); err == nil && k > 0 {
+			return c.setGoHeap(1 / float64(k))
+		}
+	}
+	return fmt.Errorf("%w: write false, 1/N for one block of 2 MiB in N, such as 1/16, or all", profiler.ErrInvalid)
+}
+
 func (c *config) parseStacks(v string) error {
 	bad := fmt.Errorf("%w: write all, none, 1/N for one fault in N, or N/s for at most N a second", profiler.ErrInvalid)
 	switch v {

@@ -20,6 +20,7 @@ type setting struct {
 var settings = []setting{
 	{"FIRSTTOUCH_FILES", "glob patterns of memory-mapped files, separated by ':'; none", (*config).parseFiles},
 	{"FIRSTTOUCH_ARENAS", "glob patterns of the arena names to profile, separated by ':'; '*'", (*config).parseArenas},
+	{"FIRSTTOUCH_GOHEAP", "share of the Go heap to profile: false, 1/N or all; false", (*config).parseGoHeap},
 	{"FIRSTTOUCH_GRANULE", "bytes that one fault resolves, a power of two such as 4096, 64KiB or 2MiB; the page size", (*config).parseGranule},
 	{"FIRSTTOUCH_STACKS", "faults whose stack is taken: all, none, 1/N or N/s; 1000/s", (*config).parseStacks},
 	{"FIRSTTOUCH_DEBUG_ADDR", "host:port of the debug endpoint, ':port' is loopback only; not listening", (*config).setDebugAddr},

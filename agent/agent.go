@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/firsttouch/firsttouch/exporter/metrics"
@@ -27,6 +28,9 @@ type Agent struct {
 	debug   *debugServer      // nil where nothing is listened on
 	flight  *recording.Flight
 	files   *recorder // nil where no recordings are written to files
+	// windows holds nil where regions are not armed again and again, and until they are: metrics may be
+	// collected from the moment on that the instruments are there.
+	windows atomic.Pointer[windows]
 
 	// window is held by the one request that records a window: two of them would re-arm
 	// each other's regions.
@@ -40,7 +44,8 @@ type Agent struct {
 	processors []*traces.Processor
 	notes      []string
 
-	ending sync.Mutex // held by the call of Shutdown that works
+	ending sync.Mutex // held by the call of Shutdown that works; guards ended
+	ended  bool       // what joins once was joined
 }
 
 // Start reads the options and the FIRSTTOUCH_ variables and begins to profile. ctx bounds the
@@ -124,6 +129,9 @@ func (a *Agent) profile() error {
 	}
 	if a.files != nil {
 		a.files.start()
+	}
+	if a.cfg.windows > 0 {
+		a.windows.Store(startWindows(p, a.cfg.windows, nil))
 	}
 	if len(a.cfg.files) > 0 {
 		a.lookout = newLookout(a.cfg.files, a.cfg.rescan, func(path, name string) error {

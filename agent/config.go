@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"path"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/firsttouch/firsttouch/exporter/recording"
@@ -27,6 +29,8 @@ type config struct {
 	rescan    time.Duration
 	required  bool
 	disabled  bool
+	windows   time.Duration // 0: none
+	traceURL  string        // or empty
 	noMetrics bool
 	// meterProvider is nil for the global one.
 	meterProvider metric.MeterProvider
@@ -135,6 +139,31 @@ func (c *config) setRescan(every time.Duration) error {
 	}
 	c.rescan = every
 	c.engine = append(c.engine, profiler.WithRescan(every))
+	return nil
+}
+
+// CheckTraceURL reports why a text cannot be the address of traces, see WithTraceURL.
+func CheckTraceURL(text string) error {
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || !strings.Contains(text, "{trace}") || strings.ContainsAny(text, "\r\n") {
+		return fmt.Errorf("%w: %q is no address of traces: write it with {trace} for the id, such as http://localhost:16686/trace/{trace}", profiler.ErrInvalid, text)
+	}
+	return nil
+}
+
+func (c *config) setTraceURL(text string) error {
+	c.traceURL = text
+	return CheckTraceURL(text)
+}
+
+// shortestWindow keeps the arming from being most of what goes on.
+const shortestWindow = 100 * time.Millisecond
+
+func (c *config) setWindows(every time.Duration) error {
+	if every < shortestWindow && every != 0 {
+		return fmt.Errorf("%w: windows of %v: choose %v or more, or 0 for none", profiler.ErrInvalid, every, shortestWindow)
+	}
+	c.windows = every
 	return nil
 }
 

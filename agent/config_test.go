@@ -45,6 +45,9 @@ func TestVariablesAndOptions(t *testing.T) {
 		{"ipv6", []string{"FIRSTTOUCH_DEBUG_ADDR=[::1]:80"}, nil, func(c config) bool { return c.debugAddr == "[::1]:80" }},
 		{"required", []string{"FIRSTTOUCH_REQUIRED=true"}, nil, func(c config) bool { return c.required }},
 		{"required by option", []string{"FIRSTTOUCH_REQUIRED=0"}, []Option{Required()}, func(c config) bool { return c.required }},
+		{"default windows", nil, nil, func(c config) bool { return c.windows == 0 }},
+		{"windows", []string{"FIRSTTOUCH_WINDOWS=10s"}, nil, func(c config) bool { return c.windows == 10*time.Second }},
+		{"no windows by option", []string{"FIRSTTOUCH_WINDOWS=10s"}, []Option{WithWindows(0)}, func(c config) bool { return c.windows == 0 }},
 		{"default metrics", nil, nil, func(c config) bool { return !c.noMetrics && c.meterProvider == nil }},
 		{"no metrics", []string{"FIRSTTOUCH_METRICS=false"}, nil, func(c config) bool { return c.noMetrics }},
 		{"no metrics by option", []string{"FIRSTTOUCH_METRICS=true"}, []Option{WithoutMetrics()}, func(c config) bool { return c.noMetrics }},
@@ -85,6 +88,10 @@ func TestBadVariables(t *testing.T) {
 		{"FIRSTTOUCH_SIGNAL", "33", "34 to 64"},
 		{"FIRSTTOUCH_RESCAN", "100", "not a duration"},
 		{"FIRSTTOUCH_RESCAN", "1us", "1ms or more"},
+		{"FIRSTTOUCH_WINDOWS", "1ms", "100ms or more"},
+		{"FIRSTTOUCH_WINDOWS", "often", "not a duration"},
+		{"FIRSTTOUCH_TRACE_URL", "http://jaeger/trace/", "with {trace}"},
+		{"FIRSTTOUCH_TRACE_URL", "javascript:alert({trace})", "no address of traces"},
 		{"FIRSTTOUCH_FLIGHT_AGE", "0s", "1ms or more"},
 		{"FIRSTTOUCH_FLIGHT_AGE", "long", "not a duration"},
 		{"FIRSTTOUCH_FLIGHT_BYTES", "1KiB", "65536 or more"},
@@ -109,9 +116,9 @@ func TestBadVariables(t *testing.T) {
 func TestBadOptionsAreAllReported(t *testing.T) {
 	t.Setenv("FIRSTTOUCH_SIGNAL", "9")
 	_, err := Start(t.Context(), WithGranule(5), WithRing(1), WithDebugAddr("x"), WithFiles("["), WithArenas("["),
-		WithLogLimit(-1), WithSignal(1), WithRescan(0), WithFlightRecorder(0, 0), WithRecordings(""), WithRecordSlow(-1))
+		WithLogLimit(-1), WithSignal(1), WithRescan(0), WithFlightRecorder(0, 0), WithRecordings(""), WithRecordSlow(-1), WithWindows(1), WithTraceURL("x"))
 	for _, want := range []string{"FIRSTTOUCH_SIGNAL", "WithGranule", "WithRing", "WithDebugAddr", "WithFiles", "WithArenas",
-		"WithLogLimit", "WithSignal", "WithRescan", "WithFlightRecorder", "WithRecordings", "WithRecordSlow"} {
+		"WithLogLimit", "WithSignal", "WithRescan", "WithFlightRecorder", "WithRecordings", "WithRecordSlow", "WithWindows", "WithTraceURL"} {
 		if err == nil || !strings.Contains(err.Error(), want+"=") && !strings.Contains(err.Error(), want+": ") {
 			t.Errorf("the error does not name %s: %v", want, err)
 		}

@@ -28,6 +28,8 @@ func (c *config) parseSignal(v string) error   { return parseInt(v, c.setSignal)
 
 func (c *config) parseRescan(v string) error { return parseDuration(v, c.setRescan) }
 
+func (c *config) parseWindows(v string) error { return parseDuration(v, c.setWindows) }
+
 func (c *config) parseRequired(v string) error { return parseBool(v, &c.required) }
 func (c *config) parseDisabled(v string) error { return parseBool(v, &c.disabled) }
 

@@ -20,6 +20,11 @@ func sub(s, old *Snapshot) *Snapshot {
 		}
 		d.Regions = append(d.Regions, subRegion(s.Regions[i], before))
 	}
+	for _, e := range s.Events {
+		if e.Last > old.EndMono {
+			d.Events = append(d.Events, e)
+		}
+	}
 	d.Groups = subGroups(s.Groups, old.Groups)
 	for _, f := range d.Faults {
 		r := &d.Regions[f.Region]

@@ -3,11 +3,9 @@
 package profiler
 
 import (
-	"bufio"
 	"bytes"
 	"fmt"
 	"os"
-	"strings"
 )
 
 // locked refuses memory that its owner has locked (mlock): arming it would undo that.
@@ -22,22 +20,15 @@ func locked(lo, hi uintptr) error {
 			return nil
 		}
 	}
-	f, err := os.Open("/proc/self/smaps")
-	if err != nil {
+	in := false
+	if err := eachSmap(func(m *smap) bool {
+		in = m.lo < hi && lo < m.hi && m.has("lo")
+		return !in
+	}); err != nil {
 		return fmt.Errorf("look for locked memory: %w", err)
 	}
-	defer f.Close()
-	in := false
-	for sc := bufio.NewScanner(f); sc.Scan(); {
-		t := sc.Text()
-		if flags, ok := strings.CutPrefix(t, "VmFlags:"); ok {
-			if in && strings.Contains(flags+" ", " lo ") {
-				return fmt.Errorf("%w: memory at %#x is locked (mlock): unlock it first", ErrNotSupported, lo)
-			}
-			in = false
-		} else if m, err := parseMap(t); err == nil {
-			in = m.lo < hi && lo < m.hi
-		}
+	if in {
+		return fmt.Errorf("%w: memory at %#x is locked (mlock): unlock it first", ErrNotSupported, lo)
 	}
 	return nil
 }

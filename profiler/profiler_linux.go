@@ -29,6 +29,7 @@ type Profiler struct {
 	targets map[uint32]*engine.Target // by number, also those gone
 	stackOf map[uint32]StackID        // by the engine's number
 	totals  []*engine.Region          // by RegionID
+	watched map[RegionID][]*touches   // see Windows
 
 	spanMu  sync.Mutex // guards what follows; taken on request goroutines, so never held for long
 	leaving []leavingSpan
@@ -106,6 +107,7 @@ func (p *Profiler) noteLocked(format string, args ...any) {
 	}
 	if len(*n) < maxNotes {
 		*n = append(*n, text)
+		p.agg.event(engine.Now(), EventNote, "", text, 1)
 	}
 }
 

@@ -41,6 +41,7 @@ type Region struct {
 // mapping is one armed address range of a region.
 type mapping struct {
 	*engine.Target
+	means   means
 	prot    int
 	latency time.Duration
 }
@@ -63,9 +64,7 @@ func (p *Profiler) newRegion(name string, kind Kind, size int64, opts []RegionOp
 			return nil, err
 		}
 	}
-	if c.granule == 0 {
-		c.granule = unix.Getpagesize()
-	}
+	c.granule = max(c.granule, unix.Getpagesize(), c.least)
 	if c.name == "" {
 		return nil, fmt.Errorf("%w: a region needs a name", ErrInvalid)
 	}
@@ -128,6 +127,12 @@ func (r *Region) publishMaps(fileSize int64) {
 		top = max(top, end)
 	}
 	r.update(func(s *RegionStats) {
+		if kind := EventAttached; mapped != s.Mapped {
+			if mapped < s.Mapped {
+				kind = EventDetached
+			}
+			r.p.agg.event(engine.Now(), kind, r.name, fmt.Sprintf("%d bytes in %d mappings are observed now", mapped, len(list)), 1)
+		}
 		s.Mappings, s.Mapped, s.Size, s.Detached = list, mapped, max(s.Size, top), r.closed.Load()
 	})
 }
@@ -151,6 +156,18 @@ func (r *Region) Rearm() error {
 	var errs []error
 	gone := false
 	for _, m := range r.maps {
+		if m.means != byCover {
+			err := engine.ErrGone
+			if r.intact(m, list) {
+				err = r.again(m)
+			}
+			if errors.Is(err, engine.ErrGone) {
+				gone = true
+			} else if err != nil {
+				errs = append(errs, fmt.Errorf("region %q: %w", r.name, wrap(err)))
+			}
+			continue
+		}
 		prot, ok := protection(list, m.Lo, m.Hi)
 		if !ok && r.kind == KindAttached && !r.intact(m, list) {
 			gone = true
@@ -175,9 +192,17 @@ func (r *Region) Rearm() error {
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
-	r.update(func(s *RegionStats) { s.Rearms++ })
+	r.rearmed()
 	r.publishMaps(r.fileSize()) // they are armed since now
 	return nil
+}
+
+// rearmed counts that the region was armed again.
+func (r *Region) rearmed() {
+	r.update(func(s *RegionStats) {
+		s.Rearms++
+		r.p.agg.event(engine.Now(), EventRearmed, r.name, "", 1)
+	})
 }
 
 // protection returns the one that all mappings in [lo, hi) have.
@@ -230,19 +255,16 @@ func (r *Region) detach() error {
 	}
 	r.p.Flush()
 	r.closed.Store(true)
-	r.update(func(s *RegionStats) { s.Detached, s.Mappings, s.Mapped = true, nil, 0 })
+	r.update(func(s *RegionStats) {
+		s.Detached, s.Mappings, s.Mapped = true, nil, 0
+		r.p.agg.event(engine.Now(), EventDetached, r.name, "plain memory again", 1)
+	})
 	return nil
 }
 
 // drop makes one mapping plain again. The caller holds r.mu.
 func (r *Region) drop(m *mapping) error {
-	var err error
-	if r.isMemory() {
-		err = r.p.eng.ReleaseMemory(m.Target, r.guard())
-	} else {
-		_, _, err = r.p.eng.Uncover(m.Target, r.guard())
-	}
-	if err != nil {
+	if err := r.release(m); err != nil {
 		return wrap(err)
 	}
 	r.maps = slices.DeleteFunc(r.maps, func(o *mapping) bool { return o == m })

@@ -26,6 +26,9 @@ type Snapshot struct {
 	// Threads has the totals by toucher thread.
 	Threads []ThreadStats
 
+	// Events are what happened to the regions and the profiler, oldest first; the last 512.
+	Events []Event
+
 	// Stats is what the engine says of itself: show it next to every result.
 	Stats Stats
 
@@ -56,6 +59,9 @@ type RegionStats struct {
 	// Left counts pages of private memory that could not be moved, because the kernel has pinned them for
 	// a device or io_uring. They are not observed any more.
 	Left uint64
+	// Discarded counts pages of private memory whose owner discarded them (MADV_DONTNEED) while only their
+	// writes were observed: writes to them are not seen until the region is armed again.
+	Discarded uint64
 	// Stopped is the longest time for which the touchers of private memory, or all threads where no guard
 	// holds it, were stopped while it was armed.
 	Stopped time.Duration

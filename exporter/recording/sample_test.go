@@ -78,6 +78,9 @@ func equal(t testing.TB, got, want *Recording) {
 	if !slices.EqualFunc(got.Executables, want.Executables, func(a, b *profile.Mapping) bool { return file(a) == file(b) }) {
 		t.Errorf("executables %v, want %v", got.Executables, want.Executables)
 	}
+	if !reflect.DeepEqual(got.WorkingSets, want.WorkingSets) {
+		t.Errorf("working sets %+v, want %+v", got.WorkingSets, want.WorkingSets)
+	}
 	equalSnapshots(t, got.Snapshot, want.Snapshot)
 }
 
@@ -89,7 +92,7 @@ func equalSnapshots(t testing.TB, got, want *profiler.Snapshot) {
 	// DeepEqual sees the bitmaps and buckets behind the methods too.
 	for name, pair := range map[string][2]any{
 		"regions": {got.Regions, want.Regions}, "groups": {got.Groups, want.Groups}, "faults": {got.Faults, want.Faults},
-		"threads": {got.Threads, want.Threads}, "stats": {got.Stats, want.Stats},
+		"threads": {got.Threads, want.Threads}, "events": {got.Events, want.Events}, "stats": {got.Stats, want.Stats},
 	} {
 		if !reflect.DeepEqual(pair[0], pair[1]) {
 			t.Errorf("%s differ:\n%.2000v\nwant\n%.2000v", name, pair[0], pair[1])

@@ -8,7 +8,8 @@ import (
 	"github.com/google/pprof/profile"
 )
 
-// The tables of the format, in the order in which they are written: what is worth most comes first, and
+// The tables of the format, in the order in which they are written, but that those of windows come before
+// the requests: what is worth most comes first, and
 // a table comes after those that it refers to. Numbers of tables and columns are never used again for
 // something else.
 var (
@@ -28,6 +29,10 @@ var (
 	requestTable    = table[Request]{14, visitRequest}
 	faultTable      = table[profiler.Fault]{15, visitFault}
 	endTable        = table[end]{16, visitEnd}
+	windowTable     = table[regionWindow]{17, visitWindow}
+	curveTable      = table[curvePoint]{18, visitCurve}
+	missTable       = table[missPoint]{19, visitMiss}
+	eventTable      = table[profiler.Event]{20, visitEvent}
 )
 
 // origin is the Origin, and the bounds of the snapshot.

@@ -29,7 +29,7 @@ type Region struct {
 }
 
 // Totals are what the hot path counted for a region.
-type Totals struct{ Faults, Messages, CoTouch, Widened, Errors, Left uint64 }
+type Totals struct{ Faults, Messages, CoTouch, Widened, Errors, Left, Discarded uint64 }
 
 // NewRegion returns the counters of a region. They live as long as the engine.
 func (e *Engine) NewRegion(number uint32) (*Region, error) {
@@ -57,6 +57,7 @@ func (r *Region) Totals() Totals {
 	return Totals{
 		Faults: raw.Load64(&r.c.faults), Messages: raw.Load64(&r.c.messages), CoTouch: raw.Load64(&r.c.cotouch),
 		Widened: raw.Load64(&r.c.widened), Errors: raw.Load64(&r.c.errors), Left: raw.Load64(&r.c.left),
+		Discarded: raw.Load64(&r.c.discarded),
 	}
 }
 

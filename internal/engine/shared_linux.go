@@ -22,6 +22,8 @@ type shared struct {
 	memoryEventCode, operateMemoryCode, yankCode, knownCode                      uintptr
 	mergeCode, mergePieceCode, homeCode, homePieceCode                           uintptr
 	lookCode, relieveCode, failOpenCode, openTargetCode, readAllCode             uintptr
+	resolveSharedCode, shareCode, holeCode, straySharedCode                      uintptr
+	operateSharedCode, armSharedCode                                             uintptr
 
 	targets    uintptr // all targets, by number
 	text       uintptr // the surgeon's buffer for /proc/self/maps
@@ -108,7 +110,7 @@ type worker struct {
 	readErr  uintptr // errno of the last read that brought no message
 	fillErr  uintptr // errno of a fill that the kernel refused for good
 	lastTID  uint32
-	runs     uint32 // faults in a row by lastTID
+	runs     uint32 // faults in a row, without a pause
 	lastTime int64
 	args     [16]uint64
 	siginfo  [16]uint64

@@ -3,6 +3,7 @@
 package profiler
 
 import (
+	"os"
 	"runtime"
 	"slices"
 	"time"
@@ -169,6 +170,9 @@ func (p *Profiler) collect() {
 			}
 			r.Messages, r.CoTouch, r.Widened, r.Left, r.Discarded = v.Messages, v.CoTouch, v.Widened, v.Left, v.Discarded
 		}
+	}
+	if u := os.Geteuid(); u != p.user {
+		p.noteLocked("the process was started as user %d and is user %d now: the engine's threads still are what it was, so start the profiler after the change", p.user, u)
 	}
 	if e.Failed != 0 {
 		p.noteLocked("the kernel's messages cannot be read (%v): every region is plain memory again, and nothing is observed", unix.Errno(e.Failed))

@@ -24,6 +24,23 @@ func (a *Agent) AttachFile(path string, opts ...profiler.RegionOption) (*profile
 	return r, nil
 }
 
+// attachHeap profiles the Go heap if it is to be.
+func (a *Agent) attachHeap(p *profiler.Profiler) error {
+	if a.cfg.goHeap == 0 {
+		return nil
+	}
+	r, err := p.AttachGoHeap(profiler.WithHeapShare(a.cfg.goHeap))
+	switch {
+	case err == nil:
+		a.own(r)
+	case a.cfg.required:
+		return err
+	default:
+		a.note("the Go heap is not profiled: %v", err)
+	}
+	return nil
+}
+
 // AttachRange profiles memory that exists, by its addresses, see profiler.Profiler.AttachRange: an off-heap
 // cache, shared memory, the heap of C code. The list of mappings that the handler serves says of what it can
 // be done. On an agent that does nothing the error is ErrNotSupported with the reason.

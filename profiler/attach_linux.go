@@ -91,7 +91,7 @@ func (p *Profiler) rescanLoop() {
 // rescan looks once, and returns how long reading the list took.
 func (p *Profiler) rescan() (read time.Duration) {
 	p.mu.Lock()
-	regions := slices.DeleteFunc(slices.Clone(p.regions), func(r *Region) bool { return r.isMemory() || r.closed.Load() })
+	regions := slices.DeleteFunc(slices.Clone(p.regions), func(r *Region) bool { return r.isMemory() && r.kind != KindGoHeap || r.closed.Load() })
 	p.mu.Unlock()
 	if len(regions) == 0 {
 		return 0
@@ -105,10 +105,16 @@ func (p *Profiler) rescan() (read time.Duration) {
 	}
 	for _, r := range regions {
 		r.mu.Lock()
-		if !r.closed.Load() && r.kind == KindAttached {
-			if err := r.look(list, now); err != nil {
-				p.note("region %s: %v", r.name, err)
-			}
+		switch {
+		case r.closed.Load():
+		case r.kind == KindAttached:
+			err = r.look(list, now)
+		case r.kind == KindGoHeap:
+			err = r.lookHeap(list, now)
+		}
+		if err != nil {
+			p.note("region %s: %v", r.name, err)
+			err = nil
 		}
 		r.mu.Unlock()
 	}

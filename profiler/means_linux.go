@@ -58,10 +58,10 @@ func (r *Region) observe(p piece, offset int64) (*mapping, time.Duration, error)
 }
 
 // again arms a mapping again that no placeholder covers. The caller holds r.mu.
-func (r *Region) again(m *mapping) error {
+func (r *Region) again(m *mapping, lockedAny bool) error {
 	var took time.Duration
 	err := error(nil)
-	if m.means != byProtect { // which leaves the pages in place
+	if lockedAny && m.means != byProtect { // which leaves the pages in place
 		err = locked(m.Lo, m.Hi)
 	}
 	switch {

@@ -135,6 +135,7 @@ type regionConfig struct {
 	least   int // of the granule: the size of the region's pages
 	guard   Guard
 	writes  bool
+	share   float64 // of the Go heap's blocks
 }
 
 type regionOptionFunc func(*regionConfig) error
@@ -154,6 +155,18 @@ func WithGuard(g Guard) RegionOption {
 // WithName names a region in every output; the default is the path, or the arena's name.
 func WithName(name string) RegionOption {
 	return regionOptionFunc(func(c *regionConfig) error { c.name = name; return nil })
+}
+
+// WithHeapShare sets which share of the Go heap's blocks of 2 MiB is observed, above 0 and at most 1, which
+// is all; see AttachGoHeap. What is not observed costs nothing.
+func WithHeapShare(share float64) RegionOption {
+	return regionOptionFunc(func(c *regionConfig) error {
+		if !(share > 0 && share <= 1) {
+			return fmt.Errorf("%w: share %v of the heap: choose more than 0 and at most 1", ErrInvalid, share)
+		}
+		c.share = share
+		return nil
+	})
 }
 
 // WithRegionGranule sets how many bytes one fault of this region resolves, see WithGranule.

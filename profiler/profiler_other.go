@@ -61,6 +61,9 @@ func (p *Profiler) AttachMapping(Mapping, ...RegionOption) (*Region, error) { re
 // Mappings answers ErrNotSupported.
 func (p *Profiler) Mappings() ([]Mapping, error) { return nil, notHere() }
 
+// AttachGoHeap answers ErrNotSupported.
+func (p *Profiler) AttachGoHeap(...RegionOption) (*Region, error) { return nil, notHere() }
+
 // Flush does nothing.
 func (p *Profiler) Flush() {}
 

@@ -32,6 +32,7 @@ type Region struct {
 	mu    sync.Mutex // guards what follows, and serialises changes to the region's mappings
 	bytes []byte     // memory that the region owns
 	maps  []*mapping
+	heap  *goHeap // of the Go heap
 
 	lastSize int64
 	complete time.Duration // when every mapping of the file was covered last, on the faults' clock
@@ -146,6 +147,9 @@ func (r *Region) Rearm() error {
 		return fmt.Errorf("region %q: %w", r.name, ErrClosed)
 	}
 	r.p.Flush()
+	if r.heap != nil {
+		return r.rearmHeap()
+	}
 	if r.isMemory() {
 		return r.rearmMemory()
 	}
@@ -159,7 +163,7 @@ func (r *Region) Rearm() error {
 		if m.means != byCover {
 			err := engine.ErrGone
 			if r.intact(m, list) {
-				err = r.again(m)
+				err = r.again(m, true)
 			}
 			if errors.Is(err, engine.ErrGone) {
 				gone = true
@@ -219,8 +223,8 @@ func protection(list []procMap, lo, hi uintptr) (prot int, ok bool) {
 }
 
 func (r *Region) guard() engine.Guard {
-	if r.kind == KindMappedFile || r.kind == KindArena {
-		// The mapping is ours: nobody else unmaps it while r.mu is held.
+	if r.kind == KindMappedFile || r.kind == KindArena || r.kind == KindGoHeap {
+		// The mapping is ours: nobody else unmaps it while r.mu is held. Go never unmaps its heap.
 		return func(critical func()) error { critical(); return nil }
 	}
 	return engine.Guard(r.config.guard)

@@ -169,7 +169,11 @@ func write(arg uintptr) {
 	r.Access, r.Source, r.Flags = uint8(w.now.flags&uffd.PagefaultFlagWrite), SourceUnknown, 0
 	raw.Store32(&r.state, s.generation(seq)|stClaimed)
 	raw.Store32(t.state(w.now.g), gRecord+uint32(seq&s.ringMask))
-	wanted := s.wantStack(now)
+	if s.byHandler(t, tid) {
+		r.Flags |= FlagOwn
+		return
+	}
+	wanted := t.flags&tgHeap != 0 || s.wantStack(now)
 	if wanted {
 		r.Flags |= flagStack
 	}

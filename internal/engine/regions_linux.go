@@ -203,6 +203,9 @@ func (e *Engine) remove(g *Target) {
 		}
 		time.Sleep(100 * time.Microsecond)
 	}
+	if g.t.flags&tgHeap != 0 {
+		raw.Add32(&e.s.heaps, ^uint32(0))
+	}
 	if e.standing() {
 		return
 	}

@@ -21,9 +21,9 @@ type shared struct {
 	openCode, bringCode, forceCode, remapHomeCode, followMoveCode                uintptr
 	memoryEventCode, operateMemoryCode, yankCode, knownCode                      uintptr
 	mergeCode, mergePieceCode, homeCode, homePieceCode                           uintptr
-	lookCode, relieveCode, failOpenCode, openTargetCode, readAllCode             uintptr
 	resolveSharedCode, shareCode, holeCode, straySharedCode                      uintptr
 	operateSharedCode, armSharedCode                                             uintptr
+	lookCode, relieveCode, failOpenCode, openTargetCode, readAllCode             uintptr
 
 	targets    uintptr // all targets, by number
 	text       uintptr // the surgeon's buffer for /proc/self/maps
@@ -53,6 +53,7 @@ type shared struct {
 	// Changed while running.
 	table      uint64 // *table
 	stop       uint32
+	heaps      uint32 // targets in the Go heap: while there is one, the engine's threads read no g
 	reading    uint32 // lock of who reads arenaFD or moves pages home
 	mode       uint32 // who reads: modeKeeper or modeFollower
 	head, tail uint64 // of the ring

@@ -49,6 +49,8 @@ const (
 	tgDontfork
 	// tgAnonymous: writes alone, and the memory has no object that keeps the protection.
 	tgAnonymous
+	// tgHeap: the Go heap, see heap_linux.go.
+	tgHeap
 )
 
 // counters are the totals of one region that the hot path keeps.

@@ -27,6 +27,8 @@ type config struct {
 	arenas    []string
 	goHeap    float64 // share, 0 is none
 	debugAddr string  // host:port, or empty
+	token     string  // or empty
+	addresses bool    // may be asked for
 	rescan    time.Duration
 	required  bool
 	disabled  bool
@@ -213,6 +215,17 @@ func (c *config) setFlightBytes(n int) error {
 		return fmt.Errorf("%w: flight recorder of %d bytes: choose %d or more", profiler.ErrInvalid, n, smallestFlight)
 	}
 	c.flight.MaxBytes = n
+	return nil
+}
+
+// shortestToken keeps out what could be guessed by asking.
+const shortestToken = 16
+
+func (c *config) setToken(token string) error {
+	if len(token) < shortestToken || strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return fmt.Errorf("%w: token of %d characters: choose %d or more, printable and without spaces", profiler.ErrInvalid, len(token), shortestToken)
+	}
+	c.token = token
 	return nil
 }
 

@@ -15,6 +15,7 @@ type debugServer struct {
 	listener net.Listener
 	server   *http.Server
 	done     chan struct{}
+	token    bool // is asked for
 
 	mu     sync.Mutex
 	failed error // why it ended by itself, or nil
@@ -30,9 +31,15 @@ func (a *Agent) listen(ctx context.Context) error {
 	d := &debugServer{listener: l, done: make(chan struct{}), server: &http.Server{
 		Handler:           a.Handler(),
 		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       10 * time.Second, // nobody has a body to send
 		IdleTimeout:       time.Minute,
+		MaxHeaderBytes:    16 << 10,
 		// No WriteTimeout: a window takes as long as was asked for.
 	}}
+	if addr, ok := l.Addr().(*net.TCPAddr); ok && addr.IP.IsLoopback() {
+		d.server.Handler = localOnly(d.server.Handler)
+	}
+	d.token = a.cfg.token != ""
 	a.debug = d
 	go func() {
 		defer close(d.done)
@@ -56,7 +63,7 @@ func (d *debugServer) close(ctx context.Context) error {
 }
 
 func (d *debugServer) notes() (notes []string) {
-	if addr, ok := d.listener.Addr().(*net.TCPAddr); ok && !addr.IP.IsLoopback() {
+	if addr, ok := d.listener.Addr().(*net.TCPAddr); ok && !addr.IP.IsLoopback() && !d.token {
 		notes = append(notes, fmt.Sprintf("the debug endpoint listens on %v without authentication: "+
 			"whoever reaches it sees file and function names, and can have regions armed again", addr))
 	}

@@ -47,7 +47,8 @@ const defaultFaults = 1000
 // A recording has the totals since the start, and of the faults one by one those of the log and of the flight
 // recorder, or with ?scope=window those of the flight recorder alone.
 //
-// The handler authenticates nobody. On an agent that does nothing the page and the JSON say why,
+// With WithToken it answers only who brings the token; else it authenticates nobody. It serves 16 requests at a time,
+// and answers more with 429 Too Many Requests. Addresses need WithAddresses. On an agent that does nothing the page and the JSON say why,
 // and the profiles are answered with 503 Service Unavailable.
 func (a *Agent) Handler() http.Handler {
 	mux := http.NewServeMux()
@@ -59,11 +60,15 @@ func (a *Agent) Handler() http.Handler {
 	mux.HandleFunc("GET "+basePath+"windows", a.serveWindows)
 	mux.HandleFunc("GET "+basePath+"recording", a.serveRecording)
 	mux.HandleFunc("GET "+basePath+"mappings", a.serveMappings)
-	return mux
+	return a.limited(mux)
 }
 
 func (a *Agent) serveSnapshot(w http.ResponseWriter, r *http.Request) {
 	sel, err := selectionOf(r)
+	if err == nil && sel.addresses && !a.cfg.addresses {
+		refuseAddresses(w)
+		return
+	}
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return

@@ -44,6 +44,10 @@ func (a *Agent) serveMappings(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, fmt.Sprint(errorOf(err, textErr)), http.StatusBadRequest)
 		return
 	}
+	if addresses && !a.cfg.addresses {
+		refuseAddresses(w)
+		return
+	}
 	d := Mappings{Reason: a.reason, Mappings: []ProcessMapping{}}
 	if a.prof != nil {
 		list, err := a.prof.Mappings()

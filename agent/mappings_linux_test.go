@@ -14,7 +14,7 @@ import (
 // The list of mappings has what could be attached and why not, addresses only where they are asked for, and what it
 // offers can be attached.
 func TestMappingsEndpoint(t *testing.T) {
-	a := start(t)
+	a := start(t, WithAddresses())
 	if a.Profiler().Snapshot().Stats.UserModeOnly {
 		t.Skip("Stats.UserModeOnly: memory is not attached")
 	}

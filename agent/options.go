@@ -56,10 +56,24 @@ func WithStacks(s profiler.StackSampling) Option {
 // WithDebugAddr makes the agent serve Handler at a TCP address. Without it, and without the
 // variable FIRSTTOUCH_DEBUG_ADDR, the agent listens on nothing. An address without a host, such as
 // ":6070", means loopback (127.0.0.1); to be reachable from elsewhere, name the interface, such as
-// "0.0.0.0:6070". There is no authentication: whoever reaches the address sees file names,
-// function names and offsets, and can have regions armed again.
+// "0.0.0.0:6070", and set a token (WithToken): without one whoever reaches the address sees file names,
+// function names and offsets, and can have regions armed again. On loopback, requests for another host
+// than localhost or an IP address are refused, so that no web page can have a browser read it.
 func WithDebugAddr(addr string) Option {
 	return named("WithDebugAddr", func(c *config) error { return c.setDebugAddr(addr) })
+}
+
+// WithToken makes Handler and the debug endpoint answer only requests that bring the secret, in a header
+// "Authorization: Bearer SECRET". It has 16 characters or more. Browsers do not send it: use the command firsttouch,
+// which reads it from the same variable, FIRSTTOUCH_TOKEN.
+func WithToken(secret string) Option {
+	return named("WithToken", func(c *config) error { return c.setToken(secret) })
+}
+
+// WithAddresses lets requests ask for addresses of this process (?addresses=true) beside the offsets. Who knows
+// them can get around address space layout randomization. The variable is FIRSTTOUCH_ADDRESSES.
+func WithAddresses() Option {
+	return named("WithAddresses", func(c *config) error { c.addresses = true; return nil })
 }
 
 // WithLogLimit sets how many first touches a snapshot keeps in order, see profiler.WithLogLimit.

@@ -32,8 +32,9 @@ func (c *config) parseWindows(v string) error { return parseDuration(v, c.setWin
 
 func (c *config) parseWindowSpans(v string) error { return parseBool(v, &c.winSpans) }
 
-func (c *config) parseRequired(v string) error { return parseBool(v, &c.required) }
-func (c *config) parseDisabled(v string) error { return parseBool(v, &c.disabled) }
+func (c *config) parseRequired(v string) error  { return parseBool(v, &c.required) }
+func (c *config) parseAddresses(v string) error { return parseBool(v, &c.addresses) }
+func (c *config) parseDisabled(v string) error  { return parseBool(v, &c.disabled) }
 
 func (c *config) parseMetrics(v string) error {
 	on := false

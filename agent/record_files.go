@@ -37,7 +37,7 @@ const (
 
 // newRecorder makes the directory, so that what is wrong with it shows at the start.
 func newRecorder(dir string, slow time.Duration) (*recorder, error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("directory for recordings (WithRecordings or FIRSTTOUCH_RECORD_DIR): choose one that this process can write: %w", err)
 	}
 	return &recorder{dir: dir, slow: slow, pause: slowPause,

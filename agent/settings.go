@@ -24,6 +24,8 @@ var settings = []setting{
 	{"FIRSTTOUCH_GRANULE", "bytes that one fault resolves, a power of two such as 4096, 64KiB or 2MiB; the page size", (*config).parseGranule},
 	{"FIRSTTOUCH_STACKS", "faults whose stack is taken: all, none, 1/N or N/s; 1000/s", (*config).parseStacks},
 	{"FIRSTTOUCH_DEBUG_ADDR", "host:port of the debug endpoint, ':port' is loopback only; not listening", (*config).setDebugAddr},
+	{"FIRSTTOUCH_TOKEN", "secret that requests to the endpoints must bring (Authorization: Bearer), 16 characters or more; none", (*config).setToken},
+	{"FIRSTTOUCH_ADDRESSES", "true lets requests ask for addresses beside offsets; false", (*config).parseAddresses},
 	{"FIRSTTOUCH_LOG_LIMIT", "first touches kept in order, 0 or more; 262144", (*config).parseLogLimit},
 	{"FIRSTTOUCH_RING", "records between the resolver and the totals, 64 to 16777216; 131072", (*config).parseRing},
 	{"FIRSTTOUCH_SIGNAL", "real-time signal that asks a thread for its stack, 34 to 64; 34", (*config).parseSignal},

@@ -12,7 +12,7 @@ import (
 
 func TestSnapshotOfAFile(t *testing.T) {
 	path, file := database(t, 64)
-	a := start(t, WithFiles(path), WithStacks(profiler.StacksEvery()))
+	a := start(t, WithFiles(path), WithStacks(profiler.StacksEvery()), WithAddresses())
 	touched := []int{63, 0, 7}
 	for _, i := range touched {
 		touchPage(file, i)

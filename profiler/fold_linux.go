@@ -3,6 +3,7 @@
 package profiler
 
 import (
+	"os"
 	"runtime"
 	"slices"
 	"time"
@@ -194,6 +195,9 @@ func (p *Profiler) collect() {
 			h.read()
 			r.Heap = &h
 		}
+	}
+	if u := os.Geteuid(); u != p.user {
+		p.noteLocked("the process was started as user %d and is user %d now: the engine's threads still are what it was, so start the profiler after the change", p.user, u)
 	}
 	if e.Failed != 0 {
 		p.noteLocked("the kernel's messages cannot be read (%v): every region is plain memory again, and nothing is observed", unix.Errno(e.Failed))

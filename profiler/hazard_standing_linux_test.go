@@ -49,7 +49,7 @@ func TestStandingThreads(t *testing.T) {
 			p := newProfiler(t)
 			ours := slices.DeleteFunc(threads(t), func(tid int) bool { return slices.Contains(before, tid) || !blocksSignals(tid) })
 			slices.Sort(ours)
-			if len(ours) != 13 {
+			if len(ours) != engineThreads {
 				t.Fatalf("the engine has %d threads", len(ours))
 			}
 			arena := newArena(t, p, "arena", pages*pageSize)

@@ -5,6 +5,7 @@ package profiler
 import (
 	"errors"
 	"fmt"
+	"os"
 	"sync"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 type Profiler struct {
 	eng    *engine.Engine
 	config config
+	user   int            // effective user id at the start
 	text   *pclntab.Table // nil when the binary's function table could not be read
 
 	closing sync.Mutex // held by Close; taken before mu
@@ -64,7 +66,7 @@ func New(opts ...Option) (*Profiler, error) {
 		return nil, fmt.Errorf("start the fault engine: %w", err)
 	}
 	p := &Profiler{
-		eng: eng, config: c, agg: newAggregate(c.logLimit),
+		eng: eng, config: c, user: os.Geteuid(), agg: newAggregate(c.logLimit),
 		targets: make(map[uint32]*engine.Target), stackOf: make(map[uint32]StackID), actors: make(map[StackID]Actor),
 		spans: make(map[uint64]*spanInfo), stop: make(chan struct{}),
 	}

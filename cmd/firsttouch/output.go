@@ -25,7 +25,7 @@ func toFile(c *cobra.Command, name string, binary bool, write func(io.Writer) er
 	if err != nil {
 		return fmt.Errorf("%w: name another file with -out", err)
 	}
-	err = errors.Join(write(f), f.Chmod(0o644), f.Close())
+	err = errors.Join(write(f), f.Close()) // CreateTemp made it its owner's alone: it names files and functions
 	if err == nil {
 		err = os.Rename(f.Name(), name)
 	}

@@ -31,13 +31,13 @@ func resolveShared(arg uintptr) {
 	s := at[shared](w.shared)
 	t, g := at[target](w.now.target), w.now.g
 	lo, _ := t.span(g, 1)
-	if w.number < readers {
+	if w.reads != 0 {
 		w.now.flags = w.now.flags&(1<<placeShift-1) | uint64((w.now.addr-lo)/t.page)<<placeShift
 	} else {
 		w.now.addr = lo + uintptr(w.now.flags>>placeShift)*t.page
 	}
 	for deep(s.shareCode, arg); !w.carry.ok; deep(s.shareCode, arg) {
-		if w.number < readers {
+		if w.reads != 0 {
 			deep(s.toDiskCode, arg)
 			return
 		}
@@ -79,7 +79,7 @@ func share(arg uintptr) {
 	}
 	w.carry.source, w.carry.ok = SourceMemory, false
 	if w.now.flags&uffd.PagefaultFlagMinor != 0 && s.swapped(w, t, touched) {
-		if w.number < readers {
+		if w.reads != 0 {
 			return
 		}
 		w.carry.source = SourceDisk

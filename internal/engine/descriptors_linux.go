@@ -5,6 +5,7 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"slices"
 	"time"
@@ -44,6 +45,10 @@ func (d *descriptors) open(signals bool) error {
 	for _, path := range []string{"/proc/self/maps", "/proc/self/task", "/proc/self/pagemap"} {
 		f, err := os.Open(path)
 		if err != nil {
+			if errors.Is(err, fs.ErrPermission) {
+				// set_dumpable, kernel/cred.c: the files are root's then.
+				err = fmt.Errorf("%w: a process that changed its user has to call prctl(PR_SET_DUMPABLE, 1) afterwards, or be started as that user", err)
+			}
 			return fmt.Errorf("the engine needs /proc: %w", err)
 		}
 		d.files = append(d.files, f)

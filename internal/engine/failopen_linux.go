@@ -38,7 +38,7 @@ func failOpen(arg uintptr) {
 	raw.Add64(&w.progress, 1)
 }
 
-// openTarget makes one target, carry.target, plain memory: an arena is unregistered, after what its layers hold came
+// openTarget makes one target, carry.target, plain memory: memory is unregistered, after what its layers hold came
 // home; a file's mapping is put back, granule by granule.
 //
 //go:nosplit
@@ -52,7 +52,7 @@ func openTarget(arg uintptr) {
 	raw.Add32(&t.inflight, 1)
 	for g := uintptr(0); g < t.granules(); g++ {
 		switch layered := raw.Load64(&t.old) != 0; {
-		case t.kind == kindArena && !layered, raw.Load32(t.state(g)) == gOpen:
+		case t.kind != kindOverlay && !layered, raw.Load32(t.state(g)) == gOpen:
 		case t.kind == kindArena:
 			s.comeHome(w, t, g)
 		default:
@@ -62,7 +62,7 @@ func openTarget(arg uintptr) {
 			s.wake(w, t, g, 1)
 		}
 	}
-	if t.kind == kindArena {
+	if t.kind != kindOverlay {
 		s.unregister(w, t.uffd, t.lo, t.hi-t.lo)
 	}
 	raw.Add32(&t.inflight, ^uint32(0))

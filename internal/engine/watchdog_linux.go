@@ -182,10 +182,17 @@ func relieve(arg uintptr) {
 		done := raw.Load32(t.state(w.now.g)) < gPending
 		if !done {
 			raw.Store64(&v.relieved, uint64(raw.Nanotime()))
-			if t.kind == kindArena {
+			switch t.kind {
+			case kindArena:
 				_, done = s.open(w, t, w.now.g, w.now.flags)
-			} else {
+			case kindOverlay:
 				done = s.restored(w)
+			default:
+				if lo, _ := t.span(w.now.g, 1); v.reads == 0 {
+					w.now.addr = lo + uintptr(w.now.flags>>placeShift)*t.page
+				}
+				deep(s.shareCode, arg)
+				done = w.carry.ok
 			}
 			if !done {
 				raw.Store64(&v.relieved, 0)

@@ -47,7 +47,7 @@ func TestGoHeapHugePages(t *testing.T) {
 					t.Fatal("the list is not what it was")
 				}
 				s := p.Snapshot().Sub(before)
-				if others := touches(s).check(t, s, pages, ActorProgram, "walkHeap"); others > 8 {
+				if others := touchesOf(s).check(t, s, pages, ActorProgram, "walkHeap"); others > 8 {
 					t.Errorf("%d of %d pages are somebody else's", others, len(pages))
 				}
 			}
@@ -75,8 +75,8 @@ func TestGoHeapLeavesNoTrace(t *testing.T) {
 			for _, m := range lines(t, lo-heapArena, lo+4*heapArena) {
 				if m.prot == unix.PROT_READ|unix.PROT_WRITE {
 					n++
-					flags, err := vmFlags(m.lo)
-					dontfork = dontfork || err == nil && strings.Contains(flags+" ", " dc ")
+					at, err := smapAt(m.lo)
+					dontfork = dontfork || err == nil && at.has("dc")
 				}
 			}
 			return n, dontfork

@@ -3,6 +3,7 @@
 package profiler
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -37,6 +38,9 @@ func (p *Profiler) AttachGoHeap(opts ...RegionOption) (*Region, error) {
 	}
 	if err := p.heapPossible(); err != nil {
 		return nil, fmt.Errorf("go heap: %w", err)
+	}
+	if writes, err := writesOnly(opts); writes || err != nil {
+		return nil, cmp.Or(err, fmt.Errorf("go heap: %w: writes alone are not offered: the garbage collector's reads are what it is about", ErrNotSupported))
 	}
 	r, err := p.newRegion(goHeapName, KindGoHeap, 0, opts)
 	if err != nil {

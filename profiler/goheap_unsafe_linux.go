@@ -13,7 +13,8 @@ const goPage = 8 << 10
 
 // inGoHeap reports whether some of [lo, hi) is in use by Go's heap, where goroutine stacks live too: the
 // resolver itself reads goroutines there and must not fault. A Pinner keeps what it has pinned when,
-// and only when, it lies in the heap. ok is false where the runtime does not let us see that.
+// and only when, it lies in the heap. ok is false where the runtime does not let us see that. To pin what is free in the
+// heap is an error that the garbage collector may end the program for: knownHeap.has comes first.
 func inGoHeap(lo, hi uintptr) (in, ok bool) {
 	heap, known := pins(unsafe.Pointer(new([goPage]byte)))
 	if !known || !heap {
@@ -41,17 +42,4 @@ func pins(p unsafe.Pointer) (pinned, known bool) {
 		return false, false
 	}
 	return refs.Len() > 0, true
-}
-
-// mayBeGoHeap looks at some addresses of [lo, hi), so that a mapping of any size can be listed. What
-// attaches memory looks at all.
-func mayBeGoHeap(lo, hi uintptr) bool {
-	const looks = 512
-	step := max((hi-lo)/looks&^(goPage-1), goPage)
-	for ; lo < hi; lo += step {
-		if in, ok := inGoHeap(lo, lo+1); in || !ok {
-			return true
-		}
-	}
-	return false
 }

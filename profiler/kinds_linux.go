@@ -72,7 +72,7 @@ func (j *judge) refusal(m *smap, writes bool) string {
 	case MappingStack:
 		return "it is the stack of the first thread, which grows"
 	case MappingGo:
-		return "it is the Go runtime's"
+		return "it is the Go runtime's: use AttachGoHeap for its heap"
 	case MappingFile:
 		if writes {
 			return noWrites

@@ -32,9 +32,10 @@ type answer struct {
 }
 
 // modes are the ways of our profiler that are compared: one line each.
-var modes = map[string]profiler.Option{
-	"without stacks": profiler.WithStacks(profiler.StacksNone()),
-	"every stack":    profiler.WithStacks(profiler.StacksEvery()),
+var modes = map[string][]profiler.Option{
+	"without stacks":         {profiler.WithStacks(profiler.StacksNone())},
+	"every stack":            {profiler.WithStacks(profiler.StacksEvery())},
+	"by signal, every stack": {profiler.WithDelivery(profiler.DeliverySignal), profiler.WithStacks(profiler.StacksEvery())},
 }
 
 // Child serves a process that a benchmark started. A program that calls Report, or runs the
@@ -106,7 +107,7 @@ func (t task) plain(size int) ([]byte, error) {
 
 // profiled has our profiler observe the cell.
 func (t task) profiled() (o observation, err error) {
-	p, skip, err := newProfiler(modes[t.Mode], profiler.WithGranule(t.Cell.Granule))
+	p, skip, err := newProfiler(append(modes[t.Mode], profiler.WithGranule(t.Cell.Granule))...)
 	if p == nil {
 		return observation{Skip: skip.skip}, err
 	}
@@ -116,6 +117,9 @@ func (t task) profiled() (o observation, err error) {
 		region, err = p.NewArena("bench", t.Cell.load().size())
 	} else {
 		region, err = p.MapFile(t.File, profiler.WithName("bench"))
+	}
+	if errors.Is(err, profiler.ErrNotSupported) {
+		return observation{Skip: err.Error()}, nil
 	}
 	if err != nil {
 		return o, err

@@ -31,6 +31,7 @@ func observers() []observer {
 		{"C loop, one CPU", "time, address, thread", cLoop},
 		ours("without stacks", "time, address, thread, goroutine, span, source, stall"),
 		ours("every stack", "the same with user stack"),
+		ours("by signal, every stack", "the same with user stack"),
 	}
 }
 

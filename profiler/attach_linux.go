@@ -76,25 +76,31 @@ const rescanShare = 50
 
 // rescanLoop looks for mappings that came, moved or went.
 func (p *Profiler) rescanLoop() {
-	pause := p.config.rescan
+	look := time.NewTimer(p.config.rescan)
+	defer look.Stop()
 	for {
 		select {
 		case <-p.stop:
 			return
-		case <-time.After(pause):
+		case <-look.C:
 		}
 		if p.eng.BusReplaced() {
 			p.note("another handler of SIGBUS was put in front of the engine's: unless it passes on what it does not know, the next first touch ends the process")
 		}
 		// Waiting for an owner's guard is not counted: it takes no processor time.
-		pause = max(p.config.rescan, p.rescan()*rescanShare)
+		look.Reset(max(p.config.rescan, p.rescan()*rescanShare))
 	}
 }
 
 // rescan looks once, and returns how long reading the list took.
 func (p *Profiler) rescan() (read time.Duration) {
+	var regions []*Region // whose mappings other code changes
 	p.mu.Lock()
-	regions := slices.DeleteFunc(slices.Clone(p.regions), func(r *Region) bool { return r.isMemory() && r.kind != KindGoHeap || r.closed.Load() })
+	for _, r := range p.regions {
+		if (!r.isMemory() || r.kind == KindGoHeap) && !r.closed.Load() {
+			regions = append(regions, r)
+		}
+	}
 	p.mu.Unlock()
 	if len(regions) == 0 {
 		return 0

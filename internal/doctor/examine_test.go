@@ -59,7 +59,7 @@ func refused() Trial {
 
 func passed(userModeOnly bool) Trial {
 	t := Trial{UserModeOnly: userModeOnly, Placement: "left to the scheduler"}
-	for _, s := range []string{StepStart, StepArena, StepStack, StepSyscall, StepFile, StepAttached} {
+	for _, s := range []string{StepStart, StepArena, StepStack, StepSyscall, StepFile, StepAttached, StepSignal} {
 		t.Steps = append(t.Steps, Step{Name: s})
 	}
 	return t

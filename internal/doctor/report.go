@@ -71,6 +71,7 @@ const (
 	StepSyscall  = "system call"
 	StepFile     = "file"
 	StepAttached = "attached file"
+	StepSignal   = "delivery by signal"
 )
 
 // step returns the outcome of a step, and whether it was made.

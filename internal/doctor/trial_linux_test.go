@@ -105,8 +105,8 @@ func TestOrdinaryUserChild(t *testing.T) {
 			t.Errorf("%s: %s", s.Name, s.Error)
 		}
 	}
-	if len(trial.Steps) != 6 {
-		t.Errorf("%d steps, want 6", len(trial.Steps))
+	if len(trial.Steps) != 7 {
+		t.Errorf("%d steps, want 7", len(trial.Steps))
 	}
 	row := delivery(uffd.Report{}, trial)[2]
 	if want := map[bool]Status{true: Limited, false: Yes}[trial.UserModeOnly]; row.Status != want {

@@ -121,6 +121,10 @@ func (a *Agent) profile() error {
 		a.files = nil
 		return errors.Join(err, a.unmeter())
 	}
+	if err := a.attachHeap(p); err != nil {
+		a.files = nil
+		return errors.Join(err, p.Close(), a.unmeter())
+	}
 	a.prof = p
 	if a.metrics != nil {
 		if err := a.metrics.Start(p); err != nil {
@@ -131,7 +135,7 @@ func (a *Agent) profile() error {
 		a.files.start()
 	}
 	if a.cfg.windows > 0 {
-		a.windows.Store(startWindows(p, a.cfg.windows, nil))
+		a.windows.Store(startWindows(p, a.cfg.windows, a.windowsEnded))
 	}
 	if len(a.cfg.files) > 0 {
 		a.lookout = newLookout(a.cfg.files, a.cfg.rescan, func(path, name string) error {

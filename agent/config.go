@@ -25,12 +25,14 @@ const defaultStacksPerSecond = 1000
 type config struct {
 	files     []string // absolute patterns
 	arenas    []string
-	debugAddr string // host:port, or empty
+	goHeap    float64 // share, 0 is none
+	debugAddr string  // host:port, or empty
 	rescan    time.Duration
 	required  bool
 	disabled  bool
 	windows   time.Duration // 0: none
-	traceURL  string        // or empty
+	winSpans  bool
+	traceURL  string // or empty
 	noMetrics bool
 	// meterProvider is nil for the global one.
 	meterProvider metric.MeterProvider
@@ -83,6 +85,14 @@ func (c *config) setArenas(patterns []string) error {
 		}
 		c.arenas = append(c.arenas, p)
 	}
+	return nil
+}
+
+func (c *config) setGoHeap(share float64) error {
+	if !(share > 0 && share <= 1) {
+		return fmt.Errorf("%w: share %v of the Go heap: choose more than 0 and at most 1", profiler.ErrInvalid, share)
+	}
+	c.goHeap = share
 	return nil
 }
 

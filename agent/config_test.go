@@ -37,6 +37,9 @@ func TestVariablesAndOptions(t *testing.T) {
 		{"later option", nil, []Option{WithFiles("/b"), WithFiles("/c")},
 			func(c config) bool { return slices.Equal(c.files, []string{"/c"}) }},
 		{"variable before default", []string{"FIRSTTOUCH_RESCAN=2s"}, nil, func(c config) bool { return c.rescan == 2*time.Second }},
+		{"the Go heap by share", []string{"FIRSTTOUCH_GOHEAP=1/16"}, nil, func(c config) bool { return c.goHeap == 1.0/16 }},
+		{"all of the Go heap", []string{"FIRSTTOUCH_GOHEAP=1/16"}, []Option{WithGoHeap(1)}, func(c config) bool { return c.goHeap == 1 }},
+		{"none of the Go heap", []string{"FIRSTTOUCH_GOHEAP=false"}, nil, func(c config) bool { return c.goHeap == 0 }},
 		{"arenas by pattern", []string{"FIRSTTOUCH_ARENAS=index-*"}, nil,
 			func(c config) bool { return c.wantsArena("index-1") && !c.wantsArena("cache") }},
 		{"no arenas", []string{"FIRSTTOUCH_ARENAS=*"}, []Option{WithArenas()}, func(c config) bool { return !c.wantsArena("x") }},
@@ -70,6 +73,8 @@ func TestBadVariables(t *testing.T) {
 	for _, tt := range []struct{ name, value, want string }{
 		{"FIRSTTOUCH_FILES", "/a/[", "not a pattern"},
 		{"FIRSTTOUCH_ARENAS", "[a", "not a pattern"},
+		{"FIRSTTOUCH_GOHEAP", "1/0", "1/N for one block"},
+		{"FIRSTTOUCH_GOHEAP", "yes", "1/N for one block"},
 		{"FIRSTTOUCH_GRANULE", "12", "power of two"},
 		{"FIRSTTOUCH_GRANULE", "12288", "power of two"},
 		{"FIRSTTOUCH_GRANULE", "2GiB", "power of two"},

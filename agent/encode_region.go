@@ -11,6 +11,9 @@ func documentRegion(s *profiler.Snapshot, r *profiler.RegionStats, addresses boo
 		Rearms: r.Rearms, Widened: r.Widened, Detached: r.Detached, Note: r.Note,
 		Mappings: make([]DocumentMapping, 0, len(r.Mappings)),
 	}
+	if r.Heap != nil {
+		d.Heap = documentHeap(s, r)
+	}
 	for _, m := range r.Mappings {
 		dm := DocumentMapping{
 			OffsetBytes: m.Offset, LengthBytes: int64(m.End - m.Start),
@@ -35,6 +38,8 @@ func kindName(k profiler.Kind) string {
 		return "attached_file"
 	case profiler.KindMemory:
 		return "memory"
+	case profiler.KindGoHeap:
+		return "go_heap"
 	}
 	return "unknown"
 }

@@ -26,6 +26,8 @@ const defaultFaults = 1000
 //	GET /debug/firsttouch/address   pprof: the same by place in memory
 //	GET /debug/firsttouch/snapshot  JSON, see Document
 //	GET /debug/firsttouch/windows   JSON, see WindowsDocument
+//	GET /debug/firsttouch/mappings  JSON, or with ?text=true a table: all mappings of the process, and what
+//	                                can be observed of each, see Mappings
 //	GET /debug/firsttouch/recording everything, for the command firsttouch, see package recording
 //
 // The profiles and the recording cover all since the start, or with ?seconds=N (1 to 300) the next N seconds:
@@ -56,6 +58,7 @@ func (a *Agent) Handler() http.Handler {
 	mux.HandleFunc("GET "+basePath+"snapshot", a.serveSnapshot)
 	mux.HandleFunc("GET "+basePath+"windows", a.serveWindows)
 	mux.HandleFunc("GET "+basePath+"recording", a.serveRecording)
+	mux.HandleFunc("GET "+basePath+"mappings", a.serveMappings)
 	return mux
 }
 

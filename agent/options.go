@@ -32,6 +32,14 @@ func WithArenas(patterns ...string) Option {
 	return named("WithArenas", func(c *config) error { return c.setArenas(patterns) })
 }
 
+// WithGoHeap profiles a share of the heap of the Go runtime, above 0 and at most 1, see
+// profiler.Profiler.AttachGoHeap and what it costs there. 1/16 is a good share for a service. Without the
+// option the heap is left alone. Where it cannot be profiled, Notes says why, or Start with Required. The
+// variable is FIRSTTOUCH_GOHEAP.
+func WithGoHeap(share float64) Option {
+	return named("WithGoHeap", func(c *config) error { return c.setGoHeap(share) })
+}
+
 // WithGranule sets how many bytes one fault resolves, see profiler.WithGranule. The variable is
 // FIRSTTOUCH_GRANULE.
 func WithGranule(bytes int) Option {
@@ -92,6 +100,13 @@ func WithRescan(every time.Duration) Option {
 // more for a service. What cannot be armed again says so in its windows. The variable is FIRSTTOUCH_WINDOWS.
 func WithWindows(every time.Duration) Option {
 	return named("WithWindows", func(c *config) error { return c.setWindows(every) })
+}
+
+// WithWindowSpans makes a span working_set.window of each window of each region, a trace of its own with links to
+// the requests that waited longest in it: history for who has only traces. It takes the way of the first
+// SpanProcessor. The variable is FIRSTTOUCH_WINDOW_SPANS.
+func WithWindowSpans() Option {
+	return named("WithWindowSpans", func(c *config) error { c.winSpans = true; return nil })
 }
 
 // WithFlightRecorder bounds the flight recorder, which holds the latest faults and requests for recordings:

@@ -29,6 +29,7 @@ type groupKey struct {
 	stack  StackID
 	access Access
 	source Source
+	actor  Actor
 }
 
 func newAggregate(logLimit int) *aggregate {
@@ -53,10 +54,10 @@ func (a *aggregate) add(f Fault) {
 	if f.Source == SourceDisk {
 		r.Disk.add(f.Stall)
 	}
-	k := groupKey{f.Region, f.Stack, f.Access, f.Source}
+	k := groupKey{f.Region, f.Stack, f.Access, f.Source, f.Actor}
 	g := a.groups[k]
 	if g == nil {
-		g = &Group{Region: f.Region, Stack: f.Stack, Access: f.Access, Source: f.Source}
+		g = &Group{Region: f.Region, Stack: f.Stack, Access: f.Access, Source: f.Source, Actor: f.Actor}
 		a.groups[k] = g
 		a.order = append(a.order, g)
 	}

@@ -60,10 +60,10 @@ func subRegion(r, old RegionStats) RegionStats {
 func subGroups(groups, old []Group) (out []Group) {
 	before := make(map[groupKey]Group, len(old))
 	for _, g := range old {
-		before[groupKey{g.Region, g.Stack, g.Access, g.Source}] = g
+		before[groupKey{g.Region, g.Stack, g.Access, g.Source, g.Actor}] = g
 	}
 	for _, g := range groups {
-		b := before[groupKey{g.Region, g.Stack, g.Access, g.Source}]
+		b := before[groupKey{g.Region, g.Stack, g.Access, g.Source, g.Actor}]
 		if g.Faults == b.Faults {
 			continue
 		}

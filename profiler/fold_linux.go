@@ -56,6 +56,9 @@ func (p *Profiler) foldOne(rec *engine.Record, seq uint64) {
 		Region: RegionID(t.Region), Stack: p.stack(rec.Stack), Messages: rec.Messages,
 		Access: Access(rec.Access), Source: sources[rec.Source],
 	}
+	if p.agg.regions[f.Region].Kind == KindGoHeap {
+		f.Actor = p.actor(f.Stack, rec.Flags)
+	}
 	if rec.Flags&engine.FlagStackMissed != 0 {
 		p.agg.stats.StacksMissed++
 	}
@@ -96,6 +99,19 @@ func (p *Profiler) stack(number uint32) StackID {
 	id := p.agg.stacks.add(pcs)
 	p.stackOf[number] = id
 	return id
+}
+
+// actor tells on whose behalf the Go heap was touched.
+func (p *Profiler) actor(stack StackID, flags uint8) Actor {
+	if flags&engine.FlagOwn != 0 {
+		return ActorProfiler
+	}
+	a, known := p.actors[stack]
+	if !known {
+		a = actorOf(p.agg.stacks.frames(stack))
+		p.actors[stack] = a
+	}
+	return a
 }
 
 // flushMost bounds a Flush: a record may wait for a signal handler that never runs.
@@ -171,8 +187,19 @@ func (p *Profiler) collect() {
 			if n := v.Left - r.Left; n > 0 {
 				p.agg.event(now, EventLeft, r.Name, "the kernel has pinned them", n)
 			}
-			r.Messages, r.CoTouch, r.Widened, r.Left = v.Messages, v.CoTouch, v.Widened, v.Left
+			r.Messages, r.CoTouch, r.Widened, r.Left, r.Discarded = v.Messages, v.CoTouch, v.Widened, v.Left, v.Discarded
 		}
+		if r.Heap != nil {
+			h := *r.Heap // snapshots have the other one
+			h.read()
+			r.Heap = &h
+		}
+	}
+	if e.Failed != 0 {
+		p.noteLocked("the kernel's messages cannot be read (%v): every region is plain memory again, and nothing is observed", unix.Errno(e.Failed))
+	}
+	if e.Relieved != 0 {
+		p.noteLocked("a thread of the engine stood still for 2 s or more while threads of the program waited: its watchdog answered in its place")
 	}
 	if e.LastErr != 0 {
 		s.LastError = unix.Errno(e.LastErr).Error()

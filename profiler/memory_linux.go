@@ -7,20 +7,20 @@ import (
 	"fmt"
 )
 
-// isMemory: its pages are moved, and its mappings are not looked for.
-func (r *Region) isMemory() bool { return r.kind == KindArena || r.kind == KindMemory }
+// isMemory: it is memory at fixed addresses, whose mappings are not looked for.
+func (r *Region) isMemory() bool {
+	return r.kind == KindArena || r.kind == KindMemory || r.kind == KindGoHeap
+}
 
-// rearmMemory arms private memory with its contents. The caller holds r.mu.
+// rearmMemory arms memory with its contents. The caller holds r.mu.
 func (r *Region) rearmMemory() error {
+	lockedAny, err := anyLocked() // once: of the Go heap there are many pieces
+	if err != nil {
+		return err
+	}
 	var errs []error
 	for _, m := range r.maps {
-		if err := locked(m.Lo, m.Hi); err != nil {
-			errs = append(errs, fmt.Errorf("region %q: %w", r.name, err))
-			continue
-		}
-		took, err := r.p.eng.RearmMemory(m.Target, r.guard())
-		r.longest = max(r.longest, took)
-		if err != nil {
+		if err := r.again(m, lockedAny); err != nil {
 			errs = append(errs, fmt.Errorf("region %q: %w", r.name, wrap(err)))
 		}
 	}

@@ -3,13 +3,10 @@
 package profiler
 
 import (
-	"bufio"
 	"bytes"
 	"fmt"
 	"io"
-	"os"
 	"strconv"
-	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -85,24 +82,4 @@ func parseMap(line []byte) (m procMap, path []byte, err error) {
 		m.shared = p[3] == 's'
 	}
 	return m, bytes.TrimLeft(rest, " "), nil
-}
-
-// vmFlags reads the VmFlags line of the mapping at lo from /proc/self/smaps (proc_pid_smaps(5)).
-func vmFlags(lo uintptr) (string, error) {
-	f, err := os.Open("/proc/self/smaps")
-	if err != nil {
-		return "", fmt.Errorf("read the flags of a mapping: %w", err)
-	}
-	defer f.Close()
-	head := fmt.Sprintf("%x-", lo)
-	in := false
-	for sc := bufio.NewScanner(f); sc.Scan(); {
-		t := sc.Text()
-		if !in {
-			in = strings.HasPrefix(t, head)
-		} else if flags, ok := strings.CutPrefix(t, "VmFlags:"); ok {
-			return flags, nil
-		}
-	}
-	return "", fmt.Errorf("%w: the mapping at %#x", ErrNotMapped, lo)
 }

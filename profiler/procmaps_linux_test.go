@@ -112,11 +112,11 @@ func TestReadMaps(t *testing.T) {
 	if m := list[i]; m.lo != lo || m.hi != lo+uintptr(4*pageSize) || m.prot != unix.PROT_READ || !m.shared || m.offset != 0 || m.path != path {
 		t.Errorf("%+v", m)
 	}
-	flags, err := vmFlags(lo)
-	if err != nil || !strings.Contains(flags, " rr") || strings.Contains(flags, " lo") {
-		t.Errorf("flags %q, %v", flags, err)
+	at, err := smapAt(lo)
+	if err != nil || !at.has("rr") || at.has("lo") || at.page != uintptr(pageSize) {
+		t.Errorf("%+v, %v", at, err)
 	}
-	if _, err := vmFlags(1); err == nil {
+	if _, err := smapAt(1); err == nil {
 		t.Error("flags of a mapping that is not there")
 	}
 }

@@ -28,6 +28,7 @@ type Profiler struct {
 	agg     *aggregate
 	targets map[uint32]*engine.Target // by number, also those gone
 	stackOf map[uint32]StackID        // by the engine's number
+	actors  map[StackID]Actor         // of stacks that touched the Go heap
 	totals  []*engine.Region          // by RegionID
 	watched map[RegionID][]*touches   // see Windows
 
@@ -64,7 +65,7 @@ func New(opts ...Option) (*Profiler, error) {
 	}
 	p := &Profiler{
 		eng: eng, config: c, agg: newAggregate(c.logLimit),
-		targets: make(map[uint32]*engine.Target), stackOf: make(map[uint32]StackID),
+		targets: make(map[uint32]*engine.Target), stackOf: make(map[uint32]StackID), actors: make(map[StackID]Actor),
 		spans: make(map[uint64]*spanInfo), stop: make(chan struct{}),
 	}
 	p.agg.start, p.agg.mono = time.Now(), engine.Now()
@@ -95,6 +96,11 @@ const maxNotes = 64
 func (p *Profiler) note(format string, args ...any) {
 	p.foldMu.Lock()
 	defer p.foldMu.Unlock()
+	p.noteLocked(format, args...)
+}
+
+// noteLocked is note for who holds foldMu.
+func (p *Profiler) noteLocked(format string, args ...any) {
 	n := &p.agg.stats.Notes
 	text := fmt.Sprintf(format, args...)
 	for _, have := range *n {

@@ -55,6 +55,15 @@ func (p *Profiler) AttachRange(string, uintptr, uintptr, ...RegionOption) (*Regi
 	return nil, notHere()
 }
 
+// AttachMapping answers ErrNotSupported.
+func (p *Profiler) AttachMapping(Mapping, ...RegionOption) (*Region, error) { return nil, notHere() }
+
+// Mappings answers ErrNotSupported.
+func (p *Profiler) Mappings() ([]Mapping, error) { return nil, notHere() }
+
+// AttachGoHeap answers ErrNotSupported.
+func (p *Profiler) AttachGoHeap(...RegionOption) (*Region, error) { return nil, notHere() }
+
 // Flush does nothing.
 func (p *Profiler) Flush() {}
 

@@ -32,6 +32,7 @@ type Region struct {
 	mu    sync.Mutex // guards what follows, and serialises changes to the region's mappings
 	bytes []byte     // memory that the region owns
 	maps  []*mapping
+	heap  *goHeap // of the Go heap
 
 	lastSize int64
 	complete time.Duration // when every mapping of the file was covered last, on the faults' clock
@@ -41,6 +42,7 @@ type Region struct {
 // mapping is one armed address range of a region.
 type mapping struct {
 	*engine.Target
+	means   means
 	prot    int
 	latency time.Duration
 }
@@ -63,9 +65,7 @@ func (p *Profiler) newRegion(name string, kind Kind, size int64, opts []RegionOp
 			return nil, err
 		}
 	}
-	if c.granule == 0 {
-		c.granule = unix.Getpagesize()
-	}
+	c.granule = max(c.granule, unix.Getpagesize(), c.least)
 	if c.name == "" {
 		return nil, fmt.Errorf("%w: a region needs a name", ErrInvalid)
 	}
@@ -147,6 +147,9 @@ func (r *Region) Rearm() error {
 		return fmt.Errorf("region %q: %w", r.name, ErrClosed)
 	}
 	r.p.Flush()
+	if r.heap != nil {
+		return r.rearmHeap()
+	}
 	if r.isMemory() {
 		return r.rearmMemory()
 	}
@@ -157,6 +160,18 @@ func (r *Region) Rearm() error {
 	var errs []error
 	gone := false
 	for _, m := range r.maps {
+		if m.means != byCover {
+			err := engine.ErrGone
+			if r.intact(m, list) {
+				err = r.again(m, true)
+			}
+			if errors.Is(err, engine.ErrGone) {
+				gone = true
+			} else if err != nil {
+				errs = append(errs, fmt.Errorf("region %q: %w", r.name, wrap(err)))
+			}
+			continue
+		}
 		prot, ok := protection(list, m.Lo, m.Hi)
 		if !ok && r.kind == KindAttached && !r.intact(m, list) {
 			gone = true
@@ -208,8 +223,8 @@ func protection(list []procMap, lo, hi uintptr) (prot int, ok bool) {
 }
 
 func (r *Region) guard() engine.Guard {
-	if r.kind == KindMappedFile || r.kind == KindArena {
-		// The mapping is ours: nobody else unmaps it while r.mu is held.
+	if r.kind == KindMappedFile || r.kind == KindArena || r.kind == KindGoHeap {
+		// The mapping is ours: nobody else unmaps it while r.mu is held. Go never unmaps its heap.
 		return func(critical func()) error { critical(); return nil }
 	}
 	return engine.Guard(r.config.guard)
@@ -253,13 +268,7 @@ func (r *Region) detach() error {
 
 // drop makes one mapping plain again. The caller holds r.mu.
 func (r *Region) drop(m *mapping) error {
-	var err error
-	if r.isMemory() {
-		err = r.p.eng.ReleaseMemory(m.Target, r.guard())
-	} else {
-		_, _, err = r.p.eng.Uncover(m.Target, r.guard())
-	}
-	if err != nil {
+	if err := r.release(m); err != nil {
 		return wrap(err)
 	}
 	r.maps = slices.DeleteFunc(r.maps, func(o *mapping) bool { return o == m })

@@ -1,6 +1,7 @@
 package recording
 
 import (
+	"math"
 	"time"
 
 	"github.com/firsttouch/firsttouch/profiler"
@@ -27,6 +28,28 @@ func visitRegion(c *columns, r *profiler.RegionStats) {
 	text(c, 18, &r.Note)
 	number(c, 19, &r.Left)
 	number(c, 20, &r.Stopped)
+	visitHeap(c, r)
+}
+
+// visitHeap: a region without blocks in the columns is not the Go heap.
+func visitHeap(c *columns, r *profiler.RegionStats) {
+	heap := r.Heap != nil
+	flag(c, 21, &heap)
+	var h profiler.HeapStats
+	if r.Heap != nil {
+		h = *r.Heap
+	}
+	share := math.Float64bits(h.Share)
+	number(c, 22, &share)
+	h.Share = math.Float64frombits(share)
+	number(c, 23, &h.Blocks)
+	number(c, 24, &h.Observed)
+	for i, p := range []*int64{&h.Objects, &h.Unused, &h.Stacks, &h.Free, &h.Released, &h.Unseen} {
+		number(c, 25+i, p)
+	}
+	if c.reading && heap {
+		r.Heap = &h
+	}
 }
 
 // mapping is one observed address range of a region.

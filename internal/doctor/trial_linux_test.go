@@ -105,8 +105,12 @@ func TestOrdinaryUserChild(t *testing.T) {
 			t.Errorf("%s: %s", s.Name, s.Error)
 		}
 	}
-	if len(trial.Steps) != 7 {
-		t.Errorf("%d steps, want 7", len(trial.Steps))
+	want := 7
+	if !trial.UserModeOnly {
+		want = 10
+	}
+	if len(trial.Steps) != want {
+		t.Errorf("%d steps, want %d", len(trial.Steps), want)
 	}
 	row := delivery(uffd.Report{}, trial)[2]
 	if want := map[bool]Status{true: Limited, false: Yes}[trial.UserModeOnly]; row.Status != want {

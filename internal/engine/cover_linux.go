@@ -67,6 +67,9 @@ func (e *Engine) Rearm(g *Target, prot int, guard Guard) (time.Duration, error) 
 
 // lay makes a placeholder, registers it and has it moved over the target.
 func (e *Engine) lay(op uint32, g *Target, prot int, guard Guard) (time.Duration, error) {
+	if err := e.blind(); err != nil {
+		return 0, err
+	}
 	length := g.Hi - g.Lo
 	cover, err := e.placeholder(length, prot)
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"unsafe"
 
 	"github.com/firsttouch/firsttouch/internal/raw"
+	"github.com/firsttouch/firsttouch/uffd"
 	"golang.org/x/sys/unix"
 )
 
@@ -34,7 +35,8 @@ type Engine struct {
 	exposed exposed     // for the handler of SIGBUS
 	arena   descriptor
 	overlay descriptor
-	user    bool // user mode only
+	user    bool          // user mode only
+	offers  uffd.Features // of the kernel
 	threads []*raw.Thread
 	workers []uintptr
 	mem     []offHeap
@@ -88,12 +90,16 @@ func (e *Engine) start(c Config) error {
 	}
 	e.arena, e.overlay = descriptor{e, s.arenaFD}, descriptor{e, s.overlayFD}
 	e.user = e.opened.arena.UserModeOnly() || c.Signals
+	e.offers = e.opened.arena.Features()
 	s.pageSize, s.pid, s.signal = uintptr(unix.Getpagesize()), uintptr(os.Getpid()), uintptr(c.Signal)
 	s.answerCode, s.resolveCode, s.fromDiskCode = codeOf(answer), codeOf(resolve), codeOf(fromDisk)
 	s.errandCode = codeOf(runErrand)
 	s.eventCode, s.writeCode, s.toDiskCode = codeOf(event), codeOf(write), codeOf(toDisk)
 	s.restoreCode, s.restorePagesCode, s.operateCode = codeOf(restore), codeOf(restorePages), codeOf(operate)
 	s.cutCode, s.captureCode, s.walkCode = codeOf(cut), codeOf(capture), codeOf(walk)
+	s.lookCode, s.relieveCode = codeOf(look), codeOf(relieve)
+	s.failOpenCode, s.openTargetCode = codeOf(failOpen), codeOf(openTarget)
+	s.readAllCode = codeOf(readAll)
 	s.textLo, s.textHi = raw.Text()
 	s.goidOff, s.parentOff = goidOffsets()
 	s.stackEvery, s.stackRate = uint32(c.StackEvery), uint32(c.StackRate)
@@ -153,11 +159,14 @@ func (e *Engine) allocate(c Config) error {
 	s.own = get(maxWorkers * 4)
 	e.tables = [2]uintptr{get(unsafe.Sizeof(table{})), get(unsafe.Sizeof(table{}))}
 	s.table = uint64(e.tables[1])
-	for i := range 4 + diskThreads {
+	for i := range 5 + diskThreads {
 		p := get(unsafe.Sizeof(worker{}))
 		if p != 0 {
 			w := at[worker](p)
 			w.shared, w.number = uintptr(unsafe.Pointer(s)), uint64(i)
+			if i < readers {
+				w.reads = 1
+			}
 		}
 		e.workers = append(e.workers, p)
 	}
@@ -168,6 +177,9 @@ func (e *Engine) allocate(c Config) error {
 		s.job(i).turn = i
 	}
 	s.followerWorker = e.workers[1]
+	for i, p := range e.workers {
+		s.workers[i] = p
+	}
 	e.gen = make([]uint32, spanSlots)
 	for i := uint32(spanSlots); i > 0; i-- {
 		e.free = append(e.free, i-1)
@@ -185,7 +197,7 @@ func (e *Engine) allocate(c Config) error {
 	return err
 }
 
-// startThreads starts the keeper, the follower, the surgeon, the clerk and the disk threads.
+// startThreads starts the keeper, the follower, the surgeon, the clerk, the watchdog and the disk threads.
 func (e *Engine) startThreads() error {
 	entry, _, _ := entries()
 	for i, w := range e.workers {
@@ -199,6 +211,8 @@ func (e *Engine) startThreads() error {
 			body = surgeon
 		case 3:
 			body = clerk
+		case watchdogNumber:
+			body = watchdog
 		}
 		at[worker](w).code, at[worker](w).body = codeOf(member), codeOf(body)
 		t, err := raw.Start(entry, w)
@@ -277,7 +291,7 @@ func (e *Engine) stopThreads() error {
 			raw.Add32(&s.queueBell, 1)
 			raw.Add32(&s.cmd.bell, 1)
 			raw.Add32(&s.errand.bell, 1)
-			for _, p := range []*uint32{&s.queueBell, &s.cmd.bell, &s.errand.bell, &s.mode} {
+			for _, p := range []*uint32{&s.queueBell, &s.cmd.bell, &s.errand.bell, &s.mode, &s.stop} {
 				futexWake(p, 1<<30)
 			}
 			if t.Join(20 * time.Millisecond) {

@@ -31,7 +31,7 @@ import (
 const memoryFeatures = uffd.FeatureEventRemap | uffd.FeatureEventRemove
 
 // memoryOptional are enabled where the kernel has them; what needs them says so.
-const memoryOptional = uffd.FeatureMove
+const memoryOptional = uffd.FeatureMove | writesFeatures
 
 // openMemory opens the descriptors for memory and for the layers. The layers' has no events: the
 // engine itself moves and discards what is registered there.
@@ -51,6 +51,7 @@ func (e *Engine) prepareMemory() error {
 	s.operateMemoryCode, s.yankCode, s.mergeCode = codeOf(operateMemory), codeOf(yank), codeOf(merge)
 	s.mergePieceCode, s.homeCode, s.homePieceCode = codeOf(mergePiece), codeOf(goHome), codeOf(homePiece)
 	s.followMoveCode, s.bringCode, s.remapHomeCode = codeOf(followMove), codeOf(bring), codeOf(remapHome)
+	e.prepareShared()
 	for _, p := range e.workers {
 		w := at[worker](p)
 		var err error
@@ -94,7 +95,7 @@ func (e *Engine) AddMemory(r *Region, lo, hi, granule uintptr, offset int64, kno
 // holds it, or the process's other threads are parked. A guard of our own memory need do nothing. took
 // is for how long the target's touchers, or all threads, were stopped.
 func (e *Engine) RearmMemory(g *Target, guard Guard) (took time.Duration, err error) {
-	if err := e.HaveRearm(); err != nil {
+	if err := errors.Join(e.HaveRearm(), e.blind()); err != nil {
 		return 0, err
 	}
 	g.merging.Wait()

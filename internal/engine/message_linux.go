@@ -39,9 +39,11 @@ func (s *shared) drain(w *worker, fd uint32) uintptr {
 func (s *shared) drainOne(w *worker, fd uint32) uintptr {
 	// nosplit: runs without a g.
 	m := uintptr(unsafe.Pointer(&w.buf))
-	if raw.Syscall(unix.SYS_READ, uintptr(fd), m, msgSize, 0, 0, 0) != msgSize {
+	if n := raw.Syscall(unix.SYS_READ, uintptr(fd), m, msgSize, 0, 0, 0); n != msgSize {
+		w.readErr = raw.Errno(n)
 		return 0
 	}
+	raw.Store64(&w.relieved, 0)
 	raw.Store32(&w.busy, 1)
 	raw.Add64(&s.messages, 1)
 	w.now = fault{addr: *at[uintptr](m + 16), flags: *at[uint64](m + 8), fd: fd, tid: *at[uint32](m + 24), message: m}
@@ -78,8 +80,12 @@ func event(arg uintptr) {
 	if c := &s.cmd; c.cover != 0 && from-c.cover < at[target](c.target).hi-at[target](c.target).lo {
 		return // a placeholder moved into place by us
 	}
-	if t := s.find(from); t != nil && t.kind == kindOverlay {
+	switch t := s.find(from); {
+	case t == nil:
+	case t.kind == kindOverlay:
 		s.retrieve(w, t, from, to, length)
+	case t.kind == kindShared:
+		s.leave(w, t, to, length)
 	}
 }
 
@@ -115,6 +121,10 @@ func answer(arg uintptr) {
 		if v >= gPending {
 			s.again(t, c, v, tid)
 			raw.Add32(&t.inflight, ^uint32(0))
+			return
+		}
+		if v == gOpen && t.kind >= kindShared {
+			s.quiet(w, t, g)
 			return
 		}
 		if v == gOpen && !s.discarded(w, t, addr) {
@@ -160,7 +170,11 @@ func write(arg uintptr) {
 	r.Access, r.Source, r.Flags = uint8(w.now.flags&uffd.PagefaultFlagWrite), SourceUnknown, 0
 	raw.Store32(&r.state, s.generation(seq)|stClaimed)
 	raw.Store32(t.state(w.now.g), gRecord+uint32(seq&s.ringMask))
-	wanted := s.wantStack(now)
+	if s.byHandler(t, tid) {
+		r.Flags |= FlagOwn
+		return
+	}
+	wanted := t.flags&tgHeap != 0 || s.wantStack(now)
 	if wanted {
 		r.Flags |= flagStack
 	}
@@ -203,6 +217,10 @@ func resolve(arg uintptr) {
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	t, g, seq := at[target](w.now.target), w.now.g, w.now.seq
+	if t.kind >= kindShared {
+		deep(s.resolveSharedCode, arg)
+		return
+	}
 	source := uint8(SourceUnknown)
 	if t.kind == kindArena {
 		var ok bool
@@ -212,7 +230,7 @@ func resolve(arg uintptr) {
 		}
 	} else {
 		source = SourcePageCache
-		if !s.cached(w, t, g) || !s.restored(w) {
+		if (!s.cached(w, t, g) || !s.restored(w)) && raw.Load64(&w.relieved) == 0 {
 			deep(s.toDiskCode, arg)
 			return
 		}
@@ -233,6 +251,9 @@ func (s *shared) finish(w *worker, t *target, g uintptr, seq uint64, source uint
 		r := s.record(seq - 1)
 		r.Source = source
 		r.Stall = raw.Nanotime() - r.Time
+		if at := raw.Load64(&w.relieved); at != 0 {
+			r.Stall = int64(at) - r.Time // the watchdog was faster
+		}
 		accounts := r.Flags&FlagHandlerAccounts != 0
 		if !accounts {
 			s.settle(r)

@@ -21,6 +21,9 @@ type shared struct {
 	openCode, bringCode, forceCode, remapHomeCode, followMoveCode                uintptr
 	memoryEventCode, operateMemoryCode, yankCode, knownCode                      uintptr
 	mergeCode, mergePieceCode, homeCode, homePieceCode                           uintptr
+	resolveSharedCode, shareCode, holeCode, straySharedCode                      uintptr
+	operateSharedCode, armSharedCode                                             uintptr
+	lookCode, relieveCode, failOpenCode, openTargetCode, readAllCode             uintptr
 	answerBusCode, serveBusCode, resolveBusCode, readBusCode, describeCode       uintptr
 	walkCode                                                                     uintptr
 
@@ -54,6 +57,7 @@ type shared struct {
 	// Changed while running.
 	table      uint64 // *table
 	stop       uint32
+	heaps      uint32 // targets in the Go heap: while there is one, the engine's threads read no g
 	reading    uint32 // lock of who reads arenaFD or moves pages home
 	mode       uint32 // who reads: modeKeeper or modeFollower
 	head, tail uint64 // of the ring
@@ -72,6 +76,8 @@ type shared struct {
 	stackFull  uint32
 	errors     uint64 // resolves that failed
 	lastErr    uint64 // errno of the last one
+	failed     uint64 // errno for which everything was made plain memory, or 0
+	relieved   uint64 // times that the watchdog did what another thread of the engine should have done
 	widened    uint64
 
 	parkRound uint32 // surgeon: the round that threads are to park in, 0 is none
@@ -83,12 +89,13 @@ type shared struct {
 
 	place          placement
 	followerWorker uintptr
+	workers        [maxWorkers]uintptr // by number, 0 behind the last one
+	cmd            command
+	errand         errand
 
 	homing     uint32 // signal handlers that move pages home, see enterHome
 	busWaiting uint32 // threads in await
 	busBell    uint32
-	cmd        command
-	errand     errand
 }
 
 // worker is what one thread of the engine owns: scratch memory for system calls, and what others
@@ -99,11 +106,18 @@ type worker struct {
 	shared   uintptr
 	scratch  uintptr // a page of its own, empty but for moments
 	number   uint64
-	busy     uint32 // answers a message: may hold targets of the current table
-	apart    uint32 // apartOK once the thread has its own descriptors, or why not
-	progress uint64 // messages answered
-	now      fault  // the message being answered
-	carry    carry  // the memory being moved
+	busy     uint32  // answers a message or does a job: may hold targets of the current table
+	apart    uint32  // apartOK once the thread has its own descriptors, or why not
+	progress uint64  // messages answered, or jobs done
+	reads    uint32  // it reads messages, so it may wait for nothing that needs a message to be read
+	watches  uint32  // it is the watchdog, and may not wait for storage
+	standing uint32  // as the watchdog sees it, it has not moved for long
+	relieved uint64  // when the watchdog resolved the fault in its place, or 0
+	now      fault   // the message being answered
+	carry    carry   // the memory being moved
+	looks    looks   // the watchdog's
+	readErr  uintptr // errno of the last read that brought no message
+	fillErr  uintptr // errno of a fill that the kernel refused for good
 	lastTID  uint32
 	runs     uint32 // faults in a row, without a pause
 	lastTime int64

@@ -95,6 +95,10 @@ func operate(arg uintptr) {
 	c := &s.cmd
 	c.status, c.errno, c.took, c.holes, c.moved = statusOK, 0, 0, 0, 0
 	t := at[target](c.target)
+	if c.op >= opDrop {
+		deep(s.operateSharedCode, arg)
+		return
+	}
 	if c.op >= opYank {
 		deep(s.operateMemoryCode, arg)
 		return
@@ -152,7 +156,7 @@ func cut(arg uintptr) {
 	t := at[target](c.target)
 	n := s.readMaps(w)
 	if n == 0 {
-		c.status = statusFailed
+		c.status, c.errno = statusFailed, uint32(unix.EIO)
 		return
 	}
 	if c.op == opDisarm {

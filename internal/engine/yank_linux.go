@@ -33,7 +33,8 @@ func operateMemory(arg uintptr) {
 		deep(s.mergeCode, arg)
 		return
 	}
-	if start-int64(raw.Load64(&t.removed)) < discardGrace {
+	heap := t.flags&tgHeap != 0
+	if !heap && start-int64(raw.Load64(&t.removed)) < discardGrace {
 		c.park = 1
 	}
 	if c.park != 0 && !s.parkAll(w, start+c.limit) {
@@ -48,7 +49,7 @@ func operateMemory(arg uintptr) {
 	raw.Store32(&t.watching, 1)
 	raw.Syscall(unix.SYS_MADVISE, t.marks, marksLen(t, s.pageSize), unix.MADV_DONTNEED, 0, 0, 0)
 	switch {
-	case !quiet, c.park == 0 && raw.Nanotime()-int64(raw.Load64(&t.removed)) < discardGrace:
+	case !quiet, c.park == 0 && !heap && raw.Nanotime()-int64(raw.Load64(&t.removed)) < discardGrace:
 		c.status = statusBusy
 	case c.op == opYank:
 		deep(s.yankCode, arg)
@@ -78,7 +79,7 @@ func yank(arg uintptr) {
 	t := at[target](c.target)
 	n := s.readMaps(w)
 	if n == 0 {
-		c.status = statusFailed
+		c.status, c.errno = statusFailed, uint32(unix.EIO)
 		return
 	}
 	w.carry.length = n

@@ -97,3 +97,18 @@ func TestStartWithAnEndedContext(t *testing.T) {
 		t.Errorf("error %v, profiler %v", err, a.Profiler())
 	}
 }
+
+// TestDeliveryBySignal: the variable reaches the engine, and the result says so.
+func TestDeliveryBySignal(t *testing.T) {
+	t.Setenv("FIRSTTOUCH_DELIVERY", "signal")
+	a := start(t)
+	arena, err := a.Arena("cache", 16*uffd.PageSize())
+	if err != nil {
+		t.Fatal(err)
+	}
+	touchPage(arena.Bytes(), 3)
+	s := a.Profiler().Snapshot().Stats
+	if s.Delivery != "signal" || s.Faults != 1 || !s.UserModeOnly {
+		t.Errorf("%+v", s)
+	}
+}

@@ -117,6 +117,14 @@ func (c *config) setGranule(bytes int) error {
 	return nil
 }
 
+func (c *config) setDelivery(d profiler.Delivery) error {
+	if d > profiler.DeliverySignal {
+		return fmt.Errorf("%w: delivery %v: choose DeliveryThread or DeliverySignal", profiler.ErrInvalid, d)
+	}
+	c.engine = append(c.engine, profiler.WithDelivery(d))
+	return nil
+}
+
 func (c *config) setStacks(s profiler.StackSampling) {
 	c.engine = append(c.engine, profiler.WithStacks(s))
 }

@@ -91,6 +91,7 @@ func TestBadVariables(t *testing.T) {
 		{"FIRSTTOUCH_RING", "63", "choose 64"},
 		{"FIRSTTOUCH_RING", "many", "not a whole number"},
 		{"FIRSTTOUCH_SIGNAL", "33", "34 to 64"},
+		{"FIRSTTOUCH_DELIVERY", "poll", "write thread or signal"},
 		{"FIRSTTOUCH_RESCAN", "100", "not a duration"},
 		{"FIRSTTOUCH_RESCAN", "1us", "1ms or more"},
 		{"FIRSTTOUCH_WINDOWS", "1ms", "100ms or more"},

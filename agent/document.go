@@ -159,6 +159,7 @@ type DocumentStats struct {
 	ResolveErrors uint64 `json:"resolve_errors"`
 	OverheadNS    int64  `json:"overhead_ns"` // processor time of the profiler's threads
 	StackSampling string `json:"stack_sampling"`
+	Delivery      string `json:"delivery"`             // of faults to the engine: thread or signal
 	Placement     string `json:"placement,omitempty"`  // where the resolver runs
 	LastError     string `json:"last_error,omitempty"` // of the last resolve that failed
 	UserModeOnly  bool   `json:"user_mode_only"`

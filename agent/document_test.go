@@ -36,7 +36,7 @@ func sample() *profiler.Snapshot {
 		f.Thread, f.Goroutine, f.Messages = 77, 18, 1
 		b.AddFault(f)
 	}
-	b.SetStats(profiler.Stats{Dropped: 2, Overhead: 50 * time.Millisecond, StackSampling: "none", Notes: []string{"a note of the profiler"}})
+	b.SetStats(profiler.Stats{Dropped: 2, Overhead: 50 * time.Millisecond, StackSampling: "none", Delivery: "signal", Notes: []string{"a note of the profiler"}})
 	return b.Snapshot()
 }
 

@@ -53,6 +53,12 @@ func WithStacks(s profiler.StackSampling) Option {
 	return named("WithStacks", func(c *config) error { c.setStacks(s); return nil })
 }
 
+// WithDelivery sets how a first touch reaches the profiler, see profiler.WithDelivery. The variable is
+// FIRSTTOUCH_DELIVERY.
+func WithDelivery(d profiler.Delivery) Option {
+	return named("WithDelivery", func(c *config) error { return c.setDelivery(d) })
+}
+
 // WithDebugAddr makes the agent serve Handler at a TCP address. Without it, and without the
 // variable FIRSTTOUCH_DEBUG_ADDR, the agent listens on nothing. An address without a host, such as
 // ":6070", means loopback (127.0.0.1); to be reachable from elsewhere, name the interface, such as

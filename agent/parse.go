@@ -26,6 +26,15 @@ func (c *config) parseLogLimit(v string) error { return parseInt(v, c.setLogLimi
 func (c *config) parseRing(v string) error     { return parseInt(v, c.setRing) }
 func (c *config) parseSignal(v string) error   { return parseInt(v, c.setSignal) }
 
+func (c *config) parseDelivery(v string) error {
+	for _, d := range []profiler.Delivery{profiler.DeliveryThread, profiler.DeliverySignal} {
+		if v == d.String() {
+			return c.setDelivery(d)
+		}
+	}
+	return fmt.Errorf("%w: write thread or signal", profiler.ErrInvalid)
+}
+
 func (c *config) parseRescan(v string) error { return parseDuration(v, c.setRescan) }
 
 func (c *config) parseWindows(v string) error { return parseDuration(v, c.setWindows) }

@@ -27,9 +27,9 @@ func kernelArena(_ *rig, l load) (result, error) {
 }
 
 // profiledArena has the faults observed, with a profiler of its own.
-func profiledArena(stacks profiler.StackSampling) func(*rig, load) (result, error) {
+func profiledArena(stacks profiler.StackSampling, opts ...profiler.Option) func(*rig, load) (result, error) {
 	return func(_ *rig, l load) (res result, err error) {
-		p, res, err := newProfiler(profiler.WithStacks(stacks))
+		p, res, err := newProfiler(append(opts, profiler.WithStacks(stacks))...)
 		if p == nil {
 			return res, err
 		}
@@ -39,9 +39,13 @@ func profiledArena(stacks profiler.StackSampling) func(*rig, load) (result, erro
 			return result{}, err
 		}
 		res = touch(region.Bytes(), l)
-		return res, p.check("bench", uint64(l.pages), stacks == profiler.StacksEvery())
+		faults := uint64(l.size() / max(p.Granule(region.ID()), l.stride*pageSize))
+		return res, p.check("bench", faults, stacks == profiler.StacksEvery())
 	}
 }
+
+// bySignal is the delivery that costs less.
+var bySignal = profiler.WithDelivery(profiler.DeliverySignal)
 
 // running is a profiler and how to tell that it saw everything.
 type running struct{ *profiler.Profiler }

@@ -27,9 +27,9 @@ func kernelFile(advice int) func(*rig, load) (result, error) {
 }
 
 // profiledFile has the profiler map the file, one fault opening so many bytes.
-func profiledFile(granule int, stacks profiler.StackSampling) func(*rig, load) (result, error) {
+func profiledFile(granule int, stacks profiler.StackSampling, opts ...profiler.Option) func(*rig, load) (result, error) {
 	return func(r *rig, l load) (res result, err error) {
-		p, res, err := newProfiler(profiler.WithStacks(stacks), profiler.WithGranule(granule))
+		p, res, err := newProfiler(append(opts, profiler.WithStacks(stacks), profiler.WithGranule(granule))...)
 		if p == nil {
 			return res, err
 		}

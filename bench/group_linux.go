@@ -66,6 +66,8 @@ func firstTouch() (bases []base, variants []variant) {
 		{"C loop, left to the scheduler", peer(false)},
 		{"profiler, no stacks", profiledArena(profiler.StacksNone())},
 		{"profiler, every stack", profiledArena(profiler.StacksEvery())},
+		{"by signal, every stack", profiledArena(profiler.StacksEvery(), bySignal)},
+		{"by signal, every stack, granule 64 KiB", profiledArena(profiler.StacksEvery(), bySignal, profiler.WithGranule(64<<10))},
 	}
 }
 
@@ -73,6 +75,7 @@ func firstTouch() (bases []base, variants []variant) {
 func groups() []group {
 	bases, variants := firstTouch()
 	alone := append(variants[:len(variants):len(variants)], variant{"perf record, every stack", perfArena})
+	beside := append(bases[:len(bases):len(bases)], base{"perf", len(alone) - 1})
 	small, large := pageSize, 16*pageSize
 	file := []variant{
 		{"plain mapping", kernelFile(unix.MADV_NORMAL)},
@@ -80,6 +83,8 @@ func groups() []group {
 		{fmt.Sprintf("profiler, granule %d KiB", small>>10), profiledFile(small, profiler.StacksNone())},
 		{fmt.Sprintf("profiler, granule %d KiB", large>>10), profiledFile(large, profiler.StacksNone())},
 		{fmt.Sprintf("profiler, granule %d KiB, every stack", small>>10), profiledFile(small, profiler.StacksEvery())},
+		{fmt.Sprintf("by signal, granule %d KiB, every stack", small>>10), profiledFile(small, profiler.StacksEvery(), bySignal)},
+		{fmt.Sprintf("by signal, granule %d KiB, every stack", large>>10), profiledFile(large, profiler.StacksEvery(), bySignal)},
 	}
 	plain := []base{{"plain", 0}}
 	reads := func(stride, goroutines int) func(pages int) load {
@@ -89,8 +94,8 @@ func groups() []group {
 		return func(pages int) load { return load{write: true, pages: pages, stride: 1, goroutines: goroutines} }
 	}
 	return []group{
-		separate("First write to a page of an arena", writes(1), bases, alone...),
-		separate("First read of a page of an arena", reads(1, 1), bases, alone...),
+		separate("First write to a page of an arena", writes(1), beside, alone...),
+		separate("First read of a page of an arena", reads(1, 1), beside, alone...),
 		separate("First write to a page of an arena, 64 goroutines", writes(64), bases, variants...),
 		separate("First read of a page of a cached file, one after the other", reads(1, 1), plain, file...),
 		separate("First read of a page of a cached file, one in 16", reads(16, 1), plain, file...),

@@ -48,7 +48,7 @@ func sample(n int) *Recording {
 		b.AddFault(f)
 	}
 	b.SetStats(profiler.Stats{Dropped: 4, StacksMissed: 5, StacksCut: 6, SpansDropped: 7, ResolveErrs: 8, Overhead: 9, StackSampling: "1 in 2",
-		Placement: "here", LastError: "no space", UserModeOnly: true, Notes: []string{"one", "two"}})
+		Delivery: "signal", Placement: "here", LastError: "no space", UserModeOnly: true, Notes: []string{"one", "two"}})
 	r := New(b.Snapshot(), "a test")
 	r.Requests = []Request{
 		{TraceID: [16]byte{1, 15: 2}, SpanID: [8]byte{3}, Entry: true, Kind: 2, Name: "GET /x", Target: "/x/1", Start: time.Hour, Duration: time.Second,

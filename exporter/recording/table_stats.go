@@ -29,4 +29,5 @@ func visitStats(c *columns, s *profiler.Stats) {
 	text(c, 14, &s.Placement)
 	text(c, 15, &s.LastError)
 	flag(c, 16, &s.UserModeOnly)
+	text(c, 17, &s.Delivery)
 }

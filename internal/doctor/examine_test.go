@@ -59,7 +59,7 @@ func refused() Trial {
 
 func passed(userModeOnly bool) Trial {
 	t := Trial{UserModeOnly: userModeOnly, Placement: "left to the scheduler"}
-	names := []string{StepStart, StepArena, StepStack, StepSyscall, StepFile, StepAttached}
+	names := []string{StepStart, StepArena, StepStack, StepSyscall, StepFile, StepAttached, StepSignal}
 	if !userModeOnly {
 		names = append(names, StepMemory, StepShared, StepWrites)
 	}

@@ -76,6 +76,7 @@ const (
 	StepMemory   = "memory that exists"
 	StepShared   = "shared memory"
 	StepWrites   = "writes only"
+	StepSignal   = "delivery by signal"
 )
 
 // step returns the outcome of a step, and whether it was made.

@@ -21,8 +21,17 @@ func delivery(k uffd.Report, t Trial) []Row {
 		thread,
 		tried("stack of the toucher", "taken by signal, and found to name the right function", t, StepStack),
 		syscall,
-		offered(k, "to a SIGBUS handler", "SIGBUS", "4.14"),
+		bySignal(k, t),
 	}
+}
+
+// bySignal is the row of delivery by signal, which is an option.
+func bySignal(k uffd.Report, t Trial) Row {
+	const name = "to a SIGBUS handler (an option)"
+	if _, made := t.step(StepSignal); !made && k.OpenPath != nil && !hasFeature(k, "SIGBUS") {
+		return Row{Name: name, Status: No, Detail: "the kernel does not offer it", Remedy: "Linux 4.14 or later"}
+	}
+	return tried(name, "FIRSTTOUCH_DELIVERY=signal: cheaper; a system call given an untouched page fails with EFAULT", t, StepSignal)
 }
 
 func memory(k uffd.Report, t Trial) []Row {

@@ -38,8 +38,19 @@ func Try(dir string) Trial {
 	t.Placement = p.Snapshot().Stats.Placement
 	if err := p.Close(); err != nil {
 		t.Reason = "the profiler did not end: " + err.Error()
+		return t
 	}
+	t.add(StepSignal, trySignal(filepath.Join(dir, "signal")))
 	return t
+}
+
+// trySignal tries the other delivery.
+func trySignal(path string) error {
+	p, err := profiler.New(profiler.WithStacks(profiler.StacksEvery()), profiler.WithDelivery(profiler.DeliverySignal))
+	if err != nil {
+		return err
+	}
+	return errors.Join(tryArena(p), tryStack(p), trySyscall(p, true), tryAttached(p, path), p.Close())
 }
 
 func (t *Trial) add(name string, err error) {

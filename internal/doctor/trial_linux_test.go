@@ -105,9 +105,9 @@ func TestOrdinaryUserChild(t *testing.T) {
 			t.Errorf("%s: %s", s.Name, s.Error)
 		}
 	}
-	want := 6
+	want := 7
 	if !trial.UserModeOnly {
-		want = 9
+		want = 10
 	}
 	if len(trial.Steps) != want {
 		t.Errorf("%d steps, want %d", len(trial.Steps), want)

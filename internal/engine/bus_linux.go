@@ -50,7 +50,8 @@ func onBus(info, ctx, g, room uintptr) uintptr {
 	// nosplit: runs on a signal stack, on any thread, at any instruction.
 	if *at[uint32](info + 8) == busAdrErr {
 		w := at[worker](room)
-		w.number, w.bus.ctx, w.bus.g, w.bus.ours = 0, ctx, g, false
+		w.reads, w.watches, w.relieved = 1, 0, 0 // like a reader it leaves to the disk threads what takes longer
+		w.bus.ctx, w.bus.g, w.bus.ours = ctx, g, false
 		w.now = fault{addr: *at[uintptr](info + 16), flags: busAccess(ctx)}
 		w.enterBus()
 		if p := uintptr(raw.Load64(&sh)); p != 0 && at[shared](p).signals {

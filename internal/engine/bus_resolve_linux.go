@@ -153,7 +153,7 @@ func (s *shared) provenBus(w *worker, t *target) int {
 	if is == answerNo && length > s.pageSize {
 		is = s.registered(w, t.uffd, w.now.addr&^(s.pageSize-1), s.pageSize)
 	}
-	if is == answerNo && !s.exposedStill(w, t.uffd) {
+	if is != answerYes && !s.exposedStill(w, t.uffd) {
 		return answerUnknown
 	}
 	return is

@@ -11,5 +11,5 @@
 // overlay_linux.go (how each kind of memory is made accessible), layers_linux.go (private memory that is
 // armed with its contents), heap_linux.go (what is special about the Go heap), ring_linux.go (the record),
 // signal_linux.go (the stack), follow_linux.go (where the resolver runs), surgeon_linux.go
-// (changing mappings that other code owns).
+// (changing mappings that other code owns), bus_linux.go (faults that come as SIGBUS and not as messages).
 package engine

@@ -106,11 +106,8 @@ func restore(arg uintptr) {
 		s.unclaim(t, first, n, g)
 		s.restoreFailed(w, t, e, try)
 	}
-	if w.bus.ours { // see readBus
-		return
-	}
-	if w.watches != 0 || raw.Load64(&w.relieved) != 0 {
-		return // the toucher waits for storage itself
+	if w.bus.ours || w.watches != 0 || raw.Load64(&w.relieved) != 0 {
+		return // see readBus; or the toucher waits for storage itself
 	}
 	addr, length := t.span(g, 1)
 	// MADV_POPULATE_READ fails beyond the end of the file and on I/O errors: the toucher then gets

@@ -57,6 +57,9 @@ const writesFeatures = uffd.FeaturePagefaultFlagWP | uffd.FeatureWPHugetlbfsShme
 // AddShared registers memory that somebody else has mapped. Until ArmShared only holes and, where it is
 // registered for writes, nothing at all is observed.
 func (e *Engine) AddShared(r *Region, m Shared, granule uintptr, know func(*Target)) (*Target, error) {
+	if e.s.signals {
+		return nil, fmt.Errorf("%w: by signal only arenas and files on disk are observed: deliver by thread", uffd.ErrNotSupported)
+	}
 	if m.Page > zerosLen {
 		return nil, fmt.Errorf("%w: huge pages of %d bytes: only those up to %d can be filled", uffd.ErrNotSupported, m.Page, zerosLen)
 	}

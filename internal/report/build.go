@@ -35,7 +35,7 @@ func engine(s profiler.Stats) Engine {
 		Faults: s.Faults, Records: s.Records, Dropped: s.Dropped, Messages: s.Messages,
 		Stacks: s.Stacks, StacksMissed: s.StacksMissed, StacksCut: s.StacksCut,
 		SpansDropped: s.SpansDropped, ResolveErrors: s.ResolveErrs, Overhead: s.Overhead,
-		StackSampling: s.StackSampling, Placement: s.Placement, UserModeOnly: s.UserModeOnly,
+		StackSampling: s.StackSampling, Delivery: s.Delivery, Placement: s.Placement, UserModeOnly: s.UserModeOnly,
 		Notes: append([]string{}, s.Notes...),
 	}
 }

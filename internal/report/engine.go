@@ -5,6 +5,8 @@ import (
 	"io"
 	"strings"
 	"time"
+
+	"github.com/firsttouch/firsttouch/profiler"
 )
 
 // renderEngine says how far the figures can be trusted and what they cost.
@@ -19,7 +21,10 @@ func renderEngine(w io.Writer, s Summary) error {
 	add("attributed     %s of the records to a span", Percent(ratio(int64(e.Records-min(e.Records, s.Requests.Unattributed)), int64(e.Records))))
 	add("overhead       %s of processor time in %s: %s of one core%s", Duration(e.Overhead), Duration(took),
 		Percent(ratio(int64(e.Overhead), int64(took))), perFault(e))
-	if e.Placement != "" {
+	switch {
+	case e.Delivery == profiler.DeliverySignal.String():
+		add("delivery       by signal: each fault is resolved by the thread that makes it")
+	case e.Placement != "":
 		add("resolver       %s", e.Placement)
 	}
 	if e.ResolveErrors > 0 {

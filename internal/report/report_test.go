@@ -51,7 +51,7 @@ func snapshot() *profiler.Snapshot {
 	}
 	add(arena, 0, 3*time.Microsecond, profiler.SourceZero, 0, 0)
 	b.SetStats(profiler.Stats{Dropped: 5, StacksMissed: 1, Overhead: 20 * time.Millisecond,
-		StackSampling: "every fault", Placement: "with the toucher", Notes: []string{"a note of the engine"}})
+		StackSampling: "every fault", Delivery: "thread", Placement: "with the toucher", Notes: []string{"a note of the engine"}})
 	return b.Snapshot()
 }
 

@@ -134,6 +134,7 @@ type Engine struct {
 	ResolveErrors uint64        `json:"resolve_errors"`
 	Overhead      time.Duration `json:"overhead_ns"` // processor time of the profiler's threads
 	StackSampling string        `json:"stack_sampling"`
+	Delivery      string        `json:"delivery"`            // of faults to the engine: thread or signal
 	Placement     string        `json:"placement,omitempty"` // where the resolver runs
 	UserModeOnly  bool          `json:"user_mode_only"`
 	Notes         []string      `json:"notes"`

@@ -135,7 +135,8 @@ func TestWindowsOfTheGoHeap(t *testing.T) {
 	if len(sets) != 1 || len(a.WorkingSets()) != 1 {
 		t.Fatalf("%d regions have windows, want the heap", len(sets))
 	}
-	if w := a.WorkingSets()[0].Windows; len(w) != 1 || w[0].Err == nil && w[0].Mapped == 0 {
+	// Of a heap this small the sample may hold nothing.
+	if w := a.WorkingSets()[0].Windows; len(w) != 1 || w[0].End <= w[0].Start {
 		t.Errorf("%+v", w)
 	}
 }

@@ -121,8 +121,14 @@ func (a *Agent) profile() error {
 		a.files = nil
 		return errors.Join(err, a.unmeter())
 	}
+	if a.cfg.windows > 0 {
+		a.windows.Store(startWindows(p, a.cfg.windows, a.windowsEnded))
+	}
 	if err := a.attachHeap(p); err != nil {
 		a.files = nil
+		if w := a.windows.Swap(nil); w != nil {
+			w.join()
+		}
 		return errors.Join(err, p.Close(), a.unmeter())
 	}
 	a.prof = p
@@ -133,9 +139,6 @@ func (a *Agent) profile() error {
 	}
 	if a.files != nil {
 		a.files.start()
-	}
-	if a.cfg.windows > 0 {
-		a.windows.Store(startWindows(p, a.cfg.windows, a.windowsEnded))
 	}
 	if len(a.cfg.files) > 0 {
 		a.lookout = newLookout(a.cfg.files, a.cfg.rescan, func(path, name string) error {

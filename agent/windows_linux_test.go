@@ -126,3 +126,17 @@ func TestWindowsAreOffByDefault(t *testing.T) {
 		t.Errorf("%s", body)
 	}
 }
+
+// The Go heap has windows as any other region, from its beginning.
+func TestWindowsOfTheGoHeap(t *testing.T) {
+	a := start(t, WithGoHeap(1.0/16), WithWindows(time.Hour))
+	sets := a.WorkingSets()
+	a.windows.Load().next()
+	if len(sets) != 1 || len(a.WorkingSets()) != 1 {
+		t.Fatalf("%d regions have windows, want the heap", len(sets))
+	}
+	// Of a heap this small the sample may hold nothing.
+	if w := a.WorkingSets()[0].Windows; len(w) != 1 || w[0].End <= w[0].Start {
+		t.Errorf("%+v", w)
+	}
+}

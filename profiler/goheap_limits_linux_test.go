@@ -47,7 +47,7 @@ func TestGoHeapHugePages(t *testing.T) {
 					t.Fatal("the list is not what it was")
 				}
 				s := p.Snapshot().Sub(before)
-				if others := touches(s).check(t, s, pages, ActorProgram, "walkHeap"); others > 8 {
+				if others := touchesOf(s).check(t, s, pages, ActorProgram, "walkHeap"); others > 8 {
 					t.Errorf("%d of %d pages are somebody else's", others, len(pages))
 				}
 			}
@@ -75,8 +75,8 @@ func TestGoHeapLeavesNoTrace(t *testing.T) {
 			for _, m := range lines(t, lo-heapArena, lo+4*heapArena) {
 				if m.prot == unix.PROT_READ|unix.PROT_WRITE {
 					n++
-					flags, err := vmFlags(m.lo)
-					dontfork = dontfork || err == nil && strings.Contains(flags+" ", " dc ")
+					at, err := smapAt(m.lo)
+					dontfork = dontfork || err == nil && at.has("dc")
 				}
 			}
 			return n, dontfork
@@ -135,6 +135,9 @@ func TestGoHeapRefused(t *testing.T) {
 	if _, err := p.AttachGoHeap(WithHeapShare(2)); !errors.Is(err, ErrInvalid) {
 		t.Errorf("a share of 2: %v", err)
 	}
+	if _, err := p.AttachGoHeap(WithWritesOnly()); !errors.Is(err, ErrNotSupported) {
+		t.Errorf("writes only: %v", err)
+	}
 	t.Run("hard decommit", func(t *testing.T) {
 		t.Setenv("GODEBUG", "harddecommit=1")
 		if _, err := p.AttachGoHeap(); !errors.Is(err, ErrNotSupported) {
@@ -154,5 +157,31 @@ func TestGoHeapRefused(t *testing.T) {
 		}
 		closeBusy(t, r.Close)
 		closeBusy(t, attachHeap(t, p).Close)
+	})
+}
+
+// Whether memory is Go's heap is told without pointers into it: the garbage collector ends the process for one
+// to an object that is free.
+func TestHeapIsKnownWithoutPointers(t *testing.T) {
+	inChild(t, "TestHeapIsKnownWithoutPointers", "all", []string{"GOGC=1", "GODEBUG=invalidptr=1"}, func(t *testing.T) {
+		p := newProfiler(t)
+		collecting(t)
+		for i := range 60 {
+			list, err := p.Mappings()
+			if err != nil {
+				t.Fatal(err)
+			}
+			h := heapList(1000)
+			at := uintptr(unsafe.Pointer(h))
+			for _, m := range list {
+				if in := m.Start <= at && at < m.End; in != (m.Kind == MappingGo) && in {
+					t.Fatalf("round %d: an object at %#x is in %+v", i, at, m)
+				}
+			}
+			if _, err := p.AttachRange("heap", at, at+1<<20); !errors.Is(err, ErrNotSupported) {
+				t.Fatalf("round %d: %v", i, err)
+			}
+			runtime.KeepAlive(h)
+		}
 	})
 }

@@ -90,17 +90,10 @@ func (p *Profiler) attachable(lo, hi uintptr, writes bool) (pieces []piece, note
 	if p.eng.Owns(lo, hi) {
 		return nil, "", fmt.Errorf("%w: it is the profiler's own", ErrInvalid)
 	}
-	list, err := p.readMaps()
-	if err != nil {
+	if heap, ok, err := p.goHeapNow(); err != nil {
 		return nil, "", err
-	}
-	heap := findHeap(list)
-	in, ok := heap.has(lo, hi), heap.all
-	if !in && !ok {
-		in, ok = inGoHeap(lo, hi)
-	}
-	if in || !ok {
-		return nil, "", fmt.Errorf("%w: it is Go's heap, or cannot be told from it", ErrNotSupported)
+	} else if !ok || heap.overlaps(lo, hi) {
+		return nil, "", fmt.Errorf("%w: it is Go's heap, or cannot be told from it: use AttachGoHeap", ErrNotSupported)
 	}
 	for _, o := range p.regions {
 		o.mu.Lock()

@@ -21,8 +21,8 @@
 //	file on a disk, MAP_SHARED               AttachFile, MapFile        yes    no
 //	any file, MAP_PRIVATE                    no: modified pages are in no file
 //	System V shared memory                   no: userfaultfd refuses it
-//	Go's heap, with goroutine stacks         AttachGoHeap               6.8    no
-//	memory of devices, the kernel's own      no
+//	Go's heap and stacks, a share of them    AttachGoHeap               6.8    no
+//	memory of devices                        no
 //
 // The numbers are Linux versions; what has none works on every kernel that the profiler starts on.
 // A file descriptor names a memfd: AttachFile("/proc/self/fd/7"). Memory that is locked (mlock) is not armed,
@@ -65,7 +65,15 @@
 // mode only: a system call that is given memory not yet touched fails with EFAULT
 // (Stats.UserModeOnly), so copy before you write.
 //
-// A region must hold no Go pointers: the garbage collector does not look there.
+// A region other than the Go heap must hold no Go pointers: the garbage collector does not look there.
+//
+// While the Go heap is attached, every fault of every region costs a signal, since the engine cannot read
+// whose it is; the thread that faults says it. A goroutine that is preempted before that is taken for the one
+// that the thread runs then, or in the heap for the runtime. The profiler's own data lies in the heap too: what
+// it touches is seen, as ActorProfiler. So does the walk along a stack: pages of a goroutine's stack that it
+// reads count for the profiler, and not for the program when that comes to them later in the window. The
+// classes of size from which the runtime allocates are not known: Go 1.23 and later do not let other
+// packages see the table of spans.
 //
 // The owner of an attached mapping may unmap it, map it again, change its protection and move pieces of
 // it with mremap. An mremap of a piece that was touched in part fails with EFAULT, as it does for any

@@ -40,7 +40,7 @@ func (p *Profiler) AttachGoHeap(opts ...RegionOption) (*Region, error) {
 		return nil, fmt.Errorf("go heap: %w", err)
 	}
 	if writes, err := writesOnly(opts); writes || err != nil {
-		return nil, cmp.Or(err, fmt.Errorf("go heap: %w: writes alone are not offered: the garbage collector's reads are what it is about", ErrNotSupported))
+		return nil, cmp.Or(err, fmt.Errorf("go heap: %w: writes alone cannot be observed there", ErrNotSupported))
 	}
 	r, err := p.newRegion(goHeapName, KindGoHeap, 0, opts)
 	if err != nil {

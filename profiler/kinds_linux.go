@@ -13,6 +13,7 @@ import (
 type judge struct {
 	p     *Profiler
 	files fileSystems
+	heap  heapArenas
 	// What the kernel lacks, or nil.
 	move, share, huge, writes error
 }
@@ -22,8 +23,12 @@ func (p *Profiler) newJudge() (*judge, error) {
 	if err != nil {
 		return nil, err
 	}
+	heap, _, err := p.goHeapNow()
+	if err != nil {
+		return nil, err
+	}
 	return &judge{
-		p: p, files: fs, move: p.eng.HaveRearm(), share: p.eng.HaveShared(false), huge: p.eng.HaveShared(true),
+		p: p, files: fs, heap: heap, move: p.eng.HaveRearm(), share: p.eng.HaveShared(false), huge: p.eng.HaveShared(true),
 		writes: p.eng.HaveWrites(),
 	}, nil
 }

@@ -20,7 +20,7 @@ func visitFault(c *columns, f *profiler.Fault) {
 	number(c, 11, &f.Messages)
 	number(c, 12, &f.Access)
 	number(c, 13, &f.Source)
-	number(c, 14, &f.Actor)
+	number(c, 20, &f.Actor)
 }
 
 // span is a span that faults refer to.

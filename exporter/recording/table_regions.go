@@ -28,24 +28,25 @@ func visitRegion(c *columns, r *profiler.RegionStats) {
 	text(c, 18, &r.Note)
 	number(c, 19, &r.Left)
 	number(c, 20, &r.Stopped)
+	number(c, 39, &r.Discarded)
 	visitHeap(c, r)
 }
 
-// visitHeap: a region without blocks in the columns is not the Go heap.
+// visitHeap passes what only the Go heap has.
 func visitHeap(c *columns, r *profiler.RegionStats) {
 	heap := r.Heap != nil
-	flag(c, 21, &heap)
+	flag(c, 40, &heap)
 	var h profiler.HeapStats
 	if r.Heap != nil {
 		h = *r.Heap
 	}
 	share := math.Float64bits(h.Share)
-	number(c, 22, &share)
+	number(c, 41, &share)
 	h.Share = math.Float64frombits(share)
-	number(c, 23, &h.Blocks)
-	number(c, 24, &h.Observed)
+	number(c, 42, &h.Blocks)
+	number(c, 43, &h.Observed)
 	for i, p := range []*int64{&h.Objects, &h.Unused, &h.Stacks, &h.Free, &h.Released, &h.Unseen} {
-		number(c, 25+i, p)
+		number(c, 44+i, p)
 	}
 	if c.reading && heap {
 		r.Heap = &h

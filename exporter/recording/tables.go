@@ -105,7 +105,7 @@ func visitGroup(c *columns, g *profiler.Group) {
 	number(c, 6, &g.Bytes)
 	number(c, 7, &g.Stall)
 	number(c, 8, &g.Max)
-	number(c, 9, &g.Actor)
+	number(c, 20, &g.Actor)
 }
 
 // end is the last frame: without it, the recording is cut off.

@@ -2,14 +2,14 @@
 // not know, and writes one record a fault into a ring.
 //
 // Two kinds of code live here. The hot path (resolver threads, the signal handler, the surgeon)
-// is nosplit, runs without a g, and touches only memory that is outside the Go heap: every struct
+// is nosplit, runs without a g, and touches only memory that is outside the Go heap, which can be armed: every struct
 // it uses is mapped by newOffHeap and holds no Go pointers, since a store of one would call the
 // garbage collector's write barrier. The rest is ordinary Go that sets the hot path up, takes it
 // down and reads the ring.
 //
 // Order of reading: message_linux.go (a kernel message becomes a claimed fault), arena_linux.go and
 // overlay_linux.go (how each kind of memory is made accessible), layers_linux.go (private memory that is
-// armed with its contents), ring_linux.go (the record),
+// armed with its contents), heap_linux.go (what is special about the Go heap), ring_linux.go (the record),
 // signal_linux.go (the stack), follow_linux.go (where the resolver runs), surgeon_linux.go
 // (changing mappings that other code owns).
 package engine

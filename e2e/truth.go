@@ -26,7 +26,10 @@ const maxFaults = 100_000
 // the time, and what arms it touches the database: so it takes a moment between two windows.
 func gather(ctx context.Context, d *demoRun, prom *prometheus) (*truth, error) {
 	var err error
-	for deadline := time.Now().Add(settle); time.Now().Before(deadline); {
+	for deadline := time.Now().Add(2 * settle); time.Now().Before(deadline); {
+		if err := d.moves(ctx); err != nil {
+			return nil, err
+		}
 		t := &truth{bySpan: make(map[string][]agent.DocumentFault)}
 		if t.snap, err = d.snapshot(ctx); err != nil {
 			return nil, err
@@ -38,8 +41,8 @@ func gather(ctx context.Context, d *demoRun, prom *prometheus) (*truth, error) {
 		if err != nil {
 			return nil, err
 		}
-		later, err := d.snapshot(ctx)
-		if err != nil {
+		later := new(agent.Document)
+		if err := fetch(ctx, d.page+"snapshot", url.Values{"faults": {"0"}}, later); err != nil {
 			return nil, err
 		}
 		if later.Stats.Faults != t.snap.Stats.Faults || later.Stats.Messages != t.snap.Stats.Messages {
@@ -57,6 +60,23 @@ func gather(ctx context.Context, d *demoRun, prom *prometheus) (*truth, error) {
 		return t, nil
 	}
 	return nil, fmt.Errorf("the demo goes on touching memory, so that nothing can be compared, within %v", settle)
+}
+
+// moves waits until the number of first touches has changed, as it does when the memory is armed: the time until
+// the next arming is then the longest.
+func (d *demoRun) moves(ctx context.Context) error {
+	last := uint64(0)
+	for deadline := time.Now().Add(settle); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		now := new(agent.Document)
+		if err := fetch(ctx, d.page+"snapshot", url.Values{"faults": {"0"}}, now); err != nil {
+			return err
+		}
+		if last != 0 && now.Stats.Faults != last {
+			return nil
+		}
+		last = now.Stats.Faults
+	}
+	return fmt.Errorf("the demo's memory was not armed again within %v", settle)
 }
 
 // both waits until both jobs have brought a sample after a moment, and returns when that was.

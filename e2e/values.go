@@ -172,7 +172,7 @@ func checkValues(ctx context.Context, r *results, prom *prometheus, t *truth, d 
 		func() error { return c.histograms(ctx, exporter.MetricRequestStall, map[string]*counted{"": stall}) },
 		func() error { return c.scalars(ctx, exporter.MetricRegionMapped, mapped) },
 		func() error { return c.scalars(ctx, exporter.MetricRegionTouched, touched) },
-		func() error { return c.resident(ctx, t, d) },
+		func() error { return c.resident(ctx, t) },
 		func() error { return c.windows(ctx, t) },
 		func() error { return c.scalars(ctx, exporter.MetricThreadsStalled, map[string]float64{"": 0}) },
 		func() error {

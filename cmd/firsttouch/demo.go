@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"time"
 
 	"github.com/firsttouch/firsttouch/internal/demo"
 	"github.com/spf13/cobra"
@@ -68,7 +69,8 @@ its first touch fail with EFAULT, so the service copies what it answers out of t
 	f.IntVar(&o.Concurrency, "concurrency", 4, "clients that send them at once")
 	f.Uint64Var(&o.Seed, "seed", 1, "what the requests are drawn from: the same seed, the same requests")
 	f.Var(granule, "granule", "`bytes` that one fault makes accessible, such as 64KiB: a power of two (default the page size)")
-	f.BoolVar(&o.Windows, "windows", false, "arm the memory again every two seconds, for working sets by window; takes a minute more")
+	f.BoolVar(&o.Windows, "windows", false, "arm the memory again and again, for working sets by window; takes a minute more")
+	f.DurationVar(&o.Window, "window", 2*time.Second, "`length` of a window, with -windows")
 	f.BoolVar(&o.Serve, "serve", false, "keep the service and the profiler's pages up until interrupted")
 	f.StringVar(&o.Listen, "listen", "127.0.0.1:0", "`address` of the service")
 	f.StringVar(&o.Cache, "cache", "", "`directory` for the index (default firsttouch/demo in the user's cache directory)")

@@ -15,10 +15,14 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-var update = flag.Bool("update", false, "write docs/images anew")
+var (
+	update = flag.Bool("update", false, "write docs/images anew")
+	// It takes minutes to make.
+	windowed = flag.String("windowed", "", "`recording` of firsttouch demo -windows, for the picture of its windows")
+)
 
 // kept are the pictures for the documentation.
-var kept = map[string]bool{"page-light": true, "page-dark": true, "request-light": true, "flame-dark": true, "latency-light": true}
+var kept = map[string]bool{"page-light": true, "page-dark": true, "request-light": true, "flame-dark": true, "latency-light": true, "windows-light": true}
 
 // Both themes draw everything: the page is light or dark as the reader wants it, and so is the heatmap.
 func TestPictures(t *testing.T) {
@@ -43,6 +47,16 @@ func TestPictures(t *testing.T) {
 			picture(t, ctx, theme, "latency-"+theme)
 		})
 	}
+}
+
+// The windows of a recording that has some.
+func TestPictureOfWindows(t *testing.T) {
+	if *windowed == "" {
+		t.Skip("no recording of firsttouch demo -windows is named with -windowed")
+	}
+	ctx := open(t, serve(t, *windowed))
+	run(t, ctx, chromedp.EmulateViewport(1280, 900), chromedp.Click("#tab-windows"), chromedp.WaitVisible("#windows-chart"))
+	picture(t, ctx, "light", "windows-light")
 }
 
 // picture takes what is on the screen, looks at its background and at how many colors it has, and keeps it with

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/firsttouch/firsttouch/internal/demo/index"
 )
@@ -21,8 +22,9 @@ type Options struct {
 	Requests    int    // a phase
 	Concurrency int    // clients
 	Seed        uint64
-	Granule     int  // bytes that one fault resolves; 0: the page size
-	Windows     bool // show working sets by window: of the database, and of a cache of answers
+	Granule     int           // bytes that one fault resolves; 0: the page size
+	Windows     bool          // show working sets by window: of the database, and of a cache of answers
+	Window      time.Duration // length of one, 0: 2 s
 	Serve       bool
 	JSON        bool // print the summary as JSON
 
@@ -51,6 +53,12 @@ func (o *Options) check() error {
 		return fmt.Errorf("%w: -requests %d: choose 1 to %d", ErrUsage, o.Requests, maxRequests)
 	case o.Concurrency < 1 || o.Concurrency > maxConcurrency:
 		return fmt.Errorf("%w: -concurrency %d: choose 1 to %d", ErrUsage, o.Concurrency, maxConcurrency)
+	}
+	if o.Window == 0 {
+		o.Window = windowLength
+	}
+	if o.Window < shortestWindow {
+		return fmt.Errorf("%w: -window %v: choose %v or more", ErrUsage, o.Window, shortestWindow)
 	}
 	if page := os.Getpagesize(); o.Granule != 0 && (o.Granule < page || o.Granule&(o.Granule-1) != 0 || o.Granule > 1<<30) {
 		return fmt.Errorf("%w: -granule %d: choose a power of two from the page size, %d, to 1 GiB", ErrUsage, o.Granule, page)

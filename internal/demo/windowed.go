@@ -12,11 +12,12 @@ import (
 // requests, and then for the other for so long that what only the first one needs is idle for 30 s, at a pace
 // that leaves the machine time. The cache of answers holds one half.
 const (
-	windowLength  = 2 * time.Second
-	stageLength   = 17 * time.Second
-	stageSlices   = 16 // parts of a stage, each an eighth of the requests
-	answerCache   = 2 << 20
-	windowsListed = 30
+	windowLength   = 2 * time.Second // unless Options.Window says otherwise
+	shortestWindow = 100 * time.Millisecond
+	stageLength    = 17 * time.Second
+	stageSlices    = 16 // parts of a stage, each an eighth of the requests
+	answerCache    = 2 << 20
+	windowsListed  = 30
 )
 
 // driveWindows sends one half of the requests twice, and the other one four times.

@@ -158,7 +158,10 @@ func (e *Engine) add(r *Region, lo, hi, granule uintptr, offset int64, know func
 	know(g)
 	e.insert(g)
 	g.Since = Now()
-	if _, err := e.arena.Register(uffd.Range{Start: uffd.Addr(lo), End: uffd.Addr(hi)}, uffd.ModeMissing); err != nil {
+	whilePlacing(func() {
+		_, err = e.arena.Register(uffd.Range{Start: uffd.Addr(lo), End: uffd.Addr(hi)}, uffd.ModeMissing)
+	})
+	if err != nil {
 		e.remove(g)
 		return nil, err
 	}
@@ -231,6 +234,7 @@ func (e *Engine) publish() {
 
 // settleReaders waits until every reader has finished the message that it is at.
 func (e *Engine) settleReaders() {
+	settleBus()
 	for _, i := range []int{0, 1, watchdogNumber} {
 		r := at[worker](e.workers[i])
 		p := raw.Load64(&r.progress)

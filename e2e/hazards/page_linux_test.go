@@ -93,7 +93,7 @@ machine did other work meanwhile. "Not run" was left out for time.
 
 ## Soak
 
-`+"`go run ./bench/soak -minutes 9`"+` at commit 9771f98, as root on Linux 6.18 with two busy processors: 56 windows of 4,000 pages in 5 regions
+` + "`go run ./bench/soak -minutes 9`" + ` at commit 9771f98, as root on Linux 6.18 with two busy processors: 56 windows of 4,000 pages in 5 regions
 (arena, existing private memory, mapped file, attached file, shared memory), more than 1,160,000 faults; every page once in each window,
 contents intact, none dropped, 76 stacks missed and counted.
 

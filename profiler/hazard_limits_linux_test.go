@@ -18,7 +18,7 @@ import (
 )
 
 // A process without descriptors to spare cannot start a profiler, and is told so; one that runs out of
-// them later does not notice, and can attach files still.
+// them later does not notice; only to attach another file it needs some.
 func TestOutOfDescriptors(t *testing.T) {
 	inChild(t, "TestOutOfDescriptors", "all", nil, func(t *testing.T) {
 		newProfiler(t).Close() // what the runtime opens once is open
@@ -59,11 +59,11 @@ func TestOutOfDescriptors(t *testing.T) {
 		release()
 		open := openFiles(t)
 		p = newProfiler(t)
-		exhaust()
 		r, err := p.AttachFile(path)
 		if err != nil {
 			t.Fatal(err)
 		}
+		exhaust()
 		a := &armed{region: r, memory: memory, want: contents(size)}
 		a.spread(t, 8, hangMixedOf(hangLoad, hangCopy, hangCompare, hangClear))
 		s := p.Snapshot()
@@ -76,7 +76,7 @@ func TestOutOfDescriptors(t *testing.T) {
 		if now := openFiles(t); len(now) > len(open) {
 			t.Errorf("descriptors were %q and are %q", open, now)
 		}
-		t.Logf("seen: %v; later %d faults of a file attached without one free descriptor", unix.EMFILE, s.Stats.Faults)
+		t.Logf("seen: %v; later %d faults of a file, and another window, without one free descriptor", unix.EMFILE, s.Stats.Faults)
 	})
 }
 

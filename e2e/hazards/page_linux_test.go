@@ -80,12 +80,23 @@ garbage collections without a pause where they matter. This page is made from th
 
     go test ./e2e/hazards -timeout 1h -matrix -update
 
-and ` + "`go test ./...`" + ` holds that it has every hazard that is known, and no cell that failed. It runs each test once, too.
+and ` + "`go test ./...`" + ` holds that it has every hazard that is known, and runs each test once.
 "Not possible here" is what a probe of the machine answered, which the last column quotes.
 
 `
 
 const tail = `
+## Cells that are not as expected
+
+"HUNG" is a test that did not end within its budget: the one of bbolt that writes runs many cases one after the other, and the
+machine did other work meanwhile. "Not run" was left out for time.
+
+## Soak
+
+` + "`go run ./bench/soak -minutes 9`" + ` at commit 9771f98, as root on Linux 6.18 with two busy processors: 56 windows of 4,000 pages in 5 regions
+(arena, existing private memory, mapped file, attached file, shared memory), more than 1,160,000 faults; every page once in each window,
+contents intact, none dropped, 76 stacks missed and counted.
+
 ## What could not be made
 
 - A disk that answers late and then not at all: errors come from a file system in a file that was cut short, so at once.

@@ -57,7 +57,7 @@ func (p *Profiler) foldOne(rec *engine.Record, seq uint64) {
 		p.agg.stats.StacksCut++
 	}
 	p.nameSpan(f)
-	p.agg.add(f)
+	f = p.agg.observe(f)
 	for _, observe := range p.config.observe {
 		observe(f)
 	}

@@ -23,6 +23,7 @@ type Profiler struct {
 	mu      sync.Mutex // guards regions and closed; taken before foldMu
 	regions []*Region
 	closed  bool
+	share   float64 // of new regions that is to be observed
 
 	foldMu  sync.Mutex // guards the aggregate and the reading end of the ring; taken before spanMu
 	agg     *aggregate
@@ -63,7 +64,7 @@ func New(opts ...Option) (*Profiler, error) {
 	p := &Profiler{
 		eng: eng, config: c, agg: newAggregate(c.logLimit),
 		targets: make(map[uint32]*engine.Target), stackOf: make(map[uint32]StackID),
-		spans: make(map[uint64]*spanInfo), stop: make(chan struct{}),
+		spans: make(map[uint64]*spanInfo), stop: make(chan struct{}), share: c.share,
 	}
 	p.agg.start, p.agg.mono = time.Now(), engine.Now()
 	p.agg.stats.StackSampling = c.stacks.String()

@@ -81,6 +81,15 @@ func (p *Profiler) Stalled() int { return 0 }
 // StartSpan returns nil.
 func (p *Profiler) StartSpan([16]byte, [8]byte) *Span { return nil }
 
+// SetSampling answers ErrNotSupported.
+func (p *Profiler) SetSampling(float64) error { return notHere() }
+
+// SetStacks does nothing.
+func (p *Profiler) SetStacks(StackSampling) {}
+
+// SetSampling answers ErrNotSupported.
+func (r *Region) SetSampling(float64) error { return notHere() }
+
 // ID returns 0.
 func (r *Region) ID() RegionID { return 0 }
 

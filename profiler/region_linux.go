@@ -33,6 +33,11 @@ type Region struct {
 	bytes []byte     // memory that the region owns
 	maps  []*mapping
 
+	share   float64  // that is to be observed
+	chooser chooser  // of the blocks, once some are not observed; shift 0 before
+	limit   uint64   // of the blocks that are observed
+	hashes  []uint64 // of all blocks, ascending
+
 	lastSize int64
 	complete time.Duration // when every mapping of the file was covered last, on the faults' clock
 	longest  time.Duration // for which other threads were stopped
@@ -85,7 +90,7 @@ func (p *Profiler) newRegion(name string, kind Kind, size int64, opts []RegionOp
 	}
 	p.foldMu.Lock()
 	defer p.foldMu.Unlock()
-	r := &Region{p: p, id: id, name: c.name, kind: kind, eng: eng, config: c}
+	r := &Region{p: p, id: id, name: c.name, kind: kind, eng: eng, config: c, share: p.share, limit: allBlocks}
 	p.agg.regions = append(p.agg.regions, &RegionStats{ID: id, Name: c.name, Kind: kind, Granule: c.granule, Size: size, Detached: true})
 	p.totals = append(p.totals, eng)
 	p.regions = append(p.regions, r)
@@ -130,6 +135,7 @@ func (r *Region) publishMaps(fileSize int64) {
 	r.update(func(s *RegionStats) {
 		s.Mappings, s.Mapped, s.Size, s.Detached = list, mapped, max(s.Size, top), r.closed.Load()
 	})
+	r.resized()
 }
 
 // Rearm arms the region again: what was touched is observed again at its next touch, and the
@@ -141,8 +147,13 @@ func (r *Region) Rearm() error {
 		return fmt.Errorf("region %q: %w", r.name, ErrClosed)
 	}
 	r.p.Flush()
+	start := engine.Now()
+	limit := r.wanted()
+	if limit == 0 {
+		return fmt.Errorf("region %q: %w", r.name, ErrPaused)
+	}
 	if r.isMemory() {
-		return r.rearmMemory()
+		return r.rearmMemory(limit)
 	}
 	list, err := r.p.readMaps()
 	if err != nil {
@@ -161,7 +172,7 @@ func (r *Region) Rearm() error {
 			continue
 		}
 		m.prot = prot
-		_, err := r.p.eng.Rearm(m.Target, m.prot, r.guard())
+		_, err := r.p.eng.Rearm(m.Target, m.prot, r.sample(limit), r.guard())
 		if errors.Is(err, engine.ErrGone) && r.kind == KindAttached {
 			gone = true
 		} else if err != nil {
@@ -176,6 +187,7 @@ func (r *Region) Rearm() error {
 		return err
 	}
 	r.update(func(s *RegionStats) { s.Rearms++ })
+	r.stepTo(limit, start)
 	r.publishMaps(r.fileSize()) // they are armed since now
 	return nil
 }
@@ -238,7 +250,11 @@ func (r *Region) detach() error {
 func (r *Region) drop(m *mapping) error {
 	var err error
 	if r.isMemory() {
-		err = r.p.eng.ReleaseMemory(m.Target, r.guard())
+		// What is at home already goes with the rest, so that no trace of its blocks is left.
+		if m.Sampled() && m.Layered() {
+			err = r.p.eng.ArmMore(m.Target, engine.Sample{}, r.mine())
+		}
+		err = errors.Join(err, r.p.eng.ReleaseMemory(m.Target, r.guard()))
 	} else {
 		_, _, err = r.p.eng.Uncover(m.Target, r.guard())
 	}

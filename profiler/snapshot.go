@@ -63,8 +63,13 @@ type RegionStats struct {
 	Mappings []MappingStats
 	// Note says in a sentence what limits this region's result, or is empty.
 	Note string
+	// Sampling is how much of the region was observed, since when; empty where it was all the time all of it.
+	// Touched, Faults and the others are what was seen; Estimate is what there was.
+	Sampling []SamplingStep
+	Estimate Estimate
 
 	touched bitmap
+	sampled *sampled // nil where all of it was observed
 }
 
 // MappingStats is one observed address range of a region.
@@ -95,6 +100,7 @@ type Group struct {
 	Bytes  uint64 // of the granules made accessible, counted as in RegionStats.Touched
 	Stall  time.Duration
 	Max    time.Duration // longest single stall
+	Scaled Scaled        // Faults, Bytes and Stall as estimated where only a part of the region is observed
 }
 
 // ThreadStats is the total of one toucher thread.

@@ -20,6 +20,7 @@ func visitFault(c *columns, f *profiler.Fault) {
 	number(c, 11, &f.Messages)
 	number(c, 12, &f.Access)
 	number(c, 13, &f.Source)
+	real(c, 14, &f.Weight)
 }
 
 // span is a span that faults refer to.

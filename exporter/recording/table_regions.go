@@ -27,6 +27,26 @@ func visitRegion(c *columns, r *profiler.RegionStats) {
 	text(c, 18, &r.Note)
 	number(c, 19, &r.Left)
 	number(c, 20, &r.Stopped)
+	real(c, 21, &r.Estimate.Faults)
+	real(c, 22, &r.Estimate.FaultsError)
+	real(c, 23, &r.Estimate.Touched)
+	real(c, 24, &r.Estimate.TouchedError)
+	number(c, 25, &r.Estimate.Stall)
+	number(c, 26, &r.Estimate.StallError)
+}
+
+// sampling is a step in how much of a region was observed.
+type sampling struct {
+	region profiler.RegionID
+	profiler.SamplingStep
+}
+
+func visitSampling(c *columns, s *sampling) {
+	number(c, 1, &s.region)
+	step(c, 2, &s.Since)
+	number(c, 3, &s.Blocks)
+	number(c, 4, &s.Sampled)
+	number(c, 5, &s.BlockBytes)
 }
 
 // mapping is one observed address range of a region.

@@ -28,6 +28,7 @@ var (
 	requestTable    = table[Request]{14, visitRequest}
 	faultTable      = table[profiler.Fault]{15, visitFault}
 	endTable        = table[end]{16, visitEnd}
+	samplingTable   = table[sampling]{17, visitSampling}
 )
 
 // origin is the Origin, and the bounds of the snapshot.
@@ -100,6 +101,9 @@ func visitGroup(c *columns, g *profiler.Group) {
 	number(c, 6, &g.Bytes)
 	number(c, 7, &g.Stall)
 	number(c, 8, &g.Max)
+	real(c, 9, &g.Scaled.Faults)
+	real(c, 10, &g.Scaled.Bytes)
+	number(c, 11, &g.Scaled.Stall)
 }
 
 // end is the last frame: without it, the recording is cut off.

@@ -88,6 +88,7 @@ func (e *Engine) start(c Config) error {
 	s.eventCode, s.writeCode, s.toDiskCode = codeOf(event), codeOf(write), codeOf(toDisk)
 	s.restoreCode, s.restorePagesCode, s.operateCode = codeOf(restore), codeOf(restorePages), codeOf(operate)
 	s.cutCode, s.captureCode = codeOf(cut), codeOf(capture)
+	s.placeCode, s.disarmCode = codeOf(place), codeOf(disarm)
 	s.textLo, s.textHi = raw.Text()
 	s.goidOff, s.parentOff = goidOffsets()
 	s.stackEvery, s.stackRate = uint32(c.StackEvery), uint32(c.StackRate)

@@ -21,6 +21,7 @@ type shared struct {
 	openCode, bringCode, forceCode, remapHomeCode, followMoveCode                uintptr
 	memoryEventCode, operateMemoryCode, yankCode, knownCode                      uintptr
 	mergeCode, mergePieceCode, homeCode, homePieceCode                           uintptr
+	placeCode, disarmCode, releaseMemoryCode, bringRunsCode                      uintptr
 
 	targets    uintptr // all targets, by number
 	text       uintptr // the surgeon's buffer for /proc/self/maps

@@ -28,6 +28,8 @@ type config struct {
 	required  bool
 	disabled  bool
 	noMetrics bool
+	budget    limit
+	stacks    profiler.StackSampling
 	// meterProvider is nil for the global one.
 	meterProvider metric.MeterProvider
 
@@ -102,6 +104,7 @@ func (c *config) setGranule(bytes int) error {
 }
 
 func (c *config) setStacks(s profiler.StackSampling) {
+	c.stacks = s
 	c.engine = append(c.engine, profiler.WithStacks(s))
 }
 

@@ -22,6 +22,7 @@ var settings = []setting{
 	{"FIRSTTOUCH_ARENAS", "glob patterns of the arena names to profile, separated by ':'; '*'", (*config).parseArenas},
 	{"FIRSTTOUCH_GRANULE", "bytes that one fault resolves, a power of two such as 4096, 64KiB or 2MiB; the page size", (*config).parseGranule},
 	{"FIRSTTOUCH_STACKS", "faults whose stack is taken: all, none, 1/N or N/s; 1000/s", (*config).parseStacks},
+	{"FIRSTTOUCH_BUDGET", "what the profiler may cost: N% of one processor, or N/s first touches; off", (*config).parseBudget},
 	{"FIRSTTOUCH_DEBUG_ADDR", "host:port of the debug endpoint, ':port' is loopback only; not listening", (*config).setDebugAddr},
 	{"FIRSTTOUCH_LOG_LIMIT", "first touches kept in order, 0 or more; 262144", (*config).parseLogLimit},
 	{"FIRSTTOUCH_RING", "records between the resolver and the totals, 64 to 16777216; 131072", (*config).parseRing},

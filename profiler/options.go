@@ -134,6 +134,14 @@ func StacksOneIn(n int) StackSampling { return StackSampling{every: uint32(max(n
 // StacksPerSecond takes at most n stacks a second.
 func StacksPerSecond(n int) StackSampling { return StackSampling{every: 1, perSec: uint32(max(n, 1))} }
 
+// AtMost bounds it to n stacks a second.
+func (s StackSampling) AtMost(n int) StackSampling {
+	if s.every != 0 && (s.perSec == 0 || s.perSec > uint32(n)) {
+		s.perSec = uint32(max(n, 1))
+	}
+	return s
+}
+
 // String says it in words.
 func (s StackSampling) String() string {
 	switch {

@@ -30,6 +30,7 @@ type Profiler struct {
 	targets map[uint32]*engine.Target // by number, also those gone
 	stackOf map[uint32]StackID        // by the engine's number
 	totals  []*engine.Region          // by RegionID
+	cost    Cost                      // when it was asked for last
 
 	spanMu  sync.Mutex // guards what follows; taken on request goroutines, so never held for long
 	leaving []leavingSpan

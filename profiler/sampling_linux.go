@@ -62,6 +62,20 @@ func (r *Region) SetSampling(share float64) error {
 	return r.applyShare()
 }
 
+// Observed returns which share of the region is observed now, and which is to be from the next Rearm on.
+func (r *Region) Observed() (share, wanted float64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	share, wanted = 1, 1
+	if r.chooser.shift == 0 {
+		return share, wanted
+	}
+	step := func(limit uint64) float64 {
+		return SamplingStep{Blocks: len(r.hashes), Sampled: within(r.hashes, limit)}.Share()
+	}
+	return step(r.limit), step(r.wanted())
+}
+
 // applyShare brings what is observed closer to what is to be. The caller holds r.mu.
 func (r *Region) applyShare() error {
 	limit := r.wanted()
@@ -221,4 +235,23 @@ func (r *Region) armSampled(m *mapping, limit uint64) (took time.Duration, err e
 		}
 	}
 	return r.p.eng.RearmMemory(m.Target, r.guard())
+}
+
+// Cost is what observation has cost until now. It takes some microseconds.
+func (p *Profiler) Cost() Cost {
+	p.foldMu.Lock()
+	defer p.foldMu.Unlock()
+	if p.eng == nil {
+		return p.cost
+	}
+	s := p.eng.Stats()
+	p.cost = Cost{Engine: s.Overhead, Faults: s.Claimed + s.Dropped, Touchers: time.Duration(s.Claimed+s.Dropped) * TouchCost}
+	return p.cost
+}
+
+// SetBudget has snapshots say what the policy reports that keeps the cost within a limit.
+func (p *Profiler) SetBudget(b Budget) {
+	p.foldMu.Lock()
+	defer p.foldMu.Unlock()
+	p.agg.stats.Budget = b
 }

@@ -132,6 +132,8 @@ type Stats struct {
 	LastError string
 	// UserModeOnly: faults from inside system calls are not served; such a call fails with EFAULT.
 	UserModeOnly bool
+	// Budget is what the policy says that keeps the cost within a limit; zero where there is none.
+	Budget Budget
 	// Notes are reports of the engine, newest last: what failed open, what is not seen, and why.
 	Notes []string
 }

@@ -7,6 +7,8 @@
 // owes is paid before more is observed again. When it is full and less than half of the budget was
 // spent for some seconds, twice as much is observed; when that is cut again soon, the next time it takes
 // twice as long. Where observing the least still costs too much, observation pauses until the debt is paid.
+//
+// Extras, such as stacks, go before anything is left unobserved, and come back last.
 package budget
 
 import "time"
@@ -30,6 +32,8 @@ type Controller struct {
 	account float64 // units
 	share   float64 // that is to be observed
 	paused  bool
+	extras  bool // something else can be done without
+	without bool // and is
 
 	now, full, changed time.Duration // of the last look; when the account was full, or the share was changed, last; the latter alone
 	spent              float64       // at the last look
@@ -41,10 +45,10 @@ type Controller struct {
 }
 
 // New returns the account of a budget of so many units a second, full, at a time on any clock and with
-// what had been spent then.
-func New(rate float64, now time.Duration, spent float64) *Controller {
+// what had been spent then. extras says that there is something to do without before less is observed.
+func New(rate float64, extras bool, now time.Duration, spent float64) *Controller {
 	return &Controller{
-		rate: rate, account: rate * burst.Seconds(), share: 1, patience: patience,
+		rate: rate, extras: extras, account: rate * burst.Seconds(), share: 1, patience: patience,
 		now: now, full: now, changed: now, spent: spent, spentFull: spent, spentChanged: spent,
 	}
 }
@@ -56,6 +60,9 @@ func (c *Controller) Share() float64 {
 	}
 	return c.share
 }
+
+// Without reports whether to do without the extras.
+func (c *Controller) Without() bool { return c.without }
 
 // Look takes what was spent until now, in all, and reports whether the share has to be changed. What the change
 // itself costs is for Settle.
@@ -69,14 +76,22 @@ func (c *Controller) Look(now time.Duration, spent float64) (changed bool) {
 		c.paused = false
 	case c.account < 0 && (!c.cut || c.spent-c.spentFull > c.rate*(c.now-c.full+again).Seconds()):
 		c.reduce()
-	case c.share < 1 && c.account >= c.rate*burst.Seconds() && now-c.changed >= c.patience &&
-		spent-c.spentChanged < idle*c.rate*(now-c.changed).Seconds():
+	case c.share < 1 && c.calm():
 		c.share = min(2*c.share, 1)
+		c.raised = now
+	case c.without && c.share == 1 && c.calm():
+		c.without = false
 		c.raised = now
 	default:
 		return false
 	}
 	return true
+}
+
+// calm reports whether more can be observed.
+func (c *Controller) calm() bool {
+	since := c.now - c.changed
+	return c.account >= c.rate*burst.Seconds() && since >= c.patience && c.spent-c.spentChanged < idle*c.rate*since.Seconds()
 }
 
 // pay brings the account up to date.
@@ -99,6 +114,12 @@ func (c *Controller) reduce() {
 		c.patience = min(2*c.patience, impatient)
 	}
 	mean := (c.spent - c.spentFull) / max((c.now-c.full).Seconds(), 1e-3)
+	if c.extras && !c.without {
+		c.without = true
+		if mean < 2*c.rate {
+			return // that may be enough
+		}
+	}
 	if c.share == Least {
 		c.paused = true
 	}

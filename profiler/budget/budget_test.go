@@ -39,7 +39,7 @@ func (s *service) run(d time.Duration) (spent float64) {
 }
 
 func newService(rate float64, load func(time.Duration) float64) *service {
-	return &service{c: New(rate, 0, 0), load: load}
+	return &service{c: New(rate, false, 0, 0), load: load}
 }
 
 // A storm that would cost thirty times the budget is kept within it from its first second on, and over 20 s
@@ -146,5 +146,34 @@ func TestChangesCost(t *testing.T) {
 	s.run(20 * time.Second)
 	if s.cuts != 1 || s.c.Share() < 0.01 {
 		t.Errorf("%d cuts, share %v", s.cuts, s.c.Share())
+	}
+}
+
+// Extras go first, alone where that may be enough, and come back last.
+func TestExtras(t *testing.T) {
+	const rate = 0.01
+	load := 1.5
+	s := newService(rate, func(time.Duration) float64 { return load * rate })
+	s.c = New(rate, true, 0, 0)
+	full := s.load
+	s.load = func(now time.Duration) float64 {
+		if s.c.Without() {
+			return full(now) / 2
+		}
+		return full(now)
+	}
+	s.run(time.Minute)
+	if !s.c.Without() || s.c.Share() != 1 {
+		t.Errorf("without the extras %v, share %v", s.c.Without(), s.c.Share())
+	}
+	load = 30
+	s.run(time.Minute)
+	if !s.c.Without() || s.c.Share() == 1 {
+		t.Errorf("in a storm: without the extras %v, share %v", s.c.Without(), s.c.Share())
+	}
+	load = 0.1
+	s.run(5 * time.Minute)
+	if s.c.Without() || s.c.Share() != 1 {
+		t.Errorf("after it: without the extras %v, share %v", s.c.Without(), s.c.Share())
 	}
 }

@@ -13,6 +13,12 @@ const (
 	MetricThreadsStalled = "firsttouch.threads.stalled"
 	MetricRecordsDropped = "firsttouch.records.dropped"
 	MetricOverhead       = "firsttouch.overhead"
+
+	MetricRegionObserved  = "firsttouch.region.observed"
+	MetricFaultsEstimate  = "firsttouch.faults.estimate"
+	MetricTouchedEstimate = "firsttouch.region.touched.estimate"
+	MetricBudgetShare     = "firsttouch.budget.share"
+	MetricBudgetChanges   = "firsttouch.budget.changes"
 )
 
 // Attributes of metrics.
@@ -23,12 +29,19 @@ const (
 	KeyResult = "result"
 	KeyReason = "reason"
 	KeyWindow = "window"
+	KeyChange = "change"
 )
 
 // Values of KeyResult.
 const (
 	ResultRecorded = "recorded"
 	ResultDropped  = "dropped"
+)
+
+// Values of KeyChange.
+const (
+	ChangeLess = "less"
+	ChangeMore = "more"
 )
 
 // Values of KeyReason.

@@ -1,6 +1,9 @@
 package profiler
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // Cost is what observation has cost since the Profiler was started, see Profiler.Cost.
 type Cost struct {
@@ -15,6 +18,14 @@ type Cost struct {
 // TouchCost is the processor time that a first touch costs its thread on top of what the kernel would have
 // taken for it anyway: go test ./bench -run TouchCost -v measures it.
 const TouchCost = 4 * time.Microsecond
+
+// String says it in one line; empty without a budget.
+func (b Budget) String() string {
+	if b.Limit == "" {
+		return ""
+	}
+	return fmt.Sprintf("%s; spent lately: %s; %s; less was observed %d times, more again %d times", b.Limit, b.Spent, b.State, b.Cuts, b.Raises)
+}
 
 // Total is the processor time of all of it.
 func (c Cost) Total() time.Duration { return c.Engine + c.Touchers }

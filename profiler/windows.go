@@ -3,6 +3,8 @@ package profiler
 import (
 	"errors"
 	"fmt"
+	"iter"
+	"slices"
 	"time"
 
 	"github.com/firsttouch/firsttouch/profiler/workingset"
@@ -23,6 +25,7 @@ type windowed struct {
 	tracker workingset.Tracker
 	reuse   *workingset.Reuse
 	history []workingset.Window
+	core    part  // what was observed in all windows
 	armed   error // why the present window shows only what had never been touched, nil where it shows all
 }
 
@@ -40,6 +43,16 @@ type RegionWindow struct {
 	// Idle30s, Idle2m and Idle10m were touched and then not for at least so long; -1 while the windows do
 	// not reach back so far.
 	Idle30s, Idle2m, Idle10m int64
+	// Share of the region that was observed all through the window. Below 1 the sizes are estimates from it,
+	// and those that look back, New to Idle10m without Mapped, from the least share of all windows. Errors
+	// are their standard errors.
+	Share  float64
+	Errors WindowErrors
+}
+
+// WindowErrors are the standard errors of a window's sizes, in bytes; 0 where all of the region was observed.
+type WindowErrors struct {
+	Touched, New, Reused, Never, Idle30s, Idle2m, Idle10m int64
 }
 
 // windowHistory bounds how many windows the curve of the working set is computed from.
@@ -101,45 +114,109 @@ func (r *windowed) end(d *Snapshot) RegionWindow {
 		out.Err = fmt.Errorf("%d records were dropped and %d did not fit into the log: the window is not complete (WithRing, WithLogLimit)", d.Stats.Dropped, d.Stats.LogCut)
 		return out
 	}
+	now := stats.partIn(d)
+	if pause := stats.paused(now.since, d.EndMono); pause > 0 {
+		out.Err = fmt.Errorf("nothing was observed for %v of the window, to keep the budget", pause)
+		return out
+	}
+	if r.history == nil || now.limit < r.core.limit {
+		r.narrow(now)
+	}
 	win := workingset.Window{Start: d.StartMono, End: d.EndMono}
+	var touched, fresh, again []uint64
 	for _, f := range d.Faults {
-		if f.Region == id {
-			g := uint64(f.Offset) / uint64(stats.Granule)
+		if f.Region != id {
+			continue
+		}
+		g := uint64(f.Offset) / uint64(stats.Granule)
+		if now.has(g) {
+			touched = append(touched, g)
+		}
+		if r.core.has(g) {
 			win.Touched = append(win.Touched, g)
 			r.reuse.Touch(g)
 		}
 	}
-	granule := int64(stats.Granule)
-	sums, err := r.tracker.Add(win, int((stats.Mapped+granule-1)/granule))
-	if err != nil {
+	slices.Sort(touched)
+	seen := slices.Clone(win.Touched)
+	slices.Sort(seen)
+	for _, g := range slices.Compact(seen) {
+		if r.tracker.Seen(g) {
+			again = append(again, g)
+		} else {
+			fresh = append(fresh, g)
+		}
+	}
+	if _, err := r.tracker.Add(win, 0); err != nil {
 		out.Err = err
 		return out
 	}
 	if r.history = append(r.history, win); len(r.history) > windowHistory {
 		r.history = r.history[1:]
 	}
-	out.Touched, out.New, out.Reused = int64(sums.Touched)*granule, int64(sums.New)*granule, int64(sums.Reused)*granule
-	out.Mapped, out.Never = stats.Mapped, int64(sums.Never)*granule
-	out.Idle30s, out.Idle2m, out.Idle10m = r.idle(30*time.Second, granule), r.idle(2*time.Minute, granule), r.idle(10*time.Minute, granule)
+	e := &out.Errors
+	out.Share, out.Mapped = now.Share(), stats.Mapped
+	out.Touched, e.Touched = now.bytes(slices.Values(slices.Compact(touched)))
+	out.New, e.New = r.core.bytes(slices.Values(fresh))
+	out.Reused, e.Reused = r.core.bytes(slices.Values(again))
+	ever, err := r.core.bytes(r.idleFor(0))
+	granule := int64(stats.Granule)
+	out.Never, e.Never = max((stats.Mapped+granule-1)/granule*granule-ever, 0), err
+	out.Idle30s, e.Idle30s = r.idle(30 * time.Second)
+	out.Idle2m, e.Idle2m = r.idle(2 * time.Minute)
+	out.Idle10m, e.Idle10m = r.idle(10 * time.Minute)
 	return out
 }
 
-func (r *windowed) idle(least time.Duration, granule int64) int64 {
-	if n, ok := r.tracker.Idle(least); ok {
-		return int64(n) * granule
+// narrow restricts what looks back to what is observed still.
+func (r *windowed) narrow(p part) {
+	r.core = p
+	r.tracker.Keep(p.has)
+	r.reuse.Shown(p.Share(), p.has)
+	for i := range r.history {
+		r.history[i].Touched = slices.DeleteFunc(r.history[i].Touched, func(g uint64) bool { return !p.has(g) })
 	}
-	return -1
+}
+
+// idleFor lists the granules that were touched and then not for at least so long.
+func (r *windowed) idleFor(least time.Duration) iter.Seq[uint64] {
+	return func(yield func(uint64) bool) {
+		for g, idle := range r.tracker.Each {
+			if idle >= least && !yield(g) {
+				return
+			}
+		}
+	}
+}
+
+func (r *windowed) idle(least time.Duration) (bytes, err int64) {
+	if _, ok := r.tracker.Idle(least); !ok {
+		return -1, 0
+	}
+	return r.core.bytes(r.idleFor(least))
 }
 
 // Curve is the size of a region's working set in granules over the number of windows, from the last 256
-// windows at most; see workingset.Curve. nil for a region that is not among them.
-func (w *Windows) Curve(id RegionID) workingset.Curve {
+// windows at most; see workingset.Curve. errors are the standard errors of its points, 0 where all of the region
+// was observed. nil for a region that is not among them.
+func (w *Windows) Curve(id RegionID) (c workingset.Curve, errors []float64) {
 	for _, r := range w.regions {
-		if r.region.ID() == id {
-			return workingset.NewCurve(r.history, len(r.history))
+		if r.region.ID() != id {
+			continue
 		}
+		c = workingset.NewCurve(r.history, len(r.history))
+		p := r.core
+		for i := range c {
+			c[i] *= p.scale()
+		}
+		if p.Share() == 1 {
+			return c, make([]float64, len(c))
+		}
+		return c, workingset.CurveErrors(r.history, len(c), p.block, func(sum, squares float64) float64 {
+			return (&spread{sum * p.scale(), squares * p.scale() * p.scale()}).error(p.SamplingStep)
+		})
 	}
-	return nil
+	return nil, nil
 }
 
 // MissRatio estimates which share of a region's first touches per window a cache of so many granules

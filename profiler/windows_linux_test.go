@@ -5,6 +5,7 @@ package profiler
 import (
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"testing"
 )
 
@@ -50,7 +51,7 @@ func TestWindowsTellTheWorkingSet(t *testing.T) {
 			want := RegionWindow{
 				Region: r.ID(), Start: got[i].Start, End: got[i].End,
 				Touched: int64(touched[i]) * page, New: int64(fresh[i]) * page, Reused: int64(touched[i]-fresh[i]) * page,
-				Mapped: pages * page, Never: int64(pages-len(ever[i])) * page, Idle30s: -1, Idle2m: -1, Idle10m: -1,
+				Mapped: pages * page, Never: int64(pages-len(ever[i])) * page, Idle30s: -1, Idle2m: -1, Idle10m: -1, Share: 1,
 			}
 			if got[i] != want || got[i].End <= got[i].Start {
 				t.Errorf("window %d of %s: %+v, want %+v", n, r.Name(), got[i], want)
@@ -58,9 +59,12 @@ func TestWindowsTellTheWorkingSet(t *testing.T) {
 		}
 	}
 	for i, r := range regions {
-		c := w.Curve(r.ID())
+		c, errs := w.Curve(r.ID())
 		if len(c) != windows || c[windows-1] != float64(len(ever[i])) || c[0] != float64(total[i])/windows {
 			t.Errorf("%s: curve %v, want it from %d/%d to %d", r.Name(), c, total[i], windows, len(ever[i]))
+		}
+		if slices.Max(errs) != 0 {
+			t.Errorf("%s: errors %v of a curve of everything", r.Name(), errs)
 		}
 		// A cache of all pages misses each page once.
 		if m := w.MissRatio(r.ID(), []float64{pages}); len(m) != 1 || m[0].Miss != float64(len(ever[i]))/float64(total[i]) {

@@ -72,3 +72,25 @@ func (t *Tracker) Idle(least time.Duration) (granules int, ok bool) {
 	}
 	return granules, true
 }
+
+// Seen reports whether a granule was touched in any window so far.
+func (t *Tracker) Seen(granule uint64) bool { _, ok := t.last[granule]; return ok }
+
+// Each calls yield for every granule that was touched, with the time since the end of the last window that
+// touched it, in no order.
+func (t *Tracker) Each(yield func(granule uint64, idle time.Duration) bool) {
+	for g, at := range t.last {
+		if !yield(g, t.end-at) {
+			return
+		}
+	}
+}
+
+// Keep forgets the granules that are not to be kept: those that are no longer observed would look idle.
+func (t *Tracker) Keep(keep func(granule uint64) bool) {
+	for g := range t.last {
+		if !keep(g) {
+			delete(t.last, g)
+		}
+	}
+}

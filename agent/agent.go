@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/firsttouch/firsttouch/exporter/metrics"
@@ -28,6 +29,9 @@ type Agent struct {
 	flight  *recording.Flight
 	files   *recorder // nil where no recordings are written to files
 	budget  *keeper   // nil without a budget
+	// windows holds nil where regions are not armed again and again, and until they are: metrics may be
+	// collected from the moment on that the instruments are there.
+	windows atomic.Pointer[windows]
 
 	// window is held by the one request that records a window: two of them would re-arm
 	// each other's regions.
@@ -41,7 +45,8 @@ type Agent struct {
 	processors []*traces.Processor
 	notes      []string
 
-	ending sync.Mutex // held by the call of Shutdown that works
+	ending sync.Mutex // held by the call of Shutdown that works; guards ended
+	ended  bool       // what joins once was joined
 }
 
 // Start reads the options and the FIRSTTOUCH_ variables and begins to profile. ctx bounds the
@@ -117,6 +122,10 @@ func (a *Agent) profile() error {
 		a.files = nil
 		return errors.Join(err, a.unmeter())
 	}
+	if err := a.attachHeap(p); err != nil {
+		a.files = nil
+		return errors.Join(err, p.Close(), a.unmeter())
+	}
 	a.prof = p
 	if a.metrics != nil {
 		if err := a.metrics.Start(p); err != nil {
@@ -129,6 +138,9 @@ func (a *Agent) profile() error {
 	if a.cfg.budget != (limit{}) {
 		a.budget = newKeeper(p, a.cfg.budget, a.cfg.stacks, a.owned)
 		a.budget.start()
+	}
+	if a.cfg.windows > 0 {
+		a.windows.Store(startWindows(p, a.cfg.windows, nil))
 	}
 	if len(a.cfg.files) > 0 {
 		a.lookout = newLookout(a.cfg.files, a.cfg.rescan, func(path, name string) error {

@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"path"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/firsttouch/firsttouch/exporter/recording"
@@ -23,10 +25,13 @@ const defaultStacksPerSecond = 1000
 type config struct {
 	files     []string // absolute patterns
 	arenas    []string
-	debugAddr string // host:port, or empty
+	goHeap    float64 // share, 0 is none
+	debugAddr string  // host:port, or empty
 	rescan    time.Duration
 	required  bool
 	disabled  bool
+	windows   time.Duration // 0: none
+	traceURL  string        // or empty
 	noMetrics bool
 	budget    limit
 	stacks    profiler.StackSampling
@@ -84,6 +89,14 @@ func (c *config) setArenas(patterns []string) error {
 	return nil
 }
 
+func (c *config) setGoHeap(share float64) error {
+	if !(share > 0 && share <= 1) {
+		return fmt.Errorf("%w: share %v of the Go heap: choose more than 0 and at most 1", profiler.ErrInvalid, share)
+	}
+	c.goHeap = share
+	return nil
+}
+
 // wantsArena reports whether the memory of that name is to be profiled.
 func (c *config) wantsArena(name string) bool {
 	for _, p := range c.arenas {
@@ -138,6 +151,31 @@ func (c *config) setRescan(every time.Duration) error {
 	}
 	c.rescan = every
 	c.engine = append(c.engine, profiler.WithRescan(every))
+	return nil
+}
+
+// CheckTraceURL reports why a text cannot be the address of traces, see WithTraceURL.
+func CheckTraceURL(text string) error {
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || !strings.Contains(text, "{trace}") || strings.ContainsAny(text, "\r\n") {
+		return fmt.Errorf("%w: %q is no address of traces: write it with {trace} for the id, such as http://localhost:16686/trace/{trace}", profiler.ErrInvalid, text)
+	}
+	return nil
+}
+
+func (c *config) setTraceURL(text string) error {
+	c.traceURL = text
+	return CheckTraceURL(text)
+}
+
+// shortestWindow keeps the arming from being most of what goes on.
+const shortestWindow = 100 * time.Millisecond
+
+func (c *config) setWindows(every time.Duration) error {
+	if every < shortestWindow && every != 0 {
+		return fmt.Errorf("%w: windows of %v: choose %v or more, or 0 for none", profiler.ErrInvalid, every, shortestWindow)
+	}
+	c.windows = every
 	return nil
 }
 

@@ -37,6 +37,9 @@ func TestVariablesAndOptions(t *testing.T) {
 		{"later option", nil, []Option{WithFiles("/b"), WithFiles("/c")},
 			func(c config) bool { return slices.Equal(c.files, []string{"/c"}) }},
 		{"variable before default", []string{"FIRSTTOUCH_RESCAN=2s"}, nil, func(c config) bool { return c.rescan == 2*time.Second }},
+		{"the Go heap by share", []string{"FIRSTTOUCH_GOHEAP=1/16"}, nil, func(c config) bool { return c.goHeap == 1.0/16 }},
+		{"all of the Go heap", []string{"FIRSTTOUCH_GOHEAP=1/16"}, []Option{WithGoHeap(1)}, func(c config) bool { return c.goHeap == 1 }},
+		{"none of the Go heap", []string{"FIRSTTOUCH_GOHEAP=false"}, nil, func(c config) bool { return c.goHeap == 0 }},
 		{"arenas by pattern", []string{"FIRSTTOUCH_ARENAS=index-*"}, nil,
 			func(c config) bool { return c.wantsArena("index-1") && !c.wantsArena("cache") }},
 		{"no arenas", []string{"FIRSTTOUCH_ARENAS=*"}, []Option{WithArenas()}, func(c config) bool { return !c.wantsArena("x") }},
@@ -45,6 +48,9 @@ func TestVariablesAndOptions(t *testing.T) {
 		{"ipv6", []string{"FIRSTTOUCH_DEBUG_ADDR=[::1]:80"}, nil, func(c config) bool { return c.debugAddr == "[::1]:80" }},
 		{"required", []string{"FIRSTTOUCH_REQUIRED=true"}, nil, func(c config) bool { return c.required }},
 		{"required by option", []string{"FIRSTTOUCH_REQUIRED=0"}, []Option{Required()}, func(c config) bool { return c.required }},
+		{"default windows", nil, nil, func(c config) bool { return c.windows == 0 }},
+		{"windows", []string{"FIRSTTOUCH_WINDOWS=10s"}, nil, func(c config) bool { return c.windows == 10*time.Second }},
+		{"no windows by option", []string{"FIRSTTOUCH_WINDOWS=10s"}, []Option{WithWindows(0)}, func(c config) bool { return c.windows == 0 }},
 		{"default metrics", nil, nil, func(c config) bool { return !c.noMetrics && c.meterProvider == nil }},
 		{"no metrics", []string{"FIRSTTOUCH_METRICS=false"}, nil, func(c config) bool { return c.noMetrics }},
 		{"no metrics by option", []string{"FIRSTTOUCH_METRICS=true"}, []Option{WithoutMetrics()}, func(c config) bool { return c.noMetrics }},
@@ -67,6 +73,8 @@ func TestBadVariables(t *testing.T) {
 	for _, tt := range []struct{ name, value, want string }{
 		{"FIRSTTOUCH_FILES", "/a/[", "not a pattern"},
 		{"FIRSTTOUCH_ARENAS", "[a", "not a pattern"},
+		{"FIRSTTOUCH_GOHEAP", "1/0", "1/N for one block"},
+		{"FIRSTTOUCH_GOHEAP", "yes", "1/N for one block"},
 		{"FIRSTTOUCH_GRANULE", "12", "power of two"},
 		{"FIRSTTOUCH_GRANULE", "12288", "power of two"},
 		{"FIRSTTOUCH_GRANULE", "2GiB", "power of two"},
@@ -85,6 +93,10 @@ func TestBadVariables(t *testing.T) {
 		{"FIRSTTOUCH_SIGNAL", "33", "34 to 64"},
 		{"FIRSTTOUCH_RESCAN", "100", "not a duration"},
 		{"FIRSTTOUCH_RESCAN", "1us", "1ms or more"},
+		{"FIRSTTOUCH_WINDOWS", "1ms", "100ms or more"},
+		{"FIRSTTOUCH_WINDOWS", "often", "not a duration"},
+		{"FIRSTTOUCH_TRACE_URL", "http://jaeger/trace/", "with {trace}"},
+		{"FIRSTTOUCH_TRACE_URL", "javascript:alert({trace})", "no address of traces"},
 		{"FIRSTTOUCH_FLIGHT_AGE", "0s", "1ms or more"},
 		{"FIRSTTOUCH_FLIGHT_AGE", "long", "not a duration"},
 		{"FIRSTTOUCH_FLIGHT_BYTES", "1KiB", "65536 or more"},
@@ -109,9 +121,9 @@ func TestBadVariables(t *testing.T) {
 func TestBadOptionsAreAllReported(t *testing.T) {
 	t.Setenv("FIRSTTOUCH_SIGNAL", "9")
 	_, err := Start(t.Context(), WithGranule(5), WithRing(1), WithDebugAddr("x"), WithFiles("["), WithArenas("["),
-		WithLogLimit(-1), WithSignal(1), WithRescan(0), WithFlightRecorder(0, 0), WithRecordings(""), WithRecordSlow(-1))
+		WithLogLimit(-1), WithSignal(1), WithRescan(0), WithFlightRecorder(0, 0), WithRecordings(""), WithRecordSlow(-1), WithWindows(1), WithTraceURL("x"))
 	for _, want := range []string{"FIRSTTOUCH_SIGNAL", "WithGranule", "WithRing", "WithDebugAddr", "WithFiles", "WithArenas",
-		"WithLogLimit", "WithSignal", "WithRescan", "WithFlightRecorder", "WithRecordings", "WithRecordSlow"} {
+		"WithLogLimit", "WithSignal", "WithRescan", "WithFlightRecorder", "WithRecordings", "WithRecordSlow", "WithWindows", "WithTraceURL"} {
 		if err == nil || !strings.Contains(err.Error(), want+"=") && !strings.Contains(err.Error(), want+": ") {
 			t.Errorf("the error does not name %s: %v", want, err)
 		}

@@ -46,6 +46,7 @@ type DocumentRegion struct {
 	Detached     bool              `json:"detached"`
 	Mappings     []DocumentMapping `json:"mappings"`
 	Note         string            `json:"note,omitempty"`
+	Heap         *DocumentHeap     `json:"heap,omitempty"` // of the Go heap only
 	// What was left out, see profiler.RegionStats.Sampling; the other fields are what was seen.
 	ObservedShare float64          `json:"observed_share"` // 1: all of it
 	Sampling      string           `json:"sampling,omitempty"`
@@ -61,6 +62,31 @@ type DocumentEstimate struct {
 	TouchedError float64 `json:"touched_bytes_error"`
 	StallNS      int64   `json:"stall_ns"`
 	StallErrorNS int64   `json:"stall_ns_error"`
+}
+
+// DocumentHeap is what there is of the Go heap besides, see profiler.HeapStats. The touched bytes of all of it are
+// estimated from the blocks that are observed; without a standard error it cannot be stated.
+type DocumentHeap struct {
+	Share              float64         `json:"share"`
+	Blocks             int             `json:"blocks"`
+	Observed           int             `json:"observed_blocks"`
+	ObjectsBytes       int64           `json:"objects_bytes"`
+	UnusedBytes        int64           `json:"unused_bytes"`
+	StacksBytes        int64           `json:"stacks_bytes"`
+	FreeBytes          int64           `json:"free_bytes"`
+	ReleasedBytes      int64           `json:"released_bytes"`
+	UnseenBytes        int64           `json:"unseen_bytes"`
+	TouchedBytes       int64           `json:"estimated_touched_bytes"`
+	TouchedStderrBytes *int64          `json:"estimated_touched_stderr_bytes,omitempty"`
+	Actors             []DocumentActor `json:"actors"` // of the observed blocks, by bytes
+}
+
+// DocumentActor is what one of program, gc, runtime, profiler and unknown touched first.
+type DocumentActor struct {
+	Actor   string `json:"actor"`
+	Faults  uint64 `json:"faults"`
+	Bytes   uint64 `json:"bytes"`
+	StallNS int64  `json:"stall_ns"`
 }
 
 // DocumentMapping is one address range of a region that is observed now.
@@ -81,12 +107,13 @@ type DocumentStall struct {
 	P99NS int64  `json:"p99_ns"`
 }
 
-// DocumentGroup is the exact total of the faults that share region, stack, access and source.
+// DocumentGroup is the exact total of the faults that share region, stack, access, source and actor.
 type DocumentGroup struct {
 	Region  uint32 `json:"region"`
 	Stack   uint32 `json:"stack"` // 0: no stack was taken
 	Access  string `json:"access"`
 	Source  string `json:"source"`
+	Actor   string `json:"actor,omitempty"` // of the Go heap: program, gc, runtime, profiler, unknown
 	Faults  uint64 `json:"faults"`
 	Bytes   uint64 `json:"bytes"`
 	StallNS int64  `json:"stall_ns"`
@@ -122,6 +149,7 @@ type DocumentFault struct {
 	StallNS     int64  `json:"stall_ns"`
 	Access      string `json:"access"`
 	Source      string `json:"source"`
+	Actor       string `json:"actor,omitempty"` // of the Go heap
 	Thread      int32  `json:"thread"`
 	Goroutine   uint64 `json:"goroutine"` // 0: unknown
 	Stack       uint32 `json:"stack"`

@@ -39,6 +39,7 @@ func document(s *profiler.Snapshot, sel selection) *Document {
 		stacks[g.Stack] = true
 		d.Groups = append(d.Groups, DocumentGroup{
 			Region: uint32(g.Region), Stack: uint32(g.Stack), Access: g.Access.String(), Source: g.Source.String(),
+			Actor:  heapActor(s, g.Region, g.Actor),
 			Faults: g.Faults, Bytes: g.Bytes, StallNS: int64(g.Stall), MaxNS: int64(g.Max),
 		})
 	}
@@ -63,7 +64,7 @@ func documentFault(s *profiler.Snapshot, f profiler.Fault, addresses bool) Docum
 	d := DocumentFault{
 		Seq: f.Seq, TimeNS: int64(f.Time - s.StartMono), Region: uint32(f.Region), OffsetBytes: f.Offset,
 		StallNS: int64(f.Stall), Access: f.Access.String(), Source: f.Source.String(),
-		Thread: f.Thread, Goroutine: f.Goroutine, Stack: uint32(f.Stack), Messages: f.Messages,
+		Actor: heapActor(s, f.Region, f.Actor), Thread: f.Thread, Goroutine: f.Goroutine, Stack: uint32(f.Stack), Messages: f.Messages,
 	}
 	if span, ok := s.Span(f.Span); ok {
 		d.TraceID, d.SpanID = hex.EncodeToString(span.TraceID[:]), hex.EncodeToString(span.SpanID[:])

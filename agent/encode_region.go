@@ -15,6 +15,9 @@ func documentRegion(s *profiler.Snapshot, r *profiler.RegionStats, addresses boo
 			StallNS: int64(r.Estimate.Stall), StallErrorNS: int64(r.Estimate.StallError),
 		},
 	}
+	if r.Heap != nil {
+		d.Heap = documentHeap(s, r)
+	}
 	for _, m := range r.Mappings {
 		dm := DocumentMapping{
 			OffsetBytes: m.Offset, LengthBytes: int64(m.End - m.Start),
@@ -39,6 +42,8 @@ func kindName(k profiler.Kind) string {
 		return "attached_file"
 	case profiler.KindMemory:
 		return "memory"
+	case profiler.KindGoHeap:
+		return "go_heap"
 	}
 	return "unknown"
 }

@@ -25,6 +25,9 @@ const defaultFaults = 1000
 //	GET /debug/firsttouch/profile   pprof: faults, touched bytes and stall by call stack
 //	GET /debug/firsttouch/address   pprof: the same by place in memory
 //	GET /debug/firsttouch/snapshot  JSON, see Document
+//	GET /debug/firsttouch/windows   JSON, see WindowsDocument
+//	GET /debug/firsttouch/mappings  JSON, or with ?text=true a table: all mappings of the process, and what
+//	                                can be observed of each, see Mappings
 //	GET /debug/firsttouch/recording everything, for the command firsttouch, see package recording
 //
 // The profiles and the recording cover all since the start, or with ?seconds=N (1 to 300) the next N seconds:
@@ -38,6 +41,9 @@ const defaultFaults = 1000
 // 100,000, ?after=SEQ for those claimed after that one, and ?addresses=true for addresses of this
 // process beside the offsets.
 //
+// With ?stored=true a recording is not compressed, and with ?after=SEQ&ended=NS it has only the faults after that
+// one, and the requests that had not ended at that time on CLOCK_MONOTONIC: so who has one follows.
+//
 // A recording has the totals since the start, and of the faults one by one those of the log and of the flight
 // recorder, or with ?scope=window those of the flight recorder alone.
 //
@@ -50,7 +56,9 @@ func (a *Agent) Handler() http.Handler {
 	mux.HandleFunc("GET "+basePath+"profile", a.serveProfile)
 	mux.HandleFunc("GET "+basePath+"address", a.serveAddress)
 	mux.HandleFunc("GET "+basePath+"snapshot", a.serveSnapshot)
+	mux.HandleFunc("GET "+basePath+"windows", a.serveWindows)
 	mux.HandleFunc("GET "+basePath+"recording", a.serveRecording)
+	mux.HandleFunc("GET "+basePath+"mappings", a.serveMappings)
 	return mux
 }
 

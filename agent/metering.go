@@ -12,7 +12,7 @@ func (a *Agent) meter() error {
 		return nil
 	}
 	var err error
-	a.metrics, err = metrics.New(metrics.WithMeterProvider(a.cfg.meterProvider))
+	a.metrics, err = metrics.New(metrics.WithMeterProvider(a.cfg.meterProvider), metrics.WithWindows(a.latestWindows))
 	return err
 }
 

@@ -32,6 +32,14 @@ func WithArenas(patterns ...string) Option {
 	return named("WithArenas", func(c *config) error { return c.setArenas(patterns) })
 }
 
+// WithGoHeap profiles a share of the heap of the Go runtime, above 0 and at most 1, see
+// profiler.Profiler.AttachGoHeap and what it costs there. 1/16 is a good share for a service. Without the
+// option the heap is left alone. Where it cannot be profiled, Notes says why, or Start with Required. The
+// variable is FIRSTTOUCH_GOHEAP.
+func WithGoHeap(share float64) Option {
+	return named("WithGoHeap", func(c *config) error { return c.setGoHeap(share) })
+}
+
 // WithGranule sets how many bytes one fault resolves, see profiler.WithGranule. The variable is
 // FIRSTTOUCH_GRANULE.
 func WithGranule(bytes int) Option {
@@ -90,6 +98,14 @@ func WithRescan(every time.Duration) Option {
 	return named("WithRescan", func(c *config) error { return c.setRescan(every) })
 }
 
+// WithWindows arms the regions of the agent again every so often, so that they show what is touched in each
+// window, what of it is used again, and what has been idle for how long. Without it only the first touch
+// of all is seen. The price is that what is used in every window faults in every window: choose 10 s or
+// more for a service. What cannot be armed again says so in its windows. The variable is FIRSTTOUCH_WINDOWS.
+func WithWindows(every time.Duration) Option {
+	return named("WithWindows", func(c *config) error { return c.setWindows(every) })
+}
+
 // WithFlightRecorder bounds the flight recorder, which holds the latest faults and requests for recordings:
 // how long at least, and in how much memory, which goes before. The defaults are 10 s and 16 MiB. The
 // variables are FIRSTTOUCH_FLIGHT_AGE and FIRSTTOUCH_FLIGHT_BYTES.
@@ -116,6 +132,13 @@ func WithRecordSlow(threshold time.Duration) Option {
 // WithRecordAtShutdown has a recording written by Shutdown. The variable is FIRSTTOUCH_RECORD_EXIT.
 func WithRecordAtShutdown() Option {
 	return named("WithRecordAtShutdown", func(c *config) error { c.recordEnd = true; return nil })
+}
+
+// WithTraceURL sets where a trace can be seen, for links from the requests of the live page: an http address with
+// {trace} in place of the trace's id, and {span} in place of the request's if that is wanted. The variable is
+// FIRSTTOUCH_TRACE_URL.
+func WithTraceURL(pattern string) Option {
+	return named("WithTraceURL", func(c *config) error { return c.setTraceURL(pattern) })
 }
 
 // WithMeterProvider sets where the metrics go. By default that is the global provider, also when

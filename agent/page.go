@@ -33,6 +33,7 @@ type pageContent struct {
 	Regions    []pageRegion
 	Callers    []caller
 	Rest       int // callers left out
+	Sets       []pageSet
 	Total      pageTotal
 	Stats      profiler.Stats
 }
@@ -77,7 +78,9 @@ func (a *Agent) page(host string) *pageContent {
 	if a.prof == nil {
 		return c
 	}
-	c.fill(a.prof.Snapshot())
+	s := a.prof.Snapshot()
+	c.fill(s)
+	c.Sets = pageSets(s, a.WorkingSets())
 	return c
 }
 

@@ -28,6 +28,8 @@ func (c *config) parseSignal(v string) error   { return parseInt(v, c.setSignal)
 
 func (c *config) parseRescan(v string) error { return parseDuration(v, c.setRescan) }
 
+func (c *config) parseWindows(v string) error { return parseDuration(v, c.setWindows) }
+
 func (c *config) parseRequired(v string) error { return parseBool(v, &c.required) }
 func (c *config) parseDisabled(v string) error { return parseBool(v, &c.disabled) }
 
@@ -36,6 +38,22 @@ func (c *config) parseMetrics(v string) error {
 	err := parseBool(v, &on)
 	c.noMetrics = !on
 	return err
+}
+
+func (c *config) parseGoHeap(v string) error {
+	switch v {
+	case "false":
+		c.goHeap = 0
+		return nil
+	case "all":
+		return c.setGoHeap(1)
+	}
+	if n, ok := strings.CutPrefix(v, "1/"); ok {
+		if k, err := strconv.ParseUint(n, 10, 16); err == nil && k > 0 {
+			return c.setGoHeap(1 / float64(k))
+		}
+	}
+	return fmt.Errorf("%w: write false, 1/N for one block of 2 MiB in N, such as 1/16, or all", profiler.ErrInvalid)
 }
 
 func (c *config) parseStacks(v string) error {

@@ -1,10 +1,13 @@
 package agent
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"slices"
+	"strconv"
+	"time"
 
 	"github.com/firsttouch/firsttouch/agent/livepage"
 	"github.com/firsttouch/firsttouch/exporter/recording"
@@ -24,6 +27,7 @@ func (a *Agent) WriteRecording(w io.Writer, reason string) error {
 // recorded makes a recording of now, with the agent's own notes.
 func (a *Agent) recorded(scope recording.Scope, reason string) *recording.Recording {
 	r := a.flight.Recording(a.prof.Snapshot(), scope, reason)
+	r.WorkingSets = a.WorkingSets()
 	addNotes(r, a.Notes())
 	return r
 }
@@ -48,13 +52,23 @@ func (a *Agent) serveRecording(w http.ResponseWriter, r *http.Request) {
 	case scope != recording.ScopeAll && scope != recording.ScopeWindow:
 		err = fmt.Errorf("scope=%q: choose all or window", scope)
 	}
+	var since *position
+	stored, bad := flagOf(r, "stored")
+	if err = errors.Join(err, bad); err == nil {
+		since, err = positionOf(r)
+	}
+	if err == nil && d != 0 && since != nil {
+		err = errors.New("after: a window has no faults that somebody could have already")
+	}
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
 	var rec *recording.Recording
 	if d == 0 {
-		rec = a.recorded(scope, "asked for over HTTP")
+		if rec = a.recorded(scope, "asked for over HTTP"); since != nil {
+			rec = rec.Since(since.after, since.ended)
+		}
 	} else if win, ok := a.serveWindow(w, r, d); ok {
 		rec = recording.New(win.Snapshot, "a window of "+d.String()+", asked for over HTTP")
 		rec.Requests = a.flight.RequestsSince(win.StartMono)
@@ -64,8 +78,40 @@ func (a *Agent) serveRecording(w http.ResponseWriter, r *http.Request) {
 	}
 	attachment(w, recordingName(rec))
 	w.Header().Set(livepage.Live, "true")
+	w.Header().Set(livepage.TraceURL, a.cfg.traceURL)
 	// An error here is the client's: it has left.
-	_ = recording.Write(w, rec)
+	_ = writer(stored)(w, rec)
+}
+
+// writer is how a recording is written: compressed, or for who reads it at once.
+func writer(stored bool) func(io.Writer, *recording.Recording) error {
+	if stored {
+		return recording.WriteStored
+	}
+	return recording.Write
+}
+
+// position is up to where somebody has a recording already.
+type position struct {
+	after uint64        // number of a fault
+	ended time.Duration // of requests, on CLOCK_MONOTONIC
+}
+
+// positionOf reads the parameters after and ended; nil where they are not there.
+func positionOf(r *http.Request) (*position, error) {
+	q := r.URL.Query()
+	if !q.Has("after") && !q.Has("ended") {
+		return nil, nil
+	}
+	after, err := strconv.ParseUint(q.Get("after"), 10, 63)
+	if err != nil {
+		return nil, fmt.Errorf("after=%q: give the seq of the last fault that you have", q.Get("after"))
+	}
+	ended, err := strconv.ParseInt(q.Get("ended"), 10, 64)
+	if err != nil {
+		return nil, fmt.Errorf("ended=%q: give the end of the recording that you have, in nanoseconds of CLOCK_MONOTONIC", q.Get("ended"))
+	}
+	return &position{after, time.Duration(ended)}, nil
 }
 
 // recordingName is the name of a file: when and of which process.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -219,5 +220,49 @@ func TestRecordingOfNothing(t *testing.T) {
 	}
 	if code, body := serve(t, a, "/debug/firsttouch/recording"); code != 503 || !strings.Contains(body, "switched off") {
 		t.Errorf("%d %s", code, body)
+	}
+}
+
+// Who has a recording gets what is new, in either form, and the totals of all.
+func TestRecordingFromWhereOneIs(t *testing.T) {
+	path, file := database(t, 64)
+	a := start(t, WithFiles(path), WithTraceURL("http://traces.example/{trace}"))
+	tracer := service(t, a)
+	request := func(name string, pages ...int) {
+		_, span := tracer.Start(context.Background(), name, trace.WithSpanKind(trace.SpanKindServer))
+		for _, page := range pages {
+			touchPage(file, page)
+		}
+		span.End()
+	}
+	get := func(query string) *recording.Recording {
+		t.Helper()
+		code, body := serve(t, a, "/debug/firsttouch/recording"+query)
+		if code != 200 {
+			t.Fatalf("%d %s", code, body)
+		}
+		return read(t, []byte(body))
+	}
+	request("first", 1, 2, 3)
+	first := get("?stored=true").Snapshot
+	request("second", 40, 50)
+	for _, form := range []string{"", "&stored=true"} {
+		r := get(fmt.Sprintf("?after=%d&ended=%d%s", first.Faults[2].Seq, first.EndMono, form))
+		s := r.Snapshot
+		if len(s.Faults) != 2 || s.Faults[0].Offset != int64(40*os.Getpagesize()) || s.Stats.LogCut != 0 || s.Stats.Faults != 5 || s.Regions[0].Faults != 5 {
+			t.Errorf("%q: %d faults: %+v", form, len(s.Faults), s.Stats)
+		}
+		if len(r.Requests) != 1 || r.Requests[0].Name != "second" {
+			t.Errorf("%q: requests %+v", form, r.Requests)
+		}
+	}
+	last := get("").Snapshot
+	if r := get(fmt.Sprintf("?after=%d&ended=%d", last.Faults[4].Seq, last.EndMono)); len(r.Snapshot.Faults) != 0 || len(r.Requests) != 0 {
+		t.Errorf("nothing is new, and there are %d faults and %d requests", len(r.Snapshot.Faults), len(r.Requests))
+	}
+	for _, query := range []string{"?after=1", "?after=x&ended=0", "?ended=1", "?after=1&ended=x", "?stored=maybe", "?seconds=1&after=1&ended=1"} {
+		if code, body := serve(t, a, "/debug/firsttouch/recording"+query); code != 400 {
+			t.Errorf("%s: %d %.80s", query, code, body)
+		}
 	}
 }

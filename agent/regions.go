@@ -24,8 +24,43 @@ func (a *Agent) AttachFile(path string, opts ...profiler.RegionOption) (*profile
 	return r, nil
 }
 
-// own remembers a region, to arm it again at the start of a window.
+// attachHeap profiles the Go heap if it is to be.
+func (a *Agent) attachHeap(p *profiler.Profiler) error {
+	if a.cfg.goHeap == 0 {
+		return nil
+	}
+	r, err := p.AttachGoHeap(profiler.WithHeapShare(a.cfg.goHeap))
+	switch {
+	case err == nil:
+		a.own(r)
+	case a.cfg.required:
+		return err
+	default:
+		a.note("the Go heap is not profiled: %v", err)
+	}
+	return nil
+}
+
+// AttachRange profiles memory that exists, by its addresses, see profiler.Profiler.AttachRange: an off-heap
+// cache, shared memory, the heap of C code. The list of mappings that the handler serves says of what it can
+// be done. On an agent that does nothing the error is ErrNotSupported with the reason.
+func (a *Agent) AttachRange(name string, start, end uintptr, opts ...profiler.RegionOption) (*profiler.Region, error) {
+	if a.prof == nil {
+		return nil, fmt.Errorf("firsttouch agent: %s is not profiled: %w: %s", name, profiler.ErrNotSupported, a.reason)
+	}
+	r, err := a.prof.AttachRange(name, start, end, opts...)
+	if err != nil {
+		return nil, err
+	}
+	a.own(r)
+	return r, nil
+}
+
+// own remembers a region, to arm it again at the start of a window, and begins its windows.
 func (a *Agent) own(r *profiler.Region) {
+	if w := a.windows.Load(); w != nil {
+		w.Add(r)
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.regions = append(a.regions, r)

@@ -12,13 +12,18 @@ import (
 )
 
 // RecordingHandler serves a recording as Handler serves a process, at the same paths: the live page, and what
-// can be downloaded from it. The recording must not change any more.
-func RecordingHandler(r *recording.Recording) (http.Handler, error) {
+// can be downloaded from it. The recording must not change any more. traceURL is as in WithTraceURL, or empty.
+func RecordingHandler(r *recording.Recording, traceURL string) (http.Handler, error) {
+	if traceURL != "" {
+		if err := CheckTraceURL(traceURL); err != nil {
+			return nil, err
+		}
+	}
 	var b bytes.Buffer
-	if err := recording.Write(&b, r); err != nil {
+	if err := recording.WriteStored(&b, r); err != nil {
 		return nil, err
 	}
-	p := &replay{r, b.Bytes()}
+	p := &replay{r, b.Bytes(), traceURL}
 	mux := http.NewServeMux()
 	mux.Handle("GET /{$}", http.RedirectHandler(basePath, http.StatusFound))
 	mux.HandleFunc("GET "+basePath+"{$}", livepage.Serve)
@@ -32,8 +37,9 @@ func RecordingHandler(r *recording.Recording) (http.Handler, error) {
 
 // replay answers from a recording.
 type replay struct {
-	r       *recording.Recording
-	encoded []byte
+	r        *recording.Recording
+	stored   []byte // what the page asks for
+	traceURL string
 }
 
 func (p *replay) profile(name string, build builder) http.HandlerFunc {
@@ -71,7 +77,18 @@ func (p *replay) snapshot(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(document(p.r.Snapshot, sel))
 }
 
-func (p *replay) recording(w http.ResponseWriter, _ *http.Request) {
+func (p *replay) recording(w http.ResponseWriter, r *http.Request) {
+	stored, err := flagOf(r, "stored")
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
 	attachment(w, recordingName(p.r))
-	_, _ = w.Write(p.encoded)
+	w.Header().Set(livepage.TraceURL, p.traceURL)
+	// An error here is the client's: it has left.
+	if stored {
+		_, _ = w.Write(p.stored)
+	} else {
+		_ = recording.Write(w, p.r)
+	}
 }

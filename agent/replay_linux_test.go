@@ -14,7 +14,7 @@ import (
 // A recording is served at the paths of a live process, and says the same there as the snapshot in it.
 func TestRecordingHandler(t *testing.T) {
 	rec := recording.New(sample(), "a test")
-	h, err := RecordingHandler(rec)
+	h, err := RecordingHandler(rec, "http://traces/{trace}")
 	if err != nil {
 		t.Fatal(err)
 	}

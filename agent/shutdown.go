@@ -21,6 +21,10 @@ func (a *Agent) Shutdown(ctx context.Context) error {
 	if a.lookout != nil {
 		a.lookout.join()
 	}
+	if w := a.windows.Load(); w != nil && !a.ended {
+		w.join()
+	}
+	a.ended = true
 	if a.debug != nil {
 		errs = append(errs, a.debug.close(ctx))
 	}

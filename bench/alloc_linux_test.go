@@ -3,13 +3,14 @@
 package bench
 
 import (
+	"runtime"
 	"testing"
 
 	"github.com/firsttouch/firsttouch/profiler"
 )
 
 // A fault allocates nothing, neither where it is resolved nor where it is counted afterwards: the
-// figure is of the whole process. The log of single faults is off, since it grows as it must.
+// figure is of the whole process. The log of single faults is off: it grows as it must, see below.
 func TestFaultsDoNotAllocate(t *testing.T) {
 	for _, stacks := range []profiler.StackSampling{profiler.StacksNone(), profiler.StacksEvery()} {
 		t.Run(stacks.String(), func(t *testing.T) {
@@ -37,5 +38,38 @@ func TestFaultsDoNotAllocate(t *testing.T) {
 				t.Errorf("%d faults seen, made were %d", got, runs+1)
 			}
 		})
+	}
+}
+
+// With the log, 32,768 faults of an arena allocate 32 times at most: log and bitmap double, and each
+// region, stack and thread has its totals. A snapshot taken meanwhile keeps what it had.
+func TestLogAllocatesInLargePieces(t *testing.T) {
+	p, err := profiler.New(profiler.WithStacks(profiler.StacksNone()))
+	skipUnsupported(t, err)
+	defer func() {
+		if err := p.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	const faults = 1 << 16
+	r, err := p.NewArena("arena", faults*pageSize)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mem := r.Bytes()
+	store(mem[:faults/2*pageSize], pageSize)
+	early := p.Snapshot()
+	first := early.Faults[0]
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	store(mem[faults/2*pageSize:], pageSize)
+	p.Flush()
+	runtime.ReadMemStats(&after)
+	if n := after.Mallocs - before.Mallocs; n > 32 {
+		t.Errorf("%d allocations for %d faults", n, faults/2)
+	}
+	late := p.Snapshot()
+	if len(early.Faults) != faults/2 || len(late.Faults) != faults || early.Faults[0] != first || late.Faults[0] != first {
+		t.Errorf("%d and %d faults in the logs, made were %d and %d", len(early.Faults), len(late.Faults), faults/2, faults)
 	}
 }

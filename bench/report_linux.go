@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -15,13 +17,17 @@ const Pages = 8192
 
 // Report measures everything so many times and writes tables in Markdown. The caller has called
 // Child before.
-func Report(w io.Writer, rounds int) (err error) {
+func Report(w io.Writer, rounds int, only string) (err error) {
+	match, err := regexp.Compile(only)
+	if err != nil {
+		return err
+	}
 	r, err := newRig(Pages)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, r.close()) }()
-	list := groups()
+	list := slices.DeleteFunc(groups(), func(g group) bool { return !match.MatchString(g.title) })
 	all := make([][][]result, len(list)) // by group and round
 	busy := []string{loadAverage()}
 	for turn := range rounds {

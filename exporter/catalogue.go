@@ -93,6 +93,7 @@ var catalogue = []Entry{
 	{SampleStall, KindSampleType, "int", "nanoseconds", nil, "Time that threads waited for first touches."},
 	{LabelRegion, KindLabel, "string", "", nil, "The region that was touched."},
 	{LabelAccess, KindLabel, "string", "", nil, "read or write."},
+	{LabelActor, KindLabel, "string", "", nil, "On whose behalf the Go heap was touched: program, gc, runtime, profiler or unknown; absent on other regions."},
 	{LabelSource, KindLabel, "string", "", nil, "Where the contents came from: zero, page_cache, disk, memory (armed with its contents) or unknown."},
 	{LabelSpan, KindLabel, "string", "", nil, "The span that the toucher worked for, in hexadecimal; on request."},
 	{LabelTrace, KindLabel, "string", "", nil, "The trace of that span, in hexadecimal; on request."},

@@ -74,8 +74,16 @@ var metrics = []Metric{
 		"A run counts when it is over."},
 	{MetricRequestStall, Histogram, "s", nil, oneTwoFive(-6, 1), "How long the goroutines of a request waited for first touches, summed.",
 		"Of requests that waited at all: spans without a parent in this process, with the spans beneath them that ended before them. Exemplars are of the request's trace."},
-	{MetricRegionMapped, Gauge, "By", []string{KeyRegion, KeyWindow}, nil, "Memory of a region that is mapped and observed.", ""},
-	{MetricRegionTouched, Gauge, "By", []string{KeyRegion, KeyWindow}, nil, "Memory of a region that was touched in the window.", ""},
+	{MetricRegionMapped, Gauge, "By", []string{KeyRegion, KeyWindow}, nil, "Memory of a region that is mapped and observed.",
+		"With a window other than total: at the end of the last one."},
+	{MetricRegionTouched, Gauge, "By", []string{KeyRegion, KeyWindow}, nil, "Memory of a region that was touched in the window.",
+		"Windows other than total are there where regions are armed again and again (FIRSTTOUCH_WINDOWS), and up to the end of the last window. They are made of whole windows, give or take a fifth of their length: with FIRSTTOUCH_WINDOWS=10s there is no window 1s."},
+	{MetricRegionResident, Gauge, "By", []string{KeyRegion}, nil, "Memory of a region that is in physical memory now.",
+		"Of a file what the page cache holds, also what was never touched. An estimate above 256 MiB. Absent for files that the process neither owns nor may write."},
+	{MetricRegionIdle, Gauge, "By", []string{KeyRegion, KeyIdle}, nil, "Memory of a region that was touched, and then not for so long.",
+		"A lower bound: a touch counts as made at the end of its window. Absent, and not 0, where regions are not armed again and again (FIRSTTOUCH_WINDOWS), and while that has not gone on for so long."},
+	{MetricRegionPhase, Gauge, "1", []string{KeyRegion, KeyPhase}, nil, "1 for the phase that a region is in, 0 for the others.",
+		"By its last window: cold where more than half was touched for the first time since windows began, or nothing ever was; warming where more than a twentieth was; thrashing where more than a tenth had been touched before and came from the disk again; else steady. Absent where regions are not armed again and again (FIRSTTOUCH_WINDOWS)."},
 	{MetricThreadsStalled, Gauge, "{thread}", nil, nil, "Threads that wait for a first touch at the moment of collection.",
 		"A lower bound: of threads that wait for the same page one is counted."},
 	{MetricRecordsDropped, Counter, "{record}", []string{KeyReason}, nil, "Records of first touches that were lost on their way.", ""},
@@ -100,7 +108,9 @@ var metricAttributes = []MetricAttribute{
 		ReasonLogFull + ": counted in all totals, but not in the order of first touches (FIRSTTOUCH_LOG_LIMIT); " +
 		ReasonQueueFull + ": missing from the histograms, counted everywhere else."},
 	{KeyChange, ChangeLess + " or " + ChangeMore + "."},
-	{KeyWindow, WindowTotal + ": all since the start."},
+	{KeyWindow, WindowTotal + ": all since the start; " + Window1s + ", " + Window10s + ", " + Window60s + ": the last so long."},
+	{KeyIdle, Idle30s + ", " + Idle2m + ", " + Idle10m + ": for at least so long."},
+	{KeyPhase, "cold, warming, steady or thrashing."},
 }
 
 // oneTwoFive returns 1, 2 and 5 times each power of ten from low, up to 1 times the one of high.

@@ -65,6 +65,8 @@ func TestMetricSetsFollow(t *testing.T) {
 		exporter.KeyResult: 1, // those dropped have no other attribute: one more set
 		exporter.KeyReason: 3,
 		exporter.KeyWindow: 4,
+		exporter.KeyIdle:   3,
+		exporter.KeyPhase:  len(profiler.Phases()),
 	}
 	for _, m := range exporter.Metrics() {
 		sets := 1

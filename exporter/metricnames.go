@@ -10,6 +10,9 @@ const (
 	MetricRequestStall   = "firsttouch.request.stall"
 	MetricRegionMapped   = "firsttouch.region.mapped"
 	MetricRegionTouched  = "firsttouch.region.touched"
+	MetricRegionResident = "firsttouch.region.resident"
+	MetricRegionIdle     = "firsttouch.region.idle"
+	MetricRegionPhase    = "firsttouch.region.phase"
 	MetricThreadsStalled = "firsttouch.threads.stalled"
 	MetricRecordsDropped = "firsttouch.records.dropped"
 	MetricOverhead       = "firsttouch.overhead"
@@ -30,6 +33,8 @@ const (
 	KeyReason = "reason"
 	KeyWindow = "window"
 	KeyChange = "change"
+	KeyIdle   = "idle"
+	KeyPhase  = "phase"
 )
 
 // Values of KeyResult.
@@ -51,8 +56,20 @@ const (
 	ReasonQueueFull = "metrics_queue_full"
 )
 
-// WindowTotal is the value of KeyWindow for all since the start.
-const WindowTotal = "total"
+// Values of KeyWindow.
+const (
+	WindowTotal = "total" // all since the start
+	Window1s    = "1s"
+	Window10s   = "10s"
+	Window60s   = "60s"
+)
+
+// Values of KeyIdle.
+const (
+	Idle30s = "30s"
+	Idle2m  = "2m"
+	Idle10m = "10m"
+)
 
 // RegionOther is the value of KeyRegion for the regions beyond MetricRegions.
 const RegionOther = "(other)"

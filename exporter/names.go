@@ -50,6 +50,7 @@ const (
 	LabelRegion = "region"
 	LabelAccess = "access"
 	LabelSource = "source"
+	LabelActor  = "actor"
 	LabelSpan   = "span_id"
 	LabelTrace  = "trace_id"
 )

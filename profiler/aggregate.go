@@ -21,6 +21,7 @@ type aggregate struct {
 	spans     map[SpanRef]*SpanStats
 	spanOrder []SpanRef
 	stats     Stats
+	events    []Event
 }
 
 type groupKey struct {
@@ -28,6 +29,7 @@ type groupKey struct {
 	stack  StackID
 	access Access
 	source Source
+	actor  Actor
 }
 
 func newAggregate(logLimit int) *aggregate {
@@ -64,10 +66,10 @@ func (a *aggregate) add(f Fault) {
 	if f.Source == SourceDisk {
 		r.Disk.add(f.Stall)
 	}
-	k := groupKey{f.Region, f.Stack, f.Access, f.Source}
+	k := groupKey{f.Region, f.Stack, f.Access, f.Source, f.Actor}
 	g := a.groups[k]
 	if g == nil {
-		g = &Group{Region: f.Region, Stack: f.Stack, Access: f.Access, Source: f.Source}
+		g = &Group{Region: f.Region, Stack: f.Stack, Access: f.Access, Source: f.Source, Actor: f.Actor}
 		a.groups[k] = g
 		a.order = append(a.order, g)
 	}
@@ -95,10 +97,25 @@ func (a *aggregate) add(f Fault) {
 		a.addSpan(f, bytes)
 	}
 	if len(a.log) < a.logLimit {
+		if len(a.log) == cap(a.log) {
+			a.growLog()
+		}
 		a.log = append(a.log, f)
 	} else {
 		a.stats.LogCut++
 	}
+}
+
+// logFirst is how many faults the log has room for at first, about 100 KiB.
+const logFirst = 1 << 10
+
+// growLog doubles the room of the log: from the first fault to the default limit it allocates nine
+// times. Snapshots keep the old one, whose contents never change. Go gives large blocks without
+// pointers as the kernel does, zero and not resident, so what is not used yet costs addresses only.
+func (a *aggregate) growLog() {
+	grown := make([]Fault, len(a.log), min(max(2*len(a.log), logFirst), a.logLimit))
+	copy(grown, a.log)
+	a.log = grown
 }
 
 // extent is the size of a granule, of which the last of a region may be cut short.
@@ -145,7 +162,7 @@ func (a *aggregate) snapshot(end time.Time, mono time.Duration) *Snapshot {
 		stacks: a.stacks.freeze(),
 		spans:  newSpanTable(a.spans),
 	}
-	s.Stats.Notes = slices.Clone(a.stats.Notes)
+	s.Stats.Notes, s.Events = slices.Clone(a.stats.Notes), slices.Clone(a.events)
 	for _, r := range a.regions {
 		c := *r
 		c.touched = r.touched.clone()

@@ -50,11 +50,20 @@ func (r *Region) mapArena(size int) error {
 		return fmt.Errorf("madvise: %w", err)
 	}
 	lo := uintptr(unsafe.Pointer(unsafe.SliceData(b)))
+	if r.config.writes {
+		m, _, err := r.observe(piece{procMap: procMap{lo: lo, hi: lo + uintptr(size)}, means: byProtect, page: uintptr(unix.Getpagesize())}, 0)
+		if err != nil {
+			unix.Munmap(b)
+			return err
+		}
+		r.bytes, r.maps = b, []*mapping{m}
+		return nil
+	}
 	g, err := r.p.eng.AddArena(r.eng, lo, lo+uintptr(size), uintptr(r.config.granule), r.know)
 	if err != nil {
 		unix.Munmap(b)
 		return err
 	}
-	r.bytes, r.maps = b, []*mapping{{Target: g}}
+	r.bytes, r.maps = b, []*mapping{{Target: g, means: byMove}}
 	return nil
 }

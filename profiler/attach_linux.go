@@ -11,8 +11,8 @@ import (
 	"github.com/firsttouch/firsttouch/internal/engine"
 )
 
-// AttachFile observes the shared mappings that other code in this process has of a file: those that
-// exist now, and those that it makes later, which are looked for every so often (WithRescan). Their
+// AttachFile observes the shared mappings that other code in this process has of a file: on a disk, on tmpfs
+// or hugetlbfs, or a memfd, which /proc/self/fd/N names. It finds those that exist now, and those that it makes later, which are looked for every so often (WithRescan). Their
 // contents, coherence, record locks and madvise flags stay as they are, and after the first touch
 // a page costs what it did. Without WithGuard the process's other threads are stopped for some
 // hundred microseconds whenever a mapping is covered or given back.
@@ -39,6 +39,10 @@ func (p *Profiler) AttachFile(path string, opts ...RegionOption) (*Region, error
 	}
 	if !slices.ContainsFunc(list, func(m procMap) bool { return id.is(&m) }) {
 		return nil, fmt.Errorf("attach file %s: %w in this process: map it first, or try again later", path, ErrNotMapped)
+	}
+	first := slices.IndexFunc(list, func(m procMap) bool { return id.is(&m) })
+	if at, err := smapAt(list[first].lo); err == nil {
+		opts = append(slices.Clone(opts), withLeastGranule(at.page))
 	}
 	r, err := p.newRegion(path, KindAttached, info.Size(), opts)
 	if err != nil {
@@ -87,7 +91,7 @@ func (p *Profiler) rescanLoop() {
 // rescan looks once, and returns how long reading the list took.
 func (p *Profiler) rescan() (read time.Duration) {
 	p.mu.Lock()
-	regions := slices.DeleteFunc(slices.Clone(p.regions), func(r *Region) bool { return r.isMemory() || r.closed.Load() })
+	regions := slices.DeleteFunc(slices.Clone(p.regions), func(r *Region) bool { return r.isMemory() && r.kind != KindGoHeap || r.closed.Load() })
 	p.mu.Unlock()
 	if len(regions) == 0 {
 		return 0
@@ -101,10 +105,16 @@ func (p *Profiler) rescan() (read time.Duration) {
 	}
 	for _, r := range regions {
 		r.mu.Lock()
-		if !r.closed.Load() && r.kind == KindAttached {
-			if err := r.look(list, now); err != nil {
-				p.note("region %s: %v", r.name, err)
-			}
+		switch {
+		case r.closed.Load():
+		case r.kind == KindAttached:
+			err = r.look(list, now)
+		case r.kind == KindGoHeap:
+			err = r.lookHeap(list, now)
+		}
+		if err != nil {
+			p.note("region %s: %v", r.name, err)
+			err = nil
 		}
 		r.mu.Unlock()
 	}

@@ -5,18 +5,23 @@ package profiler
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
-// AttachMemory observes private anonymous memory that exists and may hold something: an off-heap cache,
-// or memory that a library or C code has mapped. Whole pages inside the slice are observed. The memory
-// must not be Go's heap, and needs Linux 6.8. Its owner may discard, protect, move and unmap it; where
-// it moves a part with mremap, that part is not observed any more. Without WithGuard the process's other threads are
-// stopped for a moment whenever it is armed or given back. Until Close the memory is absent in children
-// that fork without exec, as with MADV_DONTFORK. Huge pages are split.
+// AttachMemory observes memory that exists and may hold something: an off-heap cache, the heap of C code,
+// memory shared with other processes, huge pages. Whole pages inside the slice are observed. It must not be
+// Go's heap. Each mapping in it is observed in the way of its kind (see Mappings): pages of private memory
+// are moved aside, which needs Linux 6.8 and splits huge ones; of shared memory the page tables alone are
+// dropped, and touches of other processes are not seen.
+//
+// Its owner may discard, protect, move and unmap it; where it moves a part with mremap, that part is not
+// observed any more. Without WithGuard the process's other threads are stopped for a moment whenever it is
+// armed, and when private memory is given back. Until Close private memory is absent in children that fork
+// without exec, as with MADV_DONTFORK.
 func (p *Profiler) AttachMemory(name string, memory []byte, opts ...RegionOption) (*Region, error) {
 	lo := uintptr(unsafe.Pointer(unsafe.SliceData(memory)))
 	return p.AttachRange(name, lo, lo+uintptr(len(memory)), opts...)
@@ -30,16 +35,24 @@ func (p *Profiler) AttachRange(name string, start, end uintptr, opts ...RegionOp
 	if lo >= hi {
 		return nil, fmt.Errorf("%w: memory %q: no whole page between %#x and %#x", ErrInvalid, name, start, end)
 	}
+	writes, err := writesOnly(opts)
+	if err != nil {
+		return nil, err
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
 		return nil, fmt.Errorf("profiler: %w", ErrClosed)
 	}
-	pieces, note, err := p.attachable(lo, hi)
+	pieces, note, err := p.attachable(lo, hi, writes)
 	if err != nil {
 		return nil, fmt.Errorf("memory %q: %w", name, err)
 	}
-	r, err := p.newRegion(name, KindMemory, int64(hi-lo), opts)
+	for _, m := range pieces {
+		page = max(page, m.page)
+	}
+	lo &^= page - 1 // granules begin where huge pages do
+	r, err := p.newRegion(name, KindMemory, int64(hi-lo), append(slices.Clone(opts), withLeastGranule(page)))
 	if err != nil {
 		return nil, err
 	}
@@ -61,13 +74,21 @@ func (p *Profiler) AttachRange(name string, start, end uintptr, opts ...RegionOp
 	return r, nil
 }
 
+// writesOnly reports whether the options have WithWritesOnly.
+func writesOnly(opts []RegionOption) (bool, error) {
+	var c regionConfig
+	for _, o := range opts {
+		if err := o.applyRegion(&c); err != nil {
+			return false, err
+		}
+	}
+	return c.writes, nil
+}
+
 // attachable lists the pieces of a range that can be attached, and says what is left out.
-func (p *Profiler) attachable(lo, hi uintptr) (pieces []procMap, note string, err error) {
+func (p *Profiler) attachable(lo, hi uintptr, writes bool) (pieces []piece, note string, err error) {
 	if p.eng.UserModeOnly() {
 		return nil, "", fmt.Errorf("%w: the profiler may serve user mode only, so a system call that is given this memory would fail", ErrNotSupported)
-	}
-	if err := p.eng.HaveRearm(); err != nil {
-		return nil, "", err
 	}
 	if p.eng.Owns(lo, hi) {
 		return nil, "", fmt.Errorf("%w: it is the profiler's own", ErrInvalid)
@@ -87,24 +108,33 @@ func (p *Profiler) attachable(lo, hi uintptr) (pieces []procMap, note string, er
 	if err != nil {
 		return nil, "", err
 	}
-	if err := locked(lo, hi); err != nil {
-		return nil, "", err
-	}
-	list, err := p.readMaps()
+	judge, err := p.newJudge()
 	if err != nil {
 		return nil, "", err
 	}
 	var left []string
-	for _, m := range list {
-		m.lo, m.hi = max(m.lo, lo), min(m.hi, hi)
-		if m.lo >= m.hi {
-			continue
+	if err := eachSmap(func(m *smap) bool {
+		from, to := max(m.lo, lo), min(m.hi, hi)
+		if from >= to {
+			return true
 		}
-		if why := m.refusal(); why != "" {
-			left = append(left, fmt.Sprintf("%d KiB at offset %d are not observed: %s", (m.hi-m.lo)>>10, m.lo-lo, why))
-		} else {
-			pieces = append(pieces, m)
+		from, to = (from+m.page-1)&^(m.page-1), to&^(m.page-1)
+		why := judge.refusal(m, writes)
+		if why == "" && from >= to {
+			why = "it is less than a huge page"
 		}
+		if why != "" {
+			from, to = max(m.lo, lo), min(m.hi, hi)
+			left = append(left, fmt.Sprintf("%d KiB at offset %d are not observed: %s", (to-from)>>10, from-lo, why))
+			return true
+		}
+		at := m.procMap
+		at.offset += int64(from - m.lo)
+		at.lo, at.hi = from, to
+		pieces = append(pieces, piece{procMap: at, means: judge.means(m, writes), page: m.page})
+		return true
+	}); err != nil {
+		return nil, "", err
 	}
 	note = strings.Join(left, "; ")
 	switch {
@@ -117,19 +147,28 @@ func (p *Profiler) attachable(lo, hi uintptr) (pieces []procMap, note string, er
 }
 
 // attachPiece arms one mapping with its contents. The caller holds r.mu.
-func (r *Region) attachPiece(base uintptr, m procMap) error {
-	flags, err := vmFlags(m.lo)
+func (r *Region) attachPiece(base uintptr, m piece) error {
+	offset := int64(m.lo - base)
+	if m.means != byMove {
+		g, _, err := r.observe(m, offset)
+		if err == nil {
+			r.maps = append(r.maps, g)
+		}
+		r.update(func(s *RegionStats) { s.Stopped = r.longest })
+		return err
+	}
+	at, err := smapAt(m.lo)
 	if err != nil && !errors.Is(err, ErrNotMapped) {
 		return err
 	}
-	g, err := r.p.eng.AddMemory(r.eng, m.lo, m.hi, uintptr(r.config.granule), int64(m.lo-base), r.know)
+	g, err := r.p.eng.AddMemory(r.eng, m.lo, m.hi, uintptr(r.config.granule), offset, r.know)
 	if err != nil {
 		return err
 	}
-	if strings.Contains(flags+" ", " dc ") {
+	if at.has("dc") {
 		g.KeepDontfork()
 	}
-	r.maps = append(r.maps, &mapping{Target: g, prot: m.prot})
+	r.maps = append(r.maps, &mapping{Target: g, means: byMove, prot: m.prot})
 	took, err := r.p.eng.RearmMemory(g, r.guard())
 	r.longest = max(r.longest, took)
 	r.update(func(s *RegionStats) { s.Stopped = r.longest })

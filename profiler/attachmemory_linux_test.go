@@ -75,7 +75,7 @@ func TestAttachedMemoryWindows(t *testing.T) {
 		all := mapMemory(t, 3*pages)
 		b := all[pages*pageSize : 2*pages*pageSize] // the middle of one mapping
 		lo, hi := addressOf(all), addressOf(all)+uintptr(len(all))
-		before := lines(t, lo, hi)
+		before, flags := lines(t, lo, hi), smapsOf(t, all)
 		r := attachMemory(t, p, b)
 		k := newTruth(r, b)
 		rearm(t, r)
@@ -89,6 +89,9 @@ func TestAttachedMemoryWindows(t *testing.T) {
 		closeBusy(t, r.Close)
 		if after := lines(t, lo, hi); !slices.Equal(before, after) {
 			t.Errorf("mappings were %+v and are %+v", before, after)
+		}
+		if after := smapsOf(t, all); !slices.Equal(flags, after) {
+			t.Errorf("mappings were %q and are %q", flags, after)
 		}
 		k.end(t)
 		checkSums(t, p.Snapshot())
@@ -177,18 +180,8 @@ func TestPinnedPagesAreLeft(t *testing.T) {
 		p := newProfiler(t)
 		b := mapMemory(t, pages)
 		want := contents(pages * pageSize)
-		var params [120]byte // struct io_uring_params
-		ring, _, e := unix.Syscall(unix.SYS_IO_URING_SETUP, 4, uintptr(unsafe.Pointer(&params)), 0)
-		if e != 0 {
-			t.Skipf("io_uring is not permitted here: %v", e)
-		}
-		defer unix.Close(int(ring))
-		part := b[10*pageSize : (10+pinned)*pageSize]
-		iov := unix.Iovec{Base: &part[0], Len: uint64(len(part))}
-		const registerBuffers = 0 // IORING_REGISTER_BUFFERS
-		if _, _, e := unix.Syscall6(unix.SYS_IO_URING_REGISTER, ring, registerBuffers, uintptr(unsafe.Pointer(&iov)), 1, 0, 0); e != 0 {
-			t.Skipf("buffers cannot be registered with io_uring: %v", e)
-		}
+		ring := pin(t, b[10*pageSize:(10+pinned)*pageSize])
+		defer unix.Close(ring)
 		r := attachMemory(t, p, b)
 		for round := range 4 {
 			before := p.Snapshot()
@@ -218,6 +211,23 @@ func TestPinnedPagesAreLeft(t *testing.T) {
 	})
 }
 
+// pin has the kernel keep the pages of some memory, until the descriptor is closed.
+func pin(t *testing.T, part []byte) (ring int) {
+	t.Helper()
+	var params [120]byte // struct io_uring_params
+	fd, _, e := unix.Syscall(unix.SYS_IO_URING_SETUP, 4, uintptr(unsafe.Pointer(&params)), 0)
+	if e != 0 {
+		t.Skipf("io_uring is not permitted here: %v", e)
+	}
+	iov := unix.Iovec{Base: &part[0], Len: uint64(len(part))}
+	const registerBuffers = 0 // IORING_REGISTER_BUFFERS
+	if _, _, e := unix.Syscall6(unix.SYS_IO_URING_REGISTER, fd, registerBuffers, uintptr(unsafe.Pointer(&iov)), 1, 0, 0); e != 0 {
+		unix.Close(int(fd))
+		t.Skipf("buffers cannot be registered with io_uring: %v", e)
+	}
+	return int(fd)
+}
+
 // What cannot be attached is refused, with the reason.
 func TestAttachMemoryRefused(t *testing.T) {
 	p := newProfiler(t)
@@ -229,10 +239,9 @@ func TestAttachMemoryRefused(t *testing.T) {
 	if s := p.Snapshot().Regions[r.ID()]; s.Mapped != 6*int64(pageSize) || s.Note == "" {
 		t.Errorf("%d bytes, %q", s.Mapped, s.Note)
 	}
-	shared, err := unix.Mmap(-1, 0, pageSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_ANONYMOUS)
-	if err != nil {
-		t.Fatal(err)
-	}
+	file := mapFile(t, diskFile(t, pageSize), pageSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	private := mapFile(t, diskFile(t, pageSize), pageSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE)
+	memfd := mapKind(t, newMemfd(t, pageSize, 0), pageSize, unix.MAP_PRIVATE)
 	for _, c := range []struct {
 		name string
 		b    []byte
@@ -242,7 +251,10 @@ func TestAttachMemoryRefused(t *testing.T) {
 		{"less than a page", mapMemory(t, 1)[1:], ErrInvalid},
 		{"Go's heap", make([]byte, 1<<20), ErrNotSupported},
 		{"read-only", b[4*pageSize : 6*pageSize], ErrNotSupported},
-		{"shared", shared, ErrNotSupported},
+		{"file on a disk", file, ErrNotSupported},
+		{"private mapping of a file", private, ErrNotSupported},
+		{"private mapping of a memfd", memfd, ErrNotSupported},
+		{"System V", systemV(t, pageSize), ErrNotSupported},
 	} {
 		if _, err := p.AttachMemory(c.name, c.b); !errors.Is(err, c.want) {
 			t.Errorf("%s: %v, want %v", c.name, err, c.want)

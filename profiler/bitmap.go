@@ -5,6 +5,9 @@ import (
 	"slices"
 )
 
+// bitmapStep is how many words a bitmap has room for at least: 4 KiB, for 128 MiB in pages of 4 KiB.
+const bitmapStep = 512
+
 // bitmap is a set of granule numbers. It grows as needed.
 type bitmap struct {
 	words []uint64
@@ -15,7 +18,14 @@ type bitmap struct {
 func (b *bitmap) add(i uint64) bool {
 	w := int(i / 64)
 	if w >= len(b.words) {
-		b.words = append(b.words, make([]uint64, w+1-len(b.words))...)
+		if w >= cap(b.words) {
+			grown := make([]uint64, len(b.words), max(w+1, 2*len(b.words), bitmapStep))
+			copy(grown, b.words)
+			b.words = grown
+		}
+		n := len(b.words)
+		b.words = b.words[:w+1]
+		clear(b.words[n:])
 	}
 	if b.words[w]&(1<<(i%64)) != 0 {
 		return false

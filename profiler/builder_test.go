@@ -74,7 +74,7 @@ func TestBuilder(t *testing.T) {
 		regions[f.Region] = sum(regions[f.Region], f)
 		threads[f.Thread] = sum(threads[f.Thread], f)
 		spans[f.Span] = sum(spans[f.Span], f)
-		k := groupKey{f.Region, f.Stack, f.Access, f.Source}
+		k := groupKey{f.Region, f.Stack, f.Access, f.Source, f.Actor}
 		groups[k] = sum(groups[k], f)
 		granule := []int64{4096, 64 << 10}[f.Region]
 		touched[f.Region][f.Offset/granule*granule] = true
@@ -109,7 +109,7 @@ func TestBuilder(t *testing.T) {
 		t.Errorf("%d groups of %d, %d threads of %d", len(s.Groups), len(groups), len(s.Threads), len(threads))
 	}
 	for _, g := range s.Groups {
-		want := groups[groupKey{g.Region, g.Stack, g.Access, g.Source}]
+		want := groups[groupKey{g.Region, g.Stack, g.Access, g.Source, g.Actor}]
 		if g.Faults != want.faults || g.Stall != want.stall || g.Max != want.longest {
 			t.Errorf("group %+v, want %+v", g, want)
 		}

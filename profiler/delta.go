@@ -20,6 +20,11 @@ func sub(s, old *Snapshot) *Snapshot {
 		}
 		d.Regions = append(d.Regions, subRegion(s.Regions[i], before))
 	}
+	for _, e := range s.Events {
+		if e.Last > old.EndMono {
+			d.Events = append(d.Events, e)
+		}
+	}
 	d.Groups = subGroups(s.Groups, old.Groups)
 	blocks := make([]map[uint64]Scaled, len(d.Regions))
 	for _, f := range d.Faults {
@@ -73,10 +78,10 @@ func subRegion(r, old RegionStats) RegionStats {
 func subGroups(groups, old []Group) (out []Group) {
 	before := make(map[groupKey]Group, len(old))
 	for _, g := range old {
-		before[groupKey{g.Region, g.Stack, g.Access, g.Source}] = g
+		before[groupKey{g.Region, g.Stack, g.Access, g.Source, g.Actor}] = g
 	}
 	for _, g := range groups {
-		b := before[groupKey{g.Region, g.Stack, g.Access, g.Source}]
+		b := before[groupKey{g.Region, g.Stack, g.Access, g.Source, g.Actor}]
 		if g.Faults == b.Faults {
 			continue
 		}

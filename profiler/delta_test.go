@@ -34,7 +34,7 @@ func TestSub(t *testing.T) {
 			t.Errorf("%s: other granules", got.Name)
 		}
 	}
-	key := func(g Group) groupKey { return groupKey{g.Region, g.Stack, g.Access, g.Source} }
+	key := func(g Group) groupKey { return groupKey{g.Region, g.Stack, g.Access, g.Source, g.Actor} }
 	for _, g := range want.Groups {
 		i := slices.IndexFunc(d.Groups, func(o Group) bool { return key(o) == key(g) })
 		if i < 0 {

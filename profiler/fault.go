@@ -47,6 +47,7 @@ type Fault struct {
 	Messages  uint32 // kernel messages folded into this fault until it was resolved, at least 1
 	Access    Access
 	Source    Source
+	Actor     Actor // of the Go heap
 	// Weight is how many first touches the fault stands for where only a part of its region is observed: 1
 	// where all of it is, and 0 for one outside of the part, which is in no estimate.
 	Weight float64

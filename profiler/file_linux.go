@@ -30,8 +30,9 @@ func identify(path string) (*fileID, os.FileInfo, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if full, err = filepath.EvalSymlinks(full); err != nil {
-		return nil, nil, err
+	// A link of /proc/self/fd leads to a memfd, which has no path.
+	if to, err := filepath.EvalSymlinks(full); err == nil {
+		full = to
 	}
 	info, err := os.Stat(full)
 	if err != nil {
@@ -145,9 +146,12 @@ func (r *Region) cover(m procMap, complete time.Duration) error {
 	if !m.shared {
 		return fmt.Errorf("%w: a private mapping of a file (MAP_PRIVATE) cannot be covered; map it shared", ErrNotSupported)
 	}
-	flags, err := vmFlags(m.lo)
-	if err == nil && strings.Contains(flags, " lo") {
+	at, err := smapAt(m.lo)
+	if err == nil && at.has("lo") && !r.config.writes {
 		return fmt.Errorf("%w: the mapping is locked in memory (mlock), so all of it is touched already", ErrNotSupported)
+	}
+	if done, err := r.coverShared(m, &at, complete); done || err != nil {
+		return err
 	}
 	g, took, err := r.p.eng.Cover(r.eng, engine.File{
 		Lo: m.lo, Hi: m.hi, Offset: m.offset, Dev: m.dev, Inode: m.inode, Prot: m.prot, Mincore: r.file.mincore,

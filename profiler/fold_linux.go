@@ -11,16 +11,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// collectEvery is after how many folds the engine's counters are looked at: once a second.
+const collectEvery = 20
+
 func (p *Profiler) foldLoop() {
 	tick := time.NewTicker(foldEvery)
 	defer tick.Stop()
-	for {
+	for n := 1; ; n++ {
 		select {
 		case <-p.stop:
 			return
 		case <-tick.C:
 			p.foldMu.Lock()
 			p.fold()
+			if n%collectEvery == 0 {
+				p.collect() // so that its events have their time
+			}
 			p.foldMu.Unlock()
 		}
 	}
@@ -50,6 +56,9 @@ func (p *Profiler) foldOne(rec *engine.Record, seq uint64) {
 		Region: RegionID(t.Region), Stack: p.stack(rec.Stack), Messages: rec.Messages,
 		Access: Access(rec.Access), Source: sources[rec.Source],
 	}
+	if p.agg.regions[f.Region].Kind == KindGoHeap {
+		f.Actor = p.actor(f.Stack, rec.Flags)
+	}
 	if rec.Flags&engine.FlagStackMissed != 0 {
 		p.agg.stats.StacksMissed++
 	}
@@ -58,6 +67,9 @@ func (p *Profiler) foldOne(rec *engine.Record, seq uint64) {
 	}
 	p.nameSpan(f)
 	f = p.agg.observe(f)
+	for _, w := range p.watched[f.Region] {
+		w.add(uint64(f.Offset)/uint64(p.agg.regions[f.Region].Granule), f.Source == SourceDisk)
+	}
 	for _, observe := range p.config.observe {
 		observe(f)
 	}
@@ -87,6 +99,19 @@ func (p *Profiler) stack(number uint32) StackID {
 	id := p.agg.stacks.add(pcs)
 	p.stackOf[number] = id
 	return id
+}
+
+// actor tells on whose behalf the Go heap was touched.
+func (p *Profiler) actor(stack StackID, flags uint8) Actor {
+	if flags&engine.FlagOwn != 0 {
+		return ActorProfiler
+	}
+	a, known := p.actors[stack]
+	if !known {
+		a = actorOf(p.agg.stacks.frames(stack))
+		p.actors[stack] = a
+	}
+	return a
 }
 
 // flushMost bounds a Flush: a record may wait for a signal handler that never runs.
@@ -133,6 +158,13 @@ func (p *Profiler) collect() {
 	}
 	e, s := p.eng.Stats(), &p.agg.stats
 	// Faults that are claimed and not yet folded belong to the next snapshot.
+	now := engine.Now()
+	if n := e.Dropped - s.Dropped; n > 0 {
+		p.agg.event(now, EventDropped, "", "the ring was full (WithRing)", n)
+	}
+	if n := e.Errors - s.ResolveErrs; n > 0 {
+		p.agg.event(now, EventError, "", unix.Errno(e.LastErr).Error(), n)
+	}
 	s.Faults, s.Dropped, s.Messages = s.Records+e.Dropped, e.Dropped, e.Messages
 	s.ResolveErrs, s.Overhead = e.Errors, e.Overhead
 	p.spanMu.Lock()
@@ -145,7 +177,18 @@ func (p *Profiler) collect() {
 	for _, r := range p.agg.regions {
 		if t := p.totals[r.ID]; t != nil {
 			v := t.Totals()
-			r.Messages, r.CoTouch, r.Widened, r.Left = v.Messages, v.CoTouch, v.Widened, v.Left
+			if n := v.Widened - r.Widened; n > 0 {
+				p.agg.event(now, EventWidened, r.Name, "to stay below vm.max_map_count", n)
+			}
+			if n := v.Left - r.Left; n > 0 {
+				p.agg.event(now, EventLeft, r.Name, "the kernel has pinned them", n)
+			}
+			r.Messages, r.CoTouch, r.Widened, r.Left, r.Discarded = v.Messages, v.CoTouch, v.Widened, v.Left, v.Discarded
+		}
+		if r.Heap != nil {
+			h := *r.Heap // snapshots have the other one
+			h.read()
+			r.Heap = &h
 		}
 	}
 	if e.LastErr != 0 {

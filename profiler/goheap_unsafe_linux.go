@@ -42,3 +42,16 @@ func pins(p unsafe.Pointer) (pinned, known bool) {
 	}
 	return refs.Len() > 0, true
 }
+
+// mayBeGoHeap looks at some addresses of [lo, hi), so that a mapping of any size can be listed. What
+// attaches memory looks at all.
+func mayBeGoHeap(lo, hi uintptr) bool {
+	const looks = 512
+	step := max((hi-lo)/looks&^(goPage-1), goPage)
+	for ; lo < hi; lo += step {
+		if in, ok := inGoHeap(lo, lo+1); in || !ok {
+			return true
+		}
+	}
+	return false
+}

@@ -77,6 +77,13 @@ func (r *Region) walk(m *mapping, list []procMap) (lo, hi uintptr, pieces, cover
 // ours reports whether a line of the list of mappings can be as it should be in [lo, hi), and what part
 // of it has to be our placeholder then.
 func (r *Region) ours(m *mapping, l *procMap, lo, hi uintptr) (cover engine.AddrRange, ok bool) {
+	if m.means != byCover {
+		ok := r.file.is(l) && l.shared && l.offset-int64(l.lo) == m.Offset-int64(m.Lo)
+		if ok && m.means == byShare {
+			cover = engine.AddrRange{Lo: lo, Hi: hi} // registered still, or another mapping of the same
+		}
+		return cover, ok
+	}
 	armedLo, armedHi, armed := m.FirstArmed(lo, hi)
 	switch {
 	case r.file.is(l):

@@ -5,27 +5,117 @@ package profiler
 import (
 	"strings"
 
+	"github.com/firsttouch/firsttouch/internal/engine"
 	"golang.org/x/sys/unix"
 )
 
-// refusal says why a piece of memory cannot be attached, or is empty for private anonymous memory that
-// can.
-func (m *procMap) refusal() string {
+// judge says of mappings what can be observed of them.
+type judge struct {
+	p     *Profiler
+	files fileSystems
+	// What the kernel lacks, or nil.
+	move, share, huge, writes error
+}
+
+func (p *Profiler) newJudge() (*judge, error) {
+	fs, err := readFileSystems()
+	if err != nil {
+		return nil, err
+	}
+	return &judge{
+		p: p, files: fs, move: p.eng.HaveRearm(), share: p.eng.HaveShared(false), huge: p.eng.HaveShared(true),
+		writes: p.eng.HaveWrites(),
+	}, nil
+}
+
+// kind is what a mapping is of.
+func (j *judge) kind(m *smap) MappingKind {
 	switch {
-	case m.path == "[vvar]" || m.path == "[vvar_vclock]" || m.path == "[vdso]" || m.path == "[vsyscall]":
-		return "it is the kernel's own"
+	case strings.HasPrefix(m.path, "[v"), m.has("pf"), m.has("io"): // vdso, vvar, vsyscall; memory of devices
+		return MappingKernel
 	case m.path == "[stack]":
-		return "it is the stack of the first thread, which grows"
+		return MappingStack
 	case strings.HasPrefix(m.path, "[anon: Go:"):
+		return MappingGo
+	case m.huge() && m.shared:
+		return MappingHugeShared
+	case m.huge():
+		return MappingHugePrivate
+	case m.inode == 0:
+		return MappingPrivate
+	case !m.shared:
+		return MappingFilePrivate
+	case j.files.of(&m.procMap) == tmpfs:
+		return MappingShared
+	}
+	return MappingFile
+}
+
+// means is how the memory of a mapping is observed.
+func (j *judge) means(m *smap, writes bool) means {
+	switch {
+	case writes:
+		return byProtect
+	case m.shared:
+		return byShare
+	}
+	return byMove
+}
+
+// refusal says why a mapping cannot be attached by its address, and what to do; it is empty for one that
+// can.
+func (j *judge) refusal(m *smap, writes bool) string {
+	kind := j.kind(m)
+	switch kind {
+	case MappingKernel:
+		return "it is the kernel's own, or a device's"
+	case MappingStack:
+		return "it is the stack of the first thread, which grows"
+	case MappingGo:
 		return "it is the Go runtime's"
-	case strings.HasPrefix(m.path, "/anon_hugepage"):
-		return "private huge pages cannot be moved"
-	case m.shared && m.inode != 0:
-		return "it is shared: use AttachFile with its path"
-	case m.inode != 0:
-		return "it is a private mapping of a file"
-	case m.prot&unix.PROT_WRITE == 0:
+	case MappingFile:
+		if writes {
+			return noWrites
+		}
+		return "it is a mapping of a file on a disk: use AttachFile with its path"
+	case MappingFilePrivate:
+		return "it is a private mapping of a file, whose modified pages are in no file and cannot be moved: map it shared"
+	case MappingHugePrivate:
+		if !writes {
+			return "private huge pages cannot be moved: map them shared (MAP_SHARED, or a memfd with MFD_HUGETLB), or observe writes alone (WithWritesOnly)"
+		}
+	}
+	switch {
+	case kind == MappingShared && strings.HasPrefix(m.path, "/SYSV"): // vma_is_shmem, mm/shmem.c
+		return "it is System V shared memory, which userfaultfd does not take: use a memfd or shm_open"
+	case m.shared && !m.has("mw"):
+		return "it may not become writable, which the kernel asks for: open its file for writing"
+	case !m.shared && m.prot&unix.PROT_WRITE == 0 && writes:
+		return "it is not writable"
+	case !m.shared && m.prot&unix.PROT_WRITE == 0:
 		return "it is not writable, and the kernel moves writable pages only"
+	case m.has("lo") && !writes:
+		return "it is locked in memory (mlock): unlock it first, or observe writes alone (WithWritesOnly)"
+	case m.page > engine.MostPage:
+		return "its huge pages are larger than can be filled: use those of 2 MiB"
+	}
+	var lacks error
+	switch {
+	case writes:
+		lacks = j.writes
+	case kind == MappingHugeShared:
+		lacks = j.huge
+	case kind == MappingShared:
+		lacks = j.share
+	default:
+		lacks = j.move
+	}
+	switch {
+	case lacks == nil:
+	case lacks == j.move && j.writes == nil:
+		return lacks.Error() + "; writes alone can be observed here (WithWritesOnly)"
+	default:
+		return lacks.Error()
 	}
 	return ""
 }

@@ -9,21 +9,31 @@ import (
 	"github.com/firsttouch/firsttouch/internal/engine"
 )
 
-// isMemory: its pages are moved, and its mappings are not looked for.
-func (r *Region) isMemory() bool { return r.kind == KindArena || r.kind == KindMemory }
+// againWithin is again for those blocks that are within a limit. The caller holds r.mu.
+func (r *Region) againWithin(m *mapping, lockedAny bool, limit uint64) error {
+	if m.means == byMove && r.sampleable() {
+		if err := r.prepare(m, limit); err != nil {
+			return err
+		}
+	}
+	return r.again(m, lockedAny)
+}
 
-// rearmMemory arms private memory with its contents. The caller holds r.mu.
+// isMemory: it is memory at fixed addresses, whose mappings are not looked for.
+func (r *Region) isMemory() bool {
+	return r.kind == KindArena || r.kind == KindMemory || r.kind == KindGoHeap
+}
+
+// rearmMemory arms memory with its contents. The caller holds r.mu.
 func (r *Region) rearmMemory(limit uint64) error {
 	start := engine.Now()
+	lockedAny, err := anyLocked() // once: of the Go heap there are many pieces
+	if err != nil {
+		return err
+	}
 	var errs []error
 	for _, m := range r.maps {
-		if err := locked(m.Lo, m.Hi); err != nil {
-			errs = append(errs, fmt.Errorf("region %q: %w", r.name, err))
-			continue
-		}
-		took, err := r.armSampled(m, limit)
-		r.longest = max(r.longest, took)
-		if err != nil {
+		if err := r.againWithin(m, lockedAny, limit); err != nil {
 			errs = append(errs, fmt.Errorf("region %q: %w", r.name, wrap(err)))
 		}
 	}
@@ -31,7 +41,8 @@ func (r *Region) rearmMemory(limit uint64) error {
 		return err
 	}
 	size := int64(0)
-	r.update(func(s *RegionStats) { s.Rearms++; s.Stopped = r.longest; size = s.Size })
+	r.update(func(s *RegionStats) { s.Stopped = r.longest; size = s.Size })
+	r.rearmed()
 	r.stepTo(limit, start)
 	r.publishMaps(size) // they are armed since now
 	return nil

@@ -161,7 +161,10 @@ type RegionOption interface{ applyRegion(*regionConfig) error }
 type regionConfig struct {
 	name    string
 	granule int
+	least   int // of the granule: the size of the region's pages
 	guard   Guard
+	writes  bool
+	share   float64 // of the Go heap's blocks
 }
 
 type regionOptionFunc func(*regionConfig) error
@@ -183,9 +186,35 @@ func WithName(name string) RegionOption {
 	return regionOptionFunc(func(c *regionConfig) error { c.name = name; return nil })
 }
 
+// WithHeapShare sets which share of the Go heap's blocks of 2 MiB is observed, above 0 and at most 1, which
+// is all; see AttachGoHeap. What is not observed costs nothing.
+func WithHeapShare(share float64) RegionOption {
+	return regionOptionFunc(func(c *regionConfig) error {
+		if !(share > 0 && share <= 1) {
+			return fmt.Errorf("%w: share %v of the heap: choose more than 0 and at most 1", ErrInvalid, share)
+		}
+		c.share = share
+		return nil
+	})
+}
+
 // WithRegionGranule sets how many bytes one fault of this region resolves, see WithGranule.
 func WithRegionGranule(bytes int) RegionOption {
 	return regionOptionFunc(func(c *regionConfig) error { c.granule = bytes; return checkGranule(bytes) })
+}
+
+// WithWritesOnly observes writes alone: a granule's first write since it was armed, and no read. Reads cost
+// nothing, no page is moved or taken from the page tables, and no thread is stopped to arm it. For arenas,
+// private and shared memory, and huge pages of both kinds; not for files on a disk, of whose writes the
+// kernel tells neither moment nor thread. It needs Linux 6.4. Private memory that its owner discards
+// (MADV_DONTNEED) loses the protection until it is armed again: RegionStats.Discarded.
+func WithWritesOnly() RegionOption {
+	return regionOptionFunc(func(c *regionConfig) error { c.writes = true; return nil })
+}
+
+// withLeastGranule is the size of the region's pages, where they are huge.
+func withLeastGranule(bytes uintptr) RegionOption {
+	return regionOptionFunc(func(c *regionConfig) error { c.least = int(bytes); return nil })
 }
 
 func checkGranule(bytes int) error {

@@ -1,9 +1,6 @@
 package profiler
 
-import (
-	"iter"
-	"time"
-)
+import "time"
 
 // part is what of a region was observed all through a window.
 type part struct {
@@ -13,18 +10,18 @@ type part struct {
 	since   time.Duration // when the window's observation began
 }
 
-// partIn returns what of a region was observed all through a window that begins with its arming: what was
-// observed before that in the window, for a moment, is not meant.
-func (r *RegionStats) partIn(d *Snapshot) part {
-	p := part{since: d.StartMono, granule: int64(r.Granule)}
-	if r.Rearms > 0 && len(r.Mappings) > 0 {
-		p.since = r.Mappings[0].Since
+// partIn returns what of a region was observed all through a window. Where it was armed in the window, that is
+// where its observation begins: what was observed before, for a moment, is not meant.
+func (r *RegionStats) partIn(from, to time.Duration) part {
+	p := part{since: from, granule: int64(r.Granule)}
+	if len(r.Mappings) > 0 {
+		armed := r.Mappings[0].Since
 		for _, m := range r.Mappings {
-			p.since = min(p.since, m.Since)
+			armed = min(armed, m.Since)
 		}
-		p.since = max(p.since, d.StartMono)
+		p.since = max(from, armed)
 	}
-	if p.SamplingStep = r.coarsest(p.since, d.EndMono); r.sampled != nil {
+	if p.SamplingStep = r.coarsest(p.since, to); r.sampled != nil {
 		p.chooser = r.sampled.chooser
 	}
 	return p
@@ -40,15 +37,38 @@ func (p part) block(granule uint64) uint64 { return granule * uint64(p.granule) 
 // scale is for how many blocks each one stands.
 func (p part) scale() float64 { return 1 / p.Share() }
 
-// bytes estimates the size of a set, of which the granules in the part are given, and its standard error.
-func (p part) bytes(granules iter.Seq[uint64]) (bytes, err int64) {
-	blocks := make(map[uint64]float64)
-	for g := range granules {
-		blocks[p.block(g)] += float64(p.granule) * p.scale()
+// tally counts granules of a part.
+type tally struct {
+	part
+	granules int
+	blocks   map[uint64]int // where the part is not all
+}
+
+func (t *tally) add(granule uint64) {
+	t.granules++
+	if t.Share() == 1 {
+		return
 	}
+	if t.blocks == nil {
+		t.blocks = make(map[uint64]int)
+	}
+	t.blocks[t.block(granule)]++
+}
+
+// bytes estimates the size of what was counted, and its standard error.
+func (t *tally) bytes() (bytes, err int64) {
+	by := float64(t.granule) * t.scale()
 	var all spread
-	for _, v := range blocks {
-		all.add(v)
+	for _, n := range t.blocks {
+		all.add(float64(n) * by)
 	}
-	return int64(all.sum), int64(all.error(p.SamplingStep))
+	return int64(float64(t.granules) * by), int64(all.error(t.SamplingStep))
+}
+
+func (p part) bytes(granules []uint64) (bytes, err int64) {
+	t := tally{part: p}
+	for _, g := range granules {
+		t.add(g)
+	}
+	return t.bytes()
 }

@@ -3,13 +3,10 @@
 package profiler
 
 import (
-	"bufio"
 	"bytes"
 	"fmt"
 	"io"
-	"os"
 	"strconv"
-	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -34,14 +31,20 @@ func (p *Profiler) readMaps() (list []procMap, err error) {
 	return list, err
 }
 
-// parseMaps parses /proc/self/maps.
+// parseMaps parses /proc/self/maps. It is done ten times a second, so it allocates the list, and a
+// path where it differs from the line before: pieces of one mapping share it.
 func parseMaps(text []byte) ([]procMap, error) {
 	list := make([]procMap, 0, bytes.Count(text, []byte{'\n'}))
+	path := ""
 	for line := range bytes.Lines(text) {
-		m, err := parseMap(string(bytes.TrimSuffix(line, []byte{'\n'})))
+		m, name, err := parseMap(bytes.TrimSuffix(line, []byte{'\n'}))
 		if err != nil {
 			return nil, err
 		}
+		if string(name) != path {
+			path = string(name)
+		}
+		m.path = path
 		list = append(list, m)
 	}
 	return list, nil
@@ -49,54 +52,34 @@ func parseMaps(text []byte) ([]procMap, error) {
 
 // parseMap parses a line such as
 // "7f0-7f8 r--s 00001000 fe:01 1234    /data/app.db (deleted)".
-func parseMap(line string) (m procMap, err error) {
-	f := strings.SplitN(line, " ", 6)
-	if len(f) < 5 {
-		return m, fmt.Errorf("mapping %q: %w", line, io.ErrUnexpectedEOF)
+func parseMap(line []byte) (m procMap, path []byte, err error) {
+	var f [5][]byte
+	rest, more := line, true
+	for i := range f {
+		if !more {
+			return m, nil, fmt.Errorf("mapping %q: %w", line, io.ErrUnexpectedEOF)
+		}
+		f[i], rest, more = bytes.Cut(rest, []byte{' '})
 	}
-	lo, hi, _ := strings.Cut(f[0], "-")
-	major, minor, _ := strings.Cut(f[3], ":")
+	lo, hi, _ := bytes.Cut(f[0], []byte{'-'})
+	major, minor, _ := bytes.Cut(f[3], []byte{':'})
 	var v [5]uint64
-	for i, s := range []string{lo, hi, f[2], major, minor} {
-		if v[i], err = strconv.ParseUint(s, 16, 64); err != nil {
-			return m, fmt.Errorf("mapping %q: %w", line, err)
+	for i, s := range [...][]byte{lo, hi, f[2], major, minor} {
+		if v[i], err = strconv.ParseUint(string(s), 16, 64); err != nil {
+			return m, nil, fmt.Errorf("mapping %q: %w", line, err)
 		}
 	}
-	if m.inode, err = strconv.ParseUint(f[4], 10, 64); err != nil {
-		return m, fmt.Errorf("mapping %q: %w", line, err)
+	if m.inode, err = strconv.ParseUint(string(f[4]), 10, 64); err != nil {
+		return m, nil, fmt.Errorf("mapping %q: %w", line, err)
 	}
 	m.lo, m.hi, m.offset, m.dev = uintptr(v[0]), uintptr(v[1]), int64(v[2]), v[3]<<32|v[4]
-	for i, c := range []struct {
-		set  byte
-		prot int
-	}{{'r', unix.PROT_READ}, {'w', unix.PROT_WRITE}, {'x', unix.PROT_EXEC}} {
-		if len(f[1]) == 4 && f[1][i] == c.set {
-			m.prot |= c.prot
+	if p := f[1]; len(p) == 4 {
+		for i, prot := range [...]int{unix.PROT_READ, unix.PROT_WRITE, unix.PROT_EXEC} {
+			if p[i] == "rwx"[i] {
+				m.prot |= prot
+			}
 		}
+		m.shared = p[3] == 's'
 	}
-	m.shared = len(f[1]) == 4 && f[1][3] == 's'
-	if len(f) == 6 {
-		m.path = strings.TrimLeft(f[5], " ")
-	}
-	return m, nil
-}
-
-// vmFlags reads the VmFlags line of the mapping at lo from /proc/self/smaps (proc_pid_smaps(5)).
-func vmFlags(lo uintptr) (string, error) {
-	f, err := os.Open("/proc/self/smaps")
-	if err != nil {
-		return "", fmt.Errorf("read the flags of a mapping: %w", err)
-	}
-	defer f.Close()
-	head := fmt.Sprintf("%x-", lo)
-	in := false
-	for sc := bufio.NewScanner(f); sc.Scan(); {
-		t := sc.Text()
-		if !in {
-			in = strings.HasPrefix(t, head)
-		} else if flags, ok := strings.CutPrefix(t, "VmFlags:"); ok {
-			return flags, nil
-		}
-	}
-	return "", fmt.Errorf("%w: the mapping at %#x", ErrNotMapped, lo)
+	return m, bytes.TrimLeft(rest, " "), nil
 }

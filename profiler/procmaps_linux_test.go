@@ -11,6 +11,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// parseLine parses a single line.
+func parseLine(line string) (procMap, error) {
+	m, path, err := parseMap([]byte(line))
+	m.path = string(path)
+	return m, err
+}
+
 func TestParseMap(t *testing.T) {
 	for _, c := range []struct {
 		line string
@@ -26,7 +33,7 @@ func TestParseMap(t *testing.T) {
 			procMap{0x1000, 0x2000, unix.PROT_WRITE, true, 0xffffffff000, 0x103<<32 | 5, 1<<64 - 1, "/with  two spaces/and\\012newline"}},
 		{"1000-2000 ---p 00000000 00:00 0", procMap{lo: 0x1000, hi: 0x2000}},
 	} {
-		if got, err := parseMap(c.line); err != nil || got != c.want {
+		if got, err := parseLine(c.line); err != nil || got != c.want {
 			t.Errorf("%q: %+v, %v; want %+v", c.line, got, err, c.want)
 		}
 	}
@@ -34,7 +41,7 @@ func TestParseMap(t *testing.T) {
 		"", "1000-2000", "1000-2000 r--p 0 00:00", "1000 r--p 0 00:00 0", "x-2000 r--p 0 00:00 0", "1000-2000 r--p 0 0000 0",
 		"1000-2000 r--p 0 00:00 ff", "1000-2000 r--p -1 00:00 0", "10000000000000000-2 r--p 0 00:00 0",
 	} {
-		if got, err := parseMap(line); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("%q", line)) {
+		if got, err := parseLine(line); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("%q", line)) {
 			t.Errorf("%q: %+v, %v", line, got, err)
 		}
 	}
@@ -52,14 +59,14 @@ func FuzzParseMap(f *testing.F) {
 	f.Add("7f00-8000 r--s 00001000 fe:01 1234                       /data/app.db (deleted)")
 	f.Add("- ")
 	f.Fuzz(func(t *testing.T, line string) {
-		m, err := parseMap(line)
+		m, err := parseLine(line)
 		if err != nil {
 			if m.lo != 0 || m.hi != 0 || m.path != "" {
 				t.Errorf("%q: %v, but %+v", line, err, m)
 			}
 			return
 		}
-		if again, err := parseMap(m.line()); err != nil || again != m {
+		if again, err := parseLine(m.line()); err != nil || again != m {
 			t.Errorf("%q is %+v, but %q is %+v, %v", line, m, m.line(), again, err)
 		}
 	})
@@ -105,11 +112,11 @@ func TestReadMaps(t *testing.T) {
 	if m := list[i]; m.lo != lo || m.hi != lo+uintptr(4*pageSize) || m.prot != unix.PROT_READ || !m.shared || m.offset != 0 || m.path != path {
 		t.Errorf("%+v", m)
 	}
-	flags, err := vmFlags(lo)
-	if err != nil || !strings.Contains(flags, " rr") || strings.Contains(flags, " lo") {
-		t.Errorf("flags %q, %v", flags, err)
+	at, err := smapAt(lo)
+	if err != nil || !at.has("rr") || at.has("lo") || at.page != uintptr(pageSize) {
+		t.Errorf("%+v, %v", at, err)
 	}
-	if _, err := vmFlags(1); err == nil {
+	if _, err := smapAt(1); err == nil {
 		t.Error("flags of a mapping that is not there")
 	}
 }

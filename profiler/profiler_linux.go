@@ -29,8 +29,10 @@ type Profiler struct {
 	agg     *aggregate
 	targets map[uint32]*engine.Target // by number, also those gone
 	stackOf map[uint32]StackID        // by the engine's number
+	actors  map[StackID]Actor         // of stacks that touched the Go heap
 	totals  []*engine.Region          // by RegionID
 	cost    Cost                      // when it was asked for last
+	watched map[RegionID][]*touches   // see Windows
 
 	spanMu  sync.Mutex // guards what follows; taken on request goroutines, so never held for long
 	leaving []leavingSpan
@@ -64,7 +66,7 @@ func New(opts ...Option) (*Profiler, error) {
 	}
 	p := &Profiler{
 		eng: eng, config: c, agg: newAggregate(c.logLimit),
-		targets: make(map[uint32]*engine.Target), stackOf: make(map[uint32]StackID),
+		targets: make(map[uint32]*engine.Target), stackOf: make(map[uint32]StackID), actors: make(map[StackID]Actor),
 		spans: make(map[uint64]*spanInfo), stop: make(chan struct{}), share: c.share,
 	}
 	p.agg.start, p.agg.mono = time.Now(), engine.Now()
@@ -103,6 +105,7 @@ func (p *Profiler) note(format string, args ...any) {
 	}
 	if len(*n) < maxNotes {
 		*n = append(*n, text)
+		p.agg.event(engine.Now(), EventNote, "", text, 1)
 	}
 }
 

@@ -5,6 +5,7 @@ package profiler
 import (
 	"fmt"
 	"runtime"
+	"time"
 )
 
 // Profiler observes the first touches of its regions. It exists on Linux, amd64 and arm64;
@@ -54,6 +55,15 @@ func (p *Profiler) AttachRange(string, uintptr, uintptr, ...RegionOption) (*Regi
 	return nil, notHere()
 }
 
+// AttachMapping answers ErrNotSupported.
+func (p *Profiler) AttachMapping(Mapping, ...RegionOption) (*Region, error) { return nil, notHere() }
+
+// Mappings answers ErrNotSupported.
+func (p *Profiler) Mappings() ([]Mapping, error) { return nil, notHere() }
+
+// AttachGoHeap answers ErrNotSupported.
+func (p *Profiler) AttachGoHeap(...RegionOption) (*Region, error) { return nil, notHere() }
+
 // Flush does nothing.
 func (p *Profiler) Flush() {}
 
@@ -74,6 +84,9 @@ func (p *Profiler) RegionSize(RegionID) int64 { return 0 }
 
 // Span returns nothing.
 func (p *Profiler) Span(SpanRef) (SpanStats, bool) { return SpanStats{}, false }
+
+// Resident returns nothing.
+func (p *Profiler) Resident() map[RegionID]int64 { return nil }
 
 // Stalled returns 0.
 func (p *Profiler) Stalled() int { return 0 }
@@ -113,6 +126,12 @@ func (r *Region) Rearm() error { return notHere() }
 
 // Close does nothing.
 func (r *Region) Close() error { return nil }
+
+func (p *Profiler) watch(RegionID, *touches) (time.Duration, uint64) { return 0, 0 }
+
+func (p *Profiler) unwatch(RegionID, *touches) {}
+
+func (p *Profiler) cut(regions []*windowed) []cut { return make([]cut, len(regions)) }
 
 // Ref returns 0.
 func (s *Span) Ref() SpanRef { return 0 }

@@ -32,6 +32,8 @@ func rearm(t *testing.T, r *Region) {
 type truth struct {
 	region *Region
 	memory []byte
+	size   int             // of a page
+	writes bool            // reads are not observed
 	words  []atomic.Uint64 // first word of each page
 	half   int
 	over   atomic.Bool
@@ -39,12 +41,19 @@ type truth struct {
 }
 
 func newTruth(r *Region, memory []byte) *truth {
-	k := &truth{region: r, memory: memory, words: make([]atomic.Uint64, len(memory)/pageSize), half: len(memory) / pageSize / 2}
+	return newTruthOf(r, memory, pageSize)
+}
+
+func newTruthOf(r *Region, memory []byte, size int) *truth {
+	n := len(memory) / size
+	k := &truth{region: r, memory: memory, size: size, words: make([]atomic.Uint64, n), half: n / 2}
 	for i := range k.words {
-		k.words[i].Store(binary.LittleEndian.Uint64(page(memory, i)))
+		k.words[i].Store(binary.LittleEndian.Uint64(k.page(i)))
 	}
 	return k
 }
+
+func (k *truth) page(i int) []byte { return k.memory[i*k.size : (i+1)*k.size] }
 
 // storm has goroutines read and write the lower half, each its own pages.
 func (k *truth) storm(t *testing.T, goroutines int) {
@@ -65,7 +74,7 @@ func (k *truth) storm(t *testing.T, goroutines int) {
 }
 
 func (k *truth) check(t *testing.T, i int) bool {
-	if got, want := binary.LittleEndian.Uint64(page(k.memory, i)), k.words[i].Load(); got != want {
+	if got, want := binary.LittleEndian.Uint64(k.page(i)), k.words[i].Load(); got != want {
 		t.Errorf("%s: page %d holds %#x, want %#x", k.region.Name(), i, got, want)
 		k.over.Store(true)
 		return false
@@ -74,7 +83,7 @@ func (k *truth) check(t *testing.T, i int) bool {
 }
 
 func (k *truth) write(i int, v uint64) {
-	binary.LittleEndian.PutUint64(page(k.memory, i), v)
+	binary.LittleEndian.PutUint64(k.page(i), v)
 	k.words[i].Store(v)
 }
 
@@ -121,10 +130,13 @@ func (k *truth) window(t *testing.T, p *Profiler, rnd *rand.Rand, goroutines int
 		if writes[j] {
 			a = Write
 		}
+		if a == Read && k.writes {
+			continue
+		}
 		want[a] = append(want[a], i)
 	}
 	for _, f := range s.Faults {
-		if i := int(f.Offset)/pageSize - k.half; f.Region == k.region.ID() && i >= 0 {
+		if i := int(f.Offset)/k.size - k.half; f.Region == k.region.ID() && i >= 0 {
 			got[f.Access] = append(got[f.Access], i)
 		}
 	}

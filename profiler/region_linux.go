@@ -32,6 +32,7 @@ type Region struct {
 	mu    sync.Mutex // guards what follows, and serialises changes to the region's mappings
 	bytes []byte     // memory that the region owns
 	maps  []*mapping
+	heap  *goHeap // of the Go heap
 
 	share   float64  // that is to be observed
 	chooser chooser  // of the blocks, once some are not observed; shift 0 before
@@ -46,6 +47,7 @@ type Region struct {
 // mapping is one armed address range of a region.
 type mapping struct {
 	*engine.Target
+	means   means
 	prot    int
 	latency time.Duration
 }
@@ -68,9 +70,7 @@ func (p *Profiler) newRegion(name string, kind Kind, size int64, opts []RegionOp
 			return nil, err
 		}
 	}
-	if c.granule == 0 {
-		c.granule = unix.Getpagesize()
-	}
+	c.granule = max(c.granule, unix.Getpagesize(), c.least)
 	if c.name == "" {
 		return nil, fmt.Errorf("%w: a region needs a name", ErrInvalid)
 	}
@@ -133,6 +133,12 @@ func (r *Region) publishMaps(fileSize int64) {
 		top = max(top, end)
 	}
 	r.update(func(s *RegionStats) {
+		if kind := EventAttached; mapped != s.Mapped {
+			if mapped < s.Mapped {
+				kind = EventDetached
+			}
+			r.p.agg.event(engine.Now(), kind, r.name, fmt.Sprintf("%d bytes in %d mappings are observed now", mapped, len(list)), 1)
+		}
 		s.Mappings, s.Mapped, s.Size, s.Detached = list, mapped, max(s.Size, top), r.closed.Load()
 	})
 	r.resized()
@@ -147,8 +153,10 @@ func (r *Region) Rearm() error {
 		return fmt.Errorf("region %q: %w", r.name, ErrClosed)
 	}
 	r.p.Flush()
-	start := engine.Now()
-	limit := r.wanted()
+	if r.heap != nil {
+		return r.rearmHeap()
+	}
+	start, limit := engine.Now(), r.wanted()
 	if limit == 0 {
 		return fmt.Errorf("region %q: %w", r.name, ErrPaused)
 	}
@@ -162,6 +170,18 @@ func (r *Region) Rearm() error {
 	var errs []error
 	gone := false
 	for _, m := range r.maps {
+		if m.means != byCover {
+			err := engine.ErrGone
+			if r.intact(m, list) {
+				err = r.again(m, true)
+			}
+			if errors.Is(err, engine.ErrGone) {
+				gone = true
+			} else if err != nil {
+				errs = append(errs, fmt.Errorf("region %q: %w", r.name, wrap(err)))
+			}
+			continue
+		}
 		prot, ok := protection(list, m.Lo, m.Hi)
 		if !ok && r.kind == KindAttached && !r.intact(m, list) {
 			gone = true
@@ -186,10 +206,18 @@ func (r *Region) Rearm() error {
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
-	r.update(func(s *RegionStats) { s.Rearms++ })
+	r.rearmed()
 	r.stepTo(limit, start)
 	r.publishMaps(r.fileSize()) // they are armed since now
 	return nil
+}
+
+// rearmed counts that the region was armed again.
+func (r *Region) rearmed() {
+	r.update(func(s *RegionStats) {
+		s.Rearms++
+		r.p.agg.event(engine.Now(), EventRearmed, r.name, "", 1)
+	})
 }
 
 // protection returns the one that all mappings in [lo, hi) have.
@@ -206,8 +234,8 @@ func protection(list []procMap, lo, hi uintptr) (prot int, ok bool) {
 }
 
 func (r *Region) guard() engine.Guard {
-	if r.kind == KindMappedFile || r.kind == KindArena {
-		// The mapping is ours: nobody else unmaps it while r.mu is held.
+	if r.kind == KindMappedFile || r.kind == KindArena || r.kind == KindGoHeap {
+		// The mapping is ours: nobody else unmaps it while r.mu is held. Go never unmaps its heap.
 		return func(critical func()) error { critical(); return nil }
 	}
 	return engine.Guard(r.config.guard)
@@ -242,23 +270,16 @@ func (r *Region) detach() error {
 	}
 	r.p.Flush()
 	r.closed.Store(true)
-	r.update(func(s *RegionStats) { s.Detached, s.Mappings, s.Mapped = true, nil, 0 })
+	r.update(func(s *RegionStats) {
+		s.Detached, s.Mappings, s.Mapped = true, nil, 0
+		r.p.agg.event(engine.Now(), EventDetached, r.name, "plain memory again", 1)
+	})
 	return nil
 }
 
 // drop makes one mapping plain again. The caller holds r.mu.
 func (r *Region) drop(m *mapping) error {
-	var err error
-	if r.isMemory() {
-		// What is at home already goes with the rest, so that no trace of its blocks is left.
-		if m.Sampled() && m.Layered() {
-			err = r.p.eng.ArmMore(m.Target, engine.Sample{}, r.mine())
-		}
-		err = errors.Join(err, r.p.eng.ReleaseMemory(m.Target, r.guard()))
-	} else {
-		_, _, err = r.p.eng.Uncover(m.Target, r.guard())
-	}
-	if err != nil {
+	if err := r.release(m); err != nil {
 		return wrap(err)
 	}
 	r.maps = slices.DeleteFunc(r.maps, func(o *mapping) bool { return o == m })

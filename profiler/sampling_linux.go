@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/firsttouch/firsttouch/internal/engine"
+	"golang.org/x/sys/unix"
 )
 
 // SetSampling sets which share of every region is observed, also of regions to come; see
@@ -78,6 +80,13 @@ func (r *Region) Observed() (share, wanted float64) {
 
 // applyShare brings what is observed closer to what is to be. The caller holds r.mu.
 func (r *Region) applyShare() error {
+	if !r.sampleable() {
+		if r.share >= 1 {
+			return nil
+		}
+		r.p.note("all of region %s is observed, whatever share is asked for: of memory of its kind a part cannot be left out", r.name)
+		return nil
+	}
 	limit := r.wanted()
 	switch {
 	case limit < r.limit:
@@ -113,7 +122,7 @@ func (r *Region) fresh() bool {
 
 // wanted is the limit of the blocks that are to be observed. The caller holds r.mu.
 func (r *Region) wanted() uint64 {
-	if r.share >= 1 {
+	if r.share >= 1 || !r.sampleable() {
 		return allBlocks
 	}
 	r.divide()
@@ -156,7 +165,7 @@ func (r *Region) fileEnd() int64 {
 
 // expect chooses the blocks of mappings that are about to be covered. The caller holds r.mu.
 func (r *Region) expect(coming []procMap) {
-	if r.share >= 1 && r.limit == allBlocks || len(coming) == 0 {
+	if r.share >= 1 && r.limit == allBlocks || len(coming) == 0 || !r.sampleable() {
 		return
 	}
 	r.divide(coming...)
@@ -196,10 +205,15 @@ func (r *Region) stepTo(limit uint64, since time.Duration) {
 
 // resized takes over that the region has other blocks than before. The caller holds r.mu.
 func (r *Region) resized() {
-	if r.chooser.shift != 0 && !r.closed.Load() {
-		r.divide()
-		r.stepTo(r.limit, engine.Now())
+	if r.chooser.shift == 0 || r.closed.Load() {
+		return
 	}
+	r.divide()
+	limit := r.limit
+	if !r.sampleable() {
+		limit = allBlocks // it has turned out to be memory of another kind
+	}
+	r.stepTo(limit, engine.Now())
 }
 
 // mine returns what lists those parts of a range that may be registered again: memory that is not ours may
@@ -214,7 +228,7 @@ func (r *Region) mine() func(lo, hi uintptr) []engine.AddrRange {
 			return nil
 		}
 		for _, m := range list {
-			if a, b := max(m.lo, lo), min(m.hi, hi); a < b && m.refusal() == "" {
+			if a, b := max(m.lo, lo), min(m.hi, hi); a < b && m.movable() {
 				out = append(out, engine.AddrRange{Lo: a, Hi: b})
 			}
 		}
@@ -222,36 +236,23 @@ func (r *Region) mine() func(lo, hi uintptr) []engine.AddrRange {
 	}
 }
 
-// armSampled arms those blocks of memory that are within a limit, with their contents. The caller holds
-// r.mu.
-func (r *Region) armSampled(m *mapping, limit uint64) (took time.Duration, err error) {
+// prepare registers those blocks of memory that are within a limit, and no others. The caller holds r.mu.
+func (r *Region) prepare(m *mapping, limit uint64) error {
 	sm := r.sample(limit)
-	if _, err := r.p.eng.Release(m.Target, sm, r.guard()); err != nil {
-		return 0, err
+	if _, err := r.p.eng.Release(m.Target, sm, r.guard()); err != nil || !m.Sampled() {
+		return err
 	}
-	if m.Sampled() {
-		if err := r.p.eng.ArmMore(m.Target, sm, r.mine()); err != nil {
-			return 0, err
-		}
-	}
-	return r.p.eng.RearmMemory(m.Target, r.guard())
+	return r.p.eng.ArmMore(m.Target, sm, r.mine())
 }
 
-// Cost is what observation has cost until now. It takes some microseconds.
-func (p *Profiler) Cost() Cost {
-	p.foldMu.Lock()
-	defer p.foldMu.Unlock()
-	if p.eng == nil {
-		return p.cost
-	}
-	s := p.eng.Stats()
-	p.cost = Cost{Engine: s.Overhead, Faults: s.Claimed + s.Dropped, Touchers: time.Duration(s.Claimed+s.Dropped) * TouchCost}
-	return p.cost
+// sampleable reports whether a part of the region can be left out. The Go heap has a sample of its own
+// (WithHeapShare); shared memory that no placeholder covers, huge pages and writes alone are observed as a whole.
+func (r *Region) sampleable() bool {
+	return r.kind != KindGoHeap && !slices.ContainsFunc(r.maps, func(m *mapping) bool { return m.means != byMove && m.means != byCover })
 }
 
-// SetBudget has snapshots say what the policy reports that keeps the cost within a limit.
-func (p *Profiler) SetBudget(b Budget) {
-	p.foldMu.Lock()
-	defer p.foldMu.Unlock()
-	p.agg.stats.Budget = b
+// movable reports whether a mapping is private memory that a region may hold a part of. It is the rough form of
+// judge.refusal: what lies there was judged when it was attached.
+func (m *procMap) movable() bool {
+	return m.inode == 0 && !m.shared && m.prot&unix.PROT_WRITE != 0 && !strings.HasPrefix(m.path, "[stack") && !strings.HasPrefix(m.path, "[anon: Go:")
 }

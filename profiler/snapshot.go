@@ -15,7 +15,7 @@ type Snapshot struct {
 	// Regions holds every region ever registered, indexed by RegionID, also those detached.
 	Regions []RegionStats
 
-	// Groups are the exact totals by region, stack, access;
+	// Groups are the exact totals by region, stack, access, source and actor;
 	// they stay exact when Faults is cut at its limit.
 	Groups []Group
 
@@ -25,6 +25,9 @@ type Snapshot struct {
 
 	// Threads has the totals by toucher thread.
 	Threads []ThreadStats
+
+	// Events are what happened to the regions and the profiler, oldest first; the last 512.
+	Events []Event
 
 	// Stats is what the engine says of itself: show it next to every result.
 	Stats Stats
@@ -56,6 +59,9 @@ type RegionStats struct {
 	// Left counts pages of private memory that could not be moved, because the kernel has pinned them for
 	// a device or io_uring. They are not observed any more.
 	Left uint64
+	// Discarded counts pages of private memory whose owner discarded them (MADV_DONTNEED) while only their
+	// writes were observed: writes to them are not seen until the region is armed again.
+	Discarded uint64
 	// Stopped is the longest time for which the touchers of private memory, or all threads where no guard
 	// holds it, were stopped while it was armed.
 	Stopped time.Duration
@@ -67,6 +73,9 @@ type RegionStats struct {
 	// Touched, Faults and the others are what was seen; Estimate is what there was.
 	Sampling []SamplingStep
 	Estimate Estimate
+	// Heap is only there for the Go heap, of which Mapped, Touched and the totals are those of the blocks
+	// that are observed.
+	Heap *HeapStats
 
 	touched bitmap
 	sampled *sampled // nil where all of it was observed
@@ -88,14 +97,16 @@ const (
 	KindMappedFile             // a file mapped by MapFile
 	KindAttached               // file mappings that other code made, found by AttachFile
 	KindMemory                 // private memory that existed before, see AttachMemory
+	KindGoHeap                 // the heap of the Go runtime, see AttachGoHeap
 )
 
-// Group is the exact total of the faults that share region, stack, access and source.
+// Group is the exact total of the faults that share region, stack, access, source and actor.
 type Group struct {
 	Region RegionID
 	Stack  StackID
 	Access Access
 	Source Source
+	Actor  Actor
 	Faults uint64
 	Bytes  uint64 // of the granules made accessible, counted as in RegionStats.Touched
 	Stall  time.Duration

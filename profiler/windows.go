@@ -2,31 +2,26 @@ package profiler
 
 import (
 	"errors"
-	"fmt"
-	"iter"
 	"slices"
+	"sync"
 	"time"
-
-	"github.com/firsttouch/firsttouch/profiler/workingset"
 )
 
 // Windows divides the observation of some regions into windows: each call of Next ends one and arms the
-// regions again. Its methods have one caller at a time. A Snapshot.Sub over several windows, and other
-// calls of Rearm for the same regions, see or make windows of their own: leave the regions to one.
+// regions again. What others arm again meanwhile (Region.Rearm) does no harm: within a window a granule
+// counts once. It is safe for concurrent use.
+//
+// It remembers, for each granule that was ever touched, when that was, in some 50 bytes, and of each region
+// the last 256 windows, of which the touches one by one up to 2 million.
 type Windows struct {
-	p       *Profiler
-	regions []*windowed
-	before  *Snapshot
-}
+	p    *Profiler
+	turn sync.Mutex // held while regions are armed; taken before mu
 
-// windowed is one region and what its windows showed.
-type windowed struct {
-	region  *Region
-	tracker workingset.Tracker
-	reuse   *workingset.Reuse
-	history []workingset.Window
-	core    part  // what was observed in all windows
-	armed   error // why the present window shows only what had never been touched, nil where it shows all
+	mu      sync.Mutex // guards what follows
+	regions []*windowed
+	known   []WorkingSet // what WorkingSets answered last; nil when something has changed
+	// generation counts the changes.
+	generation int
 }
 
 // RegionWindow is what one region showed in one window. Sizes are in bytes.
@@ -34,198 +29,100 @@ type RegionWindow struct {
 	Region     RegionID
 	Start, End time.Duration // CLOCK_MONOTONIC
 	// Err says why the region could not be armed at the start of the window, so that nothing is known of
-	// what was touched before; the sizes are then absent.
+	// what was touched before, or why the window is not complete; the sizes are then absent.
 	Err error
-	// Touched in the window; of that New for the first time since Windows began, and Reused.
-	Touched, New, Reused int64
+	// Touched in the window; of that New for the first time since Windows began, and Reused. Of what was
+	// reused, Reread had to come from the disk again: the kernel had dropped it.
+	Touched, New, Reused, Reread int64
 	// Mapped and Never: observed now, and of that not touched in any window.
 	Mapped, Never int64
-	// Idle30s, Idle2m and Idle10m were touched and then not for at least so long; -1 while the windows do
+	// Touched1s, Touched10s and Touched60s were touched in so long a time up to End. They are made of whole
+	// windows that together are as long, give or take a fifth; -1 where no number of windows is, or they do
 	// not reach back so far.
+	Touched1s, Touched10s, Touched60s int64
+	// Idle30s, Idle2m and Idle10m were touched and then not for at least so long; -1 while the windows do
+	// not reach back so far. A window that is not known (Err) begins the time anew.
 	Idle30s, Idle2m, Idle10m int64
 	// Share of the region that was observed all through the window. Below 1 the sizes are estimates from it,
-	// and those that look back, New to Idle10m without Mapped, from the least share of all windows. Errors
-	// are their standard errors.
+	// and those that look beyond the window, from New to Idle10m without Mapped, from the least share of all
+	// windows. Errors are their standard errors.
 	Share  float64
 	Errors WindowErrors
 }
 
 // WindowErrors are the standard errors of a window's sizes, in bytes; 0 where all of the region was observed.
 type WindowErrors struct {
-	Touched, New, Reused, Never, Idle30s, Idle2m, Idle10m int64
+	Touched, New, Reused, Never, Touched1s, Touched10s, Touched60s, Idle30s, Idle2m, Idle10m int64
 }
 
-// windowHistory bounds how many windows the curve of the working set is computed from.
-const windowHistory = 256
-
-// NewWindows begins windows over the regions, and arms them. sample is the share of the granules whose
-// reuse is followed, above 0 and at most 1. A region that cannot be armed says so in its windows.
-func (p *Profiler) NewWindows(sample float64, regions ...*Region) (*Windows, error) {
-	if len(regions) == 0 {
-		return nil, fmt.Errorf("%w: windows need a region", ErrInvalid)
-	}
+// NewWindows begins windows over the regions, and arms them. A region that cannot be armed says so in its
+// windows.
+func (p *Profiler) NewWindows(regions ...*Region) *Windows {
 	w := &Windows{p: p}
 	for _, r := range regions {
-		reuse, err := workingset.NewReuse(sample)
-		if err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
-		}
-		w.regions = append(w.regions, &windowed{region: r, reuse: reuse})
+		w.Add(r)
 	}
-	w.begin(p.Snapshot())
-	return w, nil
+	return w
 }
 
-// begin arms every region for the next window. The snapshot was taken before that: what is touched
-// in between belongs to the next window, in which it does not fault again.
-func (w *Windows) begin(s *Snapshot) {
-	w.before = s
-	for _, r := range w.regions {
-		r.armed = r.region.Rearm()
-	}
+// Add begins windows over another region, with one from now to the end of the present window.
+func (w *Windows) Add(r *Region) {
+	w.turn.Lock()
+	defer w.turn.Unlock()
+	n := &windowed{region: r}
+	n.start, n.dropped = w.p.watch(r.ID(), &n.touches)
+	n.arm()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.regions, w.known = append(w.regions, n), nil
+	w.generation++
 }
 
-// Next ends the window and begins the next one. The error is that of regions that could not be armed for
-// the next one; the answer is good nevertheless.
+// Next ends the window and begins the next one. A region that was closed is in the answer for the last
+// time. The error is that of the regions that could not be armed for the next window; the answer is good
+// nevertheless.
 func (w *Windows) Next() ([]RegionWindow, error) {
-	s := w.p.Snapshot()
-	d := s.Sub(w.before)
+	w.turn.Lock()
+	defer w.turn.Unlock()
+	w.mu.Lock()
+	regions := slices.Clone(w.regions)
+	w.mu.Unlock()
+	cuts := w.p.cut(regions)
 	var out []RegionWindow
-	for _, r := range w.regions {
-		out = append(out, r.end(d))
+	w.mu.Lock()
+	for i, r := range regions {
+		out = append(out, r.end(cuts[i]))
 	}
-	w.begin(s)
+	w.known = nil
+	w.generation++
+	w.mu.Unlock()
 	var errs []error
-	for _, r := range w.regions {
-		errs = append(errs, r.armed)
+	for _, r := range regions {
+		if r.arm(); errors.Is(r.armed, ErrClosed) {
+			w.remove(r)
+		} else {
+			errs = append(errs, r.armed)
+		}
 	}
 	return out, errors.Join(errs...)
 }
 
-// end takes what a region showed in the window d.
-func (r *windowed) end(d *Snapshot) RegionWindow {
-	id := r.region.ID()
-	stats := &d.Regions[id]
-	out := RegionWindow{Region: id, Start: d.StartMono, End: d.EndMono, Err: r.armed}
-	if r.armed != nil {
-		return out
-	}
-	if d.Stats.Dropped > 0 || d.Stats.LogCut > 0 {
-		out.Err = fmt.Errorf("%d records were dropped and %d did not fit into the log: the window is not complete (WithRing, WithLogLimit)", d.Stats.Dropped, d.Stats.LogCut)
-		return out
-	}
-	now := stats.partIn(d)
-	if pause := stats.paused(now.since, d.EndMono); pause > 0 {
-		out.Err = fmt.Errorf("nothing was observed for %v of the window, to keep the budget", pause)
-		return out
-	}
-	if r.history == nil || now.limit < r.core.limit {
-		r.narrow(now)
-	}
-	win := workingset.Window{Start: d.StartMono, End: d.EndMono}
-	var touched, fresh, again []uint64
-	for _, f := range d.Faults {
-		if f.Region != id {
-			continue
-		}
-		g := uint64(f.Offset) / uint64(stats.Granule)
-		if now.has(g) {
-			touched = append(touched, g)
-		}
-		if r.core.has(g) {
-			win.Touched = append(win.Touched, g)
-			r.reuse.Touch(g)
-		}
-	}
-	slices.Sort(touched)
-	seen := slices.Clone(win.Touched)
-	slices.Sort(seen)
-	for _, g := range slices.Compact(seen) {
-		if r.tracker.Seen(g) {
-			again = append(again, g)
-		} else {
-			fresh = append(fresh, g)
-		}
-	}
-	if _, err := r.tracker.Add(win, 0); err != nil {
-		out.Err = err
-		return out
-	}
-	if r.history = append(r.history, win); len(r.history) > windowHistory {
-		r.history = r.history[1:]
-	}
-	e := &out.Errors
-	out.Share, out.Mapped = now.Share(), stats.Mapped
-	out.Touched, e.Touched = now.bytes(slices.Values(slices.Compact(touched)))
-	out.New, e.New = r.core.bytes(slices.Values(fresh))
-	out.Reused, e.Reused = r.core.bytes(slices.Values(again))
-	ever, err := r.core.bytes(r.idleFor(0))
-	granule := int64(stats.Granule)
-	out.Never, e.Never = max((stats.Mapped+granule-1)/granule*granule-ever, 0), err
-	out.Idle30s, e.Idle30s = r.idle(30 * time.Second)
-	out.Idle2m, e.Idle2m = r.idle(2 * time.Minute)
-	out.Idle10m, e.Idle10m = r.idle(10 * time.Minute)
-	return out
+func (w *Windows) remove(r *windowed) {
+	w.p.unwatch(r.region.ID(), &r.touches)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.regions, w.known = slices.DeleteFunc(w.regions, func(o *windowed) bool { return o == r }), nil
+	w.generation++
 }
 
-// narrow restricts what looks back to what is observed still.
-func (r *windowed) narrow(p part) {
-	r.core = p
-	r.tracker.Keep(p.has)
-	r.reuse.Shown(p.Share(), p.has)
-	for i := range r.history {
-		r.history[i].Touched = slices.DeleteFunc(r.history[i].Touched, func(g uint64) bool { return !p.has(g) })
+// Close ends the windows. The regions stay armed where they were not touched.
+func (w *Windows) Close() {
+	w.turn.Lock()
+	defer w.turn.Unlock()
+	w.mu.Lock()
+	regions := slices.Clone(w.regions)
+	w.mu.Unlock()
+	for _, r := range regions {
+		w.remove(r)
 	}
-}
-
-// idleFor lists the granules that were touched and then not for at least so long.
-func (r *windowed) idleFor(least time.Duration) iter.Seq[uint64] {
-	return func(yield func(uint64) bool) {
-		for g, idle := range r.tracker.Each {
-			if idle >= least && !yield(g) {
-				return
-			}
-		}
-	}
-}
-
-func (r *windowed) idle(least time.Duration) (bytes, err int64) {
-	if _, ok := r.tracker.Idle(least); !ok {
-		return -1, 0
-	}
-	return r.core.bytes(r.idleFor(least))
-}
-
-// Curve is the size of a region's working set in granules over the number of windows, from the last 256
-// windows at most; see workingset.Curve. errors are the standard errors of its points, 0 where all of the region
-// was observed. nil for a region that is not among them.
-func (w *Windows) Curve(id RegionID) (c workingset.Curve, errors []float64) {
-	for _, r := range w.regions {
-		if r.region.ID() != id {
-			continue
-		}
-		c = workingset.NewCurve(r.history, len(r.history))
-		p := r.core
-		for i := range c {
-			c[i] *= p.scale()
-		}
-		if p.Share() == 1 {
-			return c, make([]float64, len(c))
-		}
-		return c, workingset.CurveErrors(r.history, len(c), p.block, func(sum, squares float64) float64 {
-			return (&spread{sum * p.scale(), squares * p.scale() * p.scale()}).error(p.SamplingStep)
-		})
-	}
-	return nil, nil
-}
-
-// MissRatio estimates which share of a region's first touches per window a cache of so many granules
-// would miss; see workingset.Reuse. nil for a region that is not among them.
-func (w *Windows) MissRatio(id RegionID, sizes []float64) []workingset.Point {
-	for _, r := range w.regions {
-		if r.region.ID() == id {
-			return r.reuse.MissRatio(sizes)
-		}
-	}
-	return nil
 }

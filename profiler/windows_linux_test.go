@@ -3,10 +3,9 @@
 package profiler
 
 import (
-	"errors"
 	"math/rand/v2"
-	"slices"
 	"testing"
+	"time"
 )
 
 // Known sets of pages, touched window by window in an arena and in a file: every size is what counting
@@ -21,18 +20,20 @@ func TestWindowsTellTheWorkingSet(t *testing.T) {
 		t.Fatal(err)
 	}
 	rearm(t, arena) // or skip
-	w, err := p.NewWindows(1, arena, file)
-	if err != nil {
-		t.Fatal(err)
-	}
+	w := p.NewWindows(arena, file)
+	defer w.Close()
 	regions := []*Region{arena, file}
 	ever := [2]map[int]bool{{}, {}}
+	last := [2]map[int]time.Duration{{}, {}} // end of the last window that touched a page
+	var began time.Duration
 	total := [2]int{}
 	rnd := rand.New(rand.NewPCG(4, 4))
 	for n := range windows {
 		var touched, fresh [2]int
+		var now [2][]int
 		for i, r := range regions {
-			for _, k := range rnd.Perm(pages)[:rnd.IntN(pages/2)] {
+			now[i] = rnd.Perm(pages)[:rnd.IntN(pages/2)]
+			for _, k := range now[i] {
 				wordAt(t, r.Bytes(), k*pageSize+16)
 				touched[i]++
 				if !ever[i][k] {
@@ -47,55 +48,107 @@ func TestWindowsTellTheWorkingSet(t *testing.T) {
 			t.Fatal(err)
 		}
 		page := int64(pageSize)
+		if n == 0 {
+			began = got[0].Start
+		}
 		for i, r := range regions {
+			for _, k := range now[i] {
+				last[i][k] = got[i].End
+			}
+			// A slow machine may reach what takes long.
+			observed := got[i].End - began
+			since := func(least time.Duration, seen int64) int64 {
+				if observed < least {
+					return -1
+				}
+				return seen
+			}
+			idle := func(least time.Duration) int64 {
+				bytes := int64(0)
+				for _, at := range last[i] {
+					if got[i].End-at >= least {
+						bytes += page
+					}
+				}
+				return since(least, bytes)
+			}
 			want := RegionWindow{
 				Region: r.ID(), Start: got[i].Start, End: got[i].End,
 				Touched: int64(touched[i]) * page, New: int64(fresh[i]) * page, Reused: int64(touched[i]-fresh[i]) * page,
-				Mapped: pages * page, Never: int64(pages-len(ever[i])) * page, Idle30s: -1, Idle2m: -1, Idle10m: -1, Share: 1,
+				Mapped: pages * page, Never: int64(pages-len(ever[i])) * page,
+				Idle30s: idle(30 * time.Second), Idle2m: idle(2 * time.Minute), Idle10m: idle(10 * time.Minute),
+				Touched1s: got[i].Touched1s, Touched10s: since(10*time.Second, got[i].Touched10s),
+				Touched60s: since(time.Minute, got[i].Touched60s), Reread: got[i].Reread, Share: 1,
 			}
 			if got[i] != want || got[i].End <= got[i].Start {
 				t.Errorf("window %d of %s: %+v, want %+v", n, r.Name(), got[i], want)
 			}
 		}
 	}
-	for i, r := range regions {
-		c, errs := w.Curve(r.ID())
-		if len(c) != windows || c[windows-1] != float64(len(ever[i])) || c[0] != float64(total[i])/windows {
-			t.Errorf("%s: curve %v, want it from %d/%d to %d", r.Name(), c, total[i], windows, len(ever[i]))
-		}
-		if slices.Max(errs) != 0 {
-			t.Errorf("%s: errors %v of a curve of everything", r.Name(), errs)
+	for i, ws := range w.WorkingSets() {
+		name, page := regions[i].Name(), int64(pageSize)
+		first, last := ws.Curve[0], ws.Curve[len(ws.Curve)-1]
+		if ws.Region != regions[i].ID() || len(ws.Windows) != windows || first.Windows != 1 || first.Bytes != int64(float64(total[i])/windows*float64(pageSize)) ||
+			last.Windows != windows || last.Bytes != int64(len(ever[i]))*page {
+			t.Errorf("%s: %d windows, curve %v, want it from %d/%d to %d", name, len(ws.Windows), ws.Curve, total[i], windows, len(ever[i]))
 		}
 		// A cache of all pages misses each page once.
-		if m := w.MissRatio(r.ID(), []float64{pages}); len(m) != 1 || m[0].Miss != float64(len(ever[i]))/float64(total[i]) {
-			t.Errorf("%s: miss ratio %+v, want %d/%d", r.Name(), m, len(ever[i]), total[i])
+		m := ws.Misses[len(ws.Misses)-1]
+		if ws.Sample != 1 || m.Bytes < int64(len(ever[i]))*page || m.Miss != float64(len(ever[i]))/float64(total[i]) || m.Error != 0 {
+			t.Errorf("%s: miss ratio %+v, want %d/%d", name, m, len(ever[i]), total[i])
 		}
 	}
 }
 
-// A region that cannot be armed says so in place of sizes.
-func TestWindowsOfWhatCannotBeArmed(t *testing.T) {
+// A region that comes later has windows from then on, and one that is closed leaves after its last one.
+func TestWindowsFollowTheRegions(t *testing.T) {
 	p := newProfiler(t)
-	arena := newArena(t, p, "arena", pageSize)
-	w, err := p.NewWindows(0.5, arena)
-	if err != nil {
+	first, second := newArena(t, p, "first", 4*pageSize), newArena(t, p, "second", 4*pageSize)
+	copy(first.Bytes(), contents(4*pageSize))
+	copy(second.Bytes(), contents(4*pageSize))
+	rearm(t, first) // or skip
+	w := p.NewWindows(first)
+	defer w.Close()
+	wordAt(t, first.Bytes(), 0)
+	w.Add(second)
+	wordAt(t, second.Bytes(), 0)
+	wordAt(t, second.Bytes(), pageSize)
+	if err := first.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := arena.Close(); err != nil {
-		t.Fatal(err)
+	got, err := w.Next()
+	if err != nil || len(got) != 2 || got[0].Touched != int64(pageSize) || got[1].Touched != 2*int64(pageSize) || got[1].Start <= got[0].Start {
+		t.Errorf("%+v, %v", got, err)
 	}
-	if _, err := w.Next(); !errors.Is(err, ErrClosed) {
-		t.Errorf("the next window: %v", err)
+	got, err = w.Next()
+	if err != nil || len(got) != 1 || got[0].Region != second.ID() || got[0].Touched != 0 || got[0].Never != 2*int64(pageSize) {
+		t.Errorf("after one was closed: %+v, %v", got, err)
 	}
-	if got, _ := w.Next(); !errors.Is(got[0].Err, ErrClosed) || got[0].Touched != 0 {
-		t.Errorf("%+v", got)
+}
+
+// Windows do not end with the log, and say so when records were lost.
+func TestWindowsBeyondTheLog(t *testing.T) {
+	const pages = 500
+	p := newProfiler(t, WithLogLimit(10), WithRing(64))
+	arena := newArena(t, p, "arena", pages*pageSize)
+	copy(arena.Bytes(), contents(pages*pageSize))
+	rearm(t, arena) // or skip
+	w := p.NewWindows(arena)
+	defer w.Close()
+	for k := range 40 {
+		wordAt(t, arena.Bytes(), k*pageSize)
 	}
-	for _, sample := range []float64{0, 2} {
-		if _, err := p.NewWindows(sample, arena); !errors.Is(err, ErrInvalid) {
-			t.Errorf("sample %v: %v", sample, err)
-		}
+	if got, err := w.Next(); err != nil || got[0].Err != nil || got[0].Touched != int64(40*pageSize) {
+		t.Errorf("%+v, %v", got, err)
 	}
-	if _, err := p.NewWindows(1); !errors.Is(err, ErrInvalid) {
-		t.Errorf("no region: %v", err)
+	for k := range pages {
+		wordAt(t, arena.Bytes(), k*pageSize)
+	}
+	got, err := w.Next()
+	if dropped := p.Snapshot().Stats.Dropped; err != nil || (got[0].Err != nil) != (dropped > 0) {
+		t.Errorf("%d records dropped: %+v, %v", dropped, got, err)
+	}
+	if got, err := w.Next(); err != nil || got[0].Err != nil || got[0].Touched != 0 {
+		t.Errorf("afterwards: %+v, %v", got, err)
 	}
 }

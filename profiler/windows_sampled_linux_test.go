@@ -26,10 +26,7 @@ func TestSampledWindows(t *testing.T) {
 		r := newArena(t, p, fmt.Sprint("run ", run), pages*pageSize)
 		copy(r.Bytes(), contents(pages*pageSize))
 		rearm(t, r) // or skip
-		w, err := p.NewWindows(1, r)
-		if err != nil {
-			t.Fatal(err)
-		}
+		w := p.NewWindows(r)
 		for n, set := range sets {
 			for i, k := range set {
 				if n == 2 && i == len(set)/2 {
@@ -52,12 +49,13 @@ func TestSampledWindows(t *testing.T) {
 			again[n].add(float64(g.Reused), float64(g.Errors.Reused), float64(want.Reused))
 			never[n].add(float64(g.Never), float64(g.Errors.Never), float64(want.Never))
 		}
-		c, errs := w.Curve(r.ID())
-		for n := range c {
-			curve[n].add(c[n], errs[n], curveOf(sets, n+1))
+		ws := w.WorkingSets()[0]
+		for n, windows := range []int{1, 2, 3} {
+			curve[n].add(float64(ws.Curve[n].Bytes), float64(ws.Curve[n].Error), float64(pageSize)*curveOf(sets, windows))
 		}
-		m := w.MissRatio(r.ID(), []float64{1e9}) // only first touches miss
-		miss.add(m[0].Miss, m[0].Error, missOf(sets))
+		m := ws.Misses[len(ws.Misses)-1] // of a cache for everything, which only first touches miss
+		miss.add(m.Miss, m.Error, missOf(sets))
+		w.Close()
 		if err := r.Close(); err != nil {
 			t.Fatal(err)
 		}
@@ -69,7 +67,7 @@ func TestSampledWindows(t *testing.T) {
 		if n > 0 {
 			again[n].check(t, fmt.Sprint("reused in window ", n), float64(wanted[n].Reused))
 		}
-		curve[n].check(t, fmt.Sprintf("%d windows in a row", n+1), curveOf(sets, n+1))
+		curve[n].check(t, fmt.Sprintf("%d windows in a row", n+1), float64(pageSize)*curveOf(sets, n+1))
 	}
 	if mean := miss.sum / runs; math.Abs(mean) > 0.02 {
 		t.Errorf("the miss ratio is off by %v in the mean", mean)

@@ -1,7 +1,10 @@
 package uffd
 
 import (
+	"errors"
+	"fmt"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -12,12 +15,31 @@ func conformEvents(t *testing.T, kind MemoryKind) {
 	if err := mayFollowForks(); err != nil {
 		t.Skip(err)
 	}
+	if err := mayMoveAndDiscard(t, kind); err != nil {
+		t.Skip(err)
+	}
 	followChild(t, kind, ModeMissing)
 	if _, err := HaveRegister(kind, ModeMissing|ModeWP, 0); err != nil {
 		leaveOut(t, "with WP", err)
 		return
 	}
 	followChild(t, kind, ModeMissing|ModeWP)
+}
+
+// mayMoveAndDiscard reports why this kernel cannot do with a kind of memory what the child does with it.
+func mayMoveAndDiscard(t *testing.T, kind MemoryKind) error {
+	t.Helper()
+	a := newArea(t, kind, 1)
+	if err := unix.Madvise(a.mem, a.discard()); err != nil {
+		return fmt.Errorf("%w: madvise of %v (huge pages: Linux 5.18): %w", ErrNotSupported, kind, err)
+	}
+	to := a.hole(t)
+	if errno := rawRemap(a.rng(), to); errno != 0 {
+		return fmt.Errorf("%w: mremap of %v (huge pages: Linux 5.16): %w", ErrNotSupported, kind, errno)
+	}
+	a.mem = bytesAt(Range{to, to + Addr(len(a.mem))})
+	a.unmap(t)
+	return nil
 }
 
 func followChild(t *testing.T, kind MemoryKind, mode RegisterMode) {
@@ -27,14 +49,21 @@ func followChild(t *testing.T, kind MemoryKind, mode RegisterMode) {
 	fd := a.open(t, WithFeatures(FeatureEventFork|FeatureEventRemap|FeatureEventRemove))
 	register(t, fd, a.mem, mode)
 	ofChild := make(chan served)
+	forked := make(chan *FD, 1)
 	stop := serve(t, fd, func(m *Msg) {
 		if m.Event == EventFork {
-			go serveChild(t, a, fd.Forked(m), mode, ofChild)
+			f := fd.Forked(m)
+			forked <- f
+			go serveChild(t, a, f, mode, ofChild)
 		}
 	})
 	write := mode&ModeWP != 0
 	child := forkChild(t, childSteps(a, to, write)...)
 	child.end(t)
+	// Whoever ended well has been served: only the messages of one that did not are still waited for.
+	if err := (<-forked).SetReadDeadline(time.Unix(1, 0)); err != nil && !errors.Is(err, ErrClosed) {
+		t.Error(err)
+	}
 	counts := <-ofChild
 	want := served{missing: a.pages() + a.pages(), remap: 1, remove: 1} // all pages, and the zeros again
 	if write {
@@ -89,6 +118,14 @@ func (a area) pageAt(m *Msg) Range {
 	return Range{at, at + Addr(a.size)}
 }
 
+// discard is the advice that leaves zeros.
+func (a area) discard() int {
+	if a.private() {
+		return unix.MADV_DONTNEED
+	}
+	return unix.MADV_REMOVE
+}
+
 // childSteps is what the child does: half, move, the rest, discard, zeros.
 func childSteps(a area, to Addr, write bool) (steps []step) {
 	size, length, old := Addr(a.size), Addr(len(a.mem)), a.rng().Start
@@ -105,11 +142,7 @@ func childSteps(a area, to Addr, write bool) (steps []step) {
 	for at := length / 2; at < length; at += size {
 		touch(to + at)
 	}
-	advice := unix.MADV_REMOVE
-	if a.private() {
-		advice = unix.MADV_DONTNEED
-	}
-	steps = append(steps, stepAdvise(Range{to, to + length}, advice))
+	steps = append(steps, stepAdvise(Range{to, to + length}, a.discard()))
 	for at := Addr(0); at < length; at += size {
 		steps = append(steps, stepLoad(to+at, 0))
 	}

@@ -99,7 +99,7 @@ func conformEventUnread(t *testing.T, kind MemoryKind) {
 	}{
 		{"COPY", true, func() unix.Errno { return fd.RawCopy(&cp) }, &cp.Copy},
 		{"ZEROPAGE", true, func() unix.Errno { return fd.RawZeropage(&zero) }, &zero.Zeropage},
-		{"CONTINUE", true, func() unix.Errno { return fd.RawContinue(&cont) }, &cont.Mapped},
+		{"CONTINUE", HaveIoctl(IoctlContinue) == nil, func() unix.Errno { return fd.RawContinue(&cont) }, &cont.Mapped},
 		{"MOVE", fd.Features().Has(FeatureMove), func() unix.Errno { return fd.RawMove(&move) }, &move.Move},
 		{"POISON", fd.Features().Has(FeaturePoison), func() unix.Errno { return fd.RawPoison(&poison) }, &poison.Updated},
 	} {

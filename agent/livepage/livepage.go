@@ -18,6 +18,10 @@ var text string
 // Live is a header of the recording of a process that goes on: the page asks again.
 const Live = "Firsttouch-Live"
 
+// TraceURL is a header of the recording with the address of a trace, in which the page puts the trace's id for
+// {trace} and the request's for {span}.
+const TraceURL = "Firsttouch-Trace-Url"
+
 // policy lets the page's own script run, and no other, whatever the names in a recording hold.
 var policy = sync.OnceValue(func() string {
 	_, rest, _ := strings.Cut(text, "<script>")

@@ -15,7 +15,7 @@ import (
 
 func newServe() *cobra.Command {
 	var source sourceFlags
-	listen := "127.0.0.1:0"
+	listen, traces := "127.0.0.1:0", ""
 	c := &cobra.Command{
 		Use:   "serve SOURCE",
 		Short: "Show a recording in the browser",
@@ -28,17 +28,18 @@ interrupted.
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: recordingFiles,
 		RunE: runningWith(func(c *cobra.Command, args []string) error {
-			return source.read(c, args[0], func(r *recordings.Opened) error { return serve(c, r, listen) })
+			return source.read(c, args[0], func(r *recordings.Opened) error { return serve(c, r, listen, traces) })
 		}),
 	}
 	source.add(c)
 	c.Flags().StringVar(&listen, "listen", listen, "`address` to serve at")
+	c.Flags().StringVar(&traces, "trace-url", "", "`address` of a trace, for links, such as http://localhost:16686/trace/{trace}")
 	return c
 }
 
 // serve answers until the command is interrupted, which is its end and no failure.
-func serve(c *cobra.Command, r *recordings.Opened, listen string) error {
-	handler, err := agent.RecordingHandler(r.Recording)
+func serve(c *cobra.Command, r *recordings.Opened, listen, traces string) error {
+	handler, err := agent.RecordingHandler(r.Recording, traces)
 	if err != nil {
 		return err
 	}

@@ -178,6 +178,9 @@ func TestRequestView(t *testing.T) {
 	if trace := eval[string](t, ctx, "document.querySelector('#trace').textContent"); trace != worst.Trace {
 		t.Errorf("trace %s, want that of the request that waited most, %s", trace, worst.Trace)
 	}
+	if to := eval[string](t, ctx, "document.querySelector('#trace').closest('a').href"); to != "http://traces.example/trace/"+worst.Trace {
+		t.Errorf("the trace links to %q", to)
+	}
 	drawn := eval[int](t, ctx, "document.querySelectorAll('#request-view .fault').length")
 	if drawn != worst.TreeFaults || drawn < 2 || number(t, tiles(t, ctx, "selection")["First touches"]) != drawn {
 		t.Errorf("%d faults drawn, of %d, and %v in the part", drawn, worst.TreeFaults, tiles(t, ctx, "selection"))

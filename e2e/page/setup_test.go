@@ -163,7 +163,7 @@ func serve(t *testing.T, recording string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := exec.Command(exe, "serve", recording)
+	c := exec.Command(exe, "serve", "-trace-url", "http://traces.example/trace/{trace}", recording)
 	out, err := c.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

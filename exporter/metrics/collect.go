@@ -40,6 +40,8 @@ func (e *Exporter) collect(_ context.Context, o metric.Observer) error {
 	e.observeFaults(o, s, name)
 	e.observeRegions(o, s, name)
 	e.observeSampling(o, s, name)
+	e.observeResident(o, s, src.Resident(), name)
+	e.observeWindows(o, name)
 	return nil
 }
 
@@ -61,23 +63,6 @@ func (e *Exporter) observeFaults(o metric.Observer, s *profiler.Snapshot, name *
 			attribute.String(exporter.KeySource, k.source.String()), attribute.String(exporter.KeyResult, exporter.ResultRecorded)))
 	}
 	o.ObserveInt64(e.ins.faults, int64(s.Stats.Dropped), option(attribute.String(exporter.KeyResult, exporter.ResultDropped)))
-}
-
-func (e *Exporter) observeRegions(o metric.Observer, s *profiler.Snapshot, name *names) {
-	type sizes struct{ mapped, touched int64 }
-	regions := make(map[string]sizes)
-	for _, r := range s.Regions {
-		n := name.of(r.ID)
-		v := regions[n]
-		v.mapped += r.Mapped
-		v.touched += r.Touched
-		regions[n] = v
-	}
-	for n, v := range regions {
-		set := option(attribute.String(exporter.KeyRegion, n), attribute.String(exporter.KeyWindow, exporter.WindowTotal))
-		o.ObserveInt64(e.ins.mapped, v.mapped, set)
-		o.ObserveInt64(e.ins.touched, v.touched, set)
-	}
 }
 
 // observeSampling says how much is observed, and what there was by estimate.

@@ -20,6 +20,7 @@ const ScopeName = "github.com/firsttouch/firsttouch/exporter/metrics"
 type Source interface {
 	Snapshot() *profiler.Snapshot
 	Stalled() int
+	Resident() map[profiler.RegionID]int64
 	RegionName(profiler.RegionID) string
 	RegionSize(profiler.RegionID) int64
 	Span(profiler.SpanRef) (profiler.SpanStats, bool)
@@ -30,6 +31,7 @@ var _ Source = (*profiler.Profiler)(nil)
 // Exporter records what a profiler sees. Its methods are safe for concurrent use.
 type Exporter struct {
 	ins   instruments
+	wins  func() []profiler.RegionWindow // nil: there are none
 	queue *queue
 	now   func() time.Duration // the clock of faults
 	reg   metric.Registration
@@ -51,7 +53,7 @@ type Exporter struct {
 func New(opts ...Option) (*Exporter, error) {
 	c := newConfig(opts)
 	meter := c.provider.Meter(ScopeName, metric.WithInstrumentationVersion(exporter.Version))
-	e := &Exporter{queue: newQueue(c.queue), now: profiler.Monotonic, stop: make(chan struct{}), done: make(chan struct{})}
+	e := &Exporter{queue: newQueue(c.queue), now: profiler.Monotonic, wins: c.windows, stop: make(chan struct{}), done: make(chan struct{})}
 	var err error
 	if e.ins, err = newInstruments(meter); err != nil {
 		return nil, fmt.Errorf("metrics: %w", err)

@@ -13,6 +13,7 @@ type instruments struct {
 	faults, messages, dropped       metric.Int64ObservableCounter
 	overhead                        metric.Float64ObservableCounter
 	mapped, touched, threadsStalled metric.Int64ObservableGauge
+	resident, idle, phase           metric.Int64ObservableGauge
 	faultStall, position            metric.Float64Histogram
 	burstSize                       metric.Int64Histogram
 	requestStall                    metric.Float64Histogram
@@ -24,7 +25,7 @@ type instruments struct {
 
 // observables are the instruments that are read at a collection.
 func (i *instruments) observables() []metric.Observable {
-	return []metric.Observable{i.faults, i.messages, i.dropped, i.overhead, i.mapped, i.touched, i.threadsStalled,
+	return []metric.Observable{i.faults, i.messages, i.dropped, i.overhead, i.mapped, i.touched, i.threadsStalled, i.resident, i.idle, i.phase,
 		i.observed, i.faultsEstimate, i.touchedEstimate, i.budgetShare, i.budgetChanges}
 }
 
@@ -37,6 +38,9 @@ func newInstruments(m metric.Meter) (instruments, error) {
 		overhead:       b.real(exporter.MetricOverhead),
 		mapped:         b.gauge(exporter.MetricRegionMapped),
 		touched:        b.gauge(exporter.MetricRegionTouched),
+		resident:       b.gauge(exporter.MetricRegionResident),
+		idle:           b.gauge(exporter.MetricRegionIdle),
+		phase:          b.gauge(exporter.MetricRegionPhase),
 		threadsStalled: b.gauge(exporter.MetricThreadsStalled),
 		faultStall:     b.histogram(exporter.MetricFaultStall),
 		position:       b.histogram(exporter.MetricFaultPosition),

@@ -20,7 +20,12 @@ func busy(t *testing.T) *rig {
 	src := newSource(region("index.db", 64*4096), region("cache", 1<<20))
 	src.stalled = 3
 	src.b.SetStats(profiler.Stats{Dropped: 2, Overhead: 1500 * time.Millisecond})
-	r := newRig(t, src)
+	src.resident = map[profiler.RegionID]int64{1: 8192} // of index.db it is not known
+	windows := []profiler.RegionWindow{
+		{Region: 0, Touched: 4096, Reused: 4096, Mapped: 64 * 4096, Touched1s: -1, Touched10s: 4096, Touched60s: 8192, Idle30s: 4096, Idle2m: -1, Idle10m: -1},
+		{Region: 1, Err: errors.New("busy")},
+	}
+	r := newRig(t, src, WithWindows(func() []profiler.RegionWindow { return windows }))
 	for i := range 10 {
 		r.fault(profiler.Fault{Time: time.Duration(i) * 50 * us, Stall: 20 * us, Offset: int64(i) * 4096, Goroutine: 7, Source: profiler.SourceDisk})
 	}
@@ -36,9 +41,14 @@ func TestValuesAreThoseOfTheSnapshot(t *testing.T) {
 			"access=write,region=cache,result=recorded,source=zero":   1,
 			"result=dropped": 2,
 		},
-		exporter.MetricMessages:       {"": 11},
-		exporter.MetricRegionMapped:   {"region=index.db,window=total": 64 * 4096, "region=cache,window=total": 1 << 20},
-		exporter.MetricRegionTouched:  {"region=index.db,window=total": 10 * 4096, "region=cache,window=total": 4096},
+		exporter.MetricMessages: {"": 11},
+		exporter.MetricRegionMapped: {"region=index.db,window=total": 64 * 4096, "region=cache,window=total": 1 << 20,
+			"region=index.db,window=10s": 64 * 4096, "region=index.db,window=60s": 64 * 4096},
+		exporter.MetricRegionTouched: {"region=index.db,window=total": 10 * 4096, "region=cache,window=total": 4096,
+			"region=index.db,window=10s": 4096, "region=index.db,window=60s": 8192},
+		exporter.MetricRegionResident: {"region=cache": 8192},
+		exporter.MetricRegionIdle:     {"idle=30s,region=index.db": 4096},
+		exporter.MetricRegionPhase:    {"phase=steady,region=index.db": 1, "phase=cold,region=index.db": 0, "phase=warming,region=index.db": 0, "phase=thrashing,region=index.db": 0},
 		exporter.MetricThreadsStalled: {"": 3},
 		exporter.MetricRecordsDropped: {"reason=ring_full": 2, "reason=log_full": 0, "reason=metrics_queue_full": 0},
 		exporter.MetricOverhead:       {"": 1.5},
@@ -111,7 +121,12 @@ func TestAttributeSetsAreBounded(t *testing.T) {
 	for i := range 1000 {
 		regions = append(regions, region(key("file-%d.db", i), 1<<20))
 	}
-	r := newRig(t, newSource(regions...))
+	r := newRig(t, newSource(regions...), WithWindows(func() (list []profiler.RegionWindow) {
+		for i := range regions {
+			list = append(list, profiler.RegionWindow{Region: profiler.RegionID(i), Mapped: 1})
+		}
+		return list
+	}))
 	n := 0
 	for i := range regions {
 		for _, access := range []profiler.Access{profiler.Read, profiler.Write} {
@@ -130,7 +145,7 @@ func TestAttributeSetsAreBounded(t *testing.T) {
 	if sum := total(t, got[exporter.MetricFaults]); sum != float64(n) {
 		t.Errorf("%v faults of %d", sum, n)
 	}
-	if sum := total(t, got[exporter.MetricRegionMapped]); sum != 1000<<20 {
+	if sum := total(t, got[exporter.MetricRegionMapped]); sum != 1000<<20+3*1000 {
 		t.Errorf("%v bytes mapped", sum)
 	}
 	var recorded uint64
@@ -140,7 +155,7 @@ func TestAttributeSetsAreBounded(t *testing.T) {
 	if recorded != uint64(n) {
 		t.Errorf("%d of %d positions", recorded, n)
 	}
-	if v := values(t, got[exporter.MetricRegionTouched]); len(v) != exporter.MetricRegions+1 || v["region=(other),window=total"] != (1000-exporter.MetricRegions)*4096 {
+	if v := values(t, got[exporter.MetricRegionTouched]); len(v) != 4*(exporter.MetricRegions+1) || v["region=(other),window=total"] != (1000-exporter.MetricRegions)*4096 {
 		t.Errorf("touched %v", v)
 	}
 }

@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"github.com/firsttouch/firsttouch/profiler"
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/metric"
 )
@@ -11,6 +12,7 @@ const defaultQueue = 1 << 18
 type config struct {
 	provider metric.MeterProvider
 	queue    int
+	windows  func() []profiler.RegionWindow
 }
 
 // Option configures an Exporter.
@@ -35,6 +37,12 @@ func newConfig(opts []Option) config {
 // provider, also when it is set after New.
 func WithMeterProvider(p metric.MeterProvider) Option {
 	return optionFunc(func(c config) config { c.provider = p; return c })
+}
+
+// WithWindows sets where the windows that ended last are asked for at each collection, one a region. Without
+// it there are no metrics of windows but those since the start.
+func WithWindows(latest func() []profiler.RegionWindow) Option {
+	return optionFunc(func(c config) config { c.windows = latest; return c })
 }
 
 // WithQueue sets how many faults may wait to be recorded. Those that find no place are missing from the

@@ -14,10 +14,11 @@ import (
 
 // source is a profiler whose faults were decided beforehand.
 type source struct {
-	b       *profiler.SnapshotBuilder
-	regions []profiler.RegionStats
-	spans   map[profiler.SpanRef]profiler.SpanStats
-	stalled int
+	b        *profiler.SnapshotBuilder
+	regions  []profiler.RegionStats
+	spans    map[profiler.SpanRef]profiler.SpanStats
+	stalled  int
+	resident map[profiler.RegionID]int64
 }
 
 func newSource(regions ...profiler.RegionStats) *source {
@@ -29,6 +30,7 @@ func newSource(regions ...profiler.RegionStats) *source {
 }
 
 func (s *source) Snapshot() *profiler.Snapshot           { return s.b.Snapshot() }
+func (s *source) Resident() map[profiler.RegionID]int64  { return s.resident }
 func (s *source) Stalled() int                           { return s.stalled }
 func (s *source) RegionName(id profiler.RegionID) string { return s.regions[id].Name }
 func (s *source) RegionSize(id profiler.RegionID) int64  { return s.regions[id].Size }

@@ -8,6 +8,7 @@ type cellKey struct {
 	stack    profiler.StackID
 	access   profiler.Access
 	source   profiler.Source
+	actor    profiler.Actor
 	span     profiler.SpanRef
 	unlogged bool // touched memory whose first toucher is not in the log
 }
@@ -55,7 +56,7 @@ func divide(s *profiler.Snapshot, spans bool) []*cell {
 		if !spans && once[f.Region] {
 			continue
 		}
-		k := cellKey{region: f.Region, stack: f.Stack, access: f.Access, source: f.Source}
+		k := cellKey{region: f.Region, stack: f.Stack, access: f.Access, source: f.Source, actor: f.Actor}
 		v := value{1, accounts[f.Region].take(f.Offset), f.Stall}
 		sample := k
 		if spans {
@@ -66,7 +67,7 @@ func divide(s *profiler.Snapshot, spans bool) []*cell {
 		logged[k] = share{logged[k].plus(v), c}
 	}
 	for _, g := range s.Groups {
-		k := cellKey{region: g.Region, stack: g.Stack, access: g.Access, source: g.Source}
+		k := cellKey{region: g.Region, stack: g.Stack, access: g.Access, source: g.Source, actor: g.Actor}
 		was := logged[k]
 		rest := value{faults: int64(g.Faults) - was.faults, stall: g.Stall - was.stall}
 		if once[g.Region] {

@@ -11,8 +11,11 @@ import (
 // data files beside the program. Arenas have a name in brackets, as memory without a file has.
 func regionMappings(r *profiler.RegionStats) []*profile.Mapping {
 	file := r.Name
-	if r.Kind == profiler.KindArena {
+	switch r.Kind {
+	case profiler.KindArena:
 		file = "[arena " + r.Name + "]"
+	case profiler.KindGoHeap:
+		file = "[" + r.Name + "]"
 	}
 	var out []*profile.Mapping
 	for _, m := range r.Mappings {

@@ -33,6 +33,9 @@ func (c *cell) labels(s *profiler.Snapshot) []string {
 	labels := []string{exporter.LabelRegion, s.Regions[c.region].Name}
 	if !c.unlogged {
 		labels = append(labels, exporter.LabelAccess, c.access.String(), exporter.LabelSource, c.source.String())
+		if s.Regions[c.region].Kind == profiler.KindGoHeap {
+			labels = append(labels, exporter.LabelActor, c.actor.String())
+		}
 	}
 	if c.span != 0 {
 		if span, ok := s.Span(c.span); ok {

@@ -2,6 +2,7 @@ package recording
 
 import (
 	"bytes"
+	"compress/flate"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -112,7 +113,7 @@ func TestReadersErrorIsKept(t *testing.T) {
 func TestLaterTablesAndColumnsAreSkipped(t *testing.T) {
 	want := sample(10)
 	var b bytes.Buffer
-	out := newWriter(&b)
+	out := newWriter(&b, flate.DefaultCompression)
 	originTable.write(out, []origin{{Origin: want.Origin, written: unixNano(want.Origin.Written)}})
 	table[string]{200, visitNote}.write(out, []string{"of a later version"})
 	table[string]{noteTable.kind, func(c *columns, s *string) {

@@ -17,7 +17,7 @@ const (
 	magic      = "\x89FTR\r\n\x1a\n" // as PNG's: it shows when a transfer took the file for text
 	headSize   = len(magic) + 4
 	majorVers  = 1
-	minorVers  = 0
+	minorVers  = 1
 	frameHead  = 1 + 4 + 4 + 4 // kind, size, size in the file, checksum
 	contentCap = 8 << 20       // bytes of a frame's content
 	totalCap   = 2 << 30       // of all contents together
@@ -34,8 +34,8 @@ type writer struct {
 	err    error
 }
 
-func newWriter(w io.Writer) *writer {
-	deflat, err := flate.NewWriter(io.Discard, flate.DefaultCompression)
+func newWriter(w io.Writer, level int) *writer {
+	deflat, err := flate.NewWriter(io.Discard, level)
 	out := &writer{w: w, deflat: deflat, err: err}
 	head := binary.LittleEndian.AppendUint16([]byte(magic), majorVers)
 	out.write(binary.LittleEndian.AppendUint16(head, minorVers))

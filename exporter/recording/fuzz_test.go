@@ -2,6 +2,7 @@ package recording
 
 import (
 	"bytes"
+	"compress/flate"
 	"encoding/binary"
 	"testing"
 )
@@ -42,7 +43,7 @@ func FuzzTables(f *testing.F) {
 	f.Add(all)
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var b bytes.Buffer
-		out := newWriter(&b)
+		out := newWriter(&b, flate.DefaultCompression)
 		for len(data) > 3 {
 			n := min(int(binary.LittleEndian.Uint16(data[1:])), len(data)-3)
 			out.frame(data[0], data[3:3+n])

@@ -59,6 +59,10 @@ type contents struct {
 	requests    []Request
 	faults      []profiler.Fault
 	end         []end
+	windows     []regionWindow
+	curves      []curvePoint
+	misses      []missPoint
+	events      []profiler.Event
 	whole       bool
 }
 
@@ -97,6 +101,14 @@ func (c *contents) take(in *reader, kind byte, content []byte) error {
 		return collect(requestTable, content, &c.requests)
 	case faultTable.kind:
 		return collect(faultTable, content, &c.faults)
+	case windowTable.kind:
+		return collect(windowTable, content, &c.windows)
+	case curveTable.kind:
+		return collect(curveTable, content, &c.curves)
+	case eventTable.kind:
+		return collect(eventTable, content, &c.events)
+	case missTable.kind:
+		return collect(missTable, content, &c.misses)
 	case endTable.kind:
 		c.whole = true
 		if err := collect(endTable, content, &c.end); err != nil {
@@ -124,7 +136,7 @@ func (c *contents) recording() (*Recording, error) {
 	o.Origin.Written = timeOf(o.written)
 	s := &profiler.Snapshot{
 		Start: timeOf(o.start), End: timeOf(o.end), StartMono: o.startMono, EndMono: o.endMono,
-		Regions: c.regions, Groups: c.groups, Faults: c.faults, Threads: c.threads,
+		Regions: c.regions, Groups: c.groups, Faults: c.faults, Threads: c.threads, Events: c.events,
 	}
 	if len(c.stats) > 0 {
 		s.Stats = c.stats[0]
@@ -146,7 +158,7 @@ func (c *contents) recording() (*Recording, error) {
 	if s, err = profiler.RestoreSnapshot(s, p); err != nil {
 		return nil, err
 	}
-	return &Recording{Origin: o.Origin, Snapshot: s, Requests: c.requests, Executables: c.executables}, nil
+	return &Recording{Origin: o.Origin, Snapshot: s, Requests: c.requests, Executables: c.executables, WorkingSets: c.workingSets()}, nil
 }
 
 // fillRegions gives the regions what has tables of its own.

@@ -62,6 +62,9 @@ func TestRoundTripOfEveryField(t *testing.T) {
 	fill(reflect.ValueOf(&step).Elem())
 	r.Sampling = []profiler.SamplingStep{step}
 	s.Groups, s.Faults, s.Threads = []profiler.Group{group}, []profiler.Fault{fault}, []profiler.ThreadStats{thread}
+	event := profiler.Event{}
+	fill(reflect.ValueOf(&event).Elem())
+	s.Events = []profiler.Event{event}
 	want := New(&s, "")
 	fill(reflect.ValueOf(&want.Origin).Elem())
 	q := Request{}
@@ -69,6 +72,13 @@ func TestRoundTripOfEveryField(t *testing.T) {
 	fill(reflect.ValueOf(&q.Totals).Elem())
 	fill(reflect.ValueOf(&q.Tree).Elem())
 	want.Requests = []Request{q}
+	window, point := profiler.RegionWindow{}, profiler.CurvePoint{}
+	fill(reflect.ValueOf(&window).Elem())
+	fill(reflect.ValueOf(&point).Elem())
+	window.Region = 0
+	failed := profiler.RegionWindow{Start: 5, End: 6, Err: errors.New("busy")}
+	want.WorkingSets = []profiler.WorkingSet{{Windows: []profiler.RegionWindow{window, failed}, Curve: []profiler.CurvePoint{point},
+		Misses: []profiler.MissPoint{{Bytes: 4096, Miss: 0.25, Error: 0.001}}, Sample: 0.5}}
 	got, err := Read(bytes.NewReader(encoded(t, want)))
 	if err != nil {
 		t.Fatal(err)

@@ -13,7 +13,7 @@ import (
 	"github.com/google/pprof/profile"
 )
 
-// sample is a recording with n faults, of two regions, real and invented stacks, spans and drops.
+// sample is a recording with n faults, of three regions, real and invented stacks, spans and drops.
 func sample(n int) *Recording {
 	rnd := rand.New(rand.NewPCG(1, uint64(n)))
 	b := profiler.NewSnapshotBuilder()
@@ -25,6 +25,8 @@ func sample(n int) *Recording {
 			{Start: 0x7e0000000000, End: 0x7e0020000000, Offset: 0x20000000, Since: time.Hour + 1},
 		}})
 	b.AddRegion(profiler.RegionStats{Name: "cache", Kind: profiler.KindArena, Granule: 1 << 16, Size: 1 << 24, Detached: true})
+	heap := b.AddRegion(profiler.RegionStats{Name: "go heap", Kind: profiler.KindGoHeap, Granule: 4096, Size: 1 << 26, Mapped: 1 << 22,
+		Heap: &profiler.HeapStats{Share: 1.0 / 3, Blocks: 9, Observed: 2, Objects: 1, Unused: 2, Stacks: 3, Free: 4, Released: 5, Unseen: 6}})
 	pcs := make([]uintptr, 30)
 	stacks := []profiler.StackID{0, b.AddStack(pcs[:runtime.Callers(0, pcs)]), b.AddStack([]uintptr{1, 2, 3}), b.AddStack([]uintptr{9})}
 	spans := []profiler.SpanRef{0, b.AddSpan(profiler.SpanStats{TraceID: [16]byte{1, 15: 2}, SpanID: [8]byte{3}}), b.AddSpan(profiler.SpanStats{SpanID: [8]byte{4}})}
@@ -38,6 +40,9 @@ func sample(n int) *Recording {
 		f.Address = 0x7f0000000000 + uintptr(f.Offset)
 		if i%5 == 0 {
 			f.Region, f.Offset = 1, rnd.Int64N(1<<24)
+		}
+		if i%7 == 0 {
+			f.Region, f.Offset, f.Actor = heap, rnd.Int64N(1<<22), profiler.Actor(rnd.IntN(5))
 		}
 		at += time.Duration(rnd.IntN(1e6))
 		b.AddFault(f)
@@ -78,6 +83,9 @@ func equal(t testing.TB, got, want *Recording) {
 	if !slices.EqualFunc(got.Executables, want.Executables, func(a, b *profile.Mapping) bool { return file(a) == file(b) }) {
 		t.Errorf("executables %v, want %v", got.Executables, want.Executables)
 	}
+	if !reflect.DeepEqual(got.WorkingSets, want.WorkingSets) {
+		t.Errorf("working sets %+v, want %+v", got.WorkingSets, want.WorkingSets)
+	}
 	equalSnapshots(t, got.Snapshot, want.Snapshot)
 }
 
@@ -89,7 +97,7 @@ func equalSnapshots(t testing.TB, got, want *profiler.Snapshot) {
 	// DeepEqual sees the bitmaps and buckets behind the methods too.
 	for name, pair := range map[string][2]any{
 		"regions": {got.Regions, want.Regions}, "groups": {got.Groups, want.Groups}, "faults": {got.Faults, want.Faults},
-		"threads": {got.Threads, want.Threads}, "stats": {got.Stats, want.Stats},
+		"threads": {got.Threads, want.Threads}, "events": {got.Events, want.Events}, "stats": {got.Stats, want.Stats},
 	} {
 		if !reflect.DeepEqual(pair[0], pair[1]) {
 			t.Errorf("%s differ:\n%.2000v\nwant\n%.2000v", name, pair[0], pair[1])

@@ -1,6 +1,7 @@
 package recording
 
 import (
+	"math"
 	"time"
 
 	"github.com/firsttouch/firsttouch/profiler"
@@ -27,12 +28,35 @@ func visitRegion(c *columns, r *profiler.RegionStats) {
 	text(c, 18, &r.Note)
 	number(c, 19, &r.Left)
 	number(c, 20, &r.Stopped)
-	real(c, 21, &r.Estimate.Faults)
-	real(c, 22, &r.Estimate.FaultsError)
-	real(c, 23, &r.Estimate.Touched)
-	real(c, 24, &r.Estimate.TouchedError)
-	number(c, 25, &r.Estimate.Stall)
-	number(c, 26, &r.Estimate.StallError)
+	real(c, 31, &r.Estimate.Faults)
+	real(c, 32, &r.Estimate.FaultsError)
+	real(c, 33, &r.Estimate.Touched)
+	real(c, 34, &r.Estimate.TouchedError)
+	number(c, 35, &r.Estimate.Stall)
+	number(c, 36, &r.Estimate.StallError)
+	number(c, 37, &r.Discarded)
+	visitHeap(c, r)
+}
+
+// visitHeap: a region without blocks in the columns is not the Go heap.
+func visitHeap(c *columns, r *profiler.RegionStats) {
+	heap := r.Heap != nil
+	flag(c, 21, &heap)
+	var h profiler.HeapStats
+	if r.Heap != nil {
+		h = *r.Heap
+	}
+	share := math.Float64bits(h.Share)
+	number(c, 22, &share)
+	h.Share = math.Float64frombits(share)
+	number(c, 23, &h.Blocks)
+	number(c, 24, &h.Observed)
+	for i, p := range []*int64{&h.Objects, &h.Unused, &h.Stacks, &h.Free, &h.Released, &h.Unseen} {
+		number(c, 25+i, p)
+	}
+	if c.reading && heap {
+		r.Heap = &h
+	}
 }
 
 // sampling is a step in how much of a region was observed.

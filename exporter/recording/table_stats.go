@@ -2,6 +2,15 @@ package recording
 
 import "github.com/firsttouch/firsttouch/profiler"
 
+func visitEvent(c *columns, e *profiler.Event) {
+	step(c, 1, &e.Time)
+	step(c, 2, &e.Last)
+	text(c, 3, &e.Kind)
+	text(c, 4, &e.Region)
+	text(c, 5, &e.Text)
+	number(c, 6, &e.Count)
+}
+
 // visitStats leaves the notes to a table of their own.
 func visitStats(c *columns, s *profiler.Stats) {
 	number(c, 1, &s.Faults)

@@ -8,7 +8,8 @@ import (
 	"github.com/google/pprof/profile"
 )
 
-// The tables of the format, in the order in which they are written: what is worth most comes first, and
+// The tables of the format, in the order in which they are written, but that those of windows come before
+// the requests: what is worth most comes first, and
 // a table comes after those that it refers to. Numbers of tables and columns are never used again for
 // something else.
 var (
@@ -28,7 +29,11 @@ var (
 	requestTable    = table[Request]{14, visitRequest}
 	faultTable      = table[profiler.Fault]{15, visitFault}
 	endTable        = table[end]{16, visitEnd}
-	samplingTable   = table[sampling]{17, visitSampling}
+	windowTable     = table[regionWindow]{17, visitWindow}
+	curveTable      = table[curvePoint]{18, visitCurve}
+	missTable       = table[missPoint]{19, visitMiss}
+	eventTable      = table[profiler.Event]{20, visitEvent}
+	samplingTable   = table[sampling]{21, visitSampling}
 )
 
 // origin is the Origin, and the bounds of the snapshot.
@@ -101,9 +106,10 @@ func visitGroup(c *columns, g *profiler.Group) {
 	number(c, 6, &g.Bytes)
 	number(c, 7, &g.Stall)
 	number(c, 8, &g.Max)
-	real(c, 9, &g.Scaled.Faults)
-	real(c, 10, &g.Scaled.Bytes)
-	number(c, 11, &g.Scaled.Stall)
+	number(c, 9, &g.Actor)
+	real(c, 10, &g.Scaled.Faults)
+	real(c, 11, &g.Scaled.Bytes)
+	number(c, 12, &g.Scaled.Stall)
 }
 
 // end is the last frame: without it, the recording is cut off.

@@ -1,6 +1,7 @@
 package recording
 
 import (
+	"compress/flate"
 	"fmt"
 	"io"
 	"os"
@@ -25,8 +26,14 @@ func New(s *profiler.Snapshot, reason string) *Recording {
 
 // Write writes a recording, in order and without a look back, so that w may be a connection. Many
 // small writes are not made: a buffer around w would not help.
-func Write(w io.Writer, r *Recording) error {
-	s, out := r.Snapshot, newWriter(w)
+func Write(w io.Writer, r *Recording) error { return write(w, r, flate.DefaultCompression) }
+
+// WriteStored is Write for who reads at once: in the same format, without the time that compression takes on
+// both sides, and twice as long.
+func WriteStored(w io.Writer, r *Recording) error { return write(w, r, flate.NoCompression) }
+
+func write(w io.Writer, r *Recording, level int) error {
+	s, out := r.Snapshot, newWriter(w, level)
 	originTable.write(out, []origin{{
 		Origin: r.Origin, written: unixNano(r.Origin.Written), start: unixNano(s.Start), end: unixNano(s.End),
 		startMono: s.StartMono, endMono: s.EndMono,
@@ -36,6 +43,7 @@ func Write(w io.Writer, r *Recording) error {
 	writeRegionParts(out, s)
 	statsTable.write(out, []profiler.Stats{s.Stats})
 	noteTable.write(out, s.Stats.Notes)
+	eventTable.write(out, s.Events)
 	writeStacks(out, s)
 	groupTable.write(out, s.Groups)
 	threadTable.write(out, s.Threads)
@@ -44,6 +52,7 @@ func Write(w io.Writer, r *Recording) error {
 		spans = append(spans, span{ref, st})
 	}
 	spanTable.write(out, spans)
+	writeWorkingSets(out, r.WorkingSets)
 	requestTable.write(out, r.Requests)
 	faultTable.write(out, s.Faults)
 	endTable.write(out, []end{{out.frames}})

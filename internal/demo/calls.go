@@ -69,6 +69,7 @@ func (s *Service) Finish(_ *struct{}, reply *FinishReply) error {
 	p.Flush()
 	snap := p.Snapshot()
 	reply.Profile = report.Build(snap, requests, report.DefaultLimits())
+	reply.Sets = report.WorkingSets(snap, s.agent.WorkingSets())
 	reply.Export, reply.Notes = s.tracing.export(), s.agent.Notes()
 	var err error
 	if reply.Metrics, err = s.metering.flush(ctx); err != nil {

@@ -16,8 +16,10 @@ type StartArgs struct {
 	Database string
 	Listen   string
 	Profile  bool
-	Granule  int    // 0: the default
-	Out      string // directory of the profiles and traces; empty: they are not kept
+	Granule  int           // 0: the default
+	Windows  time.Duration // how often the memory is armed again; 0: never
+	Cache    int           // bytes of the cache of answers; 0: none
+	Out      string        // directory of the profiles and traces; empty: they are not kept
 }
 
 // StartReply says where the service is.
@@ -39,6 +41,7 @@ type PhaseReply struct {
 // FinishReply is what came out of it all.
 type FinishReply struct {
 	Profile report.Summary
+	Sets    []report.WorkingSet
 	Spans   Spans
 	Export  Export
 	Metrics Export

@@ -21,7 +21,8 @@ type Options struct {
 	Requests    int    // a phase
 	Concurrency int    // clients
 	Seed        uint64
-	Granule     int // bytes that one fault resolves; 0: the page size
+	Granule     int  // bytes that one fault resolves; 0: the page size
+	Windows     bool // show working sets by window: of the database, and of a cache of answers
 	Serve       bool
 	JSON        bool // print the summary as JSON
 

@@ -16,6 +16,7 @@ func Render(w io.Writer, s Summary, out string) error {
 	return errors.Join(
 		renderHead(w, s),
 		report.Render(w, s.Profile),
+		report.RenderWorkingSets(w, s.WorkingSets, windowsListed),
 		renderCost(w, s),
 		renderNotes(w, s),
 		renderNext(w, s, out),
@@ -103,6 +104,9 @@ func renderNext(w io.Writer, s Summary, out string) error {
 	t.Row("which parts of the file were touched", "go tool pprof -http=: -sample_index=touched "+address)
 	t.Row("the requests, with their faults", "upload "+filepath.Join(out, fileTraces)+" on the search page of Jaeger")
 	t.Row("the same live", "OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318 firsttouch demo")
+	if s.WorkingSets == nil {
+		t.Row("what is in use now, and what is idle", "firsttouch demo -windows")
+	}
 	t.Row("the profiler's own page", "firsttouch demo -serve")
 	t.Row("the file, the code and the requests in the browser", "firsttouch serve "+filepath.Join(out, fileRecord))
 	t.Row("all of this again, and when", "firsttouch report "+filepath.Join(out, fileRecord))

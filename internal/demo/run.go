@@ -45,6 +45,9 @@ func (d *demo) runService(ctx context.Context, profile bool) (run Run, service *
 
 func (d *demo) start(ctx context.Context, service *child, profile bool) (address string, err error) {
 	args := StartArgs{Database: d.database, Listen: "127.0.0.1:0", Profile: profile}
+	if d.Windows {
+		args.Cache, args.Windows = answerCache, windowLength
+	}
 	if profile {
 		args.Listen, args.Granule, args.Out = d.Listen, d.Granule, d.out
 	}
@@ -76,6 +79,9 @@ func (d *demo) drive(ctx context.Context, service *child, address string, profil
 			return nil, err
 		}
 		list = append(list, p)
+	}
+	if d.Windows && profile {
+		return list, d.driveWindows(ctx, address)
 	}
 	return list, nil
 }

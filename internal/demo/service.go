@@ -25,6 +25,7 @@ type Service struct {
 	tracing  *tracing
 	metering *metering // nil without the profiler
 	latency  search.Latency
+	cache    search.Cache // nil without windows
 	server   *http.Server
 	served   chan error
 	before   *profiler.Snapshot // at the end of the last phase; nil without the profiler
@@ -50,6 +51,9 @@ func (s *Service) Start(args *StartArgs, reply *StartReply) error {
 	}
 	if s.agent, err = agent.Start(ctx, s.agentOptions()...); err == nil && args.Profile {
 		_, err = s.agent.AttachFile(args.Database, profiler.WithGuard(s.ix.Hold))
+	}
+	if err == nil && args.Cache > 0 {
+		s.cache, err = newAnswers(s.agent, args.Cache)
 	}
 	if errors.Is(err, profiler.ErrNotSupported) {
 		reply.Unsupported = err.Error()
@@ -80,6 +84,9 @@ func (s *Service) agentOptions() []agent.Option {
 	// Every stack: the demo shows what there is to see, where a service would bound the cost.
 	opts := []agent.Option{agent.Required(), agent.WithStacks(profiler.StacksEvery()),
 		agent.WithMeterProvider(s.metering.provider)}
+	if s.args.Windows != 0 {
+		opts = append(opts, agent.WithWindows(s.args.Windows))
+	}
 	if s.args.Granule != 0 {
 		opts = append(opts, agent.WithGranule(s.args.Granule))
 	}
@@ -92,7 +99,7 @@ func (s *Service) serve(l net.Listener) {
 	if s.metering != nil {
 		mux.Handle("/metrics", s.metering.handler())
 	}
-	search.Register(mux, s.ix, func(h http.Handler) http.Handler {
+	search.Register(mux, s.ix, s.cache, func(h http.Handler) http.Handler {
 		return s.latency.Wrap(otelhttp.NewHandler(h, "search"))
 	})
 	s.server = &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}

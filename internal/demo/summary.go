@@ -24,11 +24,13 @@ type Summary struct {
 	SameAnswers bool `json:"same_answers"`
 
 	Profile report.Summary `json:"profile"`
-	Spans   Spans          `json:"spans"`
-	Export  Export         `json:"export"`
-	Metrics Export         `json:"metrics_export"`
-	Files   []string       `json:"files"`
-	Notes   []string       `json:"notes"` // what a reader has to know, in sentences
+	// WorkingSets are those of the regions by window, with Options.Windows.
+	WorkingSets []report.WorkingSet `json:"working_sets,omitempty"`
+	Spans       Spans               `json:"spans"`
+	Export      Export              `json:"export"`
+	Metrics     Export              `json:"metrics_export"`
+	Files       []string            `json:"files"`
+	Notes       []string            `json:"notes"` // what a reader has to know, in sentences
 }
 
 // Index is the database.
@@ -50,6 +52,7 @@ type Load struct {
 // complete adds what the profiled service reported, and what follows from the two runs.
 func (s *Summary) complete(f FinishReply) {
 	s.Profile, s.Spans, s.Export, s.Metrics = f.Profile, f.Spans, f.Export, f.Metrics
+	s.WorkingSets = f.Sets
 	s.Files = []string{fileProfile, fileAddress, fileTraces, fileSummary, fileRecord}
 	s.Notes = append([]string{}, f.Notes...)
 	s.SameAnswers = true

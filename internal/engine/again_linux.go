@@ -73,6 +73,10 @@ func (s *shared) removed(w *worker, lo, hi uintptr) {
 	tab := uintptr(raw.Load64(&s.table))
 	for i := uintptr(0); i < uintptr(at[table](tab).n); i++ {
 		t := at[target](*at[uintptr](tab + tableHeader + i*8))
+		if t.kind == kindWrites && t.lo < hi && lo < t.hi && t.flags&tgAnonymous != 0 {
+			// The protection goes with the pages.
+			raw.Add64(&at[counters](t.counters).discarded, uint64((min(hi, t.hi)-max(lo, t.lo))/t.page))
+		}
 		if t.kind == kindArena && t.lo < hi && lo < t.hi {
 			raw.Add32(&t.inflight, 1) // no layer is given back meanwhile
 			raw.Store64(&t.removed, uint64(raw.Nanotime()))

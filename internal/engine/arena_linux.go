@@ -13,6 +13,9 @@ import (
 // zerosLen is the size of the source of zero pages.
 const zerosLen = 2 << 20
 
+// MostPage is the size of the largest page that AddShared can fill.
+const MostPage = zerosLen
+
 // fill gives a granule of an arena what the kernel itself would: the shared zero page to a
 // reader, zeroed pages to a writer. Nobody is woken. Pages that are there already stay. ok is false when
 // the kernel refuses for the moment.

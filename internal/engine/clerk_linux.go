@@ -29,7 +29,7 @@ type errand struct {
 // Kinds of errand.
 const (
 	errandIoctl   = iota // one ioctl, whose argument is args
-	errandForeign        // which of these ranges is not our placeholder
+	errandForeign        // which of these ranges is not our placeholder, or not registered
 	errandMaps           // read /proc/self/maps
 )
 
@@ -76,7 +76,8 @@ func runErrand(arg uintptr) {
 	}
 	for i := uint64(0); i < c.n; i++ {
 		p := uintptr(unsafe.Pointer(&c.args)) + uintptr(i)*16
-		if !s.whole(w, at[target](c.target), *at[uintptr](p), *at[uintptr](p + 8)) {
+		t, addr, length := at[target](c.target), *at[uintptr](p), *at[uintptr](p + 8)
+		if t.kind == kindShared && !s.wholeShared(w, t, addr, length) || t.kind != kindShared && !s.whole(w, t, addr, length) {
 			c.n = i
 			return
 		}
@@ -153,7 +154,8 @@ const mapsPath = "/proc/self/maps"
 // AddrRange is [Lo, Hi).
 type AddrRange struct{ Lo, Hi uintptr }
 
-// Foreign returns the index of the first range that is not the target's placeholder any more, or -1.
+// Foreign returns the index of the first range that is not the target's placeholder any more, or of shared
+// memory not registered any more, or -1.
 // Each lies in one mapping.
 func (e *Engine) Foreign(g *Target, ranges []AddrRange) int {
 	e.errandMu.Lock()

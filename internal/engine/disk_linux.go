@@ -111,6 +111,10 @@ func fromDisk(arg uintptr) {
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	t := at[target](w.now.target)
+	if t.kind >= kindShared {
+		deep(s.resolveSharedCode, arg)
+		return
+	}
 	if t.kind != kindOverlay {
 		openAgain(arg)
 		return

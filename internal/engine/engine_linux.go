@@ -11,6 +11,7 @@ import (
 	"unsafe"
 
 	"github.com/firsttouch/firsttouch/internal/raw"
+	"github.com/firsttouch/firsttouch/uffd"
 	"golang.org/x/sys/unix"
 )
 
@@ -32,7 +33,8 @@ type Engine struct {
 	opened  descriptors // only until the threads have theirs
 	arena   descriptor
 	overlay descriptor
-	user    bool // user mode only
+	user    bool          // user mode only
+	offers  uffd.Features // of the kernel
 	threads []*raw.Thread
 	workers []uintptr
 	mem     []offHeap
@@ -82,6 +84,7 @@ func (e *Engine) start(c Config) error {
 	s := e.s
 	e.opened.number(s)
 	e.arena, e.overlay, e.user = descriptor{e, s.arenaFD}, descriptor{e, s.overlayFD}, e.opened.arena.UserModeOnly()
+	e.offers = e.opened.arena.Features()
 	s.pageSize, s.pid, s.signal = uintptr(unix.Getpagesize()), uintptr(os.Getpid()), uintptr(c.Signal)
 	s.answerCode, s.resolveCode, s.fromDiskCode = codeOf(answer), codeOf(resolve), codeOf(fromDisk)
 	s.errandCode = codeOf(runErrand)

@@ -11,17 +11,18 @@ import (
 
 // Where the resolver runs decides what a fault costs: a wake-up that crosses to an idle CPU costs
 // many times the fault itself, and the scheduler prefers an idle CPU both for the resolver and,
-// when it is woken, for the toucher. So while one thread faults in quick succession, a second
+// when it is woken, for the toucher. So while threads fault in quick succession, a second
 // resolver takes over that is bound to the toucher's CPU and belongs to SCHED_IDLE: a CPU that
 // runs nothing else counts as idle (sched_idle_cpu, kernel/sched/fair.c), so the toucher is woken
-// where it was, at once, and the resolver goes on when it blocks again.
+// where it was, at once, and the resolver goes on when it blocks again. When several threads fault in
+// turns, those on other CPUs are woken across, and wait for that while the one here is served.
 //
 // An idle-class thread starves when other threads want its CPU. The keeper therefore looks every
 // millisecond whether messages wait while the follower does not move, and if so gives it the
 // normal class back (which needs CAP_SYS_NICE: without it there is no follower) and reads itself.
 
 const (
-	followAfter = 64     // faults of one thread in a row until the follower takes over
+	followAfter = 8      // faults in a row until the follower takes over, which costs what a few of them do
 	followGap   = 200e3  // ns between them at most
 	backoffNS   = 50e6   // after a rescue, so long without the follower
 	missesMost  = 1 << 8 // empty reads in a row of 1,024 faults: the toucher does not stay
@@ -45,9 +46,7 @@ type placement struct {
 //go:nocheckptr
 func (s *shared) follow(w *worker, tid uint32, now int64) {
 	// nosplit: hot path.
-	if tid == w.lastTID && now-w.lastTime < followGap {
-		w.runs++
-	} else {
+	if w.runs++; now-w.lastTime >= followGap {
 		w.runs = 0
 	}
 	w.lastTID, w.lastTime = tid, now

@@ -31,7 +31,7 @@ import (
 const memoryFeatures = uffd.FeatureEventRemap | uffd.FeatureEventRemove
 
 // memoryOptional are enabled where the kernel has them; what needs them says so.
-const memoryOptional = uffd.FeatureMove
+const memoryOptional = uffd.FeatureMove | writesFeatures
 
 // openMemory opens the descriptors for memory and for the layers. The layers' has no events: the
 // engine itself moves and discards what is registered there.
@@ -52,6 +52,7 @@ func (e *Engine) prepareMemory() error {
 	s.mergePieceCode, s.homeCode, s.homePieceCode = codeOf(mergePiece), codeOf(goHome), codeOf(homePiece)
 	s.releaseMemoryCode, s.bringRunsCode = codeOf(releaseMemory), codeOf(bringRuns)
 	s.followMoveCode, s.bringCode, s.remapHomeCode = codeOf(followMove), codeOf(bring), codeOf(remapHome)
+	e.prepareShared()
 	for _, p := range e.workers {
 		w := at[worker](p)
 		var err error

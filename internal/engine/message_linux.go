@@ -77,8 +77,12 @@ func event(arg uintptr) {
 	if c := &s.cmd; c.cover != 0 && from-c.cover < at[target](c.target).hi-at[target](c.target).lo {
 		return // a placeholder moved into place by us
 	}
-	if t := s.find(from); t != nil && t.kind == kindOverlay {
+	switch t := s.find(from); {
+	case t == nil:
+	case t.kind == kindOverlay:
 		s.retrieve(w, t, from, to, length)
+	case t.kind == kindShared:
+		s.leave(w, t, to, length)
 	}
 }
 
@@ -114,6 +118,10 @@ func answer(arg uintptr) {
 		if v >= gPending {
 			s.again(t, c, v, tid)
 			raw.Add32(&t.inflight, ^uint32(0))
+			return
+		}
+		if v == gOpen && t.kind >= kindShared {
+			s.quiet(w, t, g)
 			return
 		}
 		if v == gOpen && !s.discarded(w, t, addr) {
@@ -159,7 +167,11 @@ func write(arg uintptr) {
 	r.Access, r.Source, r.Flags = uint8(w.now.flags&uffd.PagefaultFlagWrite), SourceUnknown, 0
 	raw.Store32(&r.state, s.generation(seq)|stClaimed)
 	raw.Store32(t.state(w.now.g), gRecord+uint32(seq&s.ringMask))
-	wanted := s.wantStack(now)
+	if s.byHandler(t, tid) {
+		r.Flags |= FlagOwn
+		return
+	}
+	wanted := t.flags&tgHeap != 0 || s.wantStack(now)
 	if wanted {
 		r.Flags |= flagStack
 	}
@@ -202,6 +214,10 @@ func resolve(arg uintptr) {
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	t, g, seq := at[target](w.now.target), w.now.g, w.now.seq
+	if t.kind >= kindShared {
+		deep(s.resolveSharedCode, arg)
+		return
+	}
 	source := uint8(SourceUnknown)
 	if t.kind == kindArena {
 		var ok bool

@@ -15,7 +15,11 @@ import (
 func (s *shared) movedAway(w *worker, from, to, length uintptr) {
 	// nosplit: runs without a g.
 	t := s.find(from)
-	if t == nil || t.kind == kindOverlay {
+	if t != nil && t.kind == kindWrites {
+		s.leave(w, t, to, length)
+		return
+	}
+	if t == nil || t.kind != kindArena {
 		s.unregister(w, s.arenaFD, to, length)
 		return
 	}

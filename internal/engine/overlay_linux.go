@@ -316,6 +316,7 @@ func (s *shared) restoreFailed(w *worker, t *target, errno uintptr, try int) {
 func (s *shared) stray(w *worker, fd uint32, addr uintptr) {
 	// nosplit: runs without a g.
 	raw.Add64(&s.strays, 1)
+	deep(s.straySharedCode, uintptr(unsafe.Pointer(w)))
 	if lo, _, _, ok := s.query(w, addr); ok {
 		if t := s.find(lo); t != nil && t.kind == kindOverlay {
 			raw.Add32(&t.inflight, 1)

@@ -22,7 +22,7 @@ const (
 )
 
 // keeper is the loop of the thread that reads messages while nothing special is going on, and
-// that watches the follower while a thread faults in quick succession.
+// that watches the follower while threads fault in quick succession.
 //
 //go:nosplit
 //go:norace

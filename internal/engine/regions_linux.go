@@ -29,7 +29,7 @@ type Region struct {
 }
 
 // Totals are what the hot path counted for a region.
-type Totals struct{ Faults, Messages, CoTouch, Widened, Errors, Left uint64 }
+type Totals struct{ Faults, Messages, CoTouch, Widened, Errors, Left, Discarded uint64 }
 
 // NewRegion returns the counters of a region. They live as long as the engine.
 func (e *Engine) NewRegion(number uint32) (*Region, error) {
@@ -57,6 +57,7 @@ func (r *Region) Totals() Totals {
 	return Totals{
 		Faults: raw.Load64(&r.c.faults), Messages: raw.Load64(&r.c.messages), CoTouch: raw.Load64(&r.c.cotouch),
 		Widened: raw.Load64(&r.c.widened), Errors: raw.Load64(&r.c.errors), Left: raw.Load64(&r.c.left),
+		Discarded: raw.Load64(&r.c.discarded),
 	}
 }
 
@@ -200,6 +201,9 @@ func (e *Engine) remove(g *Target) {
 	e.publish()
 	for raw.Load32(&g.t.inflight) != 0 {
 		time.Sleep(100 * time.Microsecond)
+	}
+	if g.t.flags&tgHeap != 0 {
+		raw.Add32(&e.s.heaps, ^uint32(0))
 	}
 	freeOffHeap(g.t.states, statesLen(g.t))
 	freeOffHeap(g.t.marks, marksLen(g.t, e.s.pageSize))

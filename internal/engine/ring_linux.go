@@ -27,6 +27,7 @@ const (
 	FlagHandlerAccounts = 1 << iota // the goroutine was unknown at the claim: the signal handler attributes the fault
 	FlagStackCut                    // the stack was deeper than maxPCs, or the stack table was full
 	FlagStackMissed                 // a stack was asked for and did not come
+	FlagOwn                         // the engine's own signal handler touched it
 )
 
 // The low bits of Record.state; the rest is the generation of the record's place in the ring, so

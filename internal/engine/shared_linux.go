@@ -22,6 +22,8 @@ type shared struct {
 	memoryEventCode, operateMemoryCode, yankCode, knownCode                      uintptr
 	mergeCode, mergePieceCode, homeCode, homePieceCode                           uintptr
 	placeCode, disarmCode, releaseMemoryCode, bringRunsCode                      uintptr
+	resolveSharedCode, shareCode, holeCode, straySharedCode                      uintptr
+	operateSharedCode, armSharedCode                                             uintptr
 
 	targets    uintptr // all targets, by number
 	text       uintptr // the surgeon's buffer for /proc/self/maps
@@ -51,6 +53,7 @@ type shared struct {
 	// Changed while running.
 	table      uint64 // *table
 	stop       uint32
+	heaps      uint32 // targets in the Go heap: while there is one, the engine's threads read no g
 	reading    uint32 // lock of who reads arenaFD or moves pages home
 	mode       uint32 // who reads: modeKeeper or modeFollower
 	head, tail uint64 // of the ring
@@ -98,7 +101,7 @@ type worker struct {
 	now      fault  // the message being answered
 	carry    carry  // the memory being moved
 	lastTID  uint32
-	runs     uint32 // faults in a row by lastTID
+	runs     uint32 // faults in a row, without a pause
 	lastTime int64
 	args     [16]uint64
 	siginfo  [16]uint64

@@ -52,7 +52,11 @@ func (s *shared) onSignal(info, ctx, g uintptr) {
 		return
 	}
 	q := request{seq: v, ctx: ctx, g: g, now: start}
+	t := s.handling()
 	deep(s.captureCode, uintptr(unsafe.Pointer(&q))) // a signal stack has room
+	if t != nil {
+		raw.Store32(&t.handling, 0)
+	}
 	raw.Add64(&s.handlerNS, uint64(raw.Nanotime()-start))
 }
 
@@ -90,12 +94,13 @@ func capture(arg uintptr) {
 		g = currentG(g)
 	}
 	s.remember(r.Thread, g, q.now)
+	r.markOwn(q.ctx)
 	if s.moved(r, pc, g) {
-		if r.Flags&flagStack != 0 {
+		if r.Flags&(flagStack|FlagOwn) == flagStack {
 			r.Flags |= FlagStackMissed
 			raw.Add32(&s.missed, 1)
 		}
-	} else if r.Flags&flagStack != 0 {
+	} else if r.Flags&(flagStack|FlagOwn) == flagStack {
 		f := frame{pc: pc, fp: fp, lo: sp - recordBelowSP, hi: sp}
 		if g != 0 {
 			if lo, hi := *at[uintptr](g), *at[uintptr](g + 8); sp >= lo && sp < hi {
@@ -114,7 +119,7 @@ func capture(arg uintptr) {
 			r.Flags |= FlagStackCut
 		}
 	}
-	if r.Flags&FlagHandlerAccounts != 0 {
+	if r.Flags&(FlagHandlerAccounts|FlagOwn) == FlagHandlerAccounts {
 		goid, parent, _ := s.goroutine(g)
 		s.account(r, goid, parent, at[target](s.targetOf(r.Target)))
 	}
@@ -137,7 +142,8 @@ func (s *shared) moved(r *Record, pc, g uintptr) bool {
 	}
 	goid, _, _ := s.goroutine(g)
 	if goid == 0 && pc >= s.textLo && pc < s.textHi {
-		return true
+		// In the Go heap it is the garbage collector, which works on the threads' own stacks.
+		return at[target](s.targetOf(r.Target)).flags&tgHeap == 0
 	}
 	return r.Flags&FlagHandlerAccounts == 0 && goid != r.Goid
 }

@@ -99,6 +99,10 @@ func operate(arg uintptr) {
 	c := &s.cmd
 	c.status, c.errno, c.took, c.holes, c.moved = statusOK, 0, 0, 0, 0
 	t := at[target](c.target)
+	if c.op >= opDrop {
+		deep(s.operateSharedCode, arg)
+		return
+	}
 	if c.op >= opYank {
 		deep(s.operateMemoryCode, arg)
 		return

@@ -8,6 +8,8 @@ import "github.com/firsttouch/firsttouch/internal/raw"
 const (
 	kindArena   = iota // private anonymous memory: filled, or brought back from its layers
 	kindOverlay        // placeholder over a shared file mapping: replaced by the mapping again
+	kindShared         // shared memory: its page tables were dropped, and are filled again
+	kindWrites         // memory of which writes alone are observed: write-protected
 )
 
 // target is one armed address range. The hot path finds it by address in the table.
@@ -26,10 +28,11 @@ type target struct {
 	inflight   uint32 // claimed and not yet finished
 	region     uint32
 	flags      uint32
-	prot       uint32 // of the alias, when the target was made
-	changed    uint32 // the owner changed the protection of its mapping since
-	offset     int64  // file offset of lo
-	old        uint64 // memory: layers, by address, or 0
+	prot       uint32  // of the alias, when the target was made
+	changed    uint32  // the owner changed the protection of its mapping since
+	offset     int64   // file offset of lo
+	page       uintptr // shared and writes: size of its pages
+	old        uint64  // memory: layers, by address, or 0
 	young      uint64
 	removed    uint64  // memory: when its owner last discarded some of it
 	marks      uintptr // memory: one bit a page, see mark
@@ -46,11 +49,15 @@ const (
 	tgMincore = 1 << iota
 	// tgDontfork: the owner had excluded the memory from children (MADV_DONTFORK) before it was armed.
 	tgDontfork
+	// tgAnonymous: writes alone, and the memory has no object that keeps the protection.
+	tgAnonymous
+	// tgHeap: the Go heap, see heap_linux.go.
+	tgHeap
 )
 
 // counters are the totals of one region that the hot path keeps.
 type counters struct {
-	faults, messages, cotouch, widened, errors, left uint64
+	faults, messages, cotouch, widened, errors, left, discarded uint64
 }
 
 // States of a granule. Values from gRecord on are in flight and name the place of the record.
@@ -71,7 +78,7 @@ type table struct {
 const (
 	maxTargets  = 4095    // armed at once; a table fills whole pages
 	targetSlots = 1 << 16 // over the engine's life, before numbers repeat
-	targetSize  = 160
+	targetSize  = 168
 )
 
 //go:nosplit

@@ -12,6 +12,8 @@ type thread struct {
 	left     uint32  // page of the last fault whose goroutine had left the thread
 	tls      uintptr // address of the word that holds the current g, 0 where there is none
 	verified int64   // when the handler last ran there
+	handling uint32  // it is in the handler now, see heap_linux.go
+	_        uint32
 }
 
 const (
@@ -43,7 +45,7 @@ func (s *shared) threadOf(tid uint32, add bool) *thread {
 		}
 		if add && (have == 0 || have == threadGone) {
 			if raw.Cas32(&t.tid, have, tid) || raw.Load32(&t.tid) == tid {
-				t.tls = 0 // what an earlier thread left
+				t.tls, t.handling = 0, 0 // what an earlier thread left
 				return t
 			}
 		}
@@ -51,7 +53,7 @@ func (s *shared) threadOf(tid uint32, add bool) *thread {
 	return nil
 }
 
-const threadSize = 32
+const threadSize = 40
 
 // goroutineOf reads the goroutine of a thread that waits in a fault. ok is false when the thread
 // has to be asked by signal.
@@ -63,6 +65,9 @@ func (s *shared) goroutineOf(tid uint32, now int64) (goid, parent uint64, ok boo
 	// nosplit: hot path.
 	if s.goidOff == 0 {
 		return 0, 0, true // nobody can tell: a signal would not help
+	}
+	if raw.Load32(&s.heaps) != 0 {
+		return 0, 0, false // the g may be armed
 	}
 	t := s.threadOf(tid, false)
 	if t == nil || t.tls == 0 || now-t.verified > trust {

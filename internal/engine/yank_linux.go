@@ -38,7 +38,8 @@ func operateMemory(arg uintptr) {
 		deep(s.releaseMemoryCode, arg)
 		return
 	}
-	if start-int64(raw.Load64(&t.removed)) < discardGrace {
+	heap := t.flags&tgHeap != 0
+	if !heap && start-int64(raw.Load64(&t.removed)) < discardGrace {
 		c.park = 1
 	}
 	if c.park != 0 && !s.parkAll(w, start+c.limit) {
@@ -53,7 +54,7 @@ func operateMemory(arg uintptr) {
 	raw.Store32(&t.watching, 1)
 	raw.Syscall(unix.SYS_MADVISE, t.marks, marksLen(t, s.pageSize), unix.MADV_DONTNEED, 0, 0, 0)
 	switch {
-	case !quiet, c.park == 0 && raw.Nanotime()-int64(raw.Load64(&t.removed)) < discardGrace:
+	case !quiet, c.park == 0 && !heap && raw.Nanotime()-int64(raw.Load64(&t.removed)) < discardGrace:
 		c.status = statusBusy
 	case c.op == opYank:
 		deep(s.yankCode, arg)

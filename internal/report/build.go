@@ -2,6 +2,7 @@ package report
 
 import (
 	"cmp"
+	"math"
 	"slices"
 
 	"github.com/firsttouch/firsttouch/profiler"
@@ -57,12 +58,34 @@ func sumRequests(list []Request, n int) Requests {
 	return sum
 }
 
+// heap is what there is of the Go heap besides, or nil.
+func heap(s *profiler.Snapshot, r *profiler.RegionStats) *Heap {
+	if r.Heap == nil {
+		return nil
+	}
+	h := &Heap{
+		Share: r.Heap.Share, Blocks: r.Heap.Blocks, Observed: r.Heap.Observed,
+		Size: r.Heap.Mapped(), InUse: r.Heap.Objects + r.Heap.Stacks, Released: r.Heap.Released,
+		Actors: []Actor{},
+	}
+	touched, stderr, _ := r.HeapTouched()
+	h.Touched = int64(touched)
+	if !math.IsInf(stderr, 0) {
+		e := int64(stderr)
+		h.Stderr = &e
+	}
+	for _, a := range s.Actors(r.ID) {
+		h.Actors = append(h.Actors, Actor{a.Actor.String(), a.Faults, a.Bytes, a.Stall})
+	}
+	return h
+}
+
 func region(s *profiler.Snapshot, r *profiler.RegionStats) Region {
 	return Region{
 		Name: r.Name, Granule: r.Granule, Size: r.Size, Mapped: r.Mapped, Touched: r.Touched,
 		Faults: r.Faults, Messages: r.Messages, CoTouches: r.CoTouch,
 		Stall:   Stall{Sum: r.Stall.Sum, Max: r.Stall.Max, Quantiles: bucketsOf(r.Stall).quantiles(r.Stall.Max)},
-		Sources: sources(s, r), Widened: r.Widened, Note: r.Note,
+		Sources: sources(s, r), Widened: r.Widened, Note: r.Note, Heap: heap(s, r),
 		Observed: r.Share(), Sampling: s.SamplingNote(r.ID), Estimate: Estimate(r.Estimate),
 	}
 }

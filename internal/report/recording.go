@@ -24,11 +24,15 @@ type Document struct {
 	Truncated string    `json:"truncated,omitempty"` // why only a part could be read
 	Logged    uint64    `json:"faults_in_order"`     // those that are there one by one
 	Summary
-	Windows []Window `json:"windows"`
+	Windows     []Window     `json:"windows"`
+	WorkingSets []WorkingSet `json:"working_sets"` // of regions that were armed again and again
 }
 
 // windowCount is how many parts the time is shown in.
 const windowCount = 10
+
+// workingSetWindows is how many windows of a region are listed.
+const workingSetWindows = 12
 
 // Of makes the report on a recording, which came from where the user said.
 func Of(r *recording.Recording, source, truncated string, n Limits) Document {
@@ -37,6 +41,7 @@ func Of(r *recording.Recording, source, truncated string, n Limits) Document {
 		Source: source, Program: o.Program, Process: o.Process, Go: o.Go, System: o.System, Written: o.Written,
 		Reason: o.Reason, Scope: string(o.Scope), Truncated: truncated, Logged: uint64(len(r.Snapshot.Faults)),
 		Summary: Build(r.Snapshot, RequestsOf(r), n), Windows: append([]Window{}, Windows(r.Snapshot, windowCount)...),
+		WorkingSets: WorkingSets(r.Snapshot, r.WorkingSets),
 	}
 }
 
@@ -49,6 +54,7 @@ func RenderDocument(w io.Writer, d Document) error {
 		renderCallers(d.Summary).Write(w),
 		renderRequestsOrWhy(w, d),
 		renderWindows(d).Write(w),
+		RenderWorkingSets(w, d.WorkingSets, workingSetWindows),
 		renderEngine(w, d.Summary),
 	)
 }

@@ -15,6 +15,7 @@ const nameWidth = 44
 func Render(w io.Writer, s Summary) error {
 	return errors.Join(
 		renderRegions(s).Write(w),
+		renderHeap(w, s),
 		renderStalls(s).Write(w),
 		renderCallers(s).Write(w),
 		renderRequests(s).Write(w),

@@ -26,6 +26,7 @@ type Region struct {
 	Sources   []Source `json:"sources"` // by stall, those without faults left out
 	Widened   uint64   `json:"widened_granules"`
 	Note      string   `json:"note,omitempty"`
+	Heap      *Heap    `json:"heap,omitempty"` // of the Go heap only
 	// Observed is the share of the region that is observed at the end, and Sampling says since when, and what
 	// that stands for; empty where all of it was, all the time.
 	Observed float64  `json:"observed_share"`
@@ -56,6 +57,28 @@ type Stall struct {
 type Quantiles struct {
 	P50 time.Duration `json:"p50_ns"`
 	P99 time.Duration `json:"p99_ns"`
+}
+
+// Heap is what there is of the Go heap besides: its blocks of 2 MiB, of which a share is observed, and what
+// follows from those for all of it. Sizes are in bytes.
+type Heap struct {
+	Share    float64 `json:"share"`
+	Blocks   int     `json:"blocks"`
+	Observed int     `json:"observed_blocks"`
+	Size     int64   `json:"size_bytes"`
+	InUse    int64   `json:"in_use_bytes"` // by objects and stacks
+	Released int64   `json:"released_bytes"`
+	Touched  int64   `json:"estimated_touched_bytes"`
+	Stderr   *int64  `json:"estimated_touched_stderr_bytes,omitempty"` // nil: it cannot be told
+	Actors   []Actor `json:"actors"`                                   // of the observed blocks, by bytes
+}
+
+// Actor is what the program, the garbage collector and others touched first.
+type Actor struct {
+	Name   string        `json:"actor"` // program, gc, runtime, profiler, unknown
+	Faults uint64        `json:"faults"`
+	Bytes  uint64        `json:"bytes"`
+	Stall  time.Duration `json:"stall_ns"`
 }
 
 // Source is the part of a region's faults whose contents came from one place.

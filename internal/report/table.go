@@ -58,6 +58,15 @@ func (t *Table) Write(w io.Writer) error {
 	if t.w.Length() == 0 {
 		return nil
 	}
-	_, err := fmt.Fprintf(w, "%s\n%s\n\n", t.title, t.w.Render())
+	if err := t.write(w); err != nil {
+		return err
+	}
+	_, err := io.WriteString(w, "\n")
+	return err
+}
+
+// write prints the title and the rows.
+func (t *Table) write(w io.Writer) error {
+	_, err := fmt.Fprintf(w, "%s\n%s\n", t.title, t.w.Render())
 	return err
 }

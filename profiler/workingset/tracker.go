@@ -24,9 +24,10 @@ type Stats struct {
 // Tracker follows one region over windows. It is not safe for concurrent use.
 type Tracker struct {
 	last  map[uint64]time.Duration // end of the last window that touched it
-	began time.Duration
+	began time.Duration            // of the windows without a gap
 	end   time.Duration
 	any   bool
+	gap   bool // before the next window
 }
 
 // Add takes the next window and returns its statistics; granules is how many the region has. Windows
@@ -36,7 +37,10 @@ func (t *Tracker) Add(w Window, granules int) (Stats, error) {
 		return Stats{}, fmt.Errorf("window from %v to %v after one that ended at %v", w.Start, w.End, t.end)
 	}
 	if !t.any {
-		t.last, t.began, t.any = make(map[uint64]time.Duration), w.Start, true
+		t.last, t.any, t.gap = make(map[uint64]time.Duration), true, true
+	}
+	if t.gap {
+		t.began, t.gap = w.Start, false
 	}
 	t.end = w.End
 	var s Stats
@@ -58,29 +62,27 @@ func (t *Tracker) Add(w Window, granules int) (Stats, error) {
 	return s, nil
 }
 
-// Idle returns how many granules were touched before, and not for at least so long. A touch may have been
-// made at any time within its window, which counts as the window's end: idle is a lower bound. ok is false while observation is not yet that long,
-// when nothing can be idle for so long.
-func (t *Tracker) Idle(least time.Duration) (granules int, ok bool) {
-	if !t.any || t.end-t.began < least {
-		return 0, false
-	}
-	for _, at := range t.last {
-		if t.end-at >= least {
-			granules++
-		}
-	}
-	return granules, true
+// Gap says that the window that comes next does not follow on the last one, or that what it will show
+// was not all: how long something has been idle is counted from the next window on.
+func (t *Tracker) Gap() { t.gap = true }
+
+// Knows reports whether a granule was touched before.
+func (t *Tracker) Knows(granule uint64) bool {
+	_, ok := t.last[granule]
+	return ok
 }
 
-// Seen reports whether a granule was touched in any window so far.
-func (t *Tracker) Seen(granule uint64) bool { _, ok := t.last[granule]; return ok }
+// Ever is the number of granules that were touched since observation began.
+func (t *Tracker) Ever() int { return len(t.last) }
 
-// Each calls yield for every granule that was touched, with the time since the end of the last window that
-// touched it, in no order.
-func (t *Tracker) Each(yield func(granule uint64, idle time.Duration) bool) {
+// Covers reports whether observation without a gap is so long.
+func (t *Tracker) Covers(length time.Duration) bool { return t.any && t.end-t.began >= length }
+
+// Each calls yield for every granule that was touched, with the end of the last window that touched it, in no
+// order. It has been idle since then at least: a touch may have been made at any time within its window.
+func (t *Tracker) Each(yield func(granule uint64, end time.Duration) bool) {
 	for g, at := range t.last {
-		if !yield(g, t.end-at) {
+		if !yield(g, at) {
 			return
 		}
 	}

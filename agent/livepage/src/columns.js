@@ -43,7 +43,7 @@ const readers = {
 const absent = { number: 0, step: 0, text: '', id: '', list: [] }
 
 // split returns the number of rows of a table's content, and the bytes of each column by id.
-function split(content) {
+export function split(content) {
   const c = new Cursor(content), rows = c.unsigned(), columns = new Map()
   while (c.p < content.length) {
     const id = c.unsigned()
@@ -66,7 +66,7 @@ export function objects(content, shape) {
 
 // values decodes a column of numbers or steps into a typed array: without a call for each value, since there
 // are millions.
-function values(bytes, out, step) {
+export function values(bytes, out, step) {
   let p = 0, last = 0
   for (let r = 0; r < out.length; r++) {
     let c = bytes[p++], v = c & 127
@@ -83,16 +83,4 @@ function values(bytes, out, step) {
     out[r] = step ? (last += v) : v
   }
   if (p > bytes.length) throw new Error('a column ends within a value')
-}
-
-// arrays appends the rows to typed arrays, for tables with very many of them. A column that is null in
-// the shape is left out.
-export function arrays(content, shape, to) {
-  const { rows, columns } = split(content)
-  shape.forEach((column, i) => {
-    if (!column) return
-    const [name, kind] = column, bytes = columns.get(i + 1), out = new Float64Array(rows)
-    if (bytes) values(bytes, out, kind === 'step')
-    to[name].push(out)
-  })
 }

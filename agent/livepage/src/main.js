@@ -2,7 +2,7 @@ import { byId, el, keeping, table, tile } from './dom.js'
 import { Heatmap } from './heatmap.js'
 import { clamp, requestName, totals, tree, whole, within } from './model.js'
 import { panels } from './panels.js'
-import { read } from './recording.js'
+import { merged, read } from './recording.js'
 import { base, bytes, count, duration, hex, percent } from './units.js'
 
 const refreshEvery = 2000 // milliseconds between two looks at a live process
@@ -39,17 +39,27 @@ function set(change) {
   show()
 }
 
+// load asks for a recording: of a process that goes on for what is new since the last one.
 async function load() {
-  const began = performance.now()
-  const answer = await fetch('recording')
+  const began = performance.now(), had = page.r?.faults.length ? page.r : null
+  const since = had ? `&after=${had.faults.seq.at(-1)}&ended=${had.origin.endMono}` : ''
+  const answer = await fetch('recording?stored=true' + since)
   if (!answer.ok) throw new Error((await answer.text()).trim() || answer.statusText)
   page.live = answer.headers.get('Firsttouch-Live') === 'true'
-  const r = read(await answer.arrayBuffer())
+  page.traceURL = answer.headers.get('Firsttouch-Trace-Url') ?? ''
+  const buffer = await answer.arrayBuffer(), fetched = performance.now(), known = had?.store.length ?? 0
+  const r = read(buffer, had?.store)
+  if (had && (r.origin.process !== had.origin.process || r.origin.startMono !== had.origin.startMono)) {
+    page.r = null // another process answers now
+    return load()
+  }
   page.before = page.r
-  page.r = r
+  page.r = had ? merged(had, r) : r
+  const decoded = performance.now()
   show()
   // For those who measure: how long it took, and of how many faults.
-  page.timing = { milliseconds: performance.now() - began, faults: r.faults.length }
+  const drawn = performance.now()
+  page.timing = { milliseconds: drawn - began, fetch: fetched - began, decode: decoded - fetched, draw: drawn - decoded, faults: page.r.faults.length, fresh: page.r.store.length - known, bytes: buffer.byteLength }
 }
 
 const show = () => keeping(draw)
@@ -75,7 +85,7 @@ function draw() {
   map.show(r.faults, list, r.origin.startMono, part)
   showSelection(r, region, list, part)
   showTabs({
-    r, region, list, part, request, spans, set, sorted: page.sorted, ofRequest: request ? within(r, region, all, refs) : [],
+    r, region, list, part, request, spans, set, traceURL: page.traceURL, sorted: page.sorted, ofRequest: request ? within(r, region, all, refs) : [],
     zoomToRequest: () => set({ part: { ...all, t0: request.start - r.origin.startMono, t1: request.start + request.duration - r.origin.startMono } }),
   })
 }
@@ -98,6 +108,7 @@ function showHead(r) {
   byId('notes').replaceChildren(...[
     `Faults ${count(s.faults)} = records ${count(s.records)} + dropped ${count(s.dropped)}; from ${count(s.messages)} messages of the kernel.`,
     `Stacks: ${count(s.stacks)} taken, ${count(s.stacksMissed)} missed, ${count(s.stacksCut)} cut.`,
+    ...(r.faults.forgotten ? [`The page shows the latest ${count(r.faults.length)} first touches one by one; ${count(r.faults.forgotten)} earlier ones only in the totals.`] : []),
     ...r.regions.filter(x => x.note).map(x => `${base(x.name)}: ${x.note}`), ...r.notes.map(x => x.text),
   ].map(t => el('li', {}, t)))
   problem(r.cut && `The recording is cut off: ${r.cut}. What came before that is shown.`)
@@ -130,7 +141,7 @@ function showRegions(r, chosen) {
 }
 
 function showSelection(r, region, list, part) {
-  const t = totals(r, region, list)
+  const t = totals(r, region, list, part)
   byId('selection').replaceChildren(
     tile('First touches', count(t.faults)), tile('Touched', bytes(t.touched)), tile('Stall', duration(t.stall), `longest ${duration(t.max)}`),
     tile('Time', duration(part.t1 - part.t0), `from ${duration(part.t0)}`), tile('Offsets', bytes(part.o1 - part.o0), `from ${hex(Math.round(part.o0))}`))

@@ -19,32 +19,16 @@ function remembered(f) {
   }
 }
 
-// before gives for each fault of a region the one before it on the same granule, or -1: there is one where
-// memory was armed again. An open hash table, since there may be millions.
-const before = remembered((r, region) => {
-  const { region: of, offset, length } = r.faults, { granule } = r.regions[region]
-  const mask = 2 ** Math.ceil(Math.log2(2 * length + 2)) - 1, slots = new Int32Array(mask + 1).fill(-1)
-  const out = new Int32Array(length).fill(-1), place = new Float64Array(length)
-  for (let i = 0; i < length; i++) {
-    if (of[i] !== region) continue
-    const g = (place[i] = Math.floor(offset[i] / granule))
-    let h = Math.imul(g | 0, 0x9e3779b1) & mask
-    while (slots[h] >= 0 && place[slots[h]] !== g) h = (h + 1) & mask
-    out[i] = slots[h]
-    slots[h] = i
-  }
-  return out
-})
-
 // whole is all of a region: from the first of its faults that are known to the last, and its size.
 export const whole = remembered((r, region) => {
   const { time, stall, region: of, offset, length } = r.faults
   let t0 = Infinity, t1 = -Infinity, o1 = r.regions[region]?.size ?? 1
   for (let i = 0; i < length; i++) {
     if (of[i] !== region) continue
-    t0 = Math.min(t0, time[i])
-    t1 = Math.max(t1, time[i] + stall[i])
-    o1 = Math.max(o1, offset[i] + 1)
+    const t = time[i], end = t + stall[i], o = offset[i]
+    if (t < t0) t0 = t
+    if (end > t1) t1 = end
+    if (o >= o1) o1 = o + 1
   }
   if (t0 > t1) [t0, t1] = [r.origin.startMono, Math.max(r.origin.endMono, r.origin.startMono + 1)]
   const margin = (t1 - t0) / 100 + 1
@@ -72,22 +56,42 @@ export function within(r, region, part, spans) {
   return list.subarray(0, n)
 }
 
-// totals adds up faults; a granule is touched once, by the first of them.
-export function totals(r, region, list) {
-  const { size, granule } = r.regions[region], { offset, stall: waits, length } = r.faults
-  const earlier = before(r, region), listed = new Uint8Array(length)
-  const last = Math.floor(size / granule) * granule // the granule there may be cut short
+// totals adds up faults of a part; a granule that was touched again and again counts once.
+export function totals(r, region, list, part) {
+  const { size, granule, faults: all, touched: allTouched } = r.regions[region], { offset, stall: waits } = r.faults
+  const last = Math.floor(size / granule) // the granule there may be cut short
+  // Of all that there were, the profiler has counted it.
+  const seen = list.length === all ? null : new Granules(Math.floor(part.o0 / granule), Math.ceil(part.o1 / granule))
   let touched = 0, stall = 0, max = 0
   for (let k = 0; k < list.length; k++) {
-    const i = list[k]
-    let other = earlier[i]
-    while (other >= 0 && !listed[other]) other = earlier[other]
-    if (other < 0) touched += offset[i] >= last && offset[i] < size ? size - last : granule
-    listed[i] = 1
-    stall += waits[i]
-    if (waits[i] > max) max = waits[i]
+    const i = list[k], g = Math.floor(offset[i] / granule)
+    if (seen?.add(g)) touched += g === last && size > last * granule ? size - last * granule : granule
+    const wait = waits[i]
+    stall += wait
+    if (wait > max) max = wait
   }
-  return { faults: list.length, touched, stall, max }
+  return { faults: list.length, touched: seen ? touched : allTouched, stall, max }
+}
+
+// Granules is a set of granule numbers from first up to end: a bit for each, where that is not too much memory.
+class Granules {
+  constructor(first, end) {
+    this.first = first
+    if (end - first < 2 ** 31) this.bits = new Uint32Array(Math.ceil((end - first + 1) / 32))
+    else this.set = new Set()
+  }
+
+  // add reports whether the granule was not there yet.
+  add(g) {
+    if (this.set) {
+      const before = this.set.size
+      return this.set.add(g).size > before
+    }
+    const at = g - this.first, word = at >>> 5, bit = 1 << (at & 31)
+    if (this.bits[word] & bit) return false
+    this.bits[word] |= bit
+    return true
+  }
 }
 
 // callers adds faults up by the line that made them.

@@ -13,6 +13,8 @@ export const panels = {
   flame: { name: 'Flame graph', make: flamePanel },
   latency: { name: 'Latency', make: latency },
   order: { name: 'Order', make: order },
+  windows: { name: 'Working set', make: workingSet },
+  events: { name: 'Events', make: events },
 }
 
 function requests(v) {
@@ -70,9 +72,16 @@ function requestView(v) {
   return el('div', {},
     el('p', {}, el('button', { type: 'button', onclick: () => v.set({ span: '' }) }, 'All requests'), ' ',
       el('button', { type: 'button', onclick: () => v.zoomToRequest() }, 'Show its time in the heatmap'), ' ',
-      el('strong', {}, requestName(q)), ` took ${duration(q.duration)} and waited ${duration(q.treeStall)} for ${count(q.treeFaults)} first touches; trace `, el('code', { id: 'trace' }, q.trace)),
+      el('strong', {}, requestName(q)), ` took ${duration(q.duration)} and waited ${duration(q.treeStall)} for ${count(q.treeFaults)} first touches; trace `, traceOf(v, q)),
     shown < q.treeFaults ? how(`${count(shown)} of its first touches in this region are known one by one.`) : null,
     el('div', { class: 'scroll' }, art))
+}
+
+// traceOf is the trace's id, as a link where the service has said where its traces are.
+function traceOf(v, q) {
+  const id = el('code', { id: 'trace' }, q.trace)
+  if (!v.traceURL) return id
+  return el('a', { href: v.traceURL.replaceAll('{trace}', q.trace).replaceAll('{span}', q.span), rel: 'noreferrer', title: 'this request among the traces' }, id)
 }
 
 function callersPanel(v) {
@@ -156,4 +165,54 @@ function order(v) {
   ]
   return [how('First touches of the part above, in the order in which the profiler took them from the kernel.'),
     el('div', { class: 'scroll' }, el('table', {}, table(columns, v.list)))]
+}
+
+// workingSet draws what was touched in each window of a region that is armed again and again.
+function workingSet(v) {
+  const start = v.r.origin.startMono, all = v.r.windows.filter(w => w.region === v.region), known = all.filter(w => !w.failed)
+  if (all.length === 0) return [how('This region is not armed again and again, so that only its first touches are known: FIRSTTOUCH_WINDOWS=10s or agent.WithWindows switches that on.')]
+  const size = n => (n < 0 ? '–' : bytes(n)), width = 1000, height = 170, left = 4
+  const most = Math.max(1, ...known.map(w => w.touched)), t0 = all[0].start, t1 = all.at(-1).end
+  const x = t => left + ((t - t0) / (t1 - t0 || 1)) * (width - 2 * left), y = n => 14 + (height - 34) * (1 - n / most)
+  const art = svg('svg', { viewBox: `0 0 ${width} ${height}`, role: 'img', id: 'windows-chart', 'aria-label': `Memory touched in each of ${known.length} windows, ${bytes(most)} at most` })
+  for (const w of all) {
+    const from = x(w.start), to = Math.max(x(w.end) - 1, from + 0.5), title = () => svg('title', {}, w.failed ? `not known: ${w.failed}` : `${duration(w.start - start)}: touched ${bytes(w.touched)}, new ${bytes(w.fresh)}, used again ${bytes(w.reused)}, from the disk again ${bytes(w.reread)}`)
+    if (w.failed) { art.append(svg('rect', { class: 'unknown', x: from, y: y(most), width: to - from, height: y(0) - y(most) }, title())); continue }
+    art.append(svg('rect', { class: 'again', x: from, y: y(w.reused), width: to - from, height: y(0) - y(w.reused) }, title()),
+      svg('rect', { class: 'fresh', x: from, y: y(w.touched), width: to - from, height: y(w.reused) - y(w.touched) }, title()))
+  }
+  art.append(svg('text', { class: 'label', x: left, y: 10 }, `${bytes(most)} touched`), svg('text', { class: 'label', x: left, y: height - 4 }, duration(t0 - start)),
+    svg('text', { class: 'label', x: width - left, y: height - 4, 'text-anchor': 'end' }, duration(t1 - start)))
+  const curve = v.r.curve.filter(p => p.region === v.region), misses = v.r.misses.filter(p => p.region === v.region)
+  const columns = [
+    { name: 'from', text: w => duration(w.start - start) }, { name: 'to', text: w => duration(w.end - start) },
+    { name: 'touched', text: w => (w.failed ? '?' : bytes(w.touched)) }, { name: 'of mapped', text: w => (w.failed ? '?' : percent(w.touched / (w.mapped || 1))) },
+    { name: 'new', text: w => (w.failed ? '?' : bytes(w.fresh)) }, { name: 'used again', text: w => (w.failed ? '?' : bytes(w.reused)) },
+    { name: 'from disk again', text: w => (w.failed ? '?' : bytes(w.reread)) }, { name: 'last 10 s', text: w => size(w.touched10s) },
+    { name: 'idle 30 s', text: w => size(w.idle30s) }, { name: 'idle 2 min', text: w => size(w.idle2m) },
+    { name: 'never', text: w => (w.failed ? '?' : bytes(w.never)) }, { name: '', left: true, text: w => w.failed },
+  ]
+  return [how('Each bar is a window: what was used in it, the upper part for the first time, the lower part also in a window before. A gap in the marks is a window that is not known.'),
+    el('div', { class: 'scroll' }, art),
+    how('The latest window first. Idle is what was used, and then not for so long; never is what the region could do without.'),
+    el('div', { class: 'scroll' }, el('table', { id: 'windows' }, table(columns, [...all].reverse()))),
+    how('The mean size of the working set by the length of the window: where it stops growing, that much memory is enough.'),
+    el('div', { class: 'scroll' }, el('table', { id: 'curve' }, table([{ name: 'windows in a row', text: p => count(p.windows) }, { name: 'length', text: p => duration(p.length) }, { name: 'touched, mean', text: p => bytes(p.bytes) }], curve))),
+    how('The share of the first touches per window that a cache would miss if it gave up what was used least recently, with the standard error of the sample.'),
+    el('div', { class: 'scroll' }, el('table', { id: 'misses' }, table([{ name: 'cache', text: p => bytes(p.bytes) }, { name: 'misses', text: p => percent(p.miss / 1e6) }, { name: '± error', text: p => (p.sample === 1e6 ? 'exact' : percent(p.error / 1e6)) }], misses)))]
+}
+
+function events(v) {
+  const start = v.r.origin.startMono
+  const names = { attached: 'observed', detached: 'not observed any more', rearmed: 'armed again', widened: 'opened with a neighbour', left: 'cannot be armed again', dropped: 'records lost', error: 'not resolved', note: 'note' }
+  const columns = [
+    { name: 'at', text: e => duration(e.time - start), value: e => e.time },
+    { name: 'until', text: e => (e.last > e.time ? duration(e.last - start) : ''), value: e => e.last },
+    { name: 'what', left: true, text: e => names[e.kind] ?? e.kind, value: e => e.kind },
+    { name: 'how many', text: e => count(e.count), value: e => e.count },
+    { name: 'region', left: true, text: e => (e.region ? base(e.region) : ''), value: e => e.region },
+    { name: '', left: true, text: e => e.text },
+  ]
+  return [how('What happened to the regions and to the profiler, the latest first; what repeats itself within 30 s is one line. Lost records and errors are also in the figures under Trust and cost.'),
+    sortable(v, 'events', columns, v.r.events, { name: 'at', up: false })]
 }

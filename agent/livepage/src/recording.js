@@ -1,5 +1,5 @@
 import { inflateSync } from 'fflate'
-import { arrays, objects } from './columns.js'
+import { objects, split, values } from './columns.js'
 
 const magic = [0x89, 0x46, 0x54, 0x52, 0x0d, 0x0a, 0x1a, 0x0a]
 const frameHead = 13
@@ -18,59 +18,90 @@ const tables = {
   10: ['stacks', [l('pcs')]],
   11: ['groups', [s('region'), s('stack'), n('access'), n('source'), n('faults'), n('bytes'), n('stall'), n('max')]],
   13: ['spans', [s('ref'), id('trace'), id('span'), n('faults'), n('stall'), n('max'), n('bytes'), l('regions')]],
+  17: ['windows', [n('region'), s('start'), s('end'), t('failed'), n('touched'), n('fresh'), n('reused'), n('reread'), n('mapped'), n('never'),
+    n('touched1s'), n('touched10s'), n('touched60s'), n('idle30s'), n('idle2m'), n('idle10m')]],
+  18: ['curve', [n('region'), n('windows'), n('length'), n('bytes')]],
+  19: ['misses', [n('region'), n('bytes'), n('miss'), n('error'), n('sample')]],
+  20: ['events', [s('time'), s('last'), t('kind'), t('region'), t('text'), n('count')]],
   14: ['requests', [id('trace'), id('span'), id('parent'), n('entry'), n('kind'), t('name'), t('target'), s('start'), n('duration'), n('failed'),
     n('faults'), n('touched'), n('stall'), n('max'), n('treeFaults'), n('treeTouched'), n('treeStall'), n('treeMax')]],
 }
 const faultTable = 15, endTable = 16
 // Without the addresses and the numbers of messages, which the page does not show.
-const faultShape = [s('seq'), s('time'), s('offset'), null, n('stall'), s('goroutine'), s('span'), s('thread'), s('region'), s('stack'), null, n('access'), n('source')]
+const wide = Float64Array, id32 = Uint32Array, small = Uint8Array
+const faultShape = [['seq', 'step', wide], ['time', 'step', wide], ['offset', 'step', wide], null, ['stall', 'number', wide], ['goroutine', 'step', wide],
+  ['span', 'step', wide], ['thread', 'step', id32], ['region', 'step', id32], ['stack', 'step', id32], null, ['access', 'number', small], ['source', 'number', small]]
 
-const crcTable = Int32Array.from({ length: 256 }, (_, i) => {
-  for (let k = 0; k < 8; k++) i = i & 1 ? (i >>> 1) ^ 0x82f63b78 : i >>> 1
-  return i
-})
-
-function crc32c(...parts) {
-  let c = -1
-  for (const b of parts) for (let i = 0; i < b.length; i++) c = (c >>> 8) ^ crcTable[(c ^ b[i]) & 255]
-  return (c ^ -1) >>> 0
-}
-
-// read decodes a recording. Of one that is cut off or damaged it returns what is before that, with
-// why in cut.
-export function read(buffer) {
+// read decodes a recording and adds its faults to those that are known already, of the same process. Of one that
+// is cut off it returns what is before that, with why in cut. Checksums are left to the transfer: who serves
+// a file has held it to them.
+export function read(buffer, store = new Faults()) {
   const b = new Uint8Array(buffer), view = new DataView(buffer)
   if (magic.some((c, i) => b[i] !== c)) throw new Error('the answer is not a firsttouch recording')
   if (view.getUint16(8, true) !== 1) throw new Error('the recording was written by a newer firsttouch')
-  const r = { cut: 'the end is missing' }
+  const r = { cut: 'the end is missing', store }
   for (const [name] of Object.values(tables)) r[name] = []
-  const faults = Object.fromEntries(faultShape.filter(Boolean).map(([name]) => [name, []]))
   for (let at = 12; at + frameHead <= b.length;) {
     const kind = b[at], size = view.getUint32(at + 1, true), stored = view.getUint32(at + 5, true), from = at + frameHead
     if (from + stored > b.length) break
-    const body = b.subarray(from, from + stored)
-    if (crc32c(b.subarray(at, at + 9), body) !== view.getUint32(at + 9, true)) {
-      r.cut = `the part at byte ${at} is damaged`
-      break
-    }
-    const content = inflateSync(body, { out: new Uint8Array(size) })
-    if (kind === faultTable) arrays(content, faultShape, faults)
-    else if (tables[kind]) r[tables[kind][0]].push(...objects(content, tables[kind][1]))
-    else if (kind === endTable) { r.cut = ''; break }
     at = from + stored
+    if (kind === endTable) { r.cut = ''; break }
+    if (kind !== faultTable && !tables[kind]) continue
+    const content = inflateSync(b.subarray(from, at), { out: new Uint8Array(size) })
+    if (kind === faultTable) store.add(content)
+    else r[tables[kind][0]].push(...objects(content, tables[kind][1]))
   }
-  return join(r, faults)
+  return join(r)
 }
 
-function join(r, faults) {
-  const length = faults.seq.reduce((sum, a) => sum + a.length, 0)
-  r.faults = { length }
-  for (const [name, parts] of Object.entries(faults)) {
-    const all = new Float64Array(length)
-    let at = 0
-    for (const p of parts) { all.set(p, at); at += p.length }
-    r.faults[name] = all
+// Faults are columns of typed arrays, which grow. Of more than most the oldest are forgotten, which forgotten
+// counts.
+export class Faults {
+  constructor(most = 4e6) {
+    Object.assign(this, { most, length: 0, capacity: 0, forgotten: 0 })
+    this.reserve(1 << 16)
   }
+
+  reserve(capacity) {
+    for (const column of faultShape) {
+      if (!column) continue
+      const [name, , type] = column, old = this[name]
+      this[name] = new type(capacity)
+      if (old) this[name].set(old.subarray(0, this.length))
+    }
+    this.capacity = capacity
+  }
+
+  // add takes the content of a frame.
+  add(content) {
+    const { rows, columns } = split(content)
+    if (this.length + rows > this.most) this.forget(this.length >> 2)
+    if (this.length + rows > this.capacity) this.reserve(Math.max(2 * this.capacity, this.length + rows))
+    faultShape.forEach((column, i) => {
+      if (!column) return
+      const [name, kind] = column, bytes = columns.get(i + 1), out = this[name].subarray(this.length, this.length + rows)
+      if (bytes) values(bytes, out, kind === 'step')
+      else out.fill(0)
+    })
+    this.length += rows
+  }
+
+  // views are the columns as long as they are now.
+  views() {
+    const v = { length: this.length, forgotten: this.forgotten }
+    for (const column of faultShape) if (column) v[column[0]] = this[column[0]].subarray(0, this.length)
+    return v
+  }
+
+  forget(n) {
+    for (const column of faultShape) if (column) this[column[0]].copyWithin(0, n, this.length)
+    this.length -= n
+    this.forgotten += n
+  }
+}
+
+function join(r) {
+  r.faults = r.store.views()
   r.origin = r.origin[0] ?? { start: 0, end: 0, startMono: 0, endMono: 0 }
   r.stats = r.stats[0] ?? {}
   const named = new Map()
@@ -80,6 +111,19 @@ function join(r, faults) {
   }
   // A stack's first entry is the instruction itself, the others are the addresses behind theirs.
   r.frames = [[], ...r.stacks.map(({ pcs }) => pcs.flatMap((pc, i) => named.get(i === 0 ? pc + 1 : pc) ?? []))]
+  r.spanOf = new Map(r.spans.map(x => [x.ref, x]))
+  return r
+}
+
+const requestsMost = 20000, spansMost = 100000
+
+// merged adds the requests and spans of an earlier recording of the process to those of a later one, which has
+// only what is new. The newest are kept.
+export function merged(had, r) {
+  const fresh = new Set(r.requests.map(q => q.span)), spans = new Map(had.spanOf)
+  r.requests = [...had.requests.filter(q => !fresh.has(q.span)), ...r.requests].slice(-requestsMost)
+  for (const [ref, x] of r.spanOf) { spans.delete(ref); spans.set(ref, x) }
+  r.spans = [...spans.values()].slice(-spansMost)
   r.spanOf = new Map(r.spans.map(x => [x.ref, x]))
   return r
 }

@@ -26,7 +26,7 @@ export const base = path => path.slice(path.lastIndexOf('/') + 1) || path
 export const hex = n => '0x' + n.toString(16)
 
 export const accessNames = ['read', 'write']
-export const sourceNames = ['unknown', 'zero', 'page cache', 'disk']
+export const sourceNames = ['unknown', 'zero', 'page cache', 'disk', 'memory']
 
 export function shortFunction(name) {
   const a = name.indexOf('['), z = name.lastIndexOf(']')

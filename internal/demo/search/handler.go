@@ -18,6 +18,12 @@ const (
 	filesLimit  = 50
 )
 
+// Cache holds answers by what was asked. It is safe for concurrent use.
+type Cache interface {
+	Get(key string) (text []byte, ok bool) // a copy
+	Put(key string, text []byte)
+}
+
 // Register adds the service's routes to mux, each wrapped for itself, so that what wraps them knows
 // the route:
 //
@@ -25,12 +31,20 @@ const (
 //	GET /prefix/{prefix}       which identifiers start with prefix
 //	GET /together/{a}/{b}      which files contain both
 //
-// All answers are JSON, 404 where there is no such identifier.
-func Register(mux *http.ServeMux, ix *index.Index, wrap func(http.Handler) http.Handler) {
+// All answers are JSON, 404 where there is no such identifier. With a cache, which may be nil, they are kept in it.
+func Register(mux *http.ServeMux, ix *index.Index, cache Cache, wrap func(http.Handler) http.Handler) {
 	route := func(pattern string, answerer func(*http.Request) (any, error)) {
 		mux.Handle(pattern, wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if cache != nil {
+				if text, ok := cache.Get(r.URL.Path); ok {
+					send(w, text)
+					return
+				}
+			}
 			found, err := answerer(r)
-			answer(w, found, err)
+			if text, ok := answer(w, found, err); ok && cache != nil {
+				cache.Put(r.URL.Path, text)
+			}
 		})))
 	}
 	route("GET /identifiers/{name}", func(r *http.Request) (any, error) {
@@ -55,22 +69,27 @@ func TogetherPath(a, b string) string {
 	return "/together/" + url.PathEscape(a) + "/" + url.PathEscape(b)
 }
 
-// answer writes what was copied out of the database. Nothing of the mapping itself may get here:
-// see package index.
-func answer(w http.ResponseWriter, found any, err error) {
+// answer writes what was copied out of the database, and returns it where there was something. Nothing of
+// the mapping itself may get here: see package index.
+func answer(w http.ResponseWriter, found any, err error) (text []byte, ok bool) {
 	switch {
 	case errors.Is(err, index.ErrNoName):
 		http.Error(w, err.Error(), http.StatusNotFound)
-		return
+		return nil, false
 	case err != nil:
 		http.Error(w, err.Error(), http.StatusInternalServerError)
-		return
+		return nil, false
 	}
-	text, err := json.Marshal(found)
-	if err != nil {
+	if text, err = json.Marshal(found); err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
-		return
+		return nil, false
 	}
+	text = append(text, '\n')
+	send(w, text)
+	return text, true
+}
+
+func send(w http.ResponseWriter, text []byte) {
 	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write(append(text, '\n')) // the client went away
+	_, _ = w.Write(text) // the client went away
 }

@@ -35,7 +35,7 @@ func newServer(t *testing.T) *httptest.Server {
 		t.Fatal(err)
 	}
 	mux := http.NewServeMux()
-	search.Register(mux, ix, func(h http.Handler) http.Handler {
+	search.Register(mux, ix, nil, func(h http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Route", r.Pattern)
 			h.ServeHTTP(w, r)

@@ -1,0 +1,34 @@
+package agent
+
+import (
+	"math"
+
+	"github.com/firsttouch/firsttouch/profiler"
+)
+
+func documentHeap(s *profiler.Snapshot, r *profiler.RegionStats) *DocumentHeap {
+	h := r.Heap
+	d := &DocumentHeap{
+		Share: h.Share, Blocks: h.Blocks, Observed: h.Observed,
+		ObjectsBytes: h.Objects, UnusedBytes: h.Unused, StacksBytes: h.Stacks, FreeBytes: h.Free,
+		ReleasedBytes: h.Released, UnseenBytes: h.Unseen, Actors: []DocumentActor{},
+	}
+	touched, stderr, _ := r.HeapTouched()
+	d.TouchedBytes = int64(touched)
+	if !math.IsInf(stderr, 0) {
+		e := int64(stderr)
+		d.TouchedStderrBytes = &e
+	}
+	for _, a := range s.Actors(r.ID) {
+		d.Actors = append(d.Actors, DocumentActor{a.Actor.String(), a.Faults, a.Bytes, int64(a.Stall)})
+	}
+	return d
+}
+
+// heapActor is empty for regions of which it is clear.
+func heapActor(s *profiler.Snapshot, id profiler.RegionID, a profiler.Actor) string {
+	if s.Regions[id].Kind != profiler.KindGoHeap {
+		return ""
+	}
+	return a.String()
+}

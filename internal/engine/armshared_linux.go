@@ -1,0 +1,155 @@
+//go:build linux && (amd64 || arm64)
+
+package engine
+
+import (
+	"github.com/firsttouch/firsttouch/internal/raw"
+	"github.com/firsttouch/firsttouch/uffd"
+	"golang.org/x/sys/unix"
+)
+
+// Operations of the surgeon on what AddShared registered.
+const (
+	opDrop    = 16 + iota // drops the page tables of shared memory
+	opProtect             // protects memory against writes
+)
+
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func operateShared(arg uintptr) {
+	// nosplit: runs without a g.
+	w := at[worker](arg)
+	s := at[shared](w.shared)
+	c := &s.cmd
+	t := at[target](c.target)
+	start := raw.Nanotime()
+	if c.park != 0 && !s.parkAll(w, start+c.limit) {
+		s.unpark()
+		c.status, c.took = statusBusy, raw.Nanotime()-start
+		return
+	}
+	raw.Store32(&t.frozen, 1)
+	if s.quiesce(w, t, start+c.limit) {
+		deep(s.armSharedCode, arg)
+	} else {
+		c.status = statusBusy
+	}
+	raw.Store32(&t.frozen, 0)
+	s.wake(w, t, 0, t.granules())
+	if c.park != 0 {
+		s.unpark()
+	}
+	c.took = raw.Nanotime() - start
+}
+
+// armShared arms the pieces of a frozen target that are still its own.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func armShared(arg uintptr) {
+	// nosplit: runs without a g.
+	w := at[worker](arg)
+	s := at[shared](w.shared)
+	c := &s.cmd
+	t := at[target](c.target)
+	n := s.readMaps(w)
+	if n == 0 {
+		c.status = statusFailed
+		return
+	}
+	armed := false
+	var l mapLine
+	for p := s.text; p < s.text+n; {
+		p = l.parse(p)
+		lo, hi := max(l.lo, t.lo), min(l.hi, t.hi)
+		if lo >= hi {
+			continue
+		}
+		e := uintptr(unix.ENOENT)
+		if c.op == opProtect {
+			e = s.protect(w, t, lo, hi-lo)
+		} else if l.isFile(c, t) {
+			e = raw.Errno(raw.Syscall(unix.SYS_MADVISE, lo, hi-lo, unix.MADV_DONTNEED, 0, 0, 0))
+		}
+		switch unix.Errno(e) {
+		case 0:
+			armed = true
+		case unix.ENOENT: // somebody else's by now
+		case unix.EAGAIN:
+			c.status = statusBusy
+		default:
+			c.status, c.errno = statusFailed, uint32(e)
+		}
+	}
+	// Also after a failure: what is armed must be in the state that says so, and an open page that is
+	// taken for armed is not touched there.
+	c.armed = raw.Nanotime()
+	raw.Syscall(unix.SYS_MADVISE, t.states, statesLen(t), unix.MADV_DONTNEED, 0, 0, 0) // zero is gArmed
+	if !armed && c.status == statusOK {
+		c.status = statusGone
+	}
+}
+
+// protect makes the next write to each page of a piece fault, also to those that are not there yet.
+// EAGAIN: an event waits to be read.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) protect(w *worker, t *target, lo, length uintptr) (errno uintptr) {
+	// nosplit: runs without a g.
+	for try := 0; ; try++ {
+		w.args[0], w.args[1], w.args[2] = uint64(lo), uint64(length), uffd.WriteProtectModeWP
+		e := s.ioctl(w, t.uffd, uffd.IoctlWriteProtect)
+		if unix.Errno(e) != unix.EAGAIN || try == 100 {
+			return e
+		}
+		s.nap(w, 20e3)
+	}
+}
+
+// leave ends the observation of a piece that its owner has moved away, and grown perhaps: the object
+// has the contents, and the next look covers it anew.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) leave(w *worker, t *target, to, length uintptr) {
+	// nosplit: runs without a g.
+	if lo, hi, _, ok := s.query(w, to); ok && lo == to && s.find(hi-1) == nil {
+		length = max(length, hi-to)
+	}
+	s.unregister(w, t.uffd, to, length)
+}
+
+// strayShared answers a fault in shared memory that no target covers: what its owner has grown. It
+// serves the touched page, and ends the observation behind it where that can be told.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func strayShared(arg uintptr) {
+	// nosplit: runs without a g.
+	w := at[worker](arg)
+	s := at[shared](w.shared)
+	fd, addr := w.now.fd, w.now.addr&^(s.pageSize-1)
+	if lo, hi, _, ok := s.query(w, addr); ok {
+		if t := s.find(lo); t != nil && t.kind >= kindShared {
+			from := w.now.addr &^ (t.page - 1)
+			length := t.page
+			if s.find(hi-1) == nil {
+				length = hi - from
+			}
+			s.unregister(w, fd, from, length)
+			return
+		}
+	}
+	// Anonymous memory is refused by both.
+	w.args[0], w.args[1], w.args[2], w.args[3] = uint64(addr), uint64(s.pageSize), uffd.ContinueModeDontwake, 0
+	if e := s.ioctl(w, fd, uffd.IoctlContinue); unix.Errno(e) == unix.EFAULT {
+		w.args[0], w.args[1], w.args[2], w.args[3] = uint64(addr), uint64(s.pageSize), uffd.ZeropageModeDontwake, 0
+		s.ioctl(w, fd, uffd.IoctlZeropage)
+	}
+}

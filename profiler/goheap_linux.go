@@ -1,0 +1,174 @@
+//go:build linux && (amd64 || arm64)
+
+package profiler
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/firsttouch/firsttouch/internal/engine"
+	"golang.org/x/sys/unix"
+)
+
+// goHeapName is the region's default name.
+const goHeapName = "go heap"
+
+// AttachGoHeap observes the heap of the Go runtime, in which goroutine stacks and some of the runtime's
+// own structures live too: what of it was touched since it was armed, by the program or by the garbage
+// collector (Group.Actor, told by the stack, which is taken for every fault of this region whatever
+// WithStacks says). New parts of the heap are looked for every so often (WithRescan).
+//
+// Of the heap's blocks of 2 MiB a share is observed (WithHeapShare; 1/16 unless it is set), since a fault
+// costs some microseconds and the garbage collector touches all live memory in each cycle:
+// RegionStats.HeapTouched scales up and states the error.
+//
+// Offsets are those in the arenas of 64 MiB that the runtime reserves, in the order in which they were found.
+// It needs Linux 6.8 and is refused where faults in system calls cannot be served. While it is attached a
+// child that is forked without exec has no such blocks, and ends with SIGSEGV: programs that start others
+// in a user namespace of their own (SysProcAttr) do that. Huge pages in the blocks are split.
+func (p *Profiler) AttachGoHeap(opts ...RegionOption) (*Region, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return nil, fmt.Errorf("go heap: profiler: %w", ErrClosed)
+	}
+	if err := p.heapPossible(); err != nil {
+		return nil, fmt.Errorf("go heap: %w", err)
+	}
+	r, err := p.newRegion(goHeapName, KindGoHeap, 0, opts)
+	if err != nil {
+		return nil, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.heap = &goHeap{covered: make(map[uintptr]bool)}
+	if r.config.share == 0 {
+		r.config.share = 1.0 / 16
+	}
+	if err := r.lookHeapNow(); err != nil {
+		if undo := r.detach(); undo != nil {
+			return nil, errors.Join(err, undo)
+		}
+		return nil, fmt.Errorf("go heap: %w", wrap(err))
+	}
+	return r, nil
+}
+
+// heapPossible says why the heap cannot be observed. The caller holds p.mu.
+func (p *Profiler) heapPossible() error {
+	if p.eng.UserModeOnly() {
+		return fmt.Errorf("%w: the profiler may serve user mode only, so system calls and signals that meet armed memory would fail", ErrNotSupported)
+	}
+	if err := p.eng.HaveRearm(); err != nil {
+		return err
+	}
+	if arenasExperiment {
+		return fmt.Errorf("%w: GOEXPERIMENT=arenas changes the heap's mappings", ErrNotSupported)
+	}
+	if strings.Contains(os.Getenv("GODEBUG"), "harddecommit=") {
+		return fmt.Errorf("%w: GODEBUG=harddecommit changes the heap's mappings: leave it out", ErrNotSupported)
+	}
+	for _, o := range p.regions {
+		if o.kind == KindGoHeap && !o.closed.Load() {
+			return fmt.Errorf("%w as region %q", ErrRegistered, o.name)
+		}
+	}
+	return nil
+}
+
+// goHeap is what a region of the Go heap knows. It is guarded by the region's mu.
+type goHeap struct {
+	arenas  heapArenas
+	covered map[uintptr]bool // blocks that are armed, by address / heapBlock
+	blocks  int              // mapped
+	mapped  int64
+	looked  time.Duration // last
+}
+
+// lookHeapNow looks at the heap as it is. The caller holds r.mu.
+func (r *Region) lookHeapNow() error {
+	now := engine.Now()
+	list, err := r.p.readMaps()
+	if err != nil {
+		return err
+	}
+	return r.lookHeap(list, now)
+}
+
+// lookHeap arms the chosen blocks that are new. list was read after now. The caller holds r.mu.
+func (r *Region) lookHeap(list []procMap, now time.Duration) error {
+	var stats HeapStats
+	most := stats.read() // after the list: it is at least what that shows
+	h := r.heap
+	latency := time.Duration(0)
+	if h.looked != 0 {
+		latency = now - h.looked
+	}
+	pieces, mapped := h.arenas.find(list, stats.Mapped(), most)
+	blocks := 0
+	type run struct{ lo, hi uintptr }
+	var runs []run
+	for _, m := range pieces {
+		lo, hi := (m.lo+heapBlock-1)&^(heapBlock-1), m.hi&^(heapBlock-1)
+		for b := lo; b < hi; b += heapBlock {
+			blocks++
+			if h.covered[b/heapBlock] || !chosen(b/heapBlock, r.config.share) {
+				continue
+			}
+			if n := len(runs); n > 0 && runs[n-1].hi == b && b%heapArena != 0 {
+				runs[n-1].hi = b + heapBlock
+			} else {
+				runs = append(runs, run{b, b + heapBlock})
+			}
+		}
+	}
+	same := len(runs) == 0 && blocks == h.blocks && mapped == h.mapped
+	h.blocks, h.mapped, h.looked = blocks, mapped, now
+	if same {
+		return nil
+	}
+	var err error
+	for _, n := range runs {
+		if err = r.armHeap(n.lo, n.hi, latency); err != nil {
+			break
+		}
+	}
+	r.publishHeap(stats)
+	return err
+}
+
+// armHeap arms new blocks with their contents. The caller holds r.mu.
+func (r *Region) armHeap(lo, hi uintptr, latency time.Duration) error {
+	if err := locked(lo, hi); err != nil {
+		return err
+	}
+	g, err := r.p.eng.AddHeap(r.eng, lo, hi, uintptr(r.config.granule), r.heap.arenas.offset(lo), r.know)
+	if err != nil {
+		return err
+	}
+	r.maps = append(r.maps, &mapping{Target: g, means: byMove, prot: unix.PROT_READ | unix.PROT_WRITE, latency: latency})
+	for b := lo / heapBlock; b < hi/heapBlock; b++ {
+		r.heap.covered[b] = true
+	}
+	took, err := r.p.eng.RearmMemory(g, r.guard())
+	r.longest = max(r.longest, took)
+	return err
+}
+
+// publishHeap tells how the heap is observed. The caller holds r.mu.
+func (r *Region) publishHeap(stats HeapStats) {
+	h := r.heap
+	stats.Share, stats.Blocks, stats.Observed = r.config.share, h.blocks, len(h.covered)
+	stats.Unseen = max(stats.Mapped()-h.mapped, 0)
+	r.publishMaps(int64(len(h.arenas.order)) * heapArena)
+	r.update(func(s *RegionStats) { s.Heap, s.Stopped = &stats, r.longest })
+}
+
+// rearmHeap arms the heap again, its new blocks included. The caller holds r.mu.
+func (r *Region) rearmHeap() error {
+	err := r.lookHeapNow()
+	return errors.Join(err, r.rearmMemory(allBlocks))
+}

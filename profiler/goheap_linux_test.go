@@ -1,0 +1,346 @@
+//go:build linux && (amd64 || arm64)
+
+package profiler
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"math/rand/v2"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+	"unsafe"
+)
+
+// heapNode is an object that a list of known addresses is made of; 64 bytes, so that 64 fit a page.
+type heapNode struct {
+	next *heapNode
+	v    [7]uint64
+}
+
+// heapList makes a list of n nodes that are linked in the order of their making.
+func heapList(n int) *heapNode {
+	var h *heapNode
+	for i := range n {
+		h = &heapNode{next: h}
+		h.v[0], h.v[6] = uint64(i), ^uint64(i)
+	}
+	return h
+}
+
+// walkHeap reads every node, and reports whether it holds what it should.
+//
+//go:noinline
+func walkHeap(h *heapNode, n int) bool {
+	for i := n - 1; h != nil; h, i = h.next, i-1 {
+		if h.v[0] != uint64(i) || h.v[6] != ^uint64(i) {
+			return false
+		}
+		n--
+	}
+	return n == 0
+}
+
+// pages are those that the list lies on.
+func (h *heapNode) pages() map[uintptr]bool {
+	pages := make(map[uintptr]bool)
+	for ; h != nil; h = h.next {
+		pages[uintptr(unsafe.Pointer(h))/uintptr(pageSize)] = true
+	}
+	return pages
+}
+
+func attachHeap(t *testing.T, p *Profiler, opts ...RegionOption) *Region {
+	t.Helper()
+	r, err := p.AttachGoHeap(opts...)
+	if errors.Is(err, ErrNotSupported) {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// heapTouches are the faults of one window by page.
+type heapTouches map[uintptr][]Fault
+
+func touchesOf(s *Snapshot) heapTouches {
+	m := make(heapTouches)
+	for _, f := range s.Faults {
+		m[f.Address/uintptr(pageSize)] = append(m[f.Address/uintptr(pageSize)], f)
+	}
+	return m
+}
+
+// check holds the pages of a list against who should have touched them: each exactly once, by the actor, and
+// where leaf is given with that function on the stack. It returns how many of them somebody else touched
+// before, who has a part of the page.
+func (m heapTouches) check(t *testing.T, s *Snapshot, pages map[uintptr]bool, actor Actor, leaf string) (others int) {
+	t.Helper()
+	for page := range pages {
+		switch f := m[page]; {
+		case slices.ContainsFunc(f, func(f Fault) bool { return f.Actor == ActorProfiler }):
+			others++ // it may touch what it has there while the heap is armed, piece by piece
+		case len(f) != 1:
+			t.Errorf("page %#x was touched %d times:%s", page*uintptr(pageSize), len(f), describe(s, f))
+		case f[0].Actor != actor:
+			others++
+		case leaf != "" && !onStack(s, f[0].Stack, leaf):
+			others++
+		}
+	}
+	return others
+}
+
+func describe(s *Snapshot, faults []Fault) string {
+	var b strings.Builder
+	for _, f := range faults {
+		fmt.Fprintf(&b, "\n\t%v %#x %v %v by %v:", f.Time, f.Address, f.Access, f.Source, f.Actor)
+		for _, fr := range s.Frames(f.Stack) {
+			b.WriteString(" " + fr.Function)
+		}
+	}
+	return b.String()
+}
+
+func onStack(s *Snapshot, id StackID, function string) bool {
+	for _, f := range s.Frames(id) {
+		if strings.HasSuffix(f.Function, "."+function) {
+			return true
+		}
+	}
+	return false
+}
+
+// A walk over known objects touches exactly their pages, and the collector all that was not walked, window
+// by window.
+func TestGoHeapIsExact(t *testing.T) {
+	inChild(t, "TestGoHeapIsExact", "all", nil, func(t *testing.T) {
+		const n, lists, windows = 1 << 14, 4, 24
+		var all [lists]*heapNode
+		var pages [lists]map[uintptr]bool
+		for i := range all {
+			all[i] = heapList(n)
+			pages[i] = all[i].pages()
+		}
+		// The ends of a list share their pages with other objects, and a page may lie on two lists.
+		for i := range pages {
+			for j := range i {
+				maps.DeleteFunc(pages[i], func(p uintptr, _ bool) bool { return pages[j][p] })
+			}
+		}
+		p := newProfiler(t, WithLogLimit(1<<20))
+		debug.SetGCPercent(-1)
+		runtime.GC() // and sweeps
+		r := attachHeap(t, p, WithHeapShare(1))
+		rnd := rand.New(rand.NewPCG(1, 2))
+		const ends = 4 // pages at the ends of a list, of which other objects have a part
+		var stacksMissed uint64
+		for w := range windows {
+			before := p.Snapshot()
+			rearm(t, r)
+			order := rnd.Perm(lists)
+			walked := order[:rnd.IntN(lists+1)]
+			for _, i := range walked {
+				if !walkHeap(all[i], n) {
+					t.Fatalf("window %d: list %d is not what it was", w, i)
+				}
+			}
+			collect := rnd.IntN(2) == 0
+			if collect {
+				runtime.GC()
+			}
+			s := p.Snapshot().Sub(before)
+			m := touchesOf(s)
+			for at, i := range order {
+				switch {
+				case at < len(walked):
+					if others := m.check(t, s, pages[i], ActorProgram, "walkHeap"); others > ends {
+						t.Errorf("window %d: %d of %d pages of a list that was walked are somebody else's", w, others, len(pages[i]))
+					}
+				case collect:
+					if others := m.check(t, s, pages[i], ActorGC, ""); others > ends {
+						t.Errorf("window %d: %d of %d pages of a list that was not walked are not the collector's", w, others, len(pages[i]))
+					}
+				default:
+					touched := 0
+					for page := range pages[i] {
+						touched += len(m[page])
+					}
+					if touched > ends {
+						t.Errorf("window %d: %d pages of a list were touched by nobody", w, touched)
+					}
+				}
+			}
+			if s.Stats.Dropped != 0 || s.Stats.LogCut != 0 || s.Stats.ResolveErrs != 0 {
+				t.Fatalf("window %d: %+v", w, s.Stats)
+			}
+			stacksMissed += s.Stats.StacksMissed
+		}
+		if stacksMissed > windows {
+			t.Errorf("%d stacks missed", stacksMissed)
+		}
+		closeBusy(t, r.Close)
+		for i := range all {
+			if !walkHeap(all[i], n) {
+				t.Fatalf("afterwards list %d is not what it was", i)
+			}
+		}
+		runtime.KeepAlive(all)
+	})
+}
+
+// What the scavenger gave back is new memory when it is used again, zeros, and not what a layer held of it.
+func TestGoHeapScavenged(t *testing.T) {
+	inChild(t, "TestGoHeapScavenged", "all", nil, func(t *testing.T) {
+		const size = 8 << 20
+		p := newProfiler(t, WithLogLimit(1<<20))
+		debug.SetGCPercent(-1)
+		for round := range 5 {
+			fill(make([]byte, 2*size), byte(round+1))
+			runtime.GC()
+			r := attachHeap(t, p, WithHeapShare(1), WithName(strings.Repeat("x", round+1))) // in a layer
+			debug.FreeOSMemory()
+			if h := p.Snapshot().Regions[r.ID()].Heap; h.Released < 2*size || h.Unseen != 0 {
+				t.Errorf("%+v: less was released than is free", h)
+			}
+			before := p.Snapshot()
+			b := make([]byte, size)
+			for i := 0; i < size; i += pageSize {
+				if b[i] != 0 {
+					t.Fatalf("new memory holds %d", b[i])
+				}
+			}
+			s := p.Snapshot().Sub(before)
+			m := touchesOf(s)
+			zero := 0
+			for lo := addressOf(b); lo < addressOf(b)+size; lo += uintptr(pageSize) {
+				f := m[lo/uintptr(pageSize)]
+				if len(f) != 1 {
+					t.Errorf("%d touches of %#x", len(f), lo)
+				} else if f[0].Source == SourceZero {
+					zero++
+				}
+			}
+			if zero < size/pageSize*9/10 { // the rest is where something else was
+				t.Errorf("%d of %d pages were new", zero, size/pageSize)
+			}
+			runtime.KeepAlive(b)
+			closeBusy(t, r.Close)
+		}
+	})
+}
+
+func fill(b []byte, v byte) {
+	for i := range b {
+		b[i] = v
+	}
+}
+
+// The heap grows: new blocks are found, and what the mappings show is what the runtime says.
+func TestGoHeapGrows(t *testing.T) {
+	inChild(t, "TestGoHeapGrows", "all", nil, func(t *testing.T) {
+		p := newProfiler(t, WithRescan(5*time.Millisecond), WithLogLimit(1<<20))
+		debug.SetGCPercent(-1)
+		r := attachHeap(t, p, WithHeapShare(1))
+		blocks := p.Snapshot().Regions[r.ID()].Heap.Blocks
+		const n = 1 << 20
+		for round := range 3 {
+			h := heapList(n)
+			want := blocks + n*int(unsafe.Sizeof(*h))/heapBlock
+			for end := time.Now().Add(hangBudget / 2); blocks < want; time.Sleep(time.Millisecond) {
+				r.mu.Lock()
+				blocks = r.heap.blocks
+				r.mu.Unlock()
+				if time.Now().After(end) {
+					t.Fatalf("%d blocks, want %d", blocks, want)
+				}
+			}
+			if got := p.Snapshot().Regions[r.ID()]; got.Heap.Observed != got.Heap.Blocks || got.Mapped != int64(got.Heap.Blocks)*heapBlock {
+				t.Fatalf("%+v, mapped %d", got.Heap, got.Mapped)
+			}
+			before := p.Snapshot()
+			rearm(t, r)
+			if !walkHeap(h, n) {
+				t.Fatal("the list is not what it was")
+			}
+			s := p.Snapshot().Sub(before)
+			pages := h.pages()
+			if others := touchesOf(s).check(t, s, pages, ActorProgram, "walkHeap"); others > 4 {
+				t.Errorf("round %d: %d of %d pages are somebody else's", round, others, len(pages))
+			}
+		}
+		for end := time.Now().Add(hangBudget / 2); ; time.Sleep(50 * time.Millisecond) {
+			g := p.Snapshot().Regions[r.ID()]
+			if g.Heap.Unseen == 0 {
+				break
+			}
+			if time.Now().After(end) {
+				t.Fatalf("%+v: not all of the heap was found", g.Heap)
+			}
+		}
+		closeBusy(t, r.Close)
+	})
+}
+
+// A share of the heap gives the size of the whole within the error that it states: over many walks of the
+// same known memory with different blocks chosen. The blocks are chosen by their address, so each round has
+// lists of its own.
+func TestGoHeapShareIsUnbiased(t *testing.T) {
+	inChild(t, "TestGoHeapShareIsUnbiased", "all", nil, func(t *testing.T) {
+		p := newProfiler(t, WithLogLimit(1<<20))
+		debug.SetGCPercent(-1)
+		const n, lists = 1 << 16, 24 // 4 MiB each
+		var all [lists]*heapNode
+		for i := range all {
+			all[i] = heapList(n)
+		}
+		runtime.GC()
+		r := attachHeap(t, p, WithHeapShare(0.5))
+		rnd := rand.New(rand.NewPCG(7, 7))
+		var sum, truth float64
+		within := 0
+		const rounds = 20
+		for range rounds {
+			before := p.Snapshot()
+			rearm(t, r)
+			k := 1 + rnd.IntN(lists-1)
+			for _, i := range rnd.Perm(lists)[:k] {
+				if !walkHeap(all[i], n) {
+					t.Fatal("a list is not what it was")
+				}
+			}
+			s := p.Snapshot().Sub(before)
+			var own int64 // what others touch is not known, so it is left out
+			for _, g := range s.Groups {
+				if g.Region == r.ID() && onStack(s, g.Stack, "walkHeap") {
+					own += int64(g.Bytes)
+				}
+			}
+			got := s.Regions[r.ID()]
+			scale := float64(got.Heap.Blocks) / float64(got.Heap.Observed)
+			sum += float64(own) * scale
+			truth += float64(k * n * 64)
+			total, stderr, ok := got.HeapTouched()
+			if !ok || math.IsInf(stderr, 1) || stderr <= 0 {
+				t.Fatalf("estimate %v ± %v", total, stderr)
+			}
+			if math.Abs(float64(own)*scale-float64(k*n*64)) < 2*stderr {
+				within++
+			}
+		}
+		if d := math.Abs(sum/truth - 1); d > 0.25 {
+			t.Errorf("over all rounds %.0f bytes were estimated, and %.0f touched", sum, truth)
+		}
+		if within < rounds*3/4 {
+			t.Errorf("%d of %d estimates are within two standard errors", within, rounds)
+		}
+		closeBusy(t, r.Close)
+	})
+}

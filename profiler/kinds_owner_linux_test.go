@@ -1,0 +1,291 @@
+//go:build linux && (amd64 || arm64)
+
+package profiler
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os/exec"
+	"runtime/debug"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// faulty reports whether reading a page gives SIGBUS or SIGSEGV.
+func faulty(b []byte) (bad bool) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() { bad = recover() != nil }()
+	use(b[5])
+	return false
+}
+
+//go:noinline
+func use(byte) {}
+
+// What the owner does to its shared memory works as without us, and what is touched is seen once.
+func TestOwnerOfSharedMemory(t *testing.T) {
+	const pages = 300
+	inKinds(t, "TestOwnerOfSharedMemory", pages, func(t *testing.T, p *Profiler, r *Region, b []byte) {
+		want := contents(len(b))
+		copy(b, want)
+		window := func(name string, faults int, f func()) {
+			t.Helper()
+			rearm(t, r)
+			before := p.Snapshot()
+			f()
+			if i := different(b, want); i >= 0 {
+				t.Fatalf("%s: byte %d is %d, want %d", name, i, b[i], want[i])
+			}
+			if s := p.Snapshot().Sub(before); s.Stats.Faults != uint64(faults) || s.Stats.ResolveErrs != 0 {
+				t.Errorf("%s: %d faults, want %d; %d failed: %s", name, s.Stats.Faults, faults, s.Stats.ResolveErrs, s.Stats.LastError)
+			}
+		}
+		third := pages / 3 * pageSize
+		// Its contents stay, and a granule that was touched is touched.
+		window("MADV_DONTNEED", pages, func() {
+			different(b[:2*third], want[:2*third])
+			must(t, unix.Madvise(b[third:], unix.MADV_DONTNEED))
+		})
+		window("MADV_REMOVE", pages, func() {
+			different(b[:2*third], want[:2*third])
+			must(t, unix.Madvise(b[third:], unix.MADV_REMOVE))
+			clear(want[third:])
+		})
+		copy(b, contents(len(b)))
+		copy(want, b)
+		window("mprotect", pages, func() {
+			must(t, unix.Mprotect(b[third:2*third], unix.PROT_READ))
+			if i := different(b, want); i >= 0 {
+				t.Errorf("byte %d", i)
+			}
+			must(t, unix.Mprotect(b[third:2*third], unix.PROT_READ|unix.PROT_WRITE))
+			b[third], want[third] = 1, 1
+		})
+		window("mlock", pages, func() {
+			if err := unix.Mlock(b[:third]); err != nil {
+				t.Skipf("memory cannot be locked here: %v", err)
+			}
+			if err := r.Rearm(); !errors.Is(err, ErrNotSupported) {
+				t.Errorf("armed again while locked: %v", err)
+			}
+			must(t, unix.Munlock(b[:third]))
+		})
+		if p.eng.UserModeOnly() {
+			return // they fail, see Stats.UserModeOnly
+		}
+		window("system calls", pages, func() {
+			var pipe [2]int
+			must(t, unix.Pipe(pipe[:]))
+			for i := range pages {
+				if n, err := unix.Write(pipe[1], page(b, i)[:8]); n != 8 || err != nil {
+					t.Fatal(n, err)
+				}
+				if n, err := unix.Read(pipe[0], page(b, i)[16:24]); n != 8 || err != nil {
+					t.Fatal(n, err)
+				}
+				copy(page(want, i)[16:24], page(want, i)[:8])
+			}
+		})
+	})
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Children, those that share memory and those that have a copy of the page tables, find the contents, and do
+// not disturb the windows.
+func TestSharedMemoryWhileForking(t *testing.T) {
+	const pages = 512
+	inKinds(t, "TestSharedMemoryWhileForking", pages, func(t *testing.T, p *Profiler, r *Region, b []byte) {
+		want := contents(len(b))
+		copy(b, want)
+		apart := &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWUSER | unix.CLONE_NEWNS}
+		if err := runTrue(apart); err != nil {
+			t.Logf("only children that share memory: %v", err)
+			apart = nil
+		}
+		var over atomic.Bool
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			for n := 0; !over.Load(); n++ {
+				c := exec.Command("true")
+				if n%2 == 0 {
+					c.SysProcAttr = apart
+				}
+				if err := c.Run(); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+		for range 25 {
+			rearm(t, r)
+			before := p.Snapshot()
+			if !bytes.Equal(b, want) {
+				t.Error("wrong contents")
+			}
+			if s := p.Snapshot().Sub(before); s.Stats.Faults != pages {
+				t.Errorf("%d faults", s.Stats.Faults)
+			}
+		}
+		over.Store(true)
+		wg.Wait()
+	})
+}
+
+// Several mappings of one object are each observed, and the region follows them: those that come, grow,
+// move and go.
+func TestMappingsOfSharedMemoryCome(t *testing.T) {
+	inChild(t, "TestMappingsOfSharedMemoryCome", "all", nil, func(t *testing.T) {
+		const pages = 64
+		p := newProfiler(t, WithRescan(time.Millisecond))
+		fd := newMemfd(t, 4*pages*pageSize, 0)
+		whole := contents(4 * pages * pageSize)
+		if _, err := unix.Pwrite(fd, whole, 0); err != nil {
+			t.Fatal(err)
+		}
+		size := pages * pageSize
+		first := mapKind(t, fd, size, unix.MAP_SHARED)
+		r := attachPath(t, p, fmt.Sprintf("/proc/self/fd/%d", fd))
+		second := mapKind(t, fd, size, unix.MAP_SHARED)
+		mapped := func(want ...uintptr) {
+			t.Helper()
+			for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+				var got []uintptr
+				for _, m := range p.Snapshot().Regions[r.ID()].Mappings {
+					got = append(got, m.Start, m.End)
+				}
+				if slices.Equal(ranges(got), ranges(want)) {
+					return
+				}
+				if time.Now().After(deadline) {
+					t.Fatalf("observed %x, want %x", ranges(got), ranges(want))
+				}
+			}
+		}
+		a, b := addressOf(first), addressOf(second)
+		mapped(a, a+uintptr(size), b, b+uintptr(size))
+		seen := func(mem []byte, offset, faults int) {
+			t.Helper()
+			before := p.Snapshot()
+			if i := different(mem, whole[offset:offset+len(mem)]); i >= 0 {
+				t.Fatalf("byte %d", i)
+			}
+			if s := p.Snapshot().Sub(before); s.Stats.Faults != uint64(faults) {
+				t.Errorf("%d faults, want %d", s.Stats.Faults, faults)
+			}
+		}
+		seen(first, 0, pages)
+		seen(second, 0, pages)
+		seen(second, 0, 0)
+		// It grows and moves.
+		to, _, e := unix.Syscall6(unix.SYS_MREMAP, b, uintptr(size), uintptr(3*size), unix.MREMAP_MAYMOVE, 0, 0)
+		if e != 0 {
+			t.Fatal(e)
+		}
+		moved := unsafe.Slice((*byte)(*(*unsafe.Pointer)(unsafe.Pointer(&to))), 3*size)
+		mapped(a, a+uintptr(size), to, to+uintptr(3*size))
+		seen(moved, 0, 3*pages)
+		// Another mapping of the same takes its place.
+		if _, _, e := unix.Syscall6(unix.SYS_MMAP, a, uintptr(size), unix.PROT_READ, unix.MAP_SHARED|unix.MAP_FIXED, uintptr(fd), 0); e != 0 {
+			t.Fatal(e)
+		}
+		time.Sleep(100 * time.Millisecond)
+		mapped(a, a+uintptr(size), to, to+uintptr(3*size))
+		before := p.Snapshot()
+		for range 1000 {
+			if i := different(first, whole[:size]); i >= 0 {
+				t.Fatalf("byte %d", i)
+			}
+			rearm(t, r)
+			if p.Snapshot().Sub(before).Stats.Faults >= pages {
+				break
+			}
+		}
+		seen(first, 0, pages)
+		if _, _, e := unix.Syscall(unix.SYS_MUNMAP, a, uintptr(size), 0); e != 0 {
+			t.Fatal(e)
+		}
+		mapped(to, to+uintptr(3*size))
+		closeBusy(t, r.Close)
+		if i := different(moved, whole[:3*size]); i >= 0 {
+			t.Fatalf("byte %d", i)
+		}
+		if s := p.Snapshot().Stats; s.ResolveErrs != 0 {
+			t.Errorf("%d resolves failed: %s", s.ResolveErrs, s.LastError)
+		}
+	})
+}
+
+// ranges joins pairs of bounds that touch, sorted.
+func ranges(bounds []uintptr) (out []uintptr) {
+	slices.Sort(bounds)
+	for _, b := range bounds {
+		if n := len(out); n > 0 && out[n-1] == b {
+			out = out[:n-1]
+		} else {
+			out = append(out, b)
+		}
+	}
+	return out
+}
+
+// A file on a disk, of which some was touched, has its mapping back as it was.
+func TestDetachedFileIsAsItWas(t *testing.T) {
+	inChild(t, "TestDetachedFileIsAsItWas", "all", nil, func(t *testing.T) {
+		const pages = 200
+		p := newProfiler(t)
+		path := diskFile(t, pages*pageSize)
+		b := mapFile(t, path, pages*pageSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+		must(t, unix.Madvise(b, unix.MADV_RANDOM))
+		before := smapsOf(t, b)
+		r := attachPath(t, p, path)
+		for i := 0; i < pages; i += 3 {
+			page(b, i)[0] = page(b, i)[0]
+			use(page(b, i)[1])
+		}
+		closeBusy(t, r.Close)
+		if after := smapsOf(t, b); !slices.Equal(before, after) {
+			t.Errorf("mappings were %q and are %q", before, after)
+		}
+	})
+}
+
+// Pages of shared memory that are pinned are observed like all others: they stay the pages that they are.
+func TestPinnedSharedMemory(t *testing.T) {
+	inChild(t, "TestPinnedSharedMemory", "all", nil, func(t *testing.T) {
+		const pages = 64
+		p := newProfiler(t)
+		b := mapKind(t, -1, pages*pageSize, unix.MAP_SHARED|unix.MAP_ANONYMOUS)
+		want := contents(len(b))
+		copy(b, want)
+		ring := pin(t, b[10*pageSize:14*pageSize])
+		defer unix.Close(ring)
+		r := attachMemory(t, p, b)
+		for round := range 4 {
+			before := p.Snapshot()
+			if i := different(b, want); i >= 0 {
+				t.Fatalf("byte %d is %d, want %d", i, b[i], want[i])
+			}
+			if s := p.Snapshot().Sub(before); s.Stats.Faults != pages {
+				t.Errorf("round %d: %d faults, want %d", round, s.Stats.Faults, pages)
+			}
+			rearm(t, r)
+		}
+		closeBusy(t, r.Close)
+		if got := p.Snapshot().Regions[r.ID()]; got.Left != 0 {
+			t.Errorf("%d pages left", got.Left)
+		}
+	})
+}

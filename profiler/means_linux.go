@@ -1,0 +1,93 @@
+//go:build linux && (amd64 || arm64)
+
+package profiler
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/firsttouch/firsttouch/internal/engine"
+	"golang.org/x/sys/unix"
+)
+
+// means is how the touches of a mapping become faults.
+type means uint8
+
+const (
+	byCover   means = iota // a placeholder lies over the mapping of a file
+	byMove                 // private memory: its pages are moved aside
+	byShare                // shared memory: its page tables are dropped
+	byProtect              // writes alone: it is write-protected
+)
+
+// piece is a part of a mapping that is to be observed in one way.
+type piece struct {
+	procMap
+	means means
+	page  uintptr // size of its pages
+}
+
+// observe arms a piece of memory whose contents stay where they are. offset is that of the region. The
+// caller holds r.mu.
+func (r *Region) observe(p piece, offset int64) (*mapping, time.Duration, error) {
+	m := engine.Shared{
+		Lo: p.lo, Hi: p.hi, Offset: offset, FileOffset: p.offset, Dev: p.dev, Inode: p.inode,
+		Page: p.page, Writes: p.means == byProtect,
+	}
+	have := r.p.eng.HaveShared(p.page > uintptr(unix.Getpagesize()))
+	if m.Writes {
+		have = r.p.eng.HaveWrites()
+	}
+	if have != nil {
+		return nil, 0, have
+	}
+	g, err := r.p.eng.AddShared(r.eng, m, uintptr(r.config.granule), r.know)
+	if errors.Is(err, unix.EPERM) {
+		return nil, 0, fmt.Errorf("%w: the mapping may not become writable, which the kernel asks for: open its file for writing: %w", ErrNotSupported, err)
+	}
+	if err != nil {
+		return nil, 0, err
+	}
+	took, err := r.p.eng.ArmShared(g, r.guard())
+	r.longest = max(r.longest, took)
+	if err != nil {
+		return nil, took, errors.Join(err, r.p.eng.ReleaseShared(g))
+	}
+	return &mapping{Target: g, means: p.means, prot: p.prot}, took, nil
+}
+
+// again arms a mapping again that no placeholder covers. The caller holds r.mu.
+func (r *Region) again(m *mapping, lockedAny bool) error {
+	var took time.Duration
+	err := error(nil)
+	if lockedAny && m.means != byProtect { // which leaves the pages in place
+		err = locked(m.Lo, m.Hi)
+	}
+	switch {
+	case err != nil:
+		return err
+	case m.means == byMove:
+		took, err = r.p.eng.RearmMemory(m.Target, r.guard())
+	default:
+		took, err = r.p.eng.ArmShared(m.Target, r.guard())
+	}
+	r.longest = max(r.longest, took)
+	return err
+}
+
+// release gives a mapping back in the way that it was armed.
+func (r *Region) release(m *mapping) (err error) {
+	switch m.means {
+	case byMove:
+		// What is at home already goes with the rest, so that no trace of its blocks is left.
+		if m.Sampled() && m.Layered() {
+			err = r.p.eng.ArmMore(m.Target, engine.Sample{}, r.mine())
+		}
+		return errors.Join(err, r.p.eng.ReleaseMemory(m.Target, r.guard()))
+	case byShare, byProtect:
+		return r.p.eng.ReleaseShared(m.Target)
+	}
+	_, _, err = r.p.eng.Uncover(m.Target, r.guard())
+	return err
+}

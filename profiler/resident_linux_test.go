@@ -1,0 +1,71 @@
+//go:build linux && (amd64 || arm64)
+
+package profiler
+
+import (
+	"os"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// Of an arena what was touched is resident, also while it lies aside, and of a file what the page cache
+// holds.
+func TestResident(t *testing.T) {
+	const pages = 64
+	p := newProfiler(t)
+	arena := newArena(t, p, "arena", pages*pageSize)
+	for k := range 10 {
+		arena.Bytes()[k*pageSize] = 1
+	}
+	check := func(when string, id RegionID, want int) {
+		t.Helper()
+		if got, ok := p.Resident()[id]; !ok || got != int64(want*pageSize) {
+			t.Errorf("%s: %d bytes (%v), want %d pages", when, got, ok, want)
+		}
+	}
+	check("touched", arena.ID(), 10)
+	path := newFile(t, pages*pageSize)
+	file, err := p.MapFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := unix.Fsync(int(f.Fd())); err != nil {
+		t.Fatal(err)
+	}
+	check("written just now", file.ID(), pages)
+	if err := unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED); err != nil {
+		t.Fatal(err)
+	}
+	if got := p.Resident()[file.ID()]; got == pages*int64(pageSize) {
+		t.Log("this file system does not drop pages")
+	} else if got != 0 {
+		t.Errorf("dropped: %d bytes", got)
+	}
+	rearm(t, arena) // or skip
+	check("armed again", arena.ID(), 10)
+	arena.Bytes()[3*pageSize], arena.Bytes()[20*pageSize] = 2, 2
+	check("touched again", arena.ID(), 11)
+}
+
+// A region of many GiB is looked at in parts.
+func TestResidentOfMuch(t *testing.T) {
+	p := newProfiler(t)
+	const size = 8 << 30
+	arena := newArena(t, p, "arena", size)
+	if got, ok := p.Resident()[arena.ID()]; !ok || got != 0 {
+		t.Errorf("untouched: %d, %v", got, ok)
+	}
+	// The first part that is looked at.
+	for k := range residentRun {
+		arena.Bytes()[k*pageSize] = 1
+	}
+	if got := p.Resident()[arena.ID()]; got != size/(residentPages/residentRun) {
+		t.Errorf("one of %d parts touched: %d bytes", residentPages/residentRun, got)
+	}
+}

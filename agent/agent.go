@@ -140,7 +140,7 @@ func (a *Agent) profile() error {
 		a.budget.start()
 	}
 	if a.cfg.windows > 0 {
-		a.windows.Store(startWindows(p, a.cfg.windows, nil))
+		a.windows.Store(startWindows(p, a.cfg.windows, a.windowsEnded))
 	}
 	if len(a.cfg.files) > 0 {
 		a.lookout = newLookout(a.cfg.files, a.cfg.rescan, func(path, name string) error {

@@ -31,7 +31,8 @@ type config struct {
 	required  bool
 	disabled  bool
 	windows   time.Duration // 0: none
-	traceURL  string        // or empty
+	winSpans  bool
+	traceURL  string // or empty
 	noMetrics bool
 	budget    limit
 	stacks    profiler.StackSampling

@@ -106,6 +106,13 @@ func WithWindows(every time.Duration) Option {
 	return named("WithWindows", func(c *config) error { return c.setWindows(every) })
 }
 
+// WithWindowSpans makes a span working_set.window of each window of each region, a trace of its own with links to
+// the requests that waited longest in it: history for who has only traces. It takes the way of the first
+// SpanProcessor. The variable is FIRSTTOUCH_WINDOW_SPANS.
+func WithWindowSpans() Option {
+	return named("WithWindowSpans", func(c *config) error { c.winSpans = true; return nil })
+}
+
 // WithFlightRecorder bounds the flight recorder, which holds the latest faults and requests for recordings:
 // how long at least, and in how much memory, which goes before. The defaults are 10 s and 16 MiB. The
 // variables are FIRSTTOUCH_FLIGHT_AGE and FIRSTTOUCH_FLIGHT_BYTES.

@@ -30,6 +30,8 @@ func (c *config) parseRescan(v string) error { return parseDuration(v, c.setResc
 
 func (c *config) parseWindows(v string) error { return parseDuration(v, c.setWindows) }
 
+func (c *config) parseWindowSpans(v string) error { return parseBool(v, &c.winSpans) }
+
 func (c *config) parseRequired(v string) error { return parseBool(v, &c.required) }
 func (c *config) parseDisabled(v string) error { return parseBool(v, &c.disabled) }
 

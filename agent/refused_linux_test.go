@@ -101,3 +101,35 @@ func denyUserfaultfd(t *testing.T) {
 		t.Fatalf("seccomp: %v, thread %d could not take the filter", errno, thread)
 	}
 }
+
+// TestSecondAgentDoesNothing: one that is started while another one works says so, leaves that one alone,
+// and can be started again after it.
+func TestSecondAgentDoesNothing(t *testing.T) {
+	first := start(t)
+	second, err := Start(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(second.Reason(), "already") {
+		t.Errorf("the reason does not name the other agent: %q", second.Reason())
+	}
+	checkIdle(t, second)
+	if err := second.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+	arena, err := first.Arena("cache", uffd.PageSize())
+	if err != nil {
+		t.Fatal(err)
+	}
+	arena.Bytes()[0] = 1
+	if n := first.Profiler().Snapshot().Stats.Faults; n != 1 {
+		t.Errorf("%d faults of the first agent, want 1", n)
+	}
+	if err := first.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if third := start(t); third.Reason() != "" {
+		t.Errorf("after the first one ended: %s", third.Reason())
+	}
+	t.Logf("seen: %s", second.Reason())
+}

@@ -30,6 +30,7 @@ var settings = []setting{
 	{"FIRSTTOUCH_SIGNAL", "real-time signal that asks a thread for its stack, 34 to 64; 34", (*config).parseSignal},
 	{"FIRSTTOUCH_RESCAN", "how often to look for new mappings, a duration of 1ms or more; 100ms", (*config).parseRescan},
 	{"FIRSTTOUCH_WINDOWS", "how often the regions are armed again, for working sets by time, a duration of 100ms or more such as 10s; never", (*config).parseWindows},
+	{"FIRSTTOUCH_WINDOW_SPANS", "true makes a span of each window of a region, with links to the slowest requests; false", (*config).parseWindowSpans},
 	{"FIRSTTOUCH_FLIGHT_AGE", "how long the flight recorder keeps faults and requests at least, 1ms or more; 10s", (*config).parseFlightAge},
 	{"FIRSTTOUCH_FLIGHT_BYTES", "memory of the flight recorder, 64KiB or more; 16MiB", (*config).parseFlightBytes},
 	{"FIRSTTOUCH_RECORD_DIR", "directory for recordings; none", (*config).setRecordDir},

@@ -5,7 +5,18 @@
 // counts are the ratios between variants of the same round; Report prints their medians and
 // quartiles, and docs/overhead.md holds what it printed:
 //
-//	go run ./bench/report
+//	go run ./bench/report                     # all of it: half an hour
+//	go run ./bench/report -quick              # a few minutes
+//	go run ./bench/report -parts compare -json compare.json && go run -C bench/plot . $PWD/compare.json
+//
+// The report has three parts. The groups have the ratios of what one fault costs. Scale has what an agent
+// costs by the rate of faults, what an export takes, and what a ring that is too small loses. Compare has
+// every observer (perf record, perf trace, bpftrace, a C loop, ours) watch the same touches, in a process
+// of its own each time, and counts what each saw. A new mode of ours is one line in modes and one in
+// observers.
+//
+// "Allocations per page" are those of the whole process from the first touch to the last, so with what the
+// first fault of a region, stack and thread sets up, and with the looks at /proc/self/maps every 100 ms.
 //
 // The benchmarks run the same variants one at a time, with the usual flags of go test. A variant
 // that needs what is not there (a C compiler, perf, a permission) is skipped with the reason.

@@ -100,5 +100,7 @@ func groups() []group {
 		pair("Touched pages of an attached file", [2]string{"plain mapping", "attached"}, reads(1, 1), touchedAttached),
 		pair("Touched pages of an attached file, half of it untouched", [2]string{"plain mapping", "attached"}, reads(2, 1), touchedAttached),
 		pair("Touched pages of an attached file in large folios", [2]string{"plain mapping", "attached"}, reads(1, 1), touchedAtOnce),
+		pair("The same, after the region was closed", [2]string{"plain mapping", "closed"}, reads(1, 1), detachedAtOnce(false)),
+		pair("The same, after its owner has dropped the page tables (MADV_DONTNEED) and touched all again", [2]string{"plain mapping", "closed and dropped"}, reads(1, 1), detachedAtOnce(true)),
 	}
 }

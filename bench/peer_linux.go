@@ -42,33 +42,57 @@ func peer(pinned bool) func(*rig, load) (result, error) {
 		if r.peer == "" {
 			return result{skip: r.peerSkip}, nil
 		}
-		access, cpu := "read", -1
-		if l.write {
-			access = "write"
+		out, skip, err := runPeer(r.peer, pinned, l, "ascending", 1, "untimed")
+		if err != nil || skip != "" {
+			return result{skip: skip}, err
 		}
-		if pinned {
-			var err error
-			if cpu, err = allowedCPU(); err != nil {
-				return result{}, err
-			}
+		if out.messages < l.pages {
+			return result{}, fmt.Errorf("the C loop saw %d of %d faults", out.messages, l.pages)
 		}
-		out, err := exec.Command(r.peer, access, strconv.Itoa(l.pages), strconv.Itoa(l.goroutines), strconv.Itoa(cpu)).Output()
-		var failed *exec.ExitError
-		if errors.As(err, &failed) && strings.HasPrefix(string(failed.Stderr), "userfaultfd") {
-			return result{skip: strings.TrimSpace(string(failed.Stderr))}, nil
-		}
-		if err != nil {
-			return result{}, fmt.Errorf("the C loop: %w", err)
-		}
-		var ns, messages int
-		if _, err := fmt.Sscan(string(out), &ns, &messages); err != nil {
-			return result{}, fmt.Errorf("the C loop answered %q: %w", out, err)
-		}
-		if messages < l.pages {
-			return result{}, fmt.Errorf("the C loop saw %d of %d faults", messages, l.pages)
-		}
-		return result{perPage: float64(ns) / float64(l.pages)}, nil
+		return result{perPage: float64(out.wall) / float64(l.pages)}, nil
 	}
+}
+
+// peerOutput is what the C loop prints.
+type peerOutput struct {
+	wall     int // ns from the first touch to the last
+	messages int
+	cpu      int   // ns of processor time
+	took     []int // ns of each touch that was the first of its granule, if timed
+}
+
+// runPeer runs the C loop, or says in skip why it cannot run here. One fault fills so many pages.
+func runPeer(path string, pinned bool, l load, order string, granulePages int, timed string) (out peerOutput, skip string, err error) {
+	access, cpu := "read", -1
+	if l.write {
+		access = "write"
+	}
+	if pinned {
+		if cpu, err = allowedCPU(); err != nil {
+			return out, "", err
+		}
+	}
+	text, err := exec.Command(path, access, strconv.Itoa(l.pages), strconv.Itoa(l.goroutines), strconv.Itoa(cpu),
+		strconv.Itoa(l.stride), order, strconv.Itoa(granulePages), timed).Output()
+	var failed *exec.ExitError
+	if errors.As(err, &failed) && strings.HasPrefix(string(failed.Stderr), "userfaultfd") {
+		return out, strings.TrimSpace(string(failed.Stderr)), nil
+	}
+	if err != nil {
+		return out, "", fmt.Errorf("the C loop: %w", err)
+	}
+	var numbers []int
+	for _, f := range strings.Fields(string(text)) {
+		n, err := strconv.Atoi(f)
+		if err != nil {
+			return out, "", fmt.Errorf("the C loop answered %q: %w", text, err)
+		}
+		numbers = append(numbers, n)
+	}
+	if len(numbers) < 3 {
+		return out, "", fmt.Errorf("the C loop answered %q", text)
+	}
+	return peerOutput{numbers[0], numbers[1], numbers[2], numbers[3:]}, "", nil
 }
 
 // allowedCPU is the first CPU that this process may run on.

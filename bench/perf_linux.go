@@ -3,37 +3,12 @@
 package bench
 
 import (
-	"bytes"
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
 )
-
-// childEnv makes this program touch plain memory and report the time, under perf.
-const childEnv = "FIRSTTOUCH_BENCH_TOUCH"
-
-// Child serves a process that a benchmark started. A program that calls Report, or runs the
-// benchmarks, calls it first; it returns when there is nothing to serve.
-func Child() {
-	spec := os.Getenv(childEnv)
-	if spec == "" {
-		return
-	}
-	var l load
-	_, err := fmt.Sscan(spec, &l.write, &l.pages, &l.stride, &l.goroutines)
-	if err == nil {
-		var res result
-		if res, err = kernelArena(nil, l); err == nil {
-			fmt.Printf("%f\n", res.perPage)
-			os.Exit(0)
-		}
-	}
-	fmt.Fprintln(os.Stderr, err)
-	os.Exit(1)
-}
 
 // perfRecord is the command line that perf's own documentation gives for page faults with their
 // addresses and callers.
@@ -62,28 +37,20 @@ func perfArena(r *rig, l load) (result, error) {
 	if r.perf == "" {
 		return result{skip: r.perfSkip}, nil
 	}
-	self, err := os.Executable()
-	if err != nil {
-		return result{}, err
+	t := task{Cell: cell{memoryArena, "sequential", l.goroutines, pageSize, l.pages}, Simple: true}
+	if !l.write {
+		t.Cell.Memory = memoryZero
 	}
-	cmd := perfRecord(r.perf, filepath.Join(r.dir, "perf.data"), self)
-	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%t %d %d %d", childEnv, l.write, l.pages, l.stride, l.goroutines))
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
+	a, _, stderr, err := t.start(func(self string) *exec.Cmd { return perfRecord(r.perf, filepath.Join(r.dir, "perf.data"), self) })
 	if err != nil {
-		return result{}, fmt.Errorf("perf record: %w: %s", err, stderr.Bytes())
+		return result{}, fmt.Errorf("perf record: %w", err)
 	}
-	m := perfSamples.FindSubmatch(stderr.Bytes())
+	m := perfSamples.FindSubmatch(stderr)
 	if m == nil {
-		return result{}, fmt.Errorf("perf record did not say how much it recorded: %s", stderr.Bytes())
+		return result{}, fmt.Errorf("perf record did not say how much it recorded: %s", stderr)
 	}
 	if n, _ := strconv.Atoi(string(m[1])); n < l.pages {
 		return result{skip: fmt.Sprintf("perf recorded only %d of %d faults", n, l.pages)}, nil
 	}
-	var perPage float64
-	if _, err := fmt.Sscan(string(out), &perPage); err != nil {
-		return result{}, fmt.Errorf("child under perf answered %q: %w", out, err)
-	}
-	return result{perPage: perPage}, nil
+	return result{perPage: a.PerPage}, nil
 }

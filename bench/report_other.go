@@ -13,6 +13,15 @@ import (
 func Child() {}
 
 // Report has nothing to measure here.
-func Report(io.Writer, int) error {
+func Report(io.Writer, int, string) error {
 	return fmt.Errorf("benchmarks need Linux on amd64 or arm64: %w", profiler.ErrNotSupported)
 }
+
+// Comparison is what Compare would measure.
+type Comparison struct{}
+
+// Compare has nothing to measure here.
+func Compare(io.Writer, bool, int) (*Comparison, error) { return nil, profiler.ErrNotSupported }
+
+// Scale has nothing to measure here.
+func Scale(io.Writer) error { return profiler.ErrNotSupported }

@@ -24,6 +24,7 @@ type rig struct {
 	plain    string    // a file for plain mappings
 	profiled string    // an equal one for ours: AttachFile covers every mapping of its file
 	atOnce   [2]string // as these two, but written in one piece
+	compared string    // the file of Compare
 }
 
 // newRig prepares for rounds of so many touched pages.

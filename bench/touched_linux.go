@@ -4,6 +4,7 @@ package bench
 
 import (
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"time"
 
@@ -84,20 +85,38 @@ func touchedMapped(r *rig, l load) (out [2]result, err error) {
 	if err != nil {
 		return out, err
 	}
-	return p.touchedFile(r.plain, l, region.Bytes())
+	return p.touchedFile(r.plain, l, region.Bytes(), nil)
 }
 
 // touchedAttached does so for a mapping that was there before the profiler.
 func touchedAttached(r *rig, l load) ([2]result, error) {
-	return attached(r.plain, r.profiled, l)
+	return attached(r.plain, r.profiled, l, nil)
 }
 
 // touchedAtOnce is touchedAttached for files in large folios.
 func touchedAtOnce(r *rig, l load) ([2]result, error) {
-	return attached(r.atOnce[0], r.atOnce[1], l)
+	return attached(r.atOnce[0], r.atOnce[1], l, nil)
 }
 
-func attached(plain, profiled string, l load) (out [2]result, err error) {
+// detachedAtOnce looks at such a file when its region is closed, dropped also after its owner has dropped
+// the page tables and touched everything again.
+func detachedAtOnce(dropped bool) func(*rig, load) ([2]result, error) {
+	return func(r *rig, l load) ([2]result, error) {
+		return attached(r.atOnce[0], r.atOnce[1], l, func(region *profiler.Region, b []byte) error {
+			if err := region.Close(); err != nil || !dropped {
+				return err
+			}
+			if err := unix.Madvise(b, unix.MADV_DONTNEED); err != nil {
+				return fmt.Errorf("madvise: %w", err)
+			}
+			touch(b, l)
+			return nil
+		})
+	}
+}
+
+// attached touches everything, calls after with the region if that is not nil, and compares.
+func attached(plain, profiled string, l load, after func(*profiler.Region, []byte) error) (out [2]result, err error) {
 	b, err := mapFile(profiled, l.size())
 	if err != nil {
 		return out, err
@@ -108,13 +127,17 @@ func attached(plain, profiled string, l load) (out [2]result, err error) {
 		return [2]result{skip, skip}, err
 	}
 	defer func() { err = errors.Join(err, p.Close()) }()
-	if _, err := p.AttachFile(profiled, profiler.WithName("bench")); err != nil {
+	region, err := p.AttachFile(profiled, profiler.WithName("bench"))
+	if err != nil {
 		return out, err
 	}
-	return p.touchedFile(plain, l, b)
+	if after == nil {
+		return p.touchedFile(plain, l, b, nil)
+	}
+	return p.touchedFile(plain, l, b, func() error { return after(region, b[:l.size()]) })
 }
 
-func (p *running) touchedFile(path string, l load, profiled []byte) (out [2]result, err error) {
+func (p *running) touchedFile(path string, l load, profiled []byte, after func() error) (out [2]result, err error) {
 	plain, err := mapFile(path, l.size())
 	if err != nil {
 		return out, err
@@ -122,5 +145,10 @@ func (p *running) touchedFile(path string, l load, profiled []byte) (out [2]resu
 	defer unix.Munmap(plain)
 	touch(plain, l)
 	touch(profiled[:l.size()], l)
+	if after != nil {
+		if err := after(); err != nil {
+			return out, err
+		}
+	}
 	return newWalk(l).compare(plain, profiled), p.check("bench", uint64(l.pages), false)
 }

@@ -11,7 +11,12 @@ import (
 )
 
 // prometheus is a running server, asked through its API.
-type prometheus struct{ base, metrics string }
+type prometheus struct {
+	base, metrics string
+	// at is when the profiler is known to have said the same for long enough: windows go on. Queries are of that
+	// moment once it is known.
+	at time.Time
+}
 
 type labels map[string]string
 
@@ -43,9 +48,13 @@ func (s *sample) UnmarshalJSON(text []byte) (err error) {
 	return err
 }
 
-// query evaluates an expression now.
+// query evaluates an expression, as of the moment at.
 func (p *prometheus) query(ctx context.Context, expr string) ([]series, error) {
-	return p.ask(ctx, "/api/v1/query", url.Values{"query": {expr}})
+	q := url.Values{"query": {expr}}
+	if !p.at.IsZero() {
+		q.Set("time", unixTime(p.at))
+	}
+	return p.ask(ctx, "/api/v1/query", q)
 }
 
 // rangeStep is the step of a panel: what Grafana takes for the $__rate_interval is four scrapes at least.
@@ -56,10 +65,12 @@ const (
 
 // queryRange evaluates an expression as a panel does.
 func (p *prometheus) queryRange(ctx context.Context, expr string, from, to time.Time) ([]series, error) {
-	return p.ask(ctx, "/api/v1/query_range", url.Values{"query": {expr}, "start": {unix(from)}, "end": {unix(to)}, "step": {rangeStep.String()}})
+	return p.ask(ctx, "/api/v1/query_range", url.Values{"query": {expr}, "start": {unixTime(from)}, "end": {unixTime(to)}, "step": {rangeStep.String()}})
 }
 
-func unix(t time.Time) string { return strconv.FormatFloat(float64(t.UnixMilli())/1000, 'f', 3, 64) }
+func unixTime(t time.Time) string {
+	return strconv.FormatFloat(float64(t.UnixMilli())/1000, 'f', 3, 64)
+}
 
 func (p *prometheus) ask(ctx context.Context, path string, q url.Values) ([]series, error) {
 	var answer struct {
@@ -133,7 +144,7 @@ func (p *prometheus) exemplars(ctx context.Context, expr string, from, to time.T
 			}
 		}
 	}
-	err = fetch(ctx, p.base+"/api/v1/query_exemplars", url.Values{"query": {expr}, "start": {unix(from)}, "end": {unix(to)}}, &answer)
+	err = fetch(ctx, p.base+"/api/v1/query_exemplars", url.Values{"query": {expr}, "start": {unixTime(from)}, "end": {unixTime(to)}}, &answer)
 	for _, s := range answer.Data {
 		for _, e := range s.Exemplars {
 			v, bad := strconv.ParseFloat(e.Value, 64)

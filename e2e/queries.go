@@ -77,7 +77,7 @@ func checkDashboards(ctx context.Context, r *results, prom *prometheus, t *truth
 			default:
 				values[v.Name] = escape(got[0])
 			}
-			if v.Name == "region" && !slices.Equal(got, []string{t.snap.Regions[0].Name}) {
+			if v.Name == "region" && !slices.Equal(got, t.regions()) {
 				bad = append(bad, fmt.Sprintf("variable region offers %q", got))
 			}
 		}
@@ -100,6 +100,15 @@ func checkDashboards(ctx context.Context, r *results, prom *prometheus, t *truth
 		r.check("queries of "+name+" with job "+job, n, bad, "queries")
 	}
 	return nil
+}
+
+// regions are the names of all, in order.
+func (t *truth) regions() (names []string) {
+	for _, r := range t.snap.Regions {
+		names = append(names, r.Name)
+	}
+	slices.Sort(names)
+	return names
 }
 
 func keys[V any](m map[string]V) func(func(string) bool) {

@@ -47,7 +47,11 @@ func (c *comparison) scalars(ctx context.Context, metric string, want map[string
 
 // series are those of a metric's name with a suffix.
 func (c *comparison) series(ctx context.Context, m exporter.Metric, suffix string) (map[string]float64, error) {
-	got, err := c.prom.query(ctx, fmt.Sprintf("%s%s{job=%q}", promnames.Of(m), suffix, c.job))
+	match := fmt.Sprintf("job=%q", c.job)
+	if slices.Contains(m.Keys, exporter.KeyWindow) {
+		match += fmt.Sprintf(",window=%q", exporter.WindowTotal)
+	}
+	got, err := c.prom.query(ctx, fmt.Sprintf("%s%s{%s}", promnames.Of(m), suffix, match))
 	if err != nil {
 		return nil, err
 	}
@@ -168,6 +172,8 @@ func checkValues(ctx context.Context, r *results, prom *prometheus, t *truth, d 
 		func() error { return c.histograms(ctx, exporter.MetricRequestStall, map[string]*counted{"": stall}) },
 		func() error { return c.scalars(ctx, exporter.MetricRegionMapped, mapped) },
 		func() error { return c.scalars(ctx, exporter.MetricRegionTouched, touched) },
+		func() error { return c.resident(ctx, t, d) },
+		func() error { return c.windows(ctx, t) },
 		func() error { return c.scalars(ctx, exporter.MetricThreadsStalled, map[string]float64{"": 0}) },
 		func() error {
 			return c.scalars(ctx, exporter.MetricRecordsDropped, map[string]float64{

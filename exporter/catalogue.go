@@ -20,9 +20,10 @@ type Carrier string
 
 // The carriers of attributes.
 const (
-	OnSpan  Carrier = "span"       // a span of the service itself, where faults happened
-	OnBurst Carrier = SpanBurst    // our child span
-	OnEvent Carrier = "slow_fault" // our span event
+	OnSpan   Carrier = "span"       // a span of the service itself, where faults happened
+	OnBurst  Carrier = SpanBurst    // our child span
+	OnEvent  Carrier = "slow_fault" // our span event
+	OnWindow Carrier = SpanWindow   // our span of a window, or a link of it
 )
 
 // Entry is one name in the catalogue.
@@ -56,24 +57,26 @@ func Lookup(kind Kind, name string) (Entry, bool) {
 }
 
 var (
-	onBoth  = []Carrier{OnSpan, OnBurst}
-	onBurst = []Carrier{OnBurst}
-	onOurs  = []Carrier{OnBurst, OnEvent}
-	onSpan  = []Carrier{OnSpan}
-	onEvent = []Carrier{OnEvent}
+	onBoth   = []Carrier{OnSpan, OnBurst}
+	onBurst  = []Carrier{OnBurst}
+	onOurs   = []Carrier{OnBurst, OnEvent}
+	onSpan   = []Carrier{OnSpan}
+	onEvent  = []Carrier{OnEvent}
+	onWindow = []Carrier{OnWindow}
 )
 
 var catalogue = []Entry{
 	{SpanBurst, KindSpan, "", "", nil, "A run of first touches by one goroutine in one region, under the span that it worked for."},
+	{SpanWindow, KindSpan, "", "", nil, "What was touched of a region between two armings, with links to the requests that waited longest; off by default."},
 	{EventSlowFault, KindEvent, "", "", nil, "One first touch that waited longer than a threshold; off by default, at most 8 on a span."},
 
 	{AttrFaults, KindAttribute, "int", "{fault}", onBoth, "First touches."},
-	{AttrStall, KindAttribute, "double", "s", []Carrier{OnSpan, OnBurst, OnEvent}, "Time that threads waited for them, summed."},
+	{AttrStall, KindAttribute, "double", "s", []Carrier{OnSpan, OnBurst, OnEvent, OnWindow}, "Time that threads waited for them, summed."},
 	{AttrStallMax, KindAttribute, "double", "s", onBoth, "The longest wait for a single one."},
-	{AttrTouched, KindAttribute, "int", "By", onBoth, "Memory made accessible by them; on a burst each granule counts once."},
+	{AttrTouched, KindAttribute, "int", "By", []Carrier{OnSpan, OnBurst, OnWindow}, "Memory made accessible by them; on a burst each granule counts once."},
 	{AttrRegions, KindAttribute, "string[]", "", onSpan, "The regions that were touched, in the order of their first touch, at most 8."},
 	{AttrSlow, KindAttribute, "bool", "", onSpan, "Whether the stall reached the threshold for slow spans."},
-	{AttrRegion, KindAttribute, "string", "", onOurs, "The region that was touched; absent on merged runs of several."},
+	{AttrRegion, KindAttribute, "string", "", []Carrier{OnBurst, OnEvent, OnWindow}, "The region that was touched; absent on merged runs of several."},
 	{AttrOffset, KindAttribute, "int", "By", onEvent, "The offset of the access in its region."},
 	{AttrOffsetLow, KindAttribute, "int", "By", onBurst, "The lowest offset of an access in the region."},
 	{AttrOffsetHigh, KindAttribute, "int", "By", onBurst, "The highest offset of an access in the region."},
@@ -84,6 +87,11 @@ var catalogue = []Entry{
 	{AttrGoroutine, KindAttribute, "int", "", onOurs, "The id of the goroutine, as in a stack dump; absent where it is not known."},
 	{AttrMerged, KindAttribute, "int", "", onBurst, "How many runs, too small or too many to be shown alone, are merged into this span; absent on a run of its own."},
 	{AttrUnseen, KindAttribute, "int", "{fault}", onBurst, "Of its first touches, those that are known by number only, because their records were dropped or were too many."},
+	{AttrNew, KindAttribute, "int", "By", onWindow, "Of what was touched, what had not been in any window before."},
+	{AttrReused, KindAttribute, "int", "By", onWindow, "Of what was touched, what had been in a window before."},
+	{AttrMapped, KindAttribute, "int", "By", onWindow, "Memory of the region that is mapped and observed."},
+	{AttrNever, KindAttribute, "int", "By", onWindow, "Of that, what was not touched in any window."},
+	{AttrPhase, KindAttribute, "string", "", onWindow, "cold, warming, steady or thrashing."},
 	{AttrFunction, KindAttribute, "string", "", onOurs, "The first caller outside the runtime, of the stack that waited longest."},
 	{AttrFile, KindAttribute, "string", "", onOurs, "The source file of that caller."},
 	{AttrLine, KindAttribute, "int", "", onOurs, "The line of that caller."},

@@ -3,6 +3,7 @@ package exporter
 // Spans and span events.
 const (
 	SpanBurst      = "page_fault.burst"
+	SpanWindow     = "working_set.window"
 	EventSlowFault = "firsttouch.slow_fault"
 )
 
@@ -25,6 +26,11 @@ const (
 	AttrGoroutine  = "firsttouch.goroutine"
 	AttrMerged     = "firsttouch.bursts.merged"
 	AttrUnseen     = "firsttouch.faults.unseen"
+	AttrNew        = "firsttouch.new"
+	AttrReused     = "firsttouch.reused"
+	AttrMapped     = "firsttouch.mapped"
+	AttrNever      = "firsttouch.never"
+	AttrPhase      = "firsttouch.phase"
 
 	// The names that OpenTelemetry gives to a place in the code.
 	AttrFunction = "code.function.name"

@@ -1,10 +1,36 @@
 // Package profiler observes the first touch of every page of chosen memory of its own process.
 //
 // A Profiler has regions: arenas that it makes (NewArena), files that it maps (MapFile), file mappings
-// that other code made (AttachFile), and private memory that exists already (AttachMemory). When a thread
+// that other code made (AttachFile), and memory that exists already (AttachMemory). When a thread
 // touches a granule of a region for the first time since it was armed, the kernel stops it, the engine
 // records who touched what, when and from where, makes the memory accessible, and lets the thread go on.
 // Later touches cost nothing. Snapshot returns what was seen; Windows divides it into working sets.
+//
+// # What can be observed
+//
+// Mappings answers this for each mapping of the process. "Again" is arming with the contents (Rearm),
+// "writes" is WithWritesOnly.
+//
+//	memory                                   first touches by           again  writes
+//	arena                                    NewArena                   6.8    6.4
+//	private memory: caches, C heaps          AttachMemory               6.8    6.4
+//	memfd, tmpfs, MAP_SHARED without a file  AttachFile, AttachMemory   yes    6.4
+//	tmpfs, open for reading only             AttachFile, MapFile        yes    no
+//	huge pages, shared                       AttachFile, AttachMemory   yes    6.4
+//	huge pages, private                      no: they cannot be moved   no     6.4
+//	file on a disk, MAP_SHARED               AttachFile, MapFile        yes    no
+//	any file, MAP_PRIVATE                    no: modified pages are in no file
+//	System V shared memory                   no: userfaultfd refuses it
+//	Go's heap and stacks, memory of devices  no
+//
+// The numbers are Linux versions; what has none works on every kernel that the profiler starts on.
+// A file descriptor names a memfd: AttachFile("/proc/self/fd/7"). Memory that is locked (mlock) is not armed,
+// since that would undo the lock; its writes can be observed. Of files on a disk the kernel tells that pages were
+// written, but not when or by whom: writes alone are not offered there.
+//
+// Of shared memory, what other processes touch is not seen. Its holes come from SourceZero, what was swapped
+// out from SourceDisk. A granule of it that was touched stays so until it is armed, also where its owner
+// discards pages or the kernel takes them; and huge pages of tmpfs are mapped page by page once they are armed.
 //
 // # What is exact
 //

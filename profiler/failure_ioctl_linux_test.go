@@ -21,20 +21,29 @@ func refuseIoctl(t *testing.T, request uint32, errno unix.Errno) {
 // of the process.
 func refuseCall(t *testing.T, call, second uint32, errno unix.Errno) {
 	t.Helper()
+	refuseWhere(t, call, 1, second, errno)
+}
+
+const anyArgument = 6 // there are five behind the first
+
+// refuseWhere makes a system call fail with errno from now on, in every thread of the process, where the
+// argument with a number, from 0, has a value.
+func refuseWhere(t *testing.T, call, arg, value uint32, errno unix.Errno) {
+	t.Helper()
 	// struct seccomp_data, include/uapi/linux/seccomp.h: the call's number at 0, the low half of its
-	// second argument at 24.
+	// arguments at 16, 24 and so on.
 	stmt := func(code uint16, k uint32) unix.SockFilter { return unix.SockFilter{Code: code, K: k} }
 	unless := func(k uint32, skip uint8) unix.SockFilter {
 		return unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jf: skip, K: k}
 	}
-	filter := []unix.SockFilter{
-		stmt(unix.BPF_LD|unix.BPF_W|unix.BPF_ABS, 0),
-		unless(call, 3),
-		stmt(unix.BPF_LD|unix.BPF_W|unix.BPF_ABS, 24),
-		unless(second, 1),
-		stmt(unix.BPF_RET|unix.BPF_K, unix.SECCOMP_RET_ERRNO|uint32(errno)),
-		stmt(unix.BPF_RET|unix.BPF_K, unix.SECCOMP_RET_ALLOW),
+	allow, refuse := stmt(unix.BPF_RET|unix.BPF_K, unix.SECCOMP_RET_ALLOW), stmt(unix.BPF_RET|unix.BPF_K, unix.SECCOMP_RET_ERRNO|uint32(errno))
+	filter := []unix.SockFilter{stmt(unix.BPF_LD|unix.BPF_W|unix.BPF_ABS, 0), unless(call, 3)}
+	if arg == anyArgument {
+		filter[1].Jf = 1
+	} else {
+		filter = append(filter, stmt(unix.BPF_LD|unix.BPF_W|unix.BPF_ABS, 16+8*arg), unless(value, 1))
 	}
+	filter = append(filter, refuse, allow)
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 		t.Fatal(err)
 	}

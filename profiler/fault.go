@@ -16,10 +16,10 @@ type Source uint8
 
 const (
 	SourceUnknown   Source = iota // the engine could not tell, for example because the resolve failed
-	SourceZero                    // fresh anonymous memory, filled with zeros
+	SourceZero                    // fresh memory, filled with zeros
 	SourcePageCache               // a file page that was in the page cache
-	SourceDisk                    // a file page that had to be read from the file's storage
-	SourceMemory                  // memory that held it already, and was armed with its contents
+	SourceDisk                    // a page that had to be read from storage: that of its file, or swap
+	SourceMemory                  // memory that held it already; with WithWritesOnly always this
 )
 
 // RegionID identifies a region for the life of its Profiler. The ids are dense: RegionID i is

@@ -191,6 +191,12 @@ func (p *Profiler) collect() {
 			r.Heap = &h
 		}
 	}
+	if e.Failed != 0 {
+		p.noteLocked("the kernel's messages cannot be read (%v): every region is plain memory again, and nothing is observed", unix.Errno(e.Failed))
+	}
+	if e.Relieved != 0 {
+		p.noteLocked("a thread of the engine stood still for 2 s or more while threads of the program waited: its watchdog answered in its place")
+	}
 	if e.LastErr != 0 {
 		s.LastError = unix.Errno(e.LastErr).Error()
 	}

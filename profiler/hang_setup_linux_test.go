@@ -183,8 +183,8 @@ func collecting(t *testing.T) *atomic.Int64 {
 // happened several times, and checks what the regions hold and what the profiler saw.
 func duringCollections(t *testing.T, p *Profiler, pages int, f func(a *armed)) {
 	t.Helper()
-	collected := collecting(t)
-	for rounds := 0; rounds == 0 || collected.Load() < 4; rounds++ {
+	collected, rounds := collecting(t), 0
+	for ; rounds == 0 || collected.Load() < 4; rounds++ {
 		regions := arm(t, p, pages)
 		for _, a := range regions {
 			f(a)
@@ -195,4 +195,7 @@ func duringCollections(t *testing.T, p *Profiler, pages int, f func(a *armed)) {
 			a.checkContents(t)
 		}
 	}
+	s := p.Snapshot()
+	t.Logf("seen: %d faults from %d messages, each page of %d arenas and %d files once, contents intact, during %d collections",
+		s.Stats.Faults, s.Stats.Messages, rounds, rounds, collected.Load())
 }

@@ -18,6 +18,7 @@ var crews = []struct {
 	{"deep stacks", crewDeep},
 	{"threads that exit", crewExit},
 	{"64 goroutines on one page", crewOnePage},
+	{"2,000 goroutines on one page", crewThousands},
 }
 
 // However goroutines and threads come and go around their touches, all of them finish.
@@ -95,5 +96,35 @@ func crewOnePage(t *testing.T, a *armed, touch func(a *armed, lo, hi int) error)
 		}
 		close(start)
 		wg.Wait()
+	}
+}
+
+// crewThousands has 2,000 goroutines touch one page at once, by system calls too where these are served:
+// each of those keeps a thread in the kernel. Some pages are touched so, the others as usual.
+func crewThousands(t *testing.T, a *armed, touch func(a *armed, lo, hi int) error) {
+	const goroutines, crowds = 2000, 12
+	for crowd := range crowds {
+		way := touch // by chunk, so the same for all
+		if row := hangRows[crowd%len(hangRows)]; row.name == "clear" || row.name == "read(2)" {
+			way = hangLoad // these write what the others compare
+		}
+		lo := crowd * chunk * pageSize
+		start := make(chan struct{})
+		var wg sync.WaitGroup
+		for range goroutines {
+			wg.Go(func() {
+				<-start
+				if err := way(a, lo, lo+pageSize); err != nil {
+					t.Errorf("crowd %d: %v", crowd, err)
+				}
+			})
+		}
+		close(start)
+		wg.Wait()
+	}
+	for lo := 0; lo < len(a.memory); lo += pageSize {
+		if err := touch(a, lo, lo+pageSize); err != nil {
+			t.Error(err)
+		}
 	}
 }

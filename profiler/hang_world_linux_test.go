@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"os/exec"
 	"os/signal"
 	"runtime"
 	"runtime/pprof"
@@ -29,6 +30,9 @@ var worlds = []struct {
 	{"signals ignored", worldIgnore},
 	{"GOMAXPROCS changes", worldProcs},
 	{"signal storm", worldSignals},
+	{"profile, trace, signals and GOMAXPROCS at once", worldAll},
+	{"processes that start", worldProcesses},
+	{"every processor busy", worldBusy},
 }
 
 // Other users of the runtime's signals, stops and threads, and the engine, do not disturb each
@@ -173,4 +177,53 @@ func worldSignals(t *testing.T, p *Profiler) func(*Snapshot) {
 		t.Logf("%d rounds of signals; %d messages for %d faults", end(), s.Stats.Messages, s.Stats.Faults)
 		<-got
 	}
+}
+
+// worldAll is what people do who look for trouble.
+func worldAll(t *testing.T, p *Profiler) func(*Snapshot) {
+	var ends []func(*Snapshot)
+	for _, set := range []func(*testing.T, *Profiler) func(*Snapshot){worldCPUProfile, worldTrace, worldSignals, worldProcs} {
+		ends = append(ends, set(t, p))
+	}
+	return func(s *Snapshot) {
+		for _, end := range ends {
+			end(s)
+		}
+	}
+}
+
+// worldProcesses starts processes, four at a time: Go does that by a clone that shares memory, and stops
+// the thread until the exec.
+func worldProcesses(t *testing.T, p *Profiler) func(*Snapshot) {
+	var ends []func() int
+	for range 4 {
+		ends = append(ends, during(func(int) {
+			if err := runTrue(nil); err != nil {
+				t.Error(err)
+			}
+		}))
+	}
+	return func(*Snapshot) {
+		n := 0
+		for _, end := range ends {
+			n += end()
+		}
+		t.Logf("%d processes started", n)
+	}
+}
+
+// worldBusy has other processes keep every processor busy.
+func worldBusy(t *testing.T, p *Profiler) func(*Snapshot) {
+	for range runtime.NumCPU() + 1 {
+		c := exec.Command("sh", "-c", "while :; do :; done")
+		c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+		if err := c.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			c.Process.Kill()
+			c.Wait()
+		})
+	}
+	return func(*Snapshot) {}
 }

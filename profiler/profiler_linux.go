@@ -96,6 +96,11 @@ const maxNotes = 64
 func (p *Profiler) note(format string, args ...any) {
 	p.foldMu.Lock()
 	defer p.foldMu.Unlock()
+	p.noteLocked(format, args...)
+}
+
+// noteLocked is note for who holds foldMu.
+func (p *Profiler) noteLocked(format string, args ...any) {
 	n := &p.agg.stats.Notes
 	text := fmt.Sprintf(format, args...)
 	for _, have := range *n {

@@ -96,7 +96,7 @@ const (
 	KindArena      Kind = iota // anonymous memory made by NewArena
 	KindMappedFile             // a file mapped by MapFile
 	KindAttached               // file mappings that other code made, found by AttachFile
-	KindMemory                 // private memory that existed before, see AttachMemory
+	KindMemory                 // memory that existed before, see AttachMemory
 	KindGoHeap                 // the heap of the Go runtime, see AttachGoHeap
 )
 

@@ -1,11 +1,12 @@
 // The plainest userfaultfd profiler there is, as a yardstick: one thread reads a message, takes the
 // time, notes address and thread, and fills the page.
 //
-//	resolver write|read PAGES THREADS CPU
+//	resolver write|read PAGES THREADS CPU STRIDE random|ascending GRANULE timed|untimed
 //
-// THREADS threads touch PAGES pages between them, once. CPU is where all threads are kept, -1 leaves
-// them to the scheduler. It prints the nanoseconds from the first touch to the last, and the number
-// of messages.
+// THREADS threads touch PAGES pages between them, once, STRIDE pages apart, each in a part of its own.
+// CPU is where all threads are kept, -1 leaves them to the scheduler. One fault fills GRANULE pages. It
+// prints the nanoseconds from the first touch to the last, the number of messages and the processor
+// time; and, timed, what the touches took that were the first of their granule, one a line.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -18,6 +19,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -31,13 +33,15 @@ struct record {
 	uint64_t time, address, thread;
 };
 
-static size_t page, pages, threads;
-static int write_access, fd;
+static size_t page, pages, threads, stride, granule;
+static int write_access, shuffled, timed, fd;
 static char *area, *zeros;
 static struct record *records;
 static volatile size_t recorded;
 static pthread_barrier_t ready;
 static uint64_t *began, *ended; // by toucher
+static uint32_t *order;         // of touches, in pages, each toucher's after the other's
+static uint64_t *took;          // by each touch; 0 for one that was not the first of its granule
 
 static void check(int failed, const char *what)
 {
@@ -57,11 +61,11 @@ static uint64_t now(void)
 static void fill(uint64_t start)
 {
 	if (write_access) {
-		struct uffdio_copy c = { .dst = start, .src = (uint64_t)zeros, .len = page };
-		check(ioctl(fd, UFFDIO_COPY, &c), "UFFDIO_COPY");
+		struct uffdio_copy c = { .dst = start, .src = (uint64_t)zeros, .len = granule };
+		check(ioctl(fd, UFFDIO_COPY, &c) && errno != EEXIST, "UFFDIO_COPY");
 	} else {
-		struct uffdio_zeropage z = { .range = { start, page } };
-		check(ioctl(fd, UFFDIO_ZEROPAGE, &z), "UFFDIO_ZEROPAGE");
+		struct uffdio_zeropage z = { .range = { start, granule } };
+		check(ioctl(fd, UFFDIO_ZEROPAGE, &z) && errno != EEXIST, "UFFDIO_ZEROPAGE");
 	}
 }
 
@@ -75,23 +79,50 @@ static void *resolve(void *unused)
 		for (size_t i = 0; i < n / sizeof m[0]; i++) {
 			uint64_t a = m[i].arg.pagefault.address;
 			records[recorded++] = (struct record){ now(), a, m[i].arg.pagefault.feat.ptid };
-			fill(a & ~(uint64_t)(page - 1));
+			fill((uint64_t)area + (a - (uint64_t)area) / granule * granule);
 		}
 	}
 	return NULL;
 }
 
-static void *touch(void *number)
+// plan chooses the order of one toucher's touches, and which of them are the first of a granule.
+static void plan(size_t number)
 {
 	size_t share = pages / threads;
-	volatile char *p = area + (size_t)number * share * page;
+	uint32_t *o = order + number * share;
+	uint64_t x = number + 1;
+	char *seen = calloc(pages * stride * page / granule + 1, 1);
+	for (size_t i = 0; i < share; i++)
+		o[i] = (number * share + i) * stride;
+	for (size_t i = share; shuffled && i > 1; i--) {
+		x = x * 6364136223846793005u + 1442695040888963407u;
+		size_t j = (x >> 33) % i;
+		uint32_t t = o[i - 1];
+		o[i - 1] = o[j];
+		o[j] = t;
+	}
+	for (size_t i = 0; i < share; i++) {
+		char *s = seen + o[i] * page / granule;
+		took[number * share + i] = !*s;
+		*s = 1;
+	}
+	free(seen);
+}
+
+static void *touch(void *number)
+{
+	size_t share = pages / threads, at = (size_t)number * share;
 	pthread_barrier_wait(&ready);
 	began[(size_t)number] = now();
-	for (size_t i = 0; i < share; i++) {
+	for (size_t i = at; i < at + share; i++) {
+		volatile char *p = area + order[i] * page;
+		uint64_t start = timed ? now() : 0;
 		if (write_access)
-			p[i * page] = 1;
+			*p = 1;
 		else
-			(void)p[i * page];
+			(void)*p;
+		if (timed)
+			took[i] *= now() - start;
 	}
 	ended[(size_t)number] = now();
 	return NULL;
@@ -107,7 +138,7 @@ static void *map(size_t length, int flags)
 static void arm(void)
 {
 	struct uffdio_api api = { .api = UFFD_API, .features = UFFD_FEATURE_THREAD_ID | FEATURE_EXACT_ADDRESS };
-	struct uffdio_register r = { .range = { (uint64_t)area, pages * page }, .mode = UFFDIO_REGISTER_MODE_MISSING };
+	struct uffdio_register r = { .range = { (uint64_t)area, pages * stride * page }, .mode = UFFDIO_REGISTER_MODE_MISSING };
 	// Every touch is made in user mode, and that anyone may have served.
 	fd = syscall(SYS_userfaultfd, O_CLOEXEC | UFFD_USER_MODE_ONLY);
 	check(fd < 0, "userfaultfd");
@@ -115,16 +146,24 @@ static void arm(void)
 	check(ioctl(fd, UFFDIO_REGISTER, &r), "UFFDIO_REGISTER");
 }
 
+static long long cpu_time(struct rusage *u)
+{
+	return (u->ru_utime.tv_sec + u->ru_stime.tv_sec) * 1000000000LL + (u->ru_utime.tv_usec + u->ru_stime.tv_usec) * 1000LL;
+}
+
 int main(int argc, char **argv)
 {
-	if (argc != 5) {
-		fprintf(stderr, "usage: resolver write|read PAGES THREADS CPU\n");
+	if (argc != 9) {
+		fprintf(stderr, "usage: resolver write|read PAGES THREADS CPU STRIDE random|ascending GRANULE timed|untimed\n");
 		return 2;
 	}
 	write_access = strcmp(argv[1], "write") == 0;
 	pages = atol(argv[2]);
 	threads = atol(argv[3]);
 	int cpu = atoi(argv[4]);
+	stride = atol(argv[5]);
+	shuffled = strcmp(argv[6], "random") == 0;
+	timed = strcmp(argv[8], "timed") == 0;
 	if (cpu >= 0) {
 		cpu_set_t one;
 		CPU_ZERO(&one);
@@ -133,15 +172,22 @@ int main(int argc, char **argv)
 	}
 	page = sysconf(_SC_PAGESIZE);
 	pages = pages / threads * threads;
-	zeros = map(page, MAP_POPULATE);
+	granule = atol(argv[7]) * page;
+	zeros = map(granule, MAP_POPULATE);
 	records = map(2 * pages * sizeof *records, MAP_POPULATE);
-	area = map(pages * page, MAP_NORESERVE);
-	madvise(area, pages * page, MADV_NOHUGEPAGE); // fails on a kernel without huge pages
+	area = map(pages * stride * page, MAP_NORESERVE);
+	madvise(area, pages * stride * page, MADV_NOHUGEPAGE); // fails on a kernel without huge pages
 	arm();
 
 	pthread_t resolver, touchers[threads];
 	began = map(threads * sizeof *began, MAP_POPULATE);
 	ended = map(threads * sizeof *ended, MAP_POPULATE);
+	order = map(pages * sizeof *order, MAP_POPULATE);
+	took = map(pages * sizeof *took, MAP_POPULATE);
+	for (size_t i = 0; i < threads; i++)
+		plan(i);
+	struct rusage before, after;
+	getrusage(RUSAGE_SELF, &before);
 	pthread_barrier_init(&ready, NULL, threads);
 	check(pthread_create(&resolver, NULL, resolve, NULL), "pthread_create");
 	for (size_t i = 0; i < threads; i++)
@@ -152,6 +198,10 @@ int main(int argc, char **argv)
 		first = began[i] < first ? began[i] : first;
 		last = ended[i] > last ? ended[i] : last;
 	}
-	printf("%llu %zu\n", (unsigned long long)(last - first), recorded);
+	getrusage(RUSAGE_SELF, &after);
+	printf("%llu %zu %lld\n", (unsigned long long)(last - first), recorded, cpu_time(&after) - cpu_time(&before));
+	for (size_t i = 0; timed && i < pages; i++)
+		if (took[i])
+			printf("%llu\n", (unsigned long long)took[i]);
 	return 0;
 }

@@ -2,24 +2,61 @@
 package main
 
 import (
+	"encoding/json"
 	"flag"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/firsttouch/firsttouch/bench"
 )
 
 func main() {
 	bench.Child()
-	rounds := flag.Int("rounds", 15, "how often everything is measured")
+	rounds := flag.Int("rounds", 15, "how often each group is measured")
+	quick := flag.Bool("quick", false, "three rounds of the groups, and the comparison in a part of its cells, once")
+	parts := flag.String("parts", "groups,scale,compare", "what to measure")
 	only := flag.String("only", "", "regular expression: measure only groups whose title it matches")
+	plots := flag.String("json", "", "write the comparison to this file too, for bench/plot")
 	flag.Parse()
 	if *rounds < 1 {
 		fmt.Fprintln(os.Stderr, "report: -rounds must be 1 or more")
 		os.Exit(2)
 	}
-	if err := bench.Report(os.Stdout, *rounds, *only); err != nil {
-		fmt.Fprintln(os.Stderr, "report:", err)
-		os.Exit(1)
+	turns := compareRounds
+	if *quick {
+		*rounds, turns = min(*rounds, 3), 1
 	}
+	for part := range strings.SplitSeq(*parts, ",") {
+		var err error
+		switch part {
+		case "groups":
+			err = bench.Report(os.Stdout, *rounds, *only)
+		case "scale":
+			err = bench.Scale(os.Stdout)
+		case "compare":
+			err = compare(*quick, turns, *plots)
+		default:
+			err = fmt.Errorf("-parts: there is no %q: choose from groups, scale, compare", part)
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "report:", err)
+			os.Exit(1)
+		}
+	}
+}
+
+// compareRounds is how often a full comparison goes through its cells, of which one takes some seconds.
+const compareRounds = 3
+
+func compare(quick bool, turns int, plots string) error {
+	list, err := bench.Compare(os.Stdout, quick, turns)
+	if err != nil || plots == "" {
+		return err
+	}
+	text, err := json.MarshalIndent(list, "", "\t")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(plots, append(text, '\n'), 0o644)
 }

@@ -36,8 +36,8 @@ demo prints what was touched and waited for, and writes into the directory of -o
   summary.json     all that is printed, for programs
 
 With -windows the service has a cache of answers outside the Go heap as well, and the database and the
-cache are armed again every second. After the phases the clients ask for one half of the requests, for
-the other, and for the first again. demo then prints for each window what was touched, new, used again
+cache are armed again every two seconds. After the phases the clients ask for one half of the requests, and
+then, for longer, for the other. demo then prints for each window what was touched, new, used again
 and idle, the size of the working set by the length of the window, and what a cache of which size would miss.
 
 With OTEL_EXPORTER_OTLP_ENDPOINT set, the requests and the metrics go there as well, by OTLP over
@@ -68,7 +68,7 @@ its first touch fail with EFAULT, so the service copies what it answers out of t
 	f.IntVar(&o.Concurrency, "concurrency", 4, "clients that send them at once")
 	f.Uint64Var(&o.Seed, "seed", 1, "what the requests are drawn from: the same seed, the same requests")
 	f.Var(granule, "granule", "`bytes` that one fault makes accessible, such as 64KiB: a power of two (default the page size)")
-	f.BoolVar(&o.Windows, "windows", false, "arm the memory again every second, for working sets by window; takes a minute more")
+	f.BoolVar(&o.Windows, "windows", false, "arm the memory again every two seconds, for working sets by window; takes a minute more")
 	f.BoolVar(&o.Serve, "serve", false, "keep the service and the profiler's pages up until interrupted")
 	f.StringVar(&o.Listen, "listen", "127.0.0.1:0", "`address` of the service")
 	f.StringVar(&o.Cache, "cache", "", "`directory` for the index (default firsttouch/demo in the user's cache directory)")

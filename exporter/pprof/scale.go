@@ -2,6 +2,7 @@ package pprof
 
 import (
 	"math"
+	"time"
 
 	"github.com/firsttouch/firsttouch/profiler"
 )
@@ -12,17 +13,25 @@ type scale struct{ faults, touched, stall float64 }
 
 var unscaled = scale{1, 1, 1}
 
-func (c scale) of(v value) value {
-	if c == unscaled {
+// rounder rounds scaled values so that their sum stays what it is: each sample takes over what the one before
+// was rounded by.
+type rounder struct{ faults, touched, stall float64 }
+
+func (r *rounder) scaled(v value, by scale) value {
+	if by == unscaled {
 		return v
 	}
 	return value{
-		faults: int64(math.Round(float64(v.faults) * c.faults)), touched: int64(math.Round(float64(v.touched) * c.touched)),
-		stall: multiply(v.stall, c.stall),
+		faults: carry(&r.faults, float64(v.faults)*by.faults), touched: carry(&r.touched, float64(v.touched)*by.touched),
+		stall: time.Duration(carry(&r.stall, float64(v.stall)*by.stall)),
 	}
 }
 
-func multiply[T ~int64](v T, by float64) T { return T(math.Round(float64(v) * by)) }
+func carry(left *float64, v float64) int64 {
+	n := math.Round(v + *left)
+	*left += v - n
+	return int64(n)
+}
 
 // ratio is how much more an estimate is than what was seen.
 func ratio(estimate, seen float64) float64 {

@@ -26,6 +26,9 @@ func newClock(monotonic func() time.Duration) (best clock) {
 	return best
 }
 
+// wall is the wall-clock time of a moment.
+func (c clock) wall(mono time.Duration) time.Time { return c.at.Add(mono - c.mono) }
+
 // timeline places moments within a span: on its own time line, which is the wall clock at its start and
 // the monotonic clock from there, as the SDK computes its end. What lies outside is moved to the
 // nearer end: the fault of another goroutine may be resolved only after the span has ended, and a

@@ -9,35 +9,40 @@ import (
 )
 
 // What is shown with Options.Windows: windows of a length, during which the clients ask for one half of the
-// requests, for the other, and for the first again. It takes longer than 30 s, so that something is idle.
+// requests, and then for the other for so long that what only the first one needs is idle for 30 s, at a pace
+// that leaves the machine time. The cache of answers holds one half.
 const (
-	windowLength  = time.Second
-	stageLength   = 14 * time.Second
-	answerCache   = 4 << 20
-	windowsListed = 48
+	windowLength  = 2 * time.Second
+	stageLength   = 17 * time.Second
+	stageSlices   = 16 // parts of a stage, each an eighth of the requests
+	answerCache   = 2 << 20
+	windowsListed = 30
 )
 
-// driveWindows sends the halves of the requests, in slices so short that a stage ends in time.
+// driveWindows sends one half of the requests twice, and the other one four times.
 func (d *demo) driveWindows(ctx context.Context, address string) error {
 	half := max(len(d.paths)/2, 1)
-	stages := [][]string{d.paths[:half], d.paths[len(d.paths)-half:], d.paths[:half]}
-	total := time.Duration(len(stages)) * stageLength
-	began := time.Now()
+	stages := [][]string{d.paths[:half], d.paths[len(d.paths)-half:], d.paths[len(d.paths)-half:]}
+	tick := time.NewTicker(stageLength / stageSlices)
+	defer tick.Stop()
 	for i, paths := range stages {
-		end := began.Add(time.Duration(i+1) * stageLength)
-		slice := max(len(paths)/8, 1)
-		for at := 0; time.Now().Before(end); at += slice {
+		size := max(len(paths)*2/stageSlices, 1)
+		for slice := range stageSlices {
 			if d.Progress != nil {
-				d.Progress("requests by window, with the profiler", int64(time.Since(began)/time.Second), int64(total/time.Second))
+				d.Progress("parts of the requests, for windows", int64(i*stageSlices+slice), int64(len(stages)*stageSlices))
 			}
-			part := paths[at%len(paths):]
-			part = part[:min(len(part), slice)]
-			got, err := load.Drive(ctx, "http://"+address, part, d.Concurrency, func(int) {})
+			at := slice * size % len(paths)
+			got, err := load.Drive(ctx, "http://"+address, paths[at:min(at+size, len(paths))], d.Concurrency, func(int) {})
 			if err != nil {
 				return err
 			}
 			if got.Failures > 0 {
 				return fmt.Errorf("%d requests failed, the first one: %s", got.Failures, got.First)
+			}
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+				return ctx.Err()
 			}
 		}
 	}

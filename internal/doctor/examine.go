@@ -55,6 +55,8 @@ func tried(name, detail string, t Trial, step string) Row {
 	switch {
 	case !made:
 		return Row{Name: name, Status: Unknown, Detail: "not tried, since the profiler did not get so far"}
+	case s.Unsupported != "":
+		return Row{Name: name, Status: No, Detail: s.Unsupported}
 	case s.Error != "":
 		return Row{Name: name, Status: No, Detail: s.Error}
 	}

@@ -59,7 +59,11 @@ func refused() Trial {
 
 func passed(userModeOnly bool) Trial {
 	t := Trial{UserModeOnly: userModeOnly, Placement: "left to the scheduler"}
-	for _, s := range []string{StepStart, StepArena, StepStack, StepSyscall, StepFile, StepAttached} {
+	names := []string{StepStart, StepArena, StepStack, StepSyscall, StepFile, StepAttached}
+	if !userModeOnly {
+		names = append(names, StepMemory, StepShared, StepWrites)
+	}
+	for _, s := range names {
 		t.Steps = append(t.Steps, Step{Name: s})
 	}
 	return t

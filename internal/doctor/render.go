@@ -28,10 +28,13 @@ func Render(w io.Writer, r Report) error {
 }
 
 func trialText(t Trial) string {
-	failed := 0
+	failed, missing := 0, 0
 	for _, s := range t.Steps {
-		if s.Error != "" {
+		switch {
+		case s.Error != "":
 			failed++
+		case s.Unsupported != "":
+			missing++
 		}
 	}
 	switch {
@@ -39,6 +42,9 @@ func trialText(t Trial) string {
 		return "not completed"
 	case failed > 0:
 		return fmt.Sprintf("%d of %d steps failed", failed, len(t.Steps))
+	}
+	if missing > 0 {
+		return fmt.Sprintf("%d of %d steps passed, the others are not supported here", len(t.Steps)-missing, len(t.Steps))
 	}
 	return fmt.Sprintf("all %d steps passed", len(t.Steps))
 }

@@ -61,6 +61,8 @@ type Step struct {
 	Name string `json:"name"`
 	// Error is empty where the step did what it should.
 	Error string `json:"error,omitempty"`
+	// Unsupported says what is missing here for the step, where something is.
+	Unsupported string `json:"unsupported,omitempty"`
 }
 
 // The steps of a trial.
@@ -71,6 +73,9 @@ const (
 	StepSyscall  = "system call"
 	StepFile     = "file"
 	StepAttached = "attached file"
+	StepMemory   = "memory that exists"
+	StepShared   = "shared memory"
+	StepWrites   = "writes only"
 )
 
 // step returns the outcome of a step, and whether it was made.
@@ -85,5 +90,5 @@ func (t Trial) step(name string) (Step, bool) {
 
 func (t Trial) passed(name string) bool {
 	s, made := t.step(name)
-	return made && s.Error == ""
+	return made && s.Error == "" && s.Unsupported == ""
 }

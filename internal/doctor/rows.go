@@ -30,18 +30,37 @@ func memory(k uffd.Report, t Trial) []Row {
 		tried("arena (anonymous memory of the profiler's own)", "each first touch seen once", t, StepArena),
 		tried("file that the profiler maps", "each first touch seen once, contents right", t, StepFile),
 		tried("file that a library mapped (bbolt, LMDB, SQLite)", "each first touch seen once, contents right", t, StepAttached),
-		offered(k, "anonymous memory that exists already, the Go heap", "MOVE", "6.8"),
-		offered(k, "memfd and shared anonymous memory", "MINOR_SHMEM", "5.14"),
-		huge(k),
-		offered(k, "writes to any mapping", "WP_ASYNC", "6.7"),
+		attached("private memory that exists: off-heap caches, C heaps", "armed with its contents, again and again", t, StepMemory),
+		attached("shared memory: memfd, tmpfs, MAP_SHARED", "armed with its contents, again and again", t, StepShared),
+		huge(k, t),
+		attached("writes alone, to any of these but files on a disk", "each first write seen once", t, StepWrites),
+		{Name: "private pages of a file", Status: No, Detail: "they are in no file once they are written to, and cannot be moved: map the file shared"},
 	}
 }
 
-func huge(k uffd.Report) Row {
-	row := offered(k, "huge pages (hugetlb)", "MINOR_HUGETLBFS", "5.13")
+// attached is the row of memory that is attached where it is, which user mode only rules out.
+func attached(name, detail string, t Trial, step string) Row {
+	if t.UserModeOnly {
+		return Row{Name: name, Status: No, Detail: "not under user mode only: a system call that is given this memory would fail"}
+	}
+	return tried(name, detail, t, step)
+}
+
+// huge is not tried: it would take pages from a pool that is somebody's.
+func huge(k uffd.Report, t Trial) Row {
+	row := Row{Name: "huge pages (hugetlb), shared; of private ones writes alone", Status: Unknown, Detail: "the kernel could not be asked"}
+	switch {
+	case k.OpenPath == nil:
+	case t.UserModeOnly:
+		return attached(row.Name, "", t, "")
+	case hasFeature(k, "MINOR_HUGETLBFS"):
+		row.Status, row.Detail = Yes, "the kernel offers it; not tried, since it would take pages from the pool"
+	default:
+		row.Status, row.Detail, row.Remedy = No, "the kernel does not offer it", "Linux 5.13 or later"
+	}
 	for _, m := range k.Memory {
 		if m.Kind == uffd.MemoryHugetlb && m.Reason != "" {
-			row.Detail, row.Remedy = m.Reason, "reserve some: sysctl -w vm.nr_hugepages=N"
+			row.Status, row.Detail, row.Remedy = No, m.Reason, "reserve some: sysctl -w vm.nr_hugepages=N"
 		}
 	}
 	return row

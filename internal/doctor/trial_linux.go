@@ -30,6 +30,11 @@ func Try(dir string) Trial {
 	t.add(StepSyscall, trySyscall(p, t.UserModeOnly))
 	t.add(StepFile, tryFile(p, filepath.Join(dir, "mapped")))
 	t.add(StepAttached, tryAttached(p, filepath.Join(dir, "attached")))
+	if !t.UserModeOnly { // under which memory is not attached
+		t.add(StepMemory, tryMemory(p, "trial memory", unix.MAP_PRIVATE))
+		t.add(StepShared, tryMemory(p, "trial shared memory", unix.MAP_SHARED))
+		t.add(StepWrites, tryMemory(p, "trial writes", unix.MAP_PRIVATE, profiler.WithWritesOnly()))
+	}
 	t.Placement = p.Snapshot().Stats.Placement
 	if err := p.Close(); err != nil {
 		t.Reason = "the profiler did not end: " + err.Error()
@@ -39,7 +44,10 @@ func Try(dir string) Trial {
 
 func (t *Trial) add(name string, err error) {
 	s := Step{Name: name}
-	if err != nil {
+	switch {
+	case errors.Is(err, profiler.ErrNotSupported) && name != StepStart:
+		s.Unsupported = err.Error()
+	case err != nil:
 		s.Error = err.Error()
 	}
 	t.Steps = append(t.Steps, s)

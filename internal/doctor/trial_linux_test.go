@@ -105,8 +105,12 @@ func TestOrdinaryUserChild(t *testing.T) {
 			t.Errorf("%s: %s", s.Name, s.Error)
 		}
 	}
-	if len(trial.Steps) != 6 {
-		t.Errorf("%d steps, want 6", len(trial.Steps))
+	want := 6
+	if !trial.UserModeOnly {
+		want = 9
+	}
+	if len(trial.Steps) != want {
+		t.Errorf("%d steps, want %d", len(trial.Steps), want)
 	}
 	row := delivery(uffd.Report{}, trial)[2]
 	if want := map[bool]Status{true: Limited, false: Yes}[trial.UserModeOnly]; row.Status != want {

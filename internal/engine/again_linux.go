@@ -31,7 +31,14 @@ func openAgain(arg uintptr) {
 	t, g := at[target](w.now.target), w.now.g
 	for {
 		s.lock(w, &s.reading)
+		w.fillErr = 0
 		source, ok := s.open(w, t, g, w.now.flags)
+		if !ok && w.fillErr != 0 {
+			// It will not be filled. The kernel does that itself once it is plain memory again.
+			w.carry.target = w.now.target
+			deep(s.openTargetCode, arg)
+			ok = true
+		}
 		unlock(&s.reading)
 		if ok {
 			s.finish(w, t, g, w.now.seq, source)

@@ -78,7 +78,7 @@ func (s *shared) fillOnce(w *worker, t *target, addr, length uintptr, write bool
 }
 
 // openArena fails open: the range is unregistered, so that the kernel answers its faults itself. With
-// layers that would lose what they hold: the fault is tried again.
+// layers that would lose what they hold: they have to come home first, which takes too long here.
 //
 //go:nosplit
 //go:norace
@@ -89,6 +89,7 @@ func (s *shared) openArena(w *worker, t *target, errno uintptr) (ok bool) {
 	raw.Add64(&at[counters](t.counters).errors, 1)
 	raw.Store64(&s.lastErr, uint64(errno))
 	if raw.Load64(&t.old) != 0 {
+		w.fillErr = errno
 		return false
 	}
 	s.unregister(w, t.uffd, t.lo, t.hi-t.lo)

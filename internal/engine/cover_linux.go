@@ -72,6 +72,9 @@ func (e *Engine) Rearm(g *Target, prot int, sm Sample, guard Guard) (time.Durati
 
 // lay makes a placeholder, registers it and has it moved over the target.
 func (e *Engine) lay(op uint32, g *Target, prot int, sm Sample, guard Guard) (time.Duration, error) {
+	if err := e.blind(); err != nil {
+		return 0, err
+	}
 	length := g.Hi - g.Lo
 	bitmap, err := sm.bitmap(g.t)
 	if err != nil {

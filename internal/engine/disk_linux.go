@@ -56,6 +56,7 @@ func toDisk(arg uintptr) {
 			s.nap(w, 20e3) // full
 		case d == 0 && raw.Cas64(&s.queueHead, h, h+1):
 			j.target, j.g, j.flags, j.seq, j.moved = w.now.target, w.now.g, w.now.flags, w.now.seq, w.now.moved
+			w.now.target = 0 // not this worker's any more
 			raw.Store64(&j.turn, h+1)
 			raw.Add32(&s.queueBell, 1)
 			if raw.Load32(&s.queueSleep) != 0 {
@@ -77,26 +78,45 @@ func disk(arg uintptr) {
 	s := at[shared](w.shared)
 	for {
 		bell := raw.Load32(&s.queueBell)
+		if s.take(w) {
+			deep(s.fromDiskCode, arg)
+			raw.Store32(&w.busy, 0)
+			raw.Add64(&w.progress, 1)
+			continue
+		}
+		if raw.Load32(&s.stop) != 0 {
+			return
+		}
+		raw.Add32(&s.queueSleep, 1)
+		futexWait(w, &s.queueBell, bell, 0)
+		raw.Add32(&s.queueSleep, ^uint32(0))
+	}
+}
+
+// take makes the next job the worker's, who is busy from then on. It reports false when there is none.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) take(w *worker) bool {
+	// nosplit: runs without a g.
+	for {
 		tl := raw.Load64(&s.queueTail)
 		j := s.job(tl)
 		if raw.Load64(&j.turn) != tl+1 {
 			if raw.Load64(&s.queueTail) != tl {
 				continue
 			}
-			if raw.Load32(&s.stop) != 0 {
-				return
-			}
-			raw.Add32(&s.queueSleep, 1)
-			futexWait(w, &s.queueBell, bell, 0)
-			raw.Add32(&s.queueSleep, ^uint32(0))
-			continue
+			return false
 		}
 		if !raw.Cas64(&s.queueTail, tl, tl+1) {
 			continue
 		}
+		raw.Store64(&w.relieved, 0)
 		w.now = fault{target: j.target, g: j.g, flags: j.flags, seq: j.seq, moved: j.moved}
 		raw.Store64(&j.turn, tl+queueLen)
-		deep(s.fromDiskCode, arg)
+		raw.Store32(&w.busy, 1)
+		return true
 	}
 }
 
@@ -126,7 +146,9 @@ func fromDisk(arg uintptr) {
 	}
 	source := uint8(SourceDisk)
 	before := s.storageReads(w)
-	s.readIn(t, w.now.g)
+	if w.watches == 0 {
+		s.readIn(t, w.now.g)
+	}
 	s.restored(w)
 	if t.flags&tgMincore == 0 && s.storageReads(w) == before {
 		source = SourcePageCache

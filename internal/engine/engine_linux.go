@@ -92,6 +92,9 @@ func (e *Engine) start(c Config) error {
 	s.restoreCode, s.restorePagesCode, s.operateCode = codeOf(restore), codeOf(restorePages), codeOf(operate)
 	s.cutCode, s.captureCode = codeOf(cut), codeOf(capture)
 	s.placeCode, s.disarmCode = codeOf(place), codeOf(disarm)
+	s.lookCode, s.relieveCode = codeOf(look), codeOf(relieve)
+	s.failOpenCode, s.openTargetCode = codeOf(failOpen), codeOf(openTarget)
+	s.readAllCode = codeOf(readAll)
 	s.textLo, s.textHi = raw.Text()
 	s.goidOff, s.parentOff = goidOffsets()
 	s.stackEvery, s.stackRate = uint32(c.StackEvery), uint32(c.StackRate)
@@ -145,11 +148,14 @@ func (e *Engine) allocate(c Config) error {
 	s.own = get(maxWorkers * 4)
 	e.tables = [2]uintptr{get(unsafe.Sizeof(table{})), get(unsafe.Sizeof(table{}))}
 	s.table = uint64(e.tables[1])
-	for i := range 4 + diskThreads {
+	for i := range 5 + diskThreads {
 		p := get(unsafe.Sizeof(worker{}))
 		if p != 0 {
 			w := at[worker](p)
 			w.shared, w.number = uintptr(unsafe.Pointer(s)), uint64(i)
+			if i < readers {
+				w.reads = 1
+			}
 		}
 		e.workers = append(e.workers, p)
 	}
@@ -160,6 +166,9 @@ func (e *Engine) allocate(c Config) error {
 		s.job(i).turn = i
 	}
 	s.followerWorker = e.workers[1]
+	for i, p := range e.workers {
+		s.workers[i] = p
+	}
 	e.gen = make([]uint32, spanSlots)
 	for i := uint32(spanSlots); i > 0; i-- {
 		e.free = append(e.free, i-1)
@@ -177,7 +186,7 @@ func (e *Engine) allocate(c Config) error {
 	return err
 }
 
-// startThreads starts the keeper, the follower, the surgeon, the clerk and the disk threads.
+// startThreads starts the keeper, the follower, the surgeon, the clerk, the watchdog and the disk threads.
 func (e *Engine) startThreads() error {
 	entry, _, _ := entries()
 	for i, w := range e.workers {
@@ -191,6 +200,8 @@ func (e *Engine) startThreads() error {
 			body = surgeon
 		case 3:
 			body = clerk
+		case watchdogNumber:
+			body = watchdog
 		}
 		at[worker](w).code, at[worker](w).body = codeOf(member), codeOf(body)
 		t, err := raw.Start(entry, w)
@@ -268,7 +279,7 @@ func (e *Engine) stopThreads() error {
 			raw.Add32(&s.queueBell, 1)
 			raw.Add32(&s.cmd.bell, 1)
 			raw.Add32(&s.errand.bell, 1)
-			for _, p := range []*uint32{&s.queueBell, &s.cmd.bell, &s.errand.bell, &s.mode} {
+			for _, p := range []*uint32{&s.queueBell, &s.cmd.bell, &s.errand.bell, &s.mode, &s.stop} {
 				futexWake(p, 1<<30)
 			}
 			if t.Join(20 * time.Millisecond) {

@@ -19,13 +19,16 @@ import (
 //
 // An idle-class thread starves when other threads want its CPU. The keeper therefore looks every
 // millisecond whether messages wait while the follower does not move, and if so gives it the
-// normal class back (which needs CAP_SYS_NICE: without it there is no follower) and reads itself.
+// normal class back (which needs CAP_SYS_NICE: without it there is no follower) and reads itself. On a
+// machine that stays busy the follower is tried ever more rarely: each try costs somebody that millisecond.
 
 const (
 	followAfter = 8      // faults in a row until the follower takes over, which costs what a few of them do
 	followGap   = 200e3  // ns between them at most
-	backoffNS   = 50e6   // after a rescue, so long without the follower
-	missesMost  = 1 << 8 // empty reads in a row of 1,024 faults: the toucher does not stay
+	backoffNS   = 50e6   // after a rescue, so long without the follower; twice as long after the next one,
+	backoffMost = 1600e6 // and so on until this, unless it was let run for leftAlone faults in between
+	leftAlone   = 1024
+	missesMost  = 1 << 8 // empty reads in a row of leftAlone faults: the toucher does not stay
 )
 
 // follower state that both readers see.
@@ -35,6 +38,7 @@ type placement struct {
 	toucher  uint32
 	stalls   uint32 // rescues
 	notUntil int64
+	backoff  uint64 // of the last rescue, ns; 0 when there was none lately
 	switches uint64
 	cpus     [16]uint64 // the CPUs that the process may use, to free the follower's binding
 }
@@ -104,8 +108,9 @@ func (s *shared) chase(w *worker, cpu uint32) {
 		}
 		if n != 0 {
 			faults += int(n)
-			if faults > 1024 {
+			if faults > leftAlone {
 				misses, faults = 0, 0
+				raw.Store64(&s.place.backoff, 0)
 			}
 			continue
 		}
@@ -140,7 +145,9 @@ func (s *shared) watch(w *worker, before uint64) uint64 {
 		return p
 	}
 	raw.Add32(&s.place.stalls, 1)
-	s.place.notUntil = raw.Nanotime() + backoffNS
+	pause := min(max(2*raw.Load64(&s.place.backoff), backoffNS), backoffMost)
+	raw.Store64(&s.place.backoff, pause)
+	s.place.notUntil = raw.Nanotime() + int64(pause)
 	raw.Store32(&s.mode, modeKeeper)
 	setClass(w, s.place.tid, unix.SCHED_NORMAL)
 	raw.Syscall(unix.SYS_SCHED_SETAFFINITY, uintptr(s.place.tid), uintptr(unsafe.Sizeof(s.place.cpus)),

@@ -96,7 +96,7 @@ func (e *Engine) AddMemory(r *Region, lo, hi, granule uintptr, offset int64, kno
 // holds it, or the process's other threads are parked. A guard of our own memory need do nothing. took
 // is for how long the target's touchers, or all threads, were stopped.
 func (e *Engine) RearmMemory(g *Target, guard Guard) (took time.Duration, err error) {
-	if err := e.HaveRearm(); err != nil {
+	if err := errors.Join(e.HaveRearm(), e.blind()); err != nil {
 		return 0, err
 	}
 	g.merging.Wait()

@@ -38,9 +38,11 @@ func (s *shared) drain(w *worker, fd uint32) uintptr {
 func (s *shared) drainOne(w *worker, fd uint32) uintptr {
 	// nosplit: runs without a g.
 	m := uintptr(unsafe.Pointer(&w.buf))
-	if raw.Syscall(unix.SYS_READ, uintptr(fd), m, msgSize, 0, 0, 0) != msgSize {
+	if n := raw.Syscall(unix.SYS_READ, uintptr(fd), m, msgSize, 0, 0, 0); n != msgSize {
+		w.readErr = raw.Errno(n)
 		return 0
 	}
+	raw.Store64(&w.relieved, 0)
 	raw.Store32(&w.busy, 1)
 	raw.Add64(&s.messages, 1)
 	w.now = fault{addr: *at[uintptr](m + 16), flags: *at[uint64](m + 8), fd: fd, tid: *at[uint32](m + 24), message: m}
@@ -227,7 +229,7 @@ func resolve(arg uintptr) {
 		}
 	} else {
 		source = SourcePageCache
-		if !s.cached(w, t, g) || !s.restored(w) {
+		if (!s.cached(w, t, g) || !s.restored(w)) && raw.Load64(&w.relieved) == 0 {
 			deep(s.toDiskCode, arg)
 			return
 		}
@@ -248,6 +250,9 @@ func (s *shared) finish(w *worker, t *target, g uintptr, seq uint64, source uint
 		r := s.record(seq - 1)
 		r.Source = source
 		r.Stall = raw.Nanotime() - r.Time
+		if at := raw.Load64(&w.relieved); at != 0 {
+			r.Stall = int64(at) - r.Time // the watchdog was faster
+		}
 		accounts := r.Flags&FlagHandlerAccounts != 0
 		if !accounts {
 			s.settle(r)

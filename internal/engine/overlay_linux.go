@@ -65,8 +65,8 @@ func restore(arg uintptr) {
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	t, g := at[target](w.now.target), w.now.g
-	reads := w.number < readers
-	for try := 0; ; try++ {
+	reads := w.reads != 0
+	for try := 0; raw.Load64(&w.relieved) == 0; try++ { // else somebody may have mapped something there since
 		first, n := g, uintptr(1)
 		if s.mapsShort() || try > 0 {
 			if reads {
@@ -95,6 +95,9 @@ func restore(arg uintptr) {
 		s.unclaim(t, first, n, g)
 		s.restoreFailed(w, t, e, try)
 	}
+	if w.watches != 0 || raw.Load64(&w.relieved) != 0 {
+		return // the toucher waits for storage itself
+	}
 	addr, length := t.span(g, 1)
 	// MADV_POPULATE_READ fails beyond the end of the file and on I/O errors: the toucher then gets
 	// the SIGBUS that the plain mapping would have given it. Before Linux 5.14 it is not known, and
@@ -115,7 +118,7 @@ const readers = 2
 func (s *shared) whole(w *worker, t *target, addr, length uintptr) bool {
 	// nosplit: runs without a g.
 	is := s.registered(w, t.uffd, addr, length)
-	for is == answerLater && w.number >= readers {
+	for is == answerLater && w.reads == 0 {
 		s.nap(w, 20e3)
 		is = s.registered(w, t.uffd, addr, length)
 	}

@@ -67,6 +67,10 @@ func (s *shared) wait(w *worker, timeoutMS uintptr) (ready uint32) {
 		timeout = uintptr(unsafe.Pointer(&w.args[8]))
 	}
 	n := raw.Syscall(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&w.poll)), 3, timeout, 0, 8, 0)
+	if e := raw.Errno(n); e != 0 && unix.Errno(e) != unix.EINTR {
+		s.nap(w, 1e6) // refused: who cannot be told has to look
+		return 3
+	}
 	if raw.Errno(n) != 0 || n == 0 {
 		return 0
 	}

@@ -150,6 +150,9 @@ func (e *Engine) AddArena(r *Region, lo, hi, granule uintptr, know func(*Target)
 
 // add registers anonymous memory.
 func (e *Engine) add(r *Region, lo, hi, granule uintptr, offset int64, know func(*Target)) (*Target, error) {
+	if err := e.blind(); err != nil {
+		return nil, err
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	g, err := e.newTarget(r, lo, hi, granule, offset)
@@ -200,10 +203,16 @@ func (e *Engine) remove(g *Target) {
 	e.targets = slices.DeleteFunc(e.targets, func(o *Target) bool { return o == g })
 	e.publish()
 	for raw.Load32(&g.t.inflight) != 0 {
+		if e.standing() {
+			return // who stands still may go on any time: what it may use is never freed
+		}
 		time.Sleep(100 * time.Microsecond)
 	}
 	if g.t.flags&tgHeap != 0 {
 		raw.Add32(&e.s.heaps, ^uint32(0))
+	}
+	if e.standing() {
+		return
 	}
 	freeOffHeap(g.t.states, statesLen(g.t))
 	freeOffHeap(g.t.marks, marksLen(g.t, e.s.pageSize))
@@ -228,10 +237,10 @@ func (e *Engine) publish() {
 
 // settleReaders waits until every reader has finished the message that it is at.
 func (e *Engine) settleReaders() {
-	for _, w := range e.workers[:2] {
-		r := at[worker](w)
+	for _, i := range []int{0, 1, watchdogNumber} {
+		r := at[worker](e.workers[i])
 		p := raw.Load64(&r.progress)
-		for raw.Load32(&r.busy) != 0 && raw.Load64(&r.progress) == p {
+		for raw.Load32(&r.busy) != 0 && raw.Load64(&r.progress) == p && raw.Load32(&r.standing) == 0 {
 			time.Sleep(20 * time.Microsecond)
 		}
 	}

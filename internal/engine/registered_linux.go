@@ -33,8 +33,8 @@ func (s *shared) registered(w *worker, fd uint32, addr, length uintptr) int {
 	if e == uintptr(unix.EINVAL) {
 		return answerYes
 	}
-	if e == uintptr(unix.EAGAIN) {
-		return answerLater
+	if e == uintptr(unix.ENOENT) {
+		return answerNo
 	}
-	return answerNo
+	return answerLater
 }

@@ -24,6 +24,7 @@ type shared struct {
 	placeCode, disarmCode, releaseMemoryCode, bringRunsCode                      uintptr
 	resolveSharedCode, shareCode, holeCode, straySharedCode                      uintptr
 	operateSharedCode, armSharedCode                                             uintptr
+	lookCode, relieveCode, failOpenCode, openTargetCode, readAllCode             uintptr
 
 	targets    uintptr // all targets, by number
 	text       uintptr // the surgeon's buffer for /proc/self/maps
@@ -72,6 +73,8 @@ type shared struct {
 	stackFull  uint32
 	errors     uint64 // resolves that failed
 	lastErr    uint64 // errno of the last one
+	failed     uint64 // errno for which everything was made plain memory, or 0
+	relieved   uint64 // times that the watchdog did what another thread of the engine should have done
 	widened    uint64
 
 	parkRound uint32 // surgeon: the round that threads are to park in, 0 is none
@@ -83,6 +86,7 @@ type shared struct {
 
 	place          placement
 	followerWorker uintptr
+	workers        [maxWorkers]uintptr // by number, 0 behind the last one
 	cmd            command
 	errand         errand
 }
@@ -95,11 +99,18 @@ type worker struct {
 	shared   uintptr
 	scratch  uintptr // a page of its own, empty but for moments
 	number   uint64
-	busy     uint32 // answers a message: may hold targets of the current table
-	apart    uint32 // apartOK once the thread has its own descriptors, or why not
-	progress uint64 // messages answered
-	now      fault  // the message being answered
-	carry    carry  // the memory being moved
+	busy     uint32  // answers a message or does a job: may hold targets of the current table
+	apart    uint32  // apartOK once the thread has its own descriptors, or why not
+	progress uint64  // messages answered, or jobs done
+	reads    uint32  // it reads messages, so it may wait for nothing that needs a message to be read
+	watches  uint32  // it is the watchdog, and may not wait for storage
+	standing uint32  // as the watchdog sees it, it has not moved for long
+	relieved uint64  // when the watchdog resolved the fault in its place, or 0
+	now      fault   // the message being answered
+	carry    carry   // the memory being moved
+	looks    looks   // the watchdog's
+	readErr  uintptr // errno of the last read that brought no message
+	fillErr  uintptr // errno of a fill that the kernel refused for good
 	lastTID  uint32
 	runs     uint32 // faults in a row, without a pause
 	lastTime int64

@@ -160,7 +160,7 @@ func cut(arg uintptr) {
 	t := at[target](c.target)
 	n := s.readMaps(w)
 	if n == 0 {
-		c.status = statusFailed
+		c.status, c.errno = statusFailed, uint32(unix.EIO)
 		return
 	}
 	if c.op == opDisarm || c.op == opRelease {

@@ -80,7 +80,11 @@ func renderMisses(w io.Writer, s WorkingSet) error {
 	}
 	t := NewTable(fmt.Sprintf("First touches that a cache would miss (%s of the granules followed)", Percent(s.Sample)),
 		Right("cache"), Right("misses"), Right("± error"))
-	for _, p := range s.Misses {
+	const all = 0.995 // of the small sizes, with which everything is missed, one row will do
+	for i, p := range s.Misses {
+		if i+1 < len(s.Misses) && s.Misses[i+1].Miss >= all {
+			continue
+		}
 		e := Percent(p.Error)
 		if s.Sample >= 1 {
 			e = "exact"

@@ -29,6 +29,11 @@ func WithArgs(args ...string) Option {
 	return func(_ *testing.T, c *exec.Cmd) { c.Args = append(c.Args, args...) }
 }
 
+// WithBinary runs another test binary than the running one, in a directory.
+func WithBinary(path, dir string) Option {
+	return func(_ *testing.T, c *exec.Cmd) { c.Path, c.Args[0], c.Dir = path, path, dir }
+}
+
 // graceful is how long a child may take to print its goroutines after SIGQUIT.
 const graceful = 10 * time.Second
 

@@ -69,17 +69,26 @@ export function objects(content, shape) {
 export function values(bytes, out, step) {
   let p = 0, last = 0
   for (let r = 0; r < out.length; r++) {
-    let c = bytes[p++], v = c & 127
-    const odd = c & 1
+    // Up to 28 bits are whole numbers of 32 bits, which is the fast way.
+    let c = bytes[p++], low = c & 127, v
     if (c > 127) {
-      let unit = 128
+      low |= ((c = bytes[p++]) & 127) << 7
+      if (c > 127) {
+        low |= ((c = bytes[p++]) & 127) << 14
+        if (c > 127) low |= ((c = bytes[p++]) & 127) << 21
+      }
+    }
+    if (c < 128) {
+      v = (low >>> 1) ^ -(low & 1)
+    } else {
+      let wide = low, unit = 2 ** 28
       do {
         c = bytes[p++]
-        v += (c & 127) * unit
+        wide += (c & 127) * unit
         unit *= 128
       } while (c > 127)
+      v = low & 1 ? -(wide + 1) / 2 : wide / 2
     }
-    v = odd ? -(v + 1) / 2 : v / 2
     out[r] = step ? (last += v) : v
   }
   if (p > bytes.length) throw new Error('a column ends within a value')

@@ -26,7 +26,7 @@ const tables = {
   14: ['requests', [id('trace'), id('span'), id('parent'), n('entry'), n('kind'), t('name'), t('target'), s('start'), n('duration'), n('failed'),
     n('faults'), n('touched'), n('stall'), n('max'), n('treeFaults'), n('treeTouched'), n('treeStall'), n('treeMax')]],
 }
-const faultTable = 15, endTable = 16
+const statsTable = 7, faultTable = 15, endTable = 16
 // Without the addresses and the numbers of messages, which the page does not show.
 const wide = Float64Array, id32 = Uint32Array, small = Uint8Array
 const faultShape = [['seq', 'step', wide], ['time', 'step', wide], ['offset', 'step', wide], null, ['stall', 'number', wide], ['goroutine', 'step', wide],
@@ -50,6 +50,8 @@ export function read(buffer, store = new Faults()) {
     const content = inflateSync(b.subarray(from, at), { out: new Uint8Array(size) })
     if (kind === faultTable) store.add(content)
     else r[tables[kind][0]].push(...objects(content, tables[kind][1]))
+    // As many as will come, at once.
+    if (kind === statsTable) store.expect(r.stats[0].records - r.stats[0].logCut)
   }
   return join(r)
 }
@@ -70,6 +72,11 @@ export class Faults {
       if (old) this[name].set(old.subarray(0, this.length))
     }
     this.capacity = capacity
+  }
+
+  // expect makes room for so many in all.
+  expect(n) {
+    if (n > this.capacity) this.reserve(Math.min(n, this.most))
   }
 
   // add takes the content of a frame.

@@ -1,0 +1,88 @@
+//go:build linux && (amd64 || arm64)
+
+package bench
+
+import (
+	"io"
+	"strings"
+	"testing"
+)
+
+// Every observer watches each kind of memory and pattern once. Ours must have seen each granule once, which
+// the child itself checks; the C loop, which sees every thread's message, no fewer; perf, which may lose some,
+// something.
+func TestEveryObserver(t *testing.T) {
+	r := startRig(t, 16)
+	for _, c := range []cell{
+		{memoryArena, "random", 2, 16 * pageSize, 256},
+		{memoryCache, "sequential", 1, pageSize, 256},
+		{memoryDisk, "strided", 8, pageSize, 256},
+	} {
+		if r.compared == "" {
+			if err := r.makeCompared(256 * 16 * pageSize); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for i, v := range observers() {
+			t.Run(v.name+"/"+c.String(), func(t *testing.T) {
+				if err := r.prepare(c); err != nil {
+					if c.Memory == memoryDisk && strings.Contains(err.Error(), "page cache") {
+						t.Logf("skipped: %v", err) // a file system in memory has no other place for it
+						return
+					}
+					t.Fatal(err)
+				}
+				o, err := v.run(r, c)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if o.Skip != "" {
+					t.Logf("skipped: %s", o.Skip)
+					return
+				}
+				switch {
+				case !(o.PerPage > 0) || !(o.P99 >= o.Median) || !(o.Median > 0):
+					t.Errorf("%+v", o)
+				case i == yardstick && o.Seen < c.granules(), i > 0 && o.Seen == 0:
+					t.Errorf("%d faults seen of %d", o.Seen, c.granules())
+				}
+			})
+		}
+	}
+}
+
+// The parts of the goroutines are disjoint and together all of the memory; each granule has one first touch
+// in each part.
+func TestCellOrder(t *testing.T) {
+	for _, c := range cells(false) {
+		seen := map[int]bool{}
+		for i := range c.Goroutines {
+			pages, first := c.order(i)
+			firsts := map[int]int{}
+			for k, page := range pages {
+				if seen[page] || page*pageSize >= c.load().size() {
+					t.Fatalf("%s: page %d", c, page)
+				}
+				seen[page] = true
+				if first[k] {
+					firsts[page*pageSize/c.Granule]++
+				}
+			}
+			for g, n := range firsts {
+				if n != 1 {
+					t.Fatalf("%s: %d first touches of granule %d", c, n, g)
+				}
+			}
+		}
+		if len(seen) != c.Pages {
+			t.Errorf("%s: %d pages", c, len(seen))
+		}
+	}
+}
+
+// Nothing is lost that is not counted: Scale itself fails otherwise.
+func TestLosses(t *testing.T) {
+	if err := losses(io.Discard); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,124 @@
+//go:build linux && (amd64 || arm64)
+
+package hazards
+
+// hazard is a row of the matrix.
+type hazard struct {
+	name string
+	pkg  string // of the module
+	test string
+	kase string // of package profiler's inChild: which of the test's cases
+	want string
+}
+
+// deliveries are ways for a fault to reach the engine, with the environment that has a test use them.
+var deliveries = []struct {
+	name string
+	env  []string
+}{
+	{"thread", nil},
+}
+
+var processors = []int{1, 2, 8}
+
+const (
+	exact = "every page faults once and is counted once, contents intact, nobody waits for ever"
+	same  = "as without the profiler"
+)
+
+var hazards = []hazard{
+	// Garbage collection while a fault is pending, by what is touching.
+	{"collection during a load", "profiler", "TestNoWayOfTouchingHangs", "load/8", exact},
+	{"collection during copy", "profiler", "TestNoWayOfTouchingHangs", "copy/8", exact},
+	{"collection during a comparison of strings", "profiler", "TestNoWayOfTouchingHangs", "compare/8", exact},
+	{"collection during clear", "profiler", "TestNoWayOfTouchingHangs", "clear/8", exact},
+	{"collection during write(2) from the page", "profiler", "TestNoWayOfTouchingHangs", "write(2)/8", exact},
+	{"collection during read(2) into the page", "profiler", "TestNoWayOfTouchingHangs", "read(2)/8", exact},
+	{"a goroutine as resolver: the same tests can fail", "profiler", "TestGoroutineAsResolverHangs", "", "the goroutine hangs, the engine does not"},
+
+	// Goroutines and threads.
+	{"a goroutine for each page", "profiler", "TestNoCrewHangs", "goroutine churn", exact},
+	{"stacks that grow and shrink", "profiler", "TestNoCrewHangs", "deep stacks", exact},
+	{"threads that end", "profiler", "TestNoCrewHangs", "threads that exit", exact},
+	{"64 goroutines on one page", "profiler", "TestNoCrewHangs", "64 goroutines on one page", exact},
+	{"2,000 goroutines on one page, also in system calls", "profiler", "TestNoCrewHangs", "2,000 goroutines on one page", exact},
+	{"goroutines preempted at the fault", "profiler", "TestStacksUnderPreemption", "", "never another goroutine's stack; what is missed is counted"},
+	{"threads of C with signals blocked, and a plugin", "e2e/hazards", "TestForeignThreads", "", exact + "; stacks that cannot be had are counted"},
+
+	// What else goes on in the process and on the machine.
+	{"CPU profile (SIGPROF)", "profiler", "TestNothingElseInTheProcessMakesItHang", "cpu profile", exact + "; the profile is made"},
+	{"runtime/trace", "profiler", "TestNothingElseInTheProcessMakesItHang", "execution trace", exact + "; the trace is made"},
+	{"all signals notified", "profiler", "TestNothingElseInTheProcessMakesItHang", "all signals notified", exact + "; the program sees its signals and not the engine's"},
+	{"all signals ignored", "profiler", "TestNothingElseInTheProcessMakesItHang", "signals ignored", exact},
+	{"signals to every thread, as fast as can be", "profiler", "TestNothingElseInTheProcessMakesItHang", "signal storm", exact},
+	{"GOMAXPROCS changes all the time", "profiler", "TestNothingElseInTheProcessMakesItHang", "GOMAXPROCS changes", exact},
+	{"profile, trace, signals and GOMAXPROCS at once", "profiler", "TestNothingElseInTheProcessMakesItHang", "profile, trace, signals and GOMAXPROCS at once", exact},
+	{"every processor busy with other processes", "profiler", "TestNothingElseInTheProcessMakesItHang", "every processor busy", exact},
+	{"SIGSTOP and SIGCONT", "profiler", "TestStoppedAndContinued", "all", exact},
+	{"ptrace: a debugger stops all threads and detaches", "profiler", "TestDebuggerAttaches", "all", exact},
+
+	// Processes.
+	{"fork without shared memory (user namespace), and vfork", "profiler", "TestForkDoesNotHang", "fork/8", exact},
+	{"processes that start, four at a time", "profiler", "TestNothingElseInTheProcessMakesItHang", "processes that start", exact},
+	{"fork while memory is armed again", "profiler", "TestRearmWhileForking", "", exact},
+	{"pages shared with a child", "profiler", "TestAttachPagesSharedWithAChild", "", exact},
+	{"os.Exit in a storm", "profiler", "TestEndsInAStorm", "exit", same},
+	{"panic in a storm", "profiler", "TestEndsInAStorm", "panic", same + ", with the stacks printed"},
+	{"SIGQUIT in a storm", "profiler", "TestEndsInAStorm", "SIGQUIT", same + ", with the stacks printed"},
+	{"SIGTERM in a storm", "profiler", "TestEndsInAStorm", "SIGTERM", same},
+	{"SIGKILL in a storm", "profiler", "TestEndsInAStorm", "SIGKILL", same},
+	{"exec in a storm", "profiler", "TestEndsInAStorm", "exec", same},
+	{"killed in the middle of a transaction of bbolt", "internal/bbolttest", "TestKilledInTheMiddle", "", "the database is consistent"},
+
+	// The owner of the memory.
+	{"owner unmaps, somebody else maps there", "internal/bbolttest", "TestForeignMemoryAtTheSamePlace", "", "the other memory is left alone"},
+	{"somebody else's memory within a granule", "internal/bbolttest", "TestGranuleWithForeignMemory", "", "the other memory is left alone"},
+	{"owner calls mremap on a file mapping", "internal/bbolttest", "TestOwnerRemaps", "", "contents follow, or mremap fails as for any range of several mappings"},
+	{"owner moves a piece", "internal/bbolttest", "TestMovedPieceIsNotLost", "", "contents follow"},
+	{"owner moves private memory with mremap", "profiler", "TestOwnerMovesAttachedMemory", "all", "contents follow"},
+	{"owner calls mprotect", "internal/bbolttest", "TestProtectionChanges", "", same},
+	{"owner takes the protection away", "internal/bbolttest", "TestProtectionIsTakenAway", "", same},
+	{"owner calls madvise", "internal/bbolttest", "TestAdviceWhileAttached", "", same},
+	{"owner discards memory in a storm (MADV_DONTNEED)", "profiler", "TestDiscardInAStorm", "", "what was discarded reads as zeros, the rest is intact"},
+	{"owner locks armed memory (mlock)", "profiler", "TestLockArmedMemory", "", exact},
+	{"pages pinned by io_uring", "profiler", "TestPinnedPagesAreLeft", "", "they stay the pages that they are, and are counted"},
+	{"arena closed under its readers", "profiler", "TestArenaClosedUnderItsReaders", "all", "they get the error of unmapped memory, and wait for nobody"},
+	{"mappings come and go while others are looked for", "profiler", "TestRegionsComeWhileMappingsCome", "all", exact},
+	{"looks at the mappings while faults arrive", "profiler", "TestRescansWhileFaultsArrive", "", exact},
+	{"bbolt writes, grows and remaps", "internal/bbolttest", "TestBoltWriting", "", "what is read is what was written, the database is consistent"},
+	{"two mappings of one file", "internal/bbolttest", "TestMappingsStayCoherent", "", "coherent with each other and with write(2)"},
+
+	// Files.
+	{"file truncated and extended", "internal/bbolttest", "TestTruncation", "", "SIGBUS for the same pages as a plain mapping"},
+	{"I/O errors of the disk", "profiler", "TestDiskErrors", "all", "SIGBUS for the same pages as a plain mapping"},
+	{"file unlinked", "internal/bbolttest", "TestUnlinkedFile", "", exact},
+	{"file replaced", "internal/bbolttest", "TestFileIsReplaced", "", "the mapping is of the old one"},
+	{"POSIX record locks of the process", "internal/bbolttest", "TestRecordLocksSurvive", "", "they are kept"},
+	{"all descriptors closed by the application", "profiler", "TestForeignCloseInAStorm", "all", exact},
+
+	// What the system refuses.
+	{"out of descriptors", "profiler", "TestOutOfDescriptors", "all", "New says so; later nothing is needed"},
+	{"out of mappings (vm.max_map_count)", "profiler", "TestOutOfMappings", "all", "contents intact; granules opened with a neighbour are counted"},
+	{"too little memory in the control group", "profiler", "TestLittleMemory", "all", exact},
+	{"no memory in the control group", "profiler", "TestNoMemory", "all", same + ": the kernel kills the process"},
+	{"seccomp refuses userfaultfd", "profiler", "TestSystemRefuses", "", "New says what to change"},
+	{"seccomp refuses, under the agent", "agent", "TestRefusedByTheSystem", "", "the service runs unprofiled, and the page says what to change"},
+	{"seccomp refuses to fill an arena later", "profiler", "TestRefusedFillFailsOpen", "copy", "plain memory with its contents, reported"},
+	{"seccomp refuses to register", "profiler", "TestRefusedRegistration", "register", "an error, memory as it was"},
+	{"each system call of the engine refused, one by one", "profiler", "TestRefusedCalls", "", "touches go on, contents intact, an error or a note says what happened"},
+	{"no privileges: user mode only", "profiler", "TestUserModeOnly", "", "exact; system calls on memory not yet touched fail with EFAULT"},
+
+	// Its own life.
+	{"the keeper stands still", "profiler", "TestStandingThreads", "keeper", exact + "; the watchdog answers, and a note says so"},
+	{"the follower stands still", "profiler", "TestStandingThreads", "follower", exact},
+	{"all readers stand still", "profiler", "TestStandingThreads", "keeper and follower", exact + "; the watchdog answers, and a note says so"},
+	{"all disk threads stand still", "profiler", "TestStandingThreads", "disk threads", exact + "; the watchdog answers, and a note says so"},
+	{"the watchdog stands still", "profiler", "TestStandingThreads", "watchdog", exact},
+	{"agent started twice", "agent", "TestSecondAgentDoesNothing", "", "the second does nothing and says why"},
+	{"stopped in a storm: region", "profiler", "TestCloseInAStorm", "region", "plain memory, one mapping as before, contents intact"},
+	{"stopped in a storm: profiler", "profiler", "TestCloseInAStorm", "profiler", "plain memory, one mapping as before, contents intact"},
+	{"stopped in a storm, by several at once", "profiler", "TestCloseInAStorm", "both at once, twice", "plain memory, one mapping as before, contents intact"},
+	{"windows in a storm", "profiler", "TestRearmInAStorm", "all", exact + " in each window"},
+	{"started and stopped again and again", "profiler", "TestCloseGivesEverythingBack", "all", "no thread, descriptor or mapping is left"},
+	{"ring far too small", "profiler", "TestTinyRingInAStorm", "", "faults = records + dropped"},
+}

@@ -1,0 +1,90 @@
+//go:build linux && (amd64 || arm64)
+
+package engine
+
+import (
+	"fmt"
+	"unsafe"
+
+	"github.com/firsttouch/firsttouch/internal/raw"
+	"golang.org/x/sys/unix"
+)
+
+// blind is why nothing can be armed any more, or nil.
+func (e *Engine) blind() error {
+	if n := raw.Load64(&e.s.failed); n != 0 {
+		return fmt.Errorf("the kernel's messages cannot be read: %w", unix.Errno(n))
+	}
+	return nil
+}
+
+// failOpen makes every target plain memory with its contents, since no fault can be heard of any more.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func failOpen(arg uintptr) {
+	// nosplit: runs without a g.
+	w := at[worker](arg)
+	s := at[shared](w.shared)
+	raw.Store64(&w.relieved, 0)
+	raw.Store32(&w.busy, 1)
+	tab := uintptr(raw.Load64(&s.table))
+	for i := uintptr(0); i < uintptr(at[table](tab).n); i++ {
+		w.carry.target = *at[uintptr](tab + tableHeader + i*8)
+		deep(s.openTargetCode, arg)
+	}
+	raw.Store32(&w.busy, 0)
+	raw.Add64(&w.progress, 1)
+}
+
+// openTarget makes one target, carry.target, plain memory: an arena is unregistered, after what its layers hold came
+// home; a file's mapping is put back, granule by granule.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func openTarget(arg uintptr) {
+	// nosplit: runs without a g.
+	w := at[worker](arg)
+	s := at[shared](w.shared)
+	t := at[target](w.carry.target)
+	raw.Add32(&t.inflight, 1)
+	for g := uintptr(0); g < t.granules(); g++ {
+		switch layered := raw.Load64(&t.old) != 0; {
+		case t.kind == kindArena && !layered, raw.Load32(t.state(g)) == gOpen:
+		case t.kind == kindArena:
+			s.comeHome(w, t, g)
+		default:
+			w.now = fault{target: uintptr(unsafe.Pointer(t)), g: g}
+			s.restored(w)
+			raw.Store32(t.state(g), gOpen)
+			s.wake(w, t, g, 1)
+		}
+	}
+	if t.kind == kindArena {
+		s.unregister(w, t.uffd, t.lo, t.hi-t.lo)
+	}
+	raw.Add32(&t.inflight, ^uint32(0))
+}
+
+// comeHome brings back what the layers hold of a granule.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) comeHome(w *worker, t *target, g uintptr) {
+	// nosplit: runs without a g.
+	addr, length := t.span(g, 1)
+	for i := 0; i < 2; i++ {
+		layer := uintptr(raw.Load64(&t.young))
+		if i == 1 {
+			layer = uintptr(raw.Load64(&t.old))
+		}
+		for ok := layer == 0; !ok; {
+			if _, ok = s.bring(w, t, layer+addr-t.lo, addr, length); !ok {
+				s.nap(w, 50e3)
+			}
+		}
+	}
+}

@@ -1,0 +1,219 @@
+//go:build linux && (amd64 || arm64)
+
+package engine
+
+import (
+	"unsafe"
+
+	"github.com/firsttouch/firsttouch/internal/raw"
+	"github.com/firsttouch/firsttouch/uffd"
+	"golang.org/x/sys/unix"
+)
+
+// A thread of the engine can stand still: a debugger may hold it, or the kernel, while it waits for storage
+// that does not answer. What it should resolve would then wait as long. So one more thread looks four times a second
+// whether the others move. When one has not moved for two seconds of looks, although it has something to
+// do, the watchdog does it in its place, without waiting for storage: the threads that wait go on. A time for
+// which everything stood still, the watchdog too, does not count.
+//
+// Nothing is freed that a thread which stands still may use when it goes on (see remove), and it does not
+// change mappings then (worker.relieved). Only between its look at that and the system call behind it, a
+// few instructions, could it still put a granule of the file over what the application has mapped there
+// meanwhile.
+
+const (
+	watchdogNumber = 4
+	lookEvery      = 250 // ms
+	looksMost      = 8   // without progress
+)
+
+// looks is what the watchdog remembers from one look to the next.
+type looks struct {
+	next    int64              // when a look counts again: those that are made to serve at once do not
+	last    [maxWorkers]uint64 // progress
+	same    [maxWorkers]uint32 // looks since it last changed while there was something to do
+	read    uint64             // progress of all who read
+	unread  uint32             // looks at which messages waited and nobody read
+	done    uint64             // progress of all disk threads
+	queued  uint32             // looks at which jobs waited and none was done
+	round   uint32             // of parking
+	parking uint32             // looks for which that lasted
+}
+
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func watchdog(arg uintptr) {
+	// nosplit: the body of a thread without a g.
+	w := at[worker](arg)
+	s := at[shared](w.shared)
+	w.watches = 1
+	for raw.Load32(&s.stop) == 0 {
+		// Where it stands in for others it does not keep anybody waiting.
+		bell := raw.Load32(&s.queueBell)
+		deep(s.lookCode, arg)
+		switch reads, serves := w.looks.unread >= looksMost, w.looks.queued >= looksMost; {
+		case reads && serves:
+			s.wait(w, 1)
+		case reads:
+			s.wait(w, lookEvery)
+		case serves:
+			raw.Add32(&s.queueSleep, 1)
+			futexWait(w, &s.queueBell, bell, lookEvery*1e6)
+			raw.Add32(&s.queueSleep, ^uint32(0))
+		default:
+			futexWait(w, &s.stop, 0, lookEvery*1e6)
+		}
+	}
+}
+
+// look is one look at everybody.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func look(arg uintptr) {
+	// nosplit: runs without a g.
+	w := at[worker](arg)
+	s := at[shared](w.shared)
+	k := &w.looks
+	one := uint32(0)
+	if now := raw.Nanotime(); now >= k.next {
+		k.next, one = now+lookEvery*9e5, 1
+	}
+	read, done := uint64(0), uint64(0)
+	for i := uintptr(0); i < maxWorkers; i++ {
+		p := *at[uintptr](uintptr(unsafe.Pointer(&s.workers)) + i*8)
+		if p == 0 || p == arg {
+			continue
+		}
+		v := at[worker](p)
+		last, same := at[uint64](uintptr(unsafe.Pointer(&k.last))+i*8), at[uint32](uintptr(unsafe.Pointer(&k.same))+i*4)
+		progress := raw.Load64(&v.progress)
+		if i < readers {
+			read += progress
+		} else {
+			done += progress
+		}
+		if progress != *last || raw.Load32(&v.busy) == 0 {
+			*last, *same = progress, 0
+			raw.Store32(&v.standing, 0)
+		} else if *same += one; *same >= looksMost && (raw.Load32(&v.standing) == 0 || raw.Load64(&v.relieved) == 0) {
+			raw.Store32(&v.standing, 1)
+			w.carry.target = p
+			deep(s.relieveCode, arg)
+		}
+	}
+	switch waits := s.wait(w, 0)&3 != 0; {
+	case read != k.read, !waits && k.unread < looksMost:
+		k.unread = 0
+	case waits:
+		if k.unread = min(k.unread+one, looksMost); k.unread == looksMost {
+			deep(s.readAllCode, arg)
+		}
+	}
+	k.read = read
+	switch waits := raw.Load64(&s.queueTail) != raw.Load64(&s.queueHead); {
+	case done != k.done, !waits && k.queued < looksMost:
+		k.queued = 0
+	case waits:
+		for k.queued = min(k.queued+one, looksMost); k.queued == looksMost && s.take(w); {
+			raw.Add64(&s.relieved, 1)
+			deep(s.fromDiskCode, arg)
+			raw.Store32(&w.busy, 0)
+			raw.Add64(&w.progress, 1)
+		}
+	}
+	k.done = done
+	if round := raw.Load32(&s.parkRound); round == 0 || round != k.round {
+		k.round, k.parking = round, 0
+	} else if k.parking += one; k.parking >= looksMost {
+		raw.Add64(&s.relieved, 1)
+		s.unpark() // the surgeon stands still, and the whole process with it
+	}
+}
+
+// readAll answers every message that waits. Whoever has the lock of the descriptor for memory stands still.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func readAll(arg uintptr) {
+	// nosplit: runs without a g.
+	w := at[worker](arg)
+	s := at[shared](w.shared)
+	w.reads = 1
+	for more := true; more; {
+		raw.Store32(&s.reading, 1)
+		a := s.drainOne(w, s.arenaFD)
+		unlock(&s.reading)
+		b := s.drainOne(w, s.overlayFD)
+		raw.Add64(&s.relieved, uint64(a+b))
+		more = a+b != 0 && raw.Load32(&s.stop) == 0
+	}
+	w.reads = 0
+	if e := unix.Errno(w.readErr); e != unix.EAGAIN && e != unix.EINTR {
+		raw.Store64(&s.failed, uint64(e))
+		deep(s.failOpenCode, arg)
+	}
+}
+
+// relieve resolves the fault that a worker stands still at. The record is left to it: nobody can tell how far
+// it is written.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func relieve(arg uintptr) {
+	// nosplit: runs without a g.
+	w := at[worker](arg)
+	s := at[shared](w.shared)
+	v := at[worker](w.carry.target)
+	w.now = v.now
+	w.now.left = false
+	if w.now.moved.length != 0 {
+		return
+	}
+	raw.Store64(&w.relieved, 0)
+	raw.Store32(&w.busy, 1)
+	w.reads = 1 // nothing is waited for: the next look tries again
+	if w.now.target != 0 {
+		t := at[target](w.now.target)
+		done := raw.Load32(t.state(w.now.g)) < gPending
+		if !done {
+			raw.Store64(&v.relieved, uint64(raw.Nanotime()))
+			if t.kind == kindArena {
+				_, done = s.open(w, t, w.now.g, w.now.flags)
+			} else {
+				done = s.restored(w)
+			}
+			if !done {
+				raw.Store64(&v.relieved, 0)
+			} else {
+				raw.Store32(t.state(w.now.g), gOpen)
+				s.wake(w, t, w.now.g, 1)
+				raw.Add64(&s.relieved, 1)
+			}
+		}
+	} else if v.reads != 0 && raw.Load64(&v.relieved) == 0 && w.now.message != 0 {
+		// Read, and claimed by nobody: as if it had been read here. An event is not answered twice.
+		if *at[uint8](w.now.message) == uffd.EventPagefault {
+			raw.Store64(&v.relieved, uint64(raw.Nanotime()))
+			raw.Add64(&s.relieved, 1)
+			deep(s.answerCode, arg)
+		}
+	}
+	w.reads = 0
+	raw.Store32(&w.busy, 0)
+	raw.Add64(&w.progress, 1)
+}
+
+// standing reports whether the watchdog sees a thread of the engine that does not move.
+func (e *Engine) standing() bool {
+	for _, p := range e.workers {
+		if raw.Load32(&at[worker](p).standing) != 0 {
+			return true
+		}
+	}
+	return false
+}

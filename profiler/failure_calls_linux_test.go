@@ -1,0 +1,113 @@
+//go:build linux && (amd64 || arm64)
+
+package profiler
+
+import (
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/firsttouch/firsttouch/uffd"
+	"golang.org/x/sys/unix"
+)
+
+// refusedCalls are the system calls that the engine makes while it runs. Those that the Go runtime needs
+// too (futex, nanosleep, munmap, close) cannot be refused to the engine alone. The probe by UFFDIO_CONTINUE has
+// no answer but those that the engine knows. While mremap of a granule is refused, whoever touches it waits:
+// its contents are nowhere else (TestOutOfMappings).
+var refusedCalls = []struct {
+	name       string
+	call       uint32
+	arg, value int // the argument that tells the engine's from others
+	errno      unix.Errno
+	says       string // in an error, LastError or a note; empty where the kernel's answer changes nothing that matters
+	inexact    bool   // what is touched later may not be seen
+}{
+	{"read of messages", unix.SYS_READ, 2, 32, unix.EIO, unix.EIO.Error(), true},
+	{"ppoll", unix.SYS_PPOLL, 1, 3, unix.ENOMEM, "", false},
+	{"UFFDIO_COPY", unix.SYS_IOCTL, 1, uffd.IoctlCopy, unix.ENOMEM, unix.ENOMEM.Error(), true},
+	{"UFFDIO_ZEROPAGE", unix.SYS_IOCTL, 1, uffd.IoctlZeropage, unix.ENOMEM, unix.ENOMEM.Error(), true},
+	{"UFFDIO_MOVE", unix.SYS_IOCTL, 1, uffd.IoctlMove, unix.EPERM, "", true},
+	{"UFFDIO_WAKE", unix.SYS_IOCTL, 1, uffd.IoctlWake, unix.EPERM, "", false},
+	{"UFFDIO_REGISTER", unix.SYS_IOCTL, 1, uffd.IoctlRegister, unix.ENOMEM, unix.ENOMEM.Error(), true},
+	{"UFFDIO_UNREGISTER", unix.SYS_IOCTL, 1, uffd.IoctlUnregister, unix.EPERM, unix.EPERM.Error(), true},
+	{"PROCMAP_QUERY", unix.SYS_IOCTL, 1, 0xc0686611, unix.ENOTTY, "", false},
+	{"mincore", unix.SYS_MINCORE, anyArgument, 0, unix.EPERM, "", false},
+	{"MADV_POPULATE_READ", unix.SYS_MADVISE, 2, unix.MADV_POPULATE_READ, unix.EINVAL, "", false},
+	{"MADV_DONTFORK", unix.SYS_MADVISE, 2, unix.MADV_DONTFORK, unix.ENOMEM, unix.ENOMEM.Error(), true},
+	{"msync", unix.SYS_MSYNC, anyArgument, 0, unix.EIO, unix.EIO.Error(), false},
+	{"rt_tgsigqueueinfo", unix.SYS_RT_TGSIGQUEUEINFO, anyArgument, 0, unix.EAGAIN, "", true},
+	{"getdents64", unix.SYS_GETDENTS64, anyArgument, 0, unix.EIO, "parked", true},
+	{"lseek", unix.SYS_LSEEK, anyArgument, 0, unix.EIO, "", true},
+	{"openat", unix.SYS_OPENAT, anyArgument, 0, unix.EMFILE, "", true},
+	{"pread64", unix.SYS_PREAD64, anyArgument, 0, unix.EIO, "", true},
+	{"getrusage", unix.SYS_GETRUSAGE, anyArgument, 0, unix.EPERM, "", false},
+	{"sched_setscheduler", unix.SYS_SCHED_SETSCHEDULER, anyArgument, 0, unix.EPERM, "", false},
+	{"sched_setaffinity", unix.SYS_SCHED_SETAFFINITY, anyArgument, 0, unix.EPERM, "", false},
+	{"mmap", unix.SYS_MMAP, 3, unix.MAP_PRIVATE | unix.MAP_ANONYMOUS | unix.MAP_NORESERVE, unix.ENOMEM, unix.ENOMEM.Error(), true},
+}
+
+// Each system call of the engine is refused while memory is armed: touches go on, memory holds what it
+// should, the profile or an error says what happened, and the profiler ends or says why not.
+func TestRefusedCalls(t *testing.T) {
+	for _, c := range refusedCalls {
+		inChild(t, "TestRefusedCalls", c.name, nil, func(t *testing.T) {
+			const pages = 400
+			p := newProfiler(t)
+			regions := arm(t, p, pages)
+			for i := range 100 {
+				clear(page(regions[0].memory, i))
+			}
+			closeBusy(t, regions[1].region.Rearm)
+			rearm(t, regions[0].region) // what was written is in a layer now
+			refuseWhere(t, c.call, uint32(c.arg), uint32(c.value), c.errno)
+			var said []string
+			try := func(err error) {
+				if err != nil {
+					said = append(said, err.Error())
+				}
+			}
+			for range 2 {
+				for _, a := range regions {
+					a.spread(t, 8, hangMixedOf(hangLoad, hangCompare, hangClear))
+					try(a.region.Rearm())
+				}
+			}
+			_, err := p.NewArena("late", 64*pageSize)
+			try(err)
+			s := p.Snapshot()
+			for _, a := range regions {
+				if i := different(a.memory, a.want); i >= 0 {
+					t.Errorf("%s: byte %d is %d, want %d", a.region.Name(), i, a.memory[i], a.want[i])
+				}
+				r := s.Regions[a.region.ID()]
+				if n := uint64(3 * pages); !c.inexact && a.file != nil && r.Faults != n-uint64(pages) {
+					t.Errorf("%s: %d faults", a.region.Name(), r.Faults)
+				}
+			}
+			try(p.Close())
+			for _, a := range regions {
+				if i := different(a.memory, a.want); i >= 0 {
+					t.Errorf("closed: %s: byte %d is %d, want %d", a.region.Name(), i, a.memory[i], a.want[i])
+				}
+			}
+			said = append(append(said, s.Stats.LastError), s.Stats.Notes...)
+			if c.says != "" && !slices.ContainsFunc(said, func(text string) bool { return strings.Contains(text, c.says) }) {
+				t.Errorf("nothing says %q: %q", c.says, said)
+			}
+			t.Logf("seen: touches go on, contents intact; it said %q", strings.Join(said, "; "))
+			// What could not be given back stays served, so the test's own end must not want it back.
+			leave(t)
+		})
+	}
+}
+
+// leave ends the child at once, with the verdict so far.
+func leave(t *testing.T) {
+	if t.Failed() {
+		return
+	}
+	os.Stdout.WriteString("--- PASS: " + t.Name() + " (left)\n")
+	os.Exit(0)
+}

@@ -1,0 +1,177 @@
+//go:build linux && (amd64 || arm64)
+
+package profiler
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// Where the disk gives an I/O error a touch gets SIGBUS, as it does in a plain mapping, armed or not, and
+// the other pages are what they are.
+func TestDiskErrors(t *testing.T) {
+	inChild(t, "TestDiskErrors", "all", nil, func(t *testing.T) {
+		const pages, good = 1024, 100
+		path := failingFile(t, pages)
+		f, err := os.Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		// What read(2) says of each page is the truth. What it can read it leaves in the page cache: out again.
+		readable := make([]bool, pages)
+		n := 0
+		for i := range readable {
+			_, err := f.ReadAt(make([]byte, 1), int64(i*pageSize))
+			if readable[i] = err == nil; readable[i] {
+				n++
+			} else if !errors.Is(err, unix.EIO) {
+				t.Fatal(err)
+			}
+		}
+		if n < good || n > pages-good {
+			t.Fatalf("%d of %d pages can be read: want some of both", n, pages)
+		}
+		drop := func() {
+			if err := unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED); err != nil {
+				t.Fatal(err)
+			}
+		}
+		memory := mapFile(t, path, pages*pageSize, unix.PROT_READ, unix.MAP_SHARED)
+		touched := 0
+		check := func(when string) {
+			t.Helper()
+			touched = 0
+			drop()
+			wrong := 0
+			for i := range readable {
+				if edge(readable, i) {
+					continue
+				}
+				touched++
+				if got := reads(page(memory, i), byte(i)); got != readable[i] {
+					if wrong++; wrong < 5 {
+						t.Errorf("%s: page %d: read is %v, want %v", when, i, got, readable[i])
+					}
+				}
+			}
+		}
+		check("plain")
+		p := newProfiler(t)
+		r, err := p.AttachFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		check("armed")
+		check("touched")
+		closeBusy(t, r.Rearm)
+		check("armed again")
+		s := p.Snapshot()
+		checkSums(t, s)
+		if got := s.Regions[r.ID()]; got.Faults != uint64(2*touched) {
+			t.Errorf("%d faults, want %d", got.Faults, 2*touched)
+		}
+		closeBusy(t, p.Close)
+		check("given back")
+		t.Logf("seen: %d of %d pages give SIGBUS, the same ones as unprofiled, armed, touched, armed again and given back", pages-n, pages)
+	})
+}
+
+// edge reports whether a page is so near to one that differs that reading ahead may decide what becomes of it.
+func edge(readable []bool, i int) bool {
+	const ahead = 64
+	near := readable[max(0, i-ahead):min(len(readable), i+ahead)]
+	return slices.Contains(near, !readable[i])
+}
+
+// reads reports whether a page, filled with b, can be read.
+func reads(p []byte, b byte) (ok bool) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if e := recover(); e != nil {
+			if _, fault := e.(interface{ Addr() uintptr }); !fault {
+				panic(e)
+			}
+			ok = false
+		}
+	}()
+	return p[17] == b
+}
+
+// failingFile makes a file of pages filled with their numbers, on a file system in a file that is cut short,
+// so that its end cannot be read any more. The mount is seen by this process alone, and goes with it.
+func failingFile(t *testing.T, pages int) string {
+	t.Helper()
+	if os.Getuid() != 0 {
+		t.Skip("only root can mount a file system")
+	}
+	for _, tool := range []string{"mkfs.ext4", "losetup", "mount"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skipf("a disk with errors cannot be made: %v", err)
+		}
+	}
+	dir := t.TempDir()
+	source, image, mount := filepath.Join(dir, "source"), filepath.Join(dir, "image"), filepath.Join(dir, "mount")
+	for _, d := range []string{source, mount} {
+		if err := os.Mkdir(d, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b := make([]byte, pages*pageSize)
+	for i := range b {
+		b[i] = byte(i / pageSize)
+	}
+	if err := os.WriteFile(filepath.Join(source, "data"), b, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	must := func(name string, args ...string) string {
+		t.Helper()
+		out, err := exec.Command(name, args...).CombinedOutput()
+		if err != nil {
+			t.Skipf("a disk with errors cannot be made: %s %s: %v\n%s", name, args, err, out)
+		}
+		return strings.TrimSpace(string(out))
+	}
+	const size = "32m"
+	must("mkfs.ext4", "-q", "-O", "^has_journal", "-d", source, image, size)
+	runtime.LockOSThread() // the mount name space is this thread's and its children's
+	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
+		t.Skipf("a disk with errors cannot be made: no mount name space of its own: %v", err)
+	}
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		t.Fatal(err)
+	}
+	loop := must("losetup", "-f", "--show", image)
+	t.Cleanup(func() { exec.Command("losetup", "-d", loop).Run() })
+	must("mount", "-t", "ext4", "-o", "ro,noload", loop, mount)
+	t.Cleanup(func() {
+		if err := unix.Unmount(mount, unix.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	path := filepath.Join(mount, "data")
+	f, err := os.Open(path) // its blocks are looked up once, from then on they are known
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	if _, err := f.ReadAt(b, 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(image, 5<<20); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}

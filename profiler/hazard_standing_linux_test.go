@@ -1,0 +1,158 @@
+//go:build linux && (amd64 || arm64)
+
+package profiler
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/firsttouch/firsttouch/internal/testproc"
+	"golang.org/x/sys/unix"
+)
+
+// standing are threads of the engine that a debugger holds. They are named by the order in which they start: the
+// keeper, the follower, the surgeon, the clerk, the watchdog and the disk threads.
+var standing = []struct {
+	name    string
+	threads []int
+	noted   bool // the watchdog has to do something
+}{
+	{"keeper", []int{0}, true},
+	{"follower", []int{1}, false}, // the keeper takes over
+	{"keeper and follower", []int{0, 1}, true},
+	{"disk threads", []int{5, 6, 7, 8, 9, 10, 11, 12}, true},
+	{"watchdog", []int{4}, false},
+}
+
+const threadsEnv = "FIRSTTOUCH_TEST_THREADS"
+
+// Threads of the engine are stopped, one after the other, in the middle of a storm, and stay so until every page
+// of an arena and of a file that has to come from the disk was touched. Whoever waited goes on all the
+// same, the profile says what happened, and when the threads go on nothing was counted twice.
+func TestStandingThreads(t *testing.T) {
+	const top = "TestStandingThreads"
+	for _, c := range standing {
+		inChild(t, top, c.name, nil, func(t *testing.T) {
+			if pid := victim(); pid != 0 {
+				holdThreads(t)
+				return
+			}
+			const pages = 600
+			unix.Prctl(unix.PR_SET_PTRACER, ^uintptr(0), 0, 0, 0) // EINVAL without the Yama module
+			before := threads(t)
+			p := newProfiler(t)
+			ours := slices.DeleteFunc(threads(t), func(tid int) bool { return slices.Contains(before, tid) || !blocksSignals(tid) })
+			slices.Sort(ours)
+			if len(ours) != 13 {
+				t.Fatalf("the engine has %d threads", len(ours))
+			}
+			arena := newArena(t, p, "arena", pages*pageSize)
+			regions := []*armed{{region: arena, memory: arena.Bytes(), want: make([]byte, pages*pageSize)}, coldFile(t, p, pages)}
+			var held []string
+			for _, i := range c.threads {
+				held = append(held, strconv.Itoa(ours[i]))
+			}
+			t.Setenv(threadsEnv, strings.Join(held, " "))
+			stop := make(chan struct{})
+			part := func(a *armed, lo, hi int) *armed {
+				return &armed{a.region, a.memory[lo*pageSize : hi*pageSize], a.want[lo*pageSize : hi*pageSize], nil}
+			}
+			go func() { // some are caught at work
+				for i := 0; i < pages/2; i += chunk {
+					for _, a := range regions {
+						part(a, i, min(i+chunk, pages/2)).spread(t, 1, hangCompare)
+					}
+					time.Sleep(testproc.Budget(5 * time.Millisecond))
+				}
+				close(stop)
+			}()
+			release := disturb(t, top)
+			for _, a := range regions {
+				part(a, pages/2, pages).spread(t, 8, hangCompare)
+			}
+			<-stop
+			s := p.Snapshot()
+			noted := slices.ContainsFunc(s.Stats.Notes, func(n string) bool { return strings.Contains(n, "stood still") })
+			if c.noted && !noted {
+				t.Errorf("notes %q do not tell", s.Stats.Notes)
+			}
+			release()
+			for deadline := time.Now().Add(10 * time.Second); p.Snapshot().Stats.Records < 2*pages && time.Now().Before(deadline); {
+				time.Sleep(time.Millisecond)
+			}
+			s = p.Snapshot()
+			checkSums(t, s)
+			for _, a := range regions {
+				a.checkFaults(t, s)
+				a.checkContents(t)
+			}
+			closeBusy(t, regions[1].region.Rearm)
+			regions[1].spread(t, 4, hangCopy)
+			if n := p.Snapshot().Regions[regions[1].region.ID()].Faults; n != 2*pages {
+				t.Errorf("%d faults of the file after another window, want %d", n, 2*pages)
+			}
+			closeBusy(t, p.Close)
+			for _, a := range regions {
+				a.checkContents(t)
+			}
+			disk := s.Regions[regions[1].region.ID()].Disk.Count
+			t.Logf("seen: %d of %d faults, %d from the disk, with it stopped, contents intact; noted: %v", s.Stats.Faults, 2*pages, disk, noted)
+		})
+	}
+}
+
+// coldFile attaches a file that is not in the page cache, and is not read ahead.
+func coldFile(t *testing.T, p *Profiler, pages int) *armed {
+	t.Helper()
+	path := newFile(t, pages*pageSize)
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := f.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED); err != nil {
+		t.Fatal(err)
+	}
+	b := mapFile(t, path, pages*pageSize, unix.PROT_READ, unix.MAP_SHARED)
+	if err := unix.Madvise(b, unix.MADV_RANDOM); err != nil {
+		t.Fatal(err)
+	}
+	r, err := p.AttachFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { closeBusy(t, r.Close) }) // before the mapping goes
+	return &armed{region: r, memory: b, want: contents(pages * pageSize)}
+}
+
+// holdThreads stops threads until its standard input ends.
+func holdThreads(t *testing.T) {
+	runtime.LockOSThread() // a tracer is a thread
+	over := untilEOF()
+	var held []int
+	for _, f := range strings.Fields(os.Getenv(threadsEnv)) {
+		tid, _ := strconv.Atoi(f)
+		if err := unix.PtraceSeize(tid); err != nil {
+			t.Skipf("ptrace is not permitted: %v", err)
+		}
+		if _, ok := hold(tid); !ok {
+			t.Fatalf("thread %d was not stopped", tid)
+		}
+		held = append(held, tid)
+	}
+	fmt.Println("ready")
+	<-over
+	for _, tid := range held {
+		unix.PtraceDetach(tid)
+	}
+	fmt.Printf("held %d threads\n", len(held))
+}

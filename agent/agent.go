@@ -28,6 +28,7 @@ type Agent struct {
 	debug   *debugServer      // nil where nothing is listened on
 	flight  *recording.Flight
 	files   *recorder // nil where no recordings are written to files
+	budget  *keeper   // nil without a budget
 	// windows holds nil where regions are not armed again and again, and until they are: metrics may be
 	// collected from the moment on that the instruments are there.
 	windows atomic.Pointer[windows]
@@ -140,6 +141,10 @@ func (a *Agent) profile() error {
 	if a.files != nil {
 		a.files.start()
 	}
+	if a.cfg.budget != (limit{}) {
+		a.budget = newKeeper(p, a.cfg.budget, a.cfg.stacks, a.owned)
+		a.budget.start()
+	}
 	if len(a.cfg.files) > 0 {
 		a.lookout = newLookout(a.cfg.files, a.cfg.rescan, func(path, name string) error {
 			_, err := a.AttachFile(path, profiler.WithName(name))
@@ -173,6 +178,9 @@ func (a *Agent) Notes() []string {
 	}
 	if a.files != nil {
 		notes = append(notes, a.files.notes()...)
+	}
+	if a.budget != nil {
+		notes = append(notes, a.budget.notes()...)
 	}
 	return notes
 }

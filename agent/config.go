@@ -36,6 +36,8 @@ type config struct {
 	winSpans  bool
 	traceURL  string // or empty
 	noMetrics bool
+	budget    limit
+	stacks    profiler.StackSampling
 	// meterProvider is nil for the global one.
 	meterProvider metric.MeterProvider
 
@@ -126,6 +128,7 @@ func (c *config) setDelivery(d profiler.Delivery) error {
 }
 
 func (c *config) setStacks(s profiler.StackSampling) {
+	c.stacks = s
 	c.engine = append(c.engine, profiler.WithStacks(s))
 }
 

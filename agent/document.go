@@ -47,6 +47,21 @@ type DocumentRegion struct {
 	Mappings     []DocumentMapping `json:"mappings"`
 	Note         string            `json:"note,omitempty"`
 	Heap         *DocumentHeap     `json:"heap,omitempty"` // of the Go heap only
+	// What was left out, see profiler.RegionStats.Sampling; the other fields are what was seen.
+	ObservedShare float64          `json:"observed_share"` // 1: all of it
+	Sampling      string           `json:"sampling,omitempty"`
+	Estimate      DocumentEstimate `json:"estimate"`
+}
+
+// DocumentEstimate is what there was, by estimate from what is observed, with standard errors; see
+// profiler.Estimate.
+type DocumentEstimate struct {
+	Faults       float64 `json:"faults"`
+	FaultsError  float64 `json:"faults_error"`
+	TouchedBytes float64 `json:"touched_bytes"`
+	TouchedError float64 `json:"touched_bytes_error"`
+	StallNS      int64   `json:"stall_ns"`
+	StallErrorNS int64   `json:"stall_ns_error"`
 }
 
 // DocumentHeap is what there is of the Go heap besides, see profiler.HeapStats. The touched bytes of all of it are
@@ -163,4 +178,5 @@ type DocumentStats struct {
 	Placement     string `json:"placement,omitempty"`  // where the resolver runs
 	LastError     string `json:"last_error,omitempty"` // of the last resolve that failed
 	UserModeOnly  bool   `json:"user_mode_only"`
+	Budget        string `json:"budget,omitempty"` // its limit, what was spent, and what is reduced
 }

@@ -9,7 +9,11 @@ func documentRegion(s *profiler.Snapshot, r *profiler.RegionStats, addresses boo
 		Faults: r.Faults, Messages: r.Messages, CoTouches: r.CoTouch,
 		Stall: documentStall(r.Stall), Disk: documentStall(r.Disk),
 		Rearms: r.Rearms, Widened: r.Widened, Detached: r.Detached, Note: r.Note,
-		Mappings: make([]DocumentMapping, 0, len(r.Mappings)),
+		Mappings:      make([]DocumentMapping, 0, len(r.Mappings)),
+		ObservedShare: r.Share(), Sampling: s.SamplingNote(r.ID), Estimate: DocumentEstimate{
+			Faults: r.Estimate.Faults, FaultsError: r.Estimate.FaultsError, TouchedBytes: r.Estimate.Touched, TouchedError: r.Estimate.TouchedError,
+			StallNS: int64(r.Estimate.Stall), StallErrorNS: int64(r.Estimate.StallError),
+		},
 	}
 	if r.Heap != nil {
 		d.Heap = documentHeap(s, r)

@@ -59,6 +59,16 @@ func WithDelivery(d profiler.Delivery) Option {
 	return named("WithDelivery", func(c *config) error { return c.setDelivery(d) })
 }
 
+// WithBudget bounds what the profiler may cost: a share of one processor's time such as "1%", or first
+// touches a second such as "500/s". Where more would be spent, stacks become rare, then a sample of each
+// region's memory is observed in place of all of it, and at last observation pauses; it comes back when there
+// is less to do. What is left out is said wherever results are shown, and counts are given as estimated from
+// the sample, with their standard error. The default, "off", observes everything. The variable is
+// FIRSTTOUCH_BUDGET.
+func WithBudget(limit string) Option {
+	return named("WithBudget", func(c *config) error { return c.parseBudget(limit) })
+}
+
 // WithDebugAddr makes the agent serve Handler at a TCP address. Without it, and without the
 // variable FIRSTTOUCH_DEBUG_ADDR, the agent listens on nothing. An address without a host, such as
 // ":6070", means loopback (127.0.0.1); to be reachable from elsewhere, name the interface, such as

@@ -43,6 +43,8 @@ type pageRegion struct {
 	*profiler.RegionStats
 	KindName string
 	Slices   []pageSlice
+
+	SamplingNote string
 }
 
 // pageSlice is one of the equal parts of a region, for the strip that shows where it was touched.
@@ -88,7 +90,7 @@ func (c *pageContent) fill(s *profiler.Snapshot) {
 	c.Notes = append(c.Notes, s.Stats.Notes...)
 	for i := range s.Regions {
 		r := &s.Regions[i]
-		c.Regions = append(c.Regions, pageRegion{RegionStats: r, KindName: strings.ReplaceAll(kindName(r.Kind), "_", " "), Slices: pageSlices(r)})
+		c.Regions = append(c.Regions, pageRegion{RegionStats: r, KindName: strings.ReplaceAll(kindName(r.Kind), "_", " "), Slices: pageSlices(r), SamplingNote: s.SamplingNote(r.ID)})
 		c.Total.Mapped += r.Mapped
 		c.Total.Touched += r.Touched
 		c.Total.Stall += r.Stall.Sum

@@ -31,6 +31,9 @@ func (a *Agent) Shutdown(ctx context.Context) error {
 	if a.files != nil {
 		errs = append(errs, a.files.end(a.cfg.recordEnd))
 	}
+	if a.budget != nil {
+		a.budget.join()
+	}
 	if a.prof != nil {
 		errs = append(errs, a.unmeter(), closeProfiler(ctx, a.prof))
 	}

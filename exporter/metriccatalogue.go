@@ -89,6 +89,14 @@ var metrics = []Metric{
 	{MetricRecordsDropped, Counter, "{record}", []string{KeyReason}, nil, "Records of first touches that were lost on their way.", ""},
 	{MetricOverhead, Counter, "s", nil, nil, "Processor time of the profiler's own threads and signal handler.",
 		"Its rate is the share of one core."},
+	{MetricRegionObserved, Gauge, "1", []string{KeyRegion}, nil, "Share of a region's memory that is observed.",
+		"1 unless there is a budget (FIRSTTOUCH_BUDGET) and more to do than it allows. 0 is a pause. The smallest of the regions that count together."},
+	{MetricFaultsEstimate, Counter, "{fault}", []string{KeyRegion}, nil, "First touches of a region as estimated from the part that is observed.",
+		"The same as firsttouch.faults where all of it is. All other counters and histograms have what was seen."},
+	{MetricTouchedEstimate, Gauge, "By", []string{KeyRegion, KeyWindow}, nil, "Memory of a region that was touched in the window, as estimated from the part that is observed.", ""},
+	{MetricBudgetShare, Gauge, "1", nil, nil, "Share of the memory of all regions that the budget lets be observed.",
+		"1 without a budget. 0 is a pause."},
+	{MetricBudgetChanges, Counter, "{change}", []string{KeyChange}, nil, "How often the budget had less observed, or more again.", ""},
 }
 
 var metricAttributes = []MetricAttribute{
@@ -99,6 +107,7 @@ var metricAttributes = []MetricAttribute{
 	{KeyReason, ReasonRingFull + ": the ring between the resolver and the totals (FIRSTTOUCH_RING); " +
 		ReasonLogFull + ": counted in all totals, but not in the order of first touches (FIRSTTOUCH_LOG_LIMIT); " +
 		ReasonQueueFull + ": missing from the histograms, counted everywhere else."},
+	{KeyChange, ChangeLess + " or " + ChangeMore + "."},
 	{KeyWindow, WindowTotal + ": all since the start; " + Window1s + ", " + Window10s + ", " + Window60s + ": the last so long."},
 	{KeyIdle, Idle30s + ", " + Idle2m + ", " + Idle10m + ": for at least so long."},
 	{KeyPhase, "cold, warming, steady or thrashing."},

@@ -12,7 +12,7 @@ import (
 
 func TestMetricsAreWellFormed(t *testing.T) {
 	name := regexp.MustCompile(`^firsttouch(\.[a-z]+)+$`)
-	units := []string{"s", "By", "1", "{fault}", "{message}", "{record}", "{thread}"}
+	units := []string{"s", "By", "1", "{fault}", "{message}", "{record}", "{thread}", "{change}"}
 	var keys []string
 	for _, a := range exporter.MetricAttributes() {
 		keys = append(keys, a.Key)

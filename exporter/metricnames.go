@@ -16,6 +16,12 @@ const (
 	MetricThreadsStalled = "firsttouch.threads.stalled"
 	MetricRecordsDropped = "firsttouch.records.dropped"
 	MetricOverhead       = "firsttouch.overhead"
+
+	MetricRegionObserved  = "firsttouch.region.observed"
+	MetricFaultsEstimate  = "firsttouch.faults.estimate"
+	MetricTouchedEstimate = "firsttouch.region.touched.estimate"
+	MetricBudgetShare     = "firsttouch.budget.share"
+	MetricBudgetChanges   = "firsttouch.budget.changes"
 )
 
 // Attributes of metrics.
@@ -26,6 +32,7 @@ const (
 	KeyResult = "result"
 	KeyReason = "reason"
 	KeyWindow = "window"
+	KeyChange = "change"
 	KeyIdle   = "idle"
 	KeyPhase  = "phase"
 )
@@ -34,6 +41,12 @@ const (
 const (
 	ResultRecorded = "recorded"
 	ResultDropped  = "dropped"
+)
+
+// Values of KeyChange.
+const (
+	ChangeLess = "less"
+	ChangeMore = "more"
 )
 
 // Values of KeyReason.

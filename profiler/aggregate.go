@@ -41,13 +41,25 @@ func newAggregate(logLimit int) *aggregate {
 	}
 }
 
+// observe weighs a fault and counts it.
+func (a *aggregate) observe(f Fault) Fault {
+	f.Weight = a.regions[f.Region].weight(&f)
+	a.add(f)
+	return f
+}
+
 // add counts one fault.
 func (a *aggregate) add(f Fault) {
 	r := a.regions[f.Region]
 	granule := uint64(f.Offset) / uint64(r.Granule)
 	bytes := uint64(r.extent(granule))
+	fresh := uint64(0)
 	if r.touched.add(granule) {
+		fresh = bytes
 		r.Touched += int64(bytes)
+	}
+	if r.sampled != nil {
+		r.sampled.add(&f, fresh)
 	}
 	r.Faults++
 	r.Stall.add(f.Stall)
@@ -65,6 +77,7 @@ func (a *aggregate) add(f Fault) {
 	g.Bytes += bytes
 	g.Stall += f.Stall
 	g.Max = max(g.Max, f.Stall)
+	g.Scaled.add(f.Weight, bytes, f.Stall)
 
 	t := a.threads[f.Thread]
 	if t == nil {
@@ -154,7 +167,9 @@ func (a *aggregate) snapshot(end time.Time, mono time.Duration) *Snapshot {
 		c := *r
 		c.touched = r.touched.clone()
 		c.Stall, c.Disk = r.Stall.clone(), r.Disk.clone()
-		c.Mappings = slices.Clone(r.Mappings)
+		c.Mappings, c.Sampling = slices.Clone(r.Mappings), slices.Clone(r.Sampling)
+		c.estimate(a.mono, mono)
+		c.sampled = r.sampled.freeze()
 		s.Regions = append(s.Regions, c)
 	}
 	for _, g := range a.order {

@@ -33,6 +33,9 @@ func (p *Profiler) NewArena(name string, size int, opts ...RegionOption) (*Regio
 		return nil, fmt.Errorf("arena %q: %w", name, err)
 	}
 	r.publishMaps(int64(size))
+	if err := r.applyShare(); err != nil {
+		p.note("all of region %s is observed: %v", r.name, err)
+	}
 	return r, nil
 }
 

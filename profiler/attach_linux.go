@@ -160,7 +160,9 @@ func (r *Region) look(list []procMap, now time.Duration) error {
 			list = fresh
 		}
 	}
-	for _, m := range r.uncovered(list) {
+	coming := r.uncovered(list)
+	r.expect(coming)
+	for _, m := range coming {
 		changed = true
 		if err := r.cover(m, r.complete); err != nil {
 			all = false

@@ -68,6 +68,9 @@ func (p *Profiler) AttachRange(name string, start, end uintptr, opts ...RegionOp
 		}
 	}
 	r.publishMaps(int64(hi - lo))
+	if err := r.applyShare(); err != nil {
+		r.p.note("all of region %s is observed for now: %v", r.name, err)
+	}
 	return r, nil
 }
 

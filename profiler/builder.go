@@ -1,6 +1,9 @@
 package profiler
 
-import "time"
+import (
+	"math/bits"
+	"time"
+)
 
 // SnapshotBuilder makes a Snapshot from faults that were seen elsewhere, for example read from a
 // recording. It aggregates them exactly as a Profiler does. It is not safe for concurrent use.
@@ -22,12 +25,17 @@ func (b *SnapshotBuilder) SetTime(start, end time.Time, startMono, endMono time.
 	b.agg.start, b.agg.mono, b.end, b.endMono = start, startMono, end, endMono
 }
 
-// AddRegion adds a region. Its identity, sizes, mappings and note count; ID is assigned and the
-// totals follow from the faults.
+// AddRegion adds a region. Its identity, sizes, mappings, sampling and note count; ID is assigned and the
+// totals follow from the faults. Where Sampling says that a part of it was observed, the faults' Weight counts.
 func (b *SnapshotBuilder) AddRegion(r RegionStats) RegionID {
 	r.ID = RegionID(len(b.agg.regions))
 	r.Faults, r.Touched, r.touched = 0, 0, bitmap{}
 	r.Stall, r.Disk = Histogram{}, Histogram{}
+	r.sampled = nil
+	if n := len(r.Sampling); n > 0 {
+		shift := uint(bits.Len64(uint64(max(r.Sampling[n-1].BlockBytes, 1))) - 1)
+		r.sampled = &sampled{chooser: chooser{shift: shift}, foreign: true, blocks: make(map[uint64]Scaled)}
+	}
 	b.agg.regions = append(b.agg.regions, &r)
 	return r.ID
 }
@@ -45,7 +53,7 @@ func (b *SnapshotBuilder) AddSpan(s SpanStats) SpanRef {
 
 // AddFault adds the next fault in claim order. Its region must have been added.
 func (b *SnapshotBuilder) AddFault(f Fault) {
-	b.agg.add(f)
+	b.agg.observe(f)
 	b.messages += uint64(f.Messages)
 	b.agg.regions[f.Region].Messages += uint64(f.Messages)
 }

@@ -22,6 +22,7 @@ func someFaults(seed uint64, n int) []Fault {
 		if f.Region == 1 {
 			f.Offset = rnd.Int64N(1<<20 + 1000)
 		}
+		f.Weight = 1 // nothing is sampled
 		list = append(list, f)
 	}
 	return list

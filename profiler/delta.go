@@ -26,11 +26,29 @@ func sub(s, old *Snapshot) *Snapshot {
 		}
 	}
 	d.Groups = subGroups(s.Groups, old.Groups)
+	blocks := make([]map[uint64]Scaled, len(d.Regions))
 	for _, f := range d.Faults {
 		r := &d.Regions[f.Region]
+		fresh := int64(0)
 		if g := uint64(f.Offset) / uint64(r.Granule); r.touched.add(g) {
-			r.Touched += r.extent(g)
+			fresh = r.extent(g)
+			r.Touched += fresh
 		}
+		if r.sampled != nil {
+			if blocks[f.Region] == nil {
+				blocks[f.Region] = make(map[uint64]Scaled)
+			}
+			b := blocks[f.Region][uint64(f.Offset)>>r.sampled.shift]
+			b.add(f.Weight, uint64(fresh), f.Stall)
+			blocks[f.Region][uint64(f.Offset)>>r.sampled.shift] = b
+		}
+	}
+	for i := range d.Regions {
+		var before RegionStats
+		if i < len(old.Regions) {
+			before = old.Regions[i]
+		}
+		d.Regions[i].estimateSince(&before, old.EndMono, s.EndMono, blocks[i])
 	}
 	return d
 }
@@ -71,6 +89,9 @@ func subGroups(groups, old []Group) (out []Group) {
 		g.Bytes -= b.Bytes
 		g.Stall -= b.Stall
 		g.Max = min(g.Max, g.Stall)
+		g.Scaled.Faults -= b.Scaled.Faults
+		g.Scaled.Bytes -= b.Scaled.Bytes
+		g.Scaled.Stall -= b.Scaled.Stall
 		out = append(out, g)
 	}
 	return out

@@ -18,6 +18,8 @@ var (
 	ErrNotMapped = errors.New("not mapped")
 	// ErrClosed: the Profiler or the region was closed.
 	ErrClosed = errors.New("closed")
+	// ErrPaused: nothing of the region is to be observed, see Region.SetSampling.
+	ErrPaused = errors.New("paused")
 	// ErrBusy: the process's other threads could not be stopped for the moment that a change of
 	// mappings takes. The memory is as it was; try again.
 	ErrBusy = errors.New("threads could not be parked in time")

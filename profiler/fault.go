@@ -48,4 +48,7 @@ type Fault struct {
 	Access    Access
 	Source    Source
 	Actor     Actor // of the Go heap
+	// Weight is how many first touches the fault stands for where only a part of its region is observed: 1
+	// where all of it is, and 0 for one outside of the part, which is in no estimate.
+	Weight float64
 }

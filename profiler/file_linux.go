@@ -108,6 +108,7 @@ func (p *Profiler) MapFile(path string, opts ...RegionOption) (*Region, error) {
 			m := list[i] // may have merged with a neighbour of ours
 			m.offset += int64(lo - m.lo)
 			m.lo, m.hi = lo, lo+pages(len(b))
+			r.expect([]procMap{m})
 			err = r.cover(m, 0)
 		}
 	}
@@ -154,7 +155,7 @@ func (r *Region) cover(m procMap, complete time.Duration) error {
 	}
 	g, took, err := r.p.eng.Cover(r.eng, engine.File{
 		Lo: m.lo, Hi: m.hi, Offset: m.offset, Dev: m.dev, Inode: m.inode, Prot: m.prot, Mincore: r.file.mincore,
-	}, uintptr(r.config.granule), r.know, r.guard())
+	}, uintptr(r.config.granule), r.sample(r.limit), r.know, r.guard())
 	if took > r.longest {
 		r.longest = took
 	}

@@ -67,7 +67,7 @@ func (p *Profiler) foldOne(rec *engine.Record, seq uint64) {
 		p.agg.stats.StacksCut++
 	}
 	p.nameSpan(f)
-	p.agg.add(f)
+	f = p.agg.observe(f)
 	for _, w := range p.watched[f.Region] {
 		w.add(uint64(f.Offset)/uint64(p.agg.regions[f.Region].Granule), f.Source == SourceDisk)
 	}

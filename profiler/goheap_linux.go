@@ -174,5 +174,5 @@ func (r *Region) publishHeap(stats HeapStats) {
 // rearmHeap arms the heap again, its new blocks included. The caller holds r.mu.
 func (r *Region) rearmHeap() error {
 	err := r.lookHeapNow()
-	return errors.Join(err, r.rearmMemory())
+	return errors.Join(err, r.rearmMemory(allBlocks))
 }

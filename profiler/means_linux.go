@@ -80,7 +80,11 @@ func (r *Region) again(m *mapping, lockedAny bool) error {
 func (r *Region) release(m *mapping) (err error) {
 	switch m.means {
 	case byMove:
-		return r.p.eng.ReleaseMemory(m.Target, r.guard())
+		// What is at home already goes with the rest, so that no trace of its blocks is left.
+		if m.Sampled() && m.Layered() {
+			err = r.p.eng.ArmMore(m.Target, engine.Sample{}, r.mine())
+		}
+		return errors.Join(err, r.p.eng.ReleaseMemory(m.Target, r.guard()))
 	case byShare, byProtect:
 		return r.p.eng.ReleaseShared(m.Target)
 	}

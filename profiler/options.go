@@ -17,10 +17,12 @@ type config struct {
 	rescan   time.Duration
 	delivery Delivery
 	observe  []func(Fault) // see WithObserver
+	share    float64       // see WithSampling
+	seed     uint64
 }
 
 func defaultConfig() config {
-	return config{ring: 1 << 17, logLimit: 1 << 18, stacks: StacksEvery(), signal: 34, rescan: 100 * time.Millisecond}
+	return config{ring: 1 << 17, logLimit: 1 << 18, stacks: StacksEvery(), signal: 34, rescan: 100 * time.Millisecond, share: 1}
 }
 
 // Option configures a Profiler.
@@ -96,6 +98,25 @@ func WithObserver(observe func(Fault)) Option {
 	return optionFunc(func(c *config) error { c.observe = append(c.observe, observe); return nil })
 }
 
+// WithSampling sets which share of each region is observed from the beginning, above 0 and at most 1, which
+// is the default; see Profiler.SetSampling.
+func WithSampling(share float64) Option {
+	return optionFunc(func(c *config) error { c.share = share; return checkShare(share) })
+}
+
+// WithSamplingSeed varies which blocks of a region are observed where only a share of them is. Without it they
+// are the same for a region of the same name and size in every run, so that runs can be compared.
+func WithSamplingSeed(seed uint64) Option {
+	return optionFunc(func(c *config) error { c.seed = seed; return nil })
+}
+
+func checkShare(share float64) error {
+	if !(share >= 0 && share <= 1) {
+		return fmt.Errorf("%w: observe a share of %v: choose 0 to 1", ErrInvalid, share)
+	}
+	return nil
+}
+
 // StackSampling chooses the faults whose stack is taken. Counts are exact whatever it says.
 type StackSampling struct {
 	every  uint32 // 1 in every; 0 is none
@@ -113,6 +134,14 @@ func StacksOneIn(n int) StackSampling { return StackSampling{every: uint32(max(n
 
 // StacksPerSecond takes at most n stacks a second.
 func StacksPerSecond(n int) StackSampling { return StackSampling{every: 1, perSec: uint32(max(n, 1))} }
+
+// AtMost bounds it to n stacks a second.
+func (s StackSampling) AtMost(n int) StackSampling {
+	if s.every != 0 && (s.perSec == 0 || s.perSec > uint32(n)) {
+		s.perSec = uint32(max(n, 1))
+	}
+	return s
+}
 
 // String says it in words.
 func (s StackSampling) String() string {

@@ -25,6 +25,7 @@ type Profiler struct {
 	mu      sync.Mutex // guards regions and closed; taken before foldMu
 	regions []*Region
 	closed  bool
+	share   float64 // of new regions that is to be observed
 
 	foldMu  sync.Mutex // guards the aggregate and the reading end of the ring; taken before spanMu
 	agg     *aggregate
@@ -32,6 +33,7 @@ type Profiler struct {
 	stackOf map[uint32]StackID        // by the engine's number
 	actors  map[StackID]Actor         // of stacks that touched the Go heap
 	totals  []*engine.Region          // by RegionID
+	cost    Cost                      // when it was asked for last
 	watched map[RegionID][]*touches   // see Windows
 
 	spanMu  sync.Mutex // guards what follows; taken on request goroutines, so never held for long
@@ -68,7 +70,7 @@ func New(opts ...Option) (*Profiler, error) {
 	p := &Profiler{
 		eng: eng, config: c, user: os.Geteuid(), agg: newAggregate(c.logLimit),
 		targets: make(map[uint32]*engine.Target), stackOf: make(map[uint32]StackID), actors: make(map[StackID]Actor),
-		spans: make(map[uint64]*spanInfo), stop: make(chan struct{}),
+		spans: make(map[uint64]*spanInfo), stop: make(chan struct{}), share: c.share,
 	}
 	p.agg.start, p.agg.mono = time.Now(), engine.Now()
 	p.agg.stats.StackSampling = c.stacks.String()

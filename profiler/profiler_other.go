@@ -94,6 +94,24 @@ func (p *Profiler) Stalled() int { return 0 }
 // StartSpan returns nil.
 func (p *Profiler) StartSpan([16]byte, [8]byte) *Span { return nil }
 
+// SetSampling answers ErrNotSupported.
+func (p *Profiler) SetSampling(float64) error { return notHere() }
+
+// Cost returns nothing.
+func (p *Profiler) Cost() Cost { return Cost{} }
+
+// SetBudget does nothing.
+func (p *Profiler) SetBudget(Budget) {}
+
+// Observed returns nothing.
+func (r *Region) Observed() (share, wanted float64) { return 0, 0 }
+
+// SetStacks does nothing.
+func (p *Profiler) SetStacks(StackSampling) {}
+
+// SetSampling answers ErrNotSupported.
+func (r *Region) SetSampling(float64) error { return notHere() }
+
 // ID returns 0.
 func (r *Region) ID() RegionID { return 0 }
 

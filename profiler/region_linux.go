@@ -34,6 +34,11 @@ type Region struct {
 	maps  []*mapping
 	heap  *goHeap // of the Go heap
 
+	share   float64  // that is to be observed
+	chooser chooser  // of the blocks, once some are not observed; shift 0 before
+	limit   uint64   // of the blocks that are observed
+	hashes  []uint64 // of all blocks, ascending
+
 	lastSize int64
 	complete time.Duration // when every mapping of the file was covered last, on the faults' clock
 	longest  time.Duration // for which other threads were stopped
@@ -85,7 +90,7 @@ func (p *Profiler) newRegion(name string, kind Kind, size int64, opts []RegionOp
 	}
 	p.foldMu.Lock()
 	defer p.foldMu.Unlock()
-	r := &Region{p: p, id: id, name: c.name, kind: kind, eng: eng, config: c}
+	r := &Region{p: p, id: id, name: c.name, kind: kind, eng: eng, config: c, share: p.share, limit: allBlocks}
 	p.agg.regions = append(p.agg.regions, &RegionStats{ID: id, Name: c.name, Kind: kind, Granule: c.granule, Size: size, Detached: true})
 	p.totals = append(p.totals, eng)
 	p.regions = append(p.regions, r)
@@ -136,6 +141,7 @@ func (r *Region) publishMaps(fileSize int64) {
 		}
 		s.Mappings, s.Mapped, s.Size, s.Detached = list, mapped, max(s.Size, top), r.closed.Load()
 	})
+	r.resized()
 }
 
 // Rearm arms the region again: what was touched is observed again at its next touch, and the
@@ -150,8 +156,12 @@ func (r *Region) Rearm() error {
 	if r.heap != nil {
 		return r.rearmHeap()
 	}
+	start, limit := engine.Now(), r.wanted()
+	if limit == 0 {
+		return fmt.Errorf("region %q: %w", r.name, ErrPaused)
+	}
 	if r.isMemory() {
-		return r.rearmMemory()
+		return r.rearmMemory(limit)
 	}
 	list, err := r.p.readMaps()
 	if err != nil {
@@ -182,7 +192,7 @@ func (r *Region) Rearm() error {
 			continue
 		}
 		m.prot = prot
-		_, err := r.p.eng.Rearm(m.Target, m.prot, r.guard())
+		_, err := r.p.eng.Rearm(m.Target, m.prot, r.sample(limit), r.guard())
 		if errors.Is(err, engine.ErrGone) && r.kind == KindAttached {
 			gone = true
 		} else if err != nil {
@@ -197,6 +207,7 @@ func (r *Region) Rearm() error {
 		return err
 	}
 	r.rearmed()
+	r.stepTo(limit, start)
 	r.publishMaps(r.fileSize()) // they are armed since now
 	return nil
 }

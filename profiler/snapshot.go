@@ -69,11 +69,16 @@ type RegionStats struct {
 	Mappings []MappingStats
 	// Note says in a sentence what limits this region's result, or is empty.
 	Note string
+	// Sampling is how much of the region was observed, since when; empty where it was all the time all of it.
+	// Touched, Faults and the others are what was seen; Estimate is what there was.
+	Sampling []SamplingStep
+	Estimate Estimate
 	// Heap is only there for the Go heap, of which Mapped, Touched and the totals are those of the blocks
 	// that are observed.
 	Heap *HeapStats
 
 	touched bitmap
+	sampled *sampled // nil where all of it was observed
 }
 
 // MappingStats is one observed address range of a region.
@@ -106,6 +111,7 @@ type Group struct {
 	Bytes  uint64 // of the granules made accessible, counted as in RegionStats.Touched
 	Stall  time.Duration
 	Max    time.Duration // longest single stall
+	Scaled Scaled        // Faults, Bytes and Stall as estimated where only a part of the region is observed
 }
 
 // ThreadStats is the total of one toucher thread.
@@ -139,6 +145,8 @@ type Stats struct {
 	LastError string
 	// UserModeOnly: faults from inside system calls are not served; such a call fails with EFAULT.
 	UserModeOnly bool
+	// Budget is what the policy says that keeps the cost within a limit; zero where there is none.
+	Budget Budget
 	// Notes are reports of the engine, newest last: what failed open, what is not seen, and why.
 	Notes []string
 }

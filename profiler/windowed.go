@@ -3,6 +3,7 @@ package profiler
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/firsttouch/firsttouch/profiler/workingset"
@@ -17,6 +18,7 @@ type windowed struct {
 	dropped uint64        // records, at start
 	armed   error         // why the present window shows only what had never been touched, nil where it shows all
 	tracker workingset.Tracker
+	core    part // what was observed in all windows that are remembered
 	granule int64
 	past    []RegionWindow
 	history []workingset.Window
@@ -51,6 +53,8 @@ type cut struct {
 	now             time.Duration
 	granule, mapped int64
 	dropped         uint64
+	part            part          // what was observed of it
+	paused          time.Duration // in which nothing was
 }
 
 // armTries and armPause bound how long a region may resist because the other threads cannot be stopped.
@@ -92,28 +96,62 @@ func (r *windowed) ended(c cut) RegionWindow {
 	if out.Err == nil && dropped > 0 {
 		out.Err = fmt.Errorf("%d records were dropped: the window is not complete (WithRing)", dropped)
 	}
+	if out.Err == nil && c.paused > 0 {
+		out.Err = fmt.Errorf("nothing was observed for %v of the window, to keep the budget", c.paused)
+	}
 	if out.Err != nil {
 		r.tracker.Gap()
 		r.starts = nil
 		return out
 	}
-	win := workingset.Window{Start: out.Start, End: out.End, Touched: make([]uint64, len(c.order))}
-	for i, g := range c.order {
-		win.Touched[i] = g &^ fromDisk
-		if g&fromDisk != 0 && r.tracker.Knows(g&^fromDisk) {
-			out.Reread += c.granule
+	if r.tracker.Ever() == 0 && len(r.history) == 0 || c.part.limit < r.core.limit {
+		r.narrow(c.part)
+	}
+	win := workingset.Window{Start: out.Start, End: out.End, Touched: make([]uint64, 0, len(c.order))}
+	var touched, fresh, again, reread []uint64
+	for _, g := range c.order {
+		disk := g&fromDisk != 0
+		if g &^= fromDisk; c.part.has(g) {
+			touched = append(touched, g)
+		}
+		if !r.core.has(g) {
+			continue
+		}
+		win.Touched = append(win.Touched, g)
+		if !r.tracker.Knows(g) {
+			fresh = append(fresh, g)
+			continue
+		}
+		if again = append(again, g); disk {
+			reread = append(reread, g)
 		}
 	}
-	sums, err := r.tracker.Add(win, int((c.mapped+c.granule-1)/c.granule))
-	if err != nil {
+	if _, err := r.tracker.Add(win, 0); err != nil {
 		out.Err = err
 		return out
 	}
 	r.remember(win)
-	out.Touched, out.New, out.Reused = int64(sums.Touched)*c.granule, int64(sums.New)*c.granule, int64(sums.Reused)*c.granule
-	out.Mapped, out.Never = c.mapped, int64(sums.Never)*c.granule
-	r.recent(&out, c.granule)
+	e := &out.Errors
+	out.Share, out.Mapped = c.part.Share(), c.mapped
+	out.Touched, e.Touched = c.part.bytes(touched)
+	out.New, e.New = r.core.bytes(fresh)
+	out.Reused, e.Reused = r.core.bytes(again)
+	out.Reread, _ = r.core.bytes(reread)
+	ever, err := r.lookBack(&out)
+	out.Never, e.Never = max((c.mapped+c.granule-1)/c.granule*c.granule-ever, 0), err
 	return out
+}
+
+// narrow restricts what looks back to what is observed still.
+func (r *windowed) narrow(p part) {
+	r.core, r.kept = p, 0
+	r.tracker.Keep(p.has)
+	for i := range r.history {
+		w := &r.history[i]
+		// WorkingSets may read what is there.
+		w.Touched = slices.DeleteFunc(slices.Clone(w.Touched), func(g uint64) bool { return !p.has(g) })
+		r.kept += len(w.Touched)
+	}
 }
 
 // remember keeps a window for WorkingSets.
@@ -129,35 +167,47 @@ func (r *windowed) remember(win workingset.Window) {
 	}
 }
 
-// recent fills in what was touched in the last so long, and not for so long.
-func (r *windowed) recent(out *RegionWindow, granule int64) {
-	var times []time.Duration
-	var to []*int64
+// lookBack fills in what was touched in the last so long, and not for so long. It returns what was ever touched.
+func (r *windowed) lookBack(out *RegionWindow) (ever, everError int64) {
+	type wanted struct {
+		tally
+		after, before time.Duration // of the last touch, by the end of its window
+		to, err       *int64
+	}
+	list := []wanted{{after: -1, before: out.End, to: &ever, err: &everError}}
+	e := &out.Errors
 	for _, v := range []struct {
-		length time.Duration
-		to     *int64
-	}{{time.Second, &out.Touched1s}, {10 * time.Second, &out.Touched10s}, {time.Minute, &out.Touched60s}} {
+		length  time.Duration
+		to, err *int64
+	}{{time.Second, &out.Touched1s, &e.Touched1s}, {10 * time.Second, &out.Touched10s, &e.Touched10s}, {time.Minute, &out.Touched60s, &e.Touched60s}} {
 		*v.to = -1
 		if since, ok := nearest(r.starts, out.End, v.length); ok {
-			times, to = append(times, since), append(to, v.to)
+			list = append(list, wanted{after: since, before: out.End, to: v.to, err: v.err})
 		}
 	}
-	idles := len(to)
 	for _, v := range []struct {
-		least time.Duration
-		to    *int64
-	}{{30 * time.Second, &out.Idle30s}, {2 * time.Minute, &out.Idle2m}, {10 * time.Minute, &out.Idle10m}} {
+		least   time.Duration
+		to, err *int64
+	}{{30 * time.Second, &out.Idle30s, &e.Idle30s}, {2 * time.Minute, &out.Idle2m, &e.Idle2m}, {10 * time.Minute, &out.Idle10m, &e.Idle10m}} {
 		*v.to = -1
 		if r.tracker.Covers(v.least) {
-			times, to = append(times, out.End-v.least), append(to, v.to)
+			list = append(list, wanted{after: -1, before: out.End - v.least, to: v.to, err: v.err})
 		}
 	}
-	for i, n := range r.tracker.TouchedAfter(times...) {
-		if i >= idles {
-			n = r.tracker.Ever() - n
-		}
-		*to[i] = int64(n) * granule
+	for i := range list {
+		list[i].part = r.core
 	}
+	for g, at := range r.tracker.Each {
+		for i := range list {
+			if at > list[i].after && at <= list[i].before {
+				list[i].add(g)
+			}
+		}
+	}
+	for i := range list {
+		*list[i].to, *list[i].err = list[i].bytes()
+	}
+	return ever, everError
 }
 
 // nearest finds the window with which a stretch up to end begins that is as long as wanted, give or take

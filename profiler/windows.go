@@ -43,6 +43,16 @@ type RegionWindow struct {
 	// Idle30s, Idle2m and Idle10m were touched and then not for at least so long; -1 while the windows do
 	// not reach back so far. A window that is not known (Err) begins the time anew.
 	Idle30s, Idle2m, Idle10m int64
+	// Share of the region that was observed all through the window. Below 1 the sizes are estimates from it,
+	// and those that look beyond the window, from New to Idle10m without Mapped, from the least share of all
+	// windows. Errors are their standard errors.
+	Share  float64
+	Errors WindowErrors
+}
+
+// WindowErrors are the standard errors of a window's sizes, in bytes; 0 where all of the region was observed.
+type WindowErrors struct {
+	Touched, New, Reused, Never, Touched1s, Touched10s, Touched60s, Idle30s, Idle2m, Idle10m int64
 }
 
 // NewWindows begins windows over the regions, and arms them. A region that cannot be armed says so in its

@@ -39,7 +39,11 @@ func (p *Profiler) cut(regions []*windowed) []cut {
 	var cuts []cut
 	for _, r := range regions {
 		s := p.agg.regions[r.region.id]
-		cuts = append(cuts, cut{order: r.touches.order, now: now, granule: int64(s.Granule), mapped: s.Mapped, dropped: p.agg.stats.Dropped})
+		part := s.partIn(r.start, now)
+		cuts = append(cuts, cut{
+			order: r.touches.order, now: now, granule: int64(s.Granule), mapped: s.Mapped, dropped: p.agg.stats.Dropped,
+			part: part, paused: s.paused(part.since, now),
+		})
 		r.touches = touches{}
 	}
 	return cuts

@@ -78,7 +78,7 @@ func TestWindowsTellTheWorkingSet(t *testing.T) {
 				Mapped: pages * page, Never: int64(pages-len(ever[i])) * page,
 				Idle30s: idle(30 * time.Second), Idle2m: idle(2 * time.Minute), Idle10m: idle(10 * time.Minute),
 				Touched1s: got[i].Touched1s, Touched10s: since(10*time.Second, got[i].Touched10s),
-				Touched60s: since(time.Minute, got[i].Touched60s), Reread: got[i].Reread,
+				Touched60s: since(time.Minute, got[i].Touched60s), Reread: got[i].Reread, Share: 1,
 			}
 			if got[i] != want || got[i].End <= got[i].Start {
 				t.Errorf("window %d of %s: %+v, want %+v", n, r.Name(), got[i], want)

@@ -24,6 +24,7 @@ type CurvePoint struct {
 	Windows int
 	Length  time.Duration // of them, on average
 	Bytes   int64
+	Error   int64 // standard error, where a part of the region is observed
 }
 
 // MissPoint is the share of the first touches per window that a cache of Bytes with least recently used
@@ -41,12 +42,13 @@ const followMost = 1 << 14
 // to a second of processor time where millions of touches are remembered, once a window. The callers must
 // not change it.
 func (w *Windows) WorkingSets() (out []WorkingSet) {
-	type part struct {
+	type known struct {
 		granule int64
 		ever    int
 		history []workingset.Window
+		core    part
 	}
-	var parts []part
+	var parts []known
 	w.mu.Lock()
 	if w.known != nil {
 		defer w.mu.Unlock()
@@ -55,13 +57,13 @@ func (w *Windows) WorkingSets() (out []WorkingSet) {
 	generation := w.generation
 	for _, r := range w.regions {
 		out = append(out, WorkingSet{Region: r.region.ID(), Windows: slices.Clone(r.past)})
-		parts = append(parts, part{r.granule, r.tracker.Ever(), slices.Clone(r.history)})
+		parts = append(parts, known{r.granule, r.tracker.Ever(), slices.Clone(r.history), r.core})
 	}
 	w.mu.Unlock()
 	for i, p := range parts {
 		if len(p.history) > 0 {
-			out[i].Curve = curve(p.history, p.granule)
-			out[i].Misses, out[i].Sample = misses(p.history, p.granule, p.ever)
+			out[i].Curve = curve(p.history, p.granule, p.core)
+			out[i].Misses, out[i].Sample = misses(p.history, p.granule, p.ever, p.core)
 		}
 	}
 	w.keep(out, generation)
@@ -78,15 +80,22 @@ func (w *Windows) keep(sets []WorkingSet, generation int) {
 }
 
 // curve picks 1, 2, 4 and so on windows, and all.
-func curve(history []workingset.Window, granule int64) (out []CurvePoint) {
+func curve(history []workingset.Window, granule int64, core part) (out []CurvePoint) {
 	c := workingset.NewCurve(history, len(history))
+	errs := make([]float64, len(c))
+	by := float64(granule) * core.scale()
+	if core.Share() < 1 {
+		errs = workingset.CurveErrors(history, len(c), core.block, func(sum, squares float64) float64 {
+			return (&spread{sum * by, squares * by * by}).error(core.SamplingStep)
+		})
+	}
 	var covered time.Duration
 	for _, win := range history {
 		covered += win.End - win.Start
 	}
 	for n := 1; ; n *= 2 {
 		n = min(n, len(c))
-		out = append(out, CurvePoint{n, covered * time.Duration(n) / time.Duration(len(history)), int64(c[n-1] * float64(granule))})
+		out = append(out, CurvePoint{n, covered * time.Duration(n) / time.Duration(len(history)), int64(c[n-1] * by), int64(errs[n-1])})
 		if n == len(c) {
 			return out
 		}
@@ -95,12 +104,14 @@ func curve(history []workingset.Window, granule int64) (out []CurvePoint) {
 
 // misses picks sizes by powers of two, up to one that holds all that was ever touched. A granule that was
 // touched before what is remembered, and not in it, counts as new.
-func misses(history []workingset.Window, granule int64, ever int) (out []MissPoint, sample float64) {
+func misses(history []workingset.Window, granule int64, ever int, core part) (out []MissPoint, sample float64) {
 	sample = min(1, followMost/float64(max(ever, 1)))
 	r, err := workingset.NewReuse(sample)
 	if err != nil {
 		return nil, 0 // it is above 0 and at most 1
 	}
+	r.Shown(core.Share(), core.has)
+	ever = int(float64(ever) * core.scale())
 	for _, win := range history {
 		for _, g := range win.Touched {
 			r.Touch(g)
@@ -117,5 +128,5 @@ func misses(history []workingset.Window, granule int64, ever int) (out []MissPoi
 	for _, p := range r.MissRatio(sizes[max(0, len(sizes)-most):]) {
 		out = append(out, MissPoint{int64(p.Size) * granule, p.Miss, p.Error})
 	}
-	return out, sample
+	return out, sample * core.Share()
 }

@@ -39,6 +39,7 @@ func (e *Exporter) collect(_ context.Context, o metric.Observer) error {
 	name := newNames(func(id profiler.RegionID) string { return s.Regions[id].Name })
 	e.observeFaults(o, s, name)
 	e.observeRegions(o, s, name)
+	e.observeSampling(o, s, name)
 	e.observeResident(o, s, src.Resident(), name)
 	e.observeWindows(o, name)
 	return nil
@@ -62,4 +63,37 @@ func (e *Exporter) observeFaults(o metric.Observer, s *profiler.Snapshot, name *
 			attribute.String(exporter.KeySource, k.source.String()), attribute.String(exporter.KeyResult, exporter.ResultRecorded)))
 	}
 	o.ObserveInt64(e.ins.faults, int64(s.Stats.Dropped), option(attribute.String(exporter.KeyResult, exporter.ResultDropped)))
+}
+
+// observeSampling says how much is observed, and what there was by estimate.
+func (e *Exporter) observeSampling(o metric.Observer, s *profiler.Snapshot, name *names) {
+	type sampled struct{ observed, faults, touched float64 }
+	regions := make(map[string]sampled)
+	for i := range s.Regions {
+		r := &s.Regions[i]
+		n := name.of(r.ID)
+		v, ok := regions[n]
+		if !ok {
+			v.observed = 1
+		}
+		if !r.Detached {
+			v.observed = min(v.observed, r.Share())
+		}
+		v.faults += r.Estimate.Faults
+		v.touched += r.Estimate.Touched
+		regions[n] = v
+	}
+	for n, v := range regions {
+		region := attribute.String(exporter.KeyRegion, n)
+		o.ObserveFloat64(e.ins.observed, v.observed, option(region))
+		o.ObserveFloat64(e.ins.faultsEstimate, v.faults, option(region))
+		o.ObserveInt64(e.ins.touchedEstimate, int64(v.touched), option(region, attribute.String(exporter.KeyWindow, exporter.WindowTotal)))
+	}
+	b := s.Stats.Budget
+	if b.Limit == "" {
+		b.Share = 1
+	}
+	o.ObserveFloat64(e.ins.budgetShare, b.Share)
+	o.ObserveInt64(e.ins.budgetChanges, int64(b.Cuts), option(attribute.String(exporter.KeyChange, exporter.ChangeLess)))
+	o.ObserveInt64(e.ins.budgetChanges, int64(b.Raises), option(attribute.String(exporter.KeyChange, exporter.ChangeMore)))
 }

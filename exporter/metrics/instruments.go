@@ -17,11 +17,16 @@ type instruments struct {
 	faultStall, position            metric.Float64Histogram
 	burstSize                       metric.Int64Histogram
 	requestStall                    metric.Float64Histogram
+	observed, budgetShare           metric.Float64ObservableGauge
+	faultsEstimate                  metric.Float64ObservableCounter
+	touchedEstimate                 metric.Int64ObservableGauge
+	budgetChanges                   metric.Int64ObservableCounter
 }
 
 // observables are the instruments that are read at a collection.
 func (i *instruments) observables() []metric.Observable {
-	return []metric.Observable{i.faults, i.messages, i.dropped, i.overhead, i.mapped, i.touched, i.threadsStalled, i.resident, i.idle, i.phase}
+	return []metric.Observable{i.faults, i.messages, i.dropped, i.overhead, i.mapped, i.touched, i.threadsStalled, i.resident, i.idle, i.phase,
+		i.observed, i.faultsEstimate, i.touchedEstimate, i.budgetShare, i.budgetChanges}
 }
 
 func newInstruments(m metric.Meter) (instruments, error) {
@@ -30,7 +35,7 @@ func newInstruments(m metric.Meter) (instruments, error) {
 		faults:         b.counter(exporter.MetricFaults),
 		messages:       b.counter(exporter.MetricMessages),
 		dropped:        b.counter(exporter.MetricRecordsDropped),
-		overhead:       b.seconds(exporter.MetricOverhead),
+		overhead:       b.real(exporter.MetricOverhead),
 		mapped:         b.gauge(exporter.MetricRegionMapped),
 		touched:        b.gauge(exporter.MetricRegionTouched),
 		resident:       b.gauge(exporter.MetricRegionResident),
@@ -41,6 +46,12 @@ func newInstruments(m metric.Meter) (instruments, error) {
 		position:       b.histogram(exporter.MetricFaultPosition),
 		burstSize:      b.sizes(exporter.MetricBurstSize),
 		requestStall:   b.histogram(exporter.MetricRequestStall),
+
+		observed:        b.share(exporter.MetricRegionObserved),
+		faultsEstimate:  b.real(exporter.MetricFaultsEstimate),
+		touchedEstimate: b.gauge(exporter.MetricTouchedEstimate),
+		budgetShare:     b.share(exporter.MetricBudgetShare),
+		budgetChanges:   b.counter(exporter.MetricBudgetChanges),
 	}
 	return i, errors.Join(b.errs...)
 }
@@ -72,9 +83,15 @@ func (b *builder) counter(name string) metric.Int64ObservableCounter {
 	return made(b, i, err)
 }
 
-func (b *builder) seconds(name string) metric.Float64ObservableCounter {
+func (b *builder) real(name string) metric.Float64ObservableCounter {
 	m := b.entry(name, exporter.Counter)
 	i, err := b.meter.Float64ObservableCounter(name, metric.WithUnit(m.Unit), metric.WithDescription(m.Text))
+	return made(b, i, err)
+}
+
+func (b *builder) share(name string) metric.Float64ObservableGauge {
+	m := b.entry(name, exporter.Gauge)
+	i, err := b.meter.Float64ObservableGauge(name, metric.WithUnit(m.Unit), metric.WithDescription(m.Text))
 	return made(b, i, err)
 }
 

@@ -135,6 +135,8 @@ func points(t *testing.T, m metricdata.Metrics) (out []point) {
 		return scalars(d.DataPoints)
 	case metricdata.Gauge[int64]:
 		return scalars(d.DataPoints)
+	case metricdata.Gauge[float64]:
+		return scalars(d.DataPoints)
 	case metricdata.Histogram[int64]:
 		return histograms(d.DataPoints)
 	case metricdata.Histogram[float64]:

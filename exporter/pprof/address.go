@@ -26,15 +26,16 @@ func AddressSpace(s *profiler.Snapshot, opts ...Option) *profile.Profile {
 		r := &s.Regions[i]
 		sp := b.newSpace(r, names[i])
 		places, rest := placesOf(s, r, unit)
+		by, round := regionScale(r), rounder{}
 		for _, k := range slices.SortedFunc(maps.Keys(places), placeKey.compare) {
 			labels := []string{exporter.LabelRegion, r.Name}
 			if k.faulted {
 				labels = append(labels, exporter.LabelAccess, k.access.String(), exporter.LabelSource, k.source.String())
 			}
-			b.sample(*places[k], sp.stack(k.offset, unit), labels...)
+			b.sample(round.scaled(*places[k], by), sp.stack(k.offset, unit), labels...)
 		}
 		if rest != (value{}) {
-			b.sample(rest, []*profile.Location{b.synthetic(exporter.FrameNotLogged), sp.region()}, exporter.LabelRegion, r.Name)
+			b.sample(round.scaled(rest, by), []*profile.Location{b.synthetic(exporter.FrameNotLogged), sp.region()}, exporter.LabelRegion, r.Name)
 		}
 	}
 	return b.p

@@ -53,7 +53,8 @@ func newBuilder(s *profiler.Snapshot, c config, what string) *builder {
 			DefaultSampleType: exporter.SampleStall,
 			DocURL:            docURL,
 			DurationNanos:     int64(s.EndMono - s.StartMono),
-			// Every first touch is in the profile: one event of each one that happened.
+			// One event of each one that happened: those of memory that was not observed are in what the others are
+			// multiplied by, which the comments say.
 			PeriodType: &profile.ValueType{Type: exporter.SampleFaults, Unit: "count"},
 			Period:     1,
 			Comments:   append(comments(s, what), c.comments...),

@@ -24,7 +24,14 @@ func comments(s *profiler.Snapshot, what string) []string {
 		coverage(s),
 	}
 	for i := range s.Regions {
-		out = append(out, regionComment(&s.Regions[i]))
+		r := &s.Regions[i]
+		out = append(out, regionComment(r))
+		if n := s.SamplingNote(r.ID); n != "" {
+			out = append(out, fmt.Sprintf("sampling of region %s: %s; the values of this profile are the estimates", r.Name, n))
+		}
+	}
+	if b := st.Budget.String(); b != "" {
+		out = append(out, "budget: "+b)
 	}
 	out = append(out, fmt.Sprintf("overhead: the engine's threads used %v of processor time; placement: %s", st.Overhead, st.Placement))
 	if st.UserModeOnly {

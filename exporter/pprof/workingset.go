@@ -14,6 +14,7 @@ func WorkingSet(s *profiler.Snapshot, opts ...Option) *profile.Profile {
 	c := newConfig(opts)
 	b := newBuilder(s, c, "working set: who touched memory first, and how long that took")
 	stacks := make(map[profiler.StackID][]*profile.Location)
+	scales, round := groupScales(s), rounder{}
 	for _, cell := range divide(s, c.spans) {
 		at := stacks[cell.stack]
 		if cell.unlogged {
@@ -22,7 +23,7 @@ func WorkingSet(s *profiler.Snapshot, opts ...Option) *profile.Profile {
 			at = b.stack(s.Stack(cell.stack))
 			stacks[cell.stack] = at
 		}
-		b.sample(cell.value, at, cell.labels(s)...)
+		b.sample(round.scaled(cell.value, cell.scaleOf(s, scales)), at, cell.labels(s)...)
 	}
 	return b.p
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 )
 
 // columns are the rows of one table, column by column: the values of a column are alike, so that they
@@ -84,6 +85,18 @@ func convert[T integer](c *columns, id int, v *T, n int64) {
 		return
 	}
 	*v = T(n)
+}
+
+// real passes a number as the difference of its IEEE 754 bits to those of the row before.
+func real(c *columns, id int, v *float64) {
+	bits := int64(math.Float64bits(*v))
+	step(c, id, &bits)
+	if !c.reading {
+		return
+	}
+	if *v = math.Float64frombits(uint64(bits)); math.IsNaN(*v) || math.IsInf(*v, 0) {
+		c.fail(fmt.Errorf("column %d: %v is no number", id, *v))
+	}
 }
 
 func flag(c *columns, id int, v *bool) {

@@ -46,6 +46,7 @@ type contents struct {
 	executables []*profile.Mapping
 	regions     []profiler.RegionStats
 	mappings    []mapping
+	steps       []sampling
 	buckets     []bucket
 	runs        []run
 	stats       []profiler.Stats
@@ -76,6 +77,8 @@ func (c *contents) take(in *reader, kind byte, content []byte) error {
 		return collect(regionTable, content, &c.regions)
 	case mappingTable.kind:
 		return collect(mappingTable, content, &c.mappings)
+	case samplingTable.kind:
+		return collect(samplingTable, content, &c.steps)
 	case bucketTable.kind:
 		return collect(bucketTable, content, &c.buckets)
 	case runTable.kind:
@@ -172,6 +175,13 @@ func (c *contents) fillRegions() ([][]profiler.Granules, error) {
 			return nil, err
 		}
 		r.Mappings = append(r.Mappings, m.MappingStats)
+	}
+	for _, st := range c.steps {
+		r, err := at(st.region)
+		if err != nil {
+			return nil, err
+		}
+		r.Sampling = append(r.Sampling, st.SamplingStep)
 	}
 	stalls := make([][2][]bucket, len(c.regions))
 	for _, b := range c.buckets {

@@ -58,6 +58,9 @@ func TestRoundTripOfEveryField(t *testing.T) {
 	fill(reflect.ValueOf(&thread).Elem())
 	r.ID, group.Region, fault.Region = 0, 0, 0
 	r.Mappings = []profiler.MappingStats{mapping}
+	var step profiler.SamplingStep
+	fill(reflect.ValueOf(&step).Elem())
+	r.Sampling = []profiler.SamplingStep{step}
 	s.Groups, s.Faults, s.Threads = []profiler.Group{group}, []profiler.Fault{fault}, []profiler.ThreadStats{thread}
 	event := profiler.Event{}
 	fill(reflect.ValueOf(&event).Elem())
@@ -93,6 +96,10 @@ func fill(v reflect.Value) {
 			f.SetInt(int64(20 + i))
 		case f.CanUint():
 			f.SetUint(uint64(20 + i))
+		case f.CanFloat():
+			f.SetFloat(float64(20+i) / 3)
+		case f.Kind() == reflect.Struct && f.Type().PkgPath() == "github.com/firsttouch/firsttouch/profiler" && f.Type().Name() != "Histogram":
+			fill(f)
 		case f.Kind() == reflect.String:
 			f.SetString(v.Type().Field(i).Name)
 		case f.Kind() == reflect.Bool:

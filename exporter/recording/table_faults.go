@@ -20,7 +20,8 @@ func visitFault(c *columns, f *profiler.Fault) {
 	number(c, 11, &f.Messages)
 	number(c, 12, &f.Access)
 	number(c, 13, &f.Source)
-	number(c, 20, &f.Actor)
+	number(c, 14, &f.Actor)
+	real(c, 15, &f.Weight)
 }
 
 // span is a span that faults refer to.

@@ -28,29 +28,49 @@ func visitRegion(c *columns, r *profiler.RegionStats) {
 	text(c, 18, &r.Note)
 	number(c, 19, &r.Left)
 	number(c, 20, &r.Stopped)
-	number(c, 39, &r.Discarded)
+	real(c, 31, &r.Estimate.Faults)
+	real(c, 32, &r.Estimate.FaultsError)
+	real(c, 33, &r.Estimate.Touched)
+	real(c, 34, &r.Estimate.TouchedError)
+	number(c, 35, &r.Estimate.Stall)
+	number(c, 36, &r.Estimate.StallError)
+	number(c, 37, &r.Discarded)
 	visitHeap(c, r)
 }
 
 // visitHeap passes what only the Go heap has.
 func visitHeap(c *columns, r *profiler.RegionStats) {
 	heap := r.Heap != nil
-	flag(c, 40, &heap)
+	flag(c, 21, &heap)
 	var h profiler.HeapStats
 	if r.Heap != nil {
 		h = *r.Heap
 	}
 	share := math.Float64bits(h.Share)
-	number(c, 41, &share)
+	number(c, 22, &share)
 	h.Share = math.Float64frombits(share)
-	number(c, 42, &h.Blocks)
-	number(c, 43, &h.Observed)
+	number(c, 23, &h.Blocks)
+	number(c, 24, &h.Observed)
 	for i, p := range []*int64{&h.Objects, &h.Unused, &h.Stacks, &h.Free, &h.Released, &h.Unseen} {
-		number(c, 44+i, p)
+		number(c, 25+i, p)
 	}
 	if c.reading && heap {
 		r.Heap = &h
 	}
+}
+
+// sampling is a step in how much of a region was observed.
+type sampling struct {
+	region profiler.RegionID
+	profiler.SamplingStep
+}
+
+func visitSampling(c *columns, s *sampling) {
+	number(c, 1, &s.region)
+	step(c, 2, &s.Since)
+	number(c, 3, &s.Blocks)
+	number(c, 4, &s.Sampled)
+	number(c, 5, &s.BlockBytes)
 }
 
 // mapping is one observed address range of a region.

@@ -29,5 +29,18 @@ func visitStats(c *columns, s *profiler.Stats) {
 	text(c, 14, &s.Placement)
 	text(c, 15, &s.LastError)
 	flag(c, 16, &s.UserModeOnly)
-	text(c, 17, &s.Delivery)
+	text(c, 17, &s.Budget.Limit)
+	text(c, 18, &s.Budget.Spent)
+	text(c, 19, &s.Budget.State)
+	number(c, 20, &s.Budget.Cost)
+	real(c, 21, &s.Budget.Share)
+	number(c, 22, &s.Budget.Cuts)
+	number(c, 23, &s.Budget.Raises)
+	number(c, 24, &s.Budget.Paused)
+	changed := unixNano(s.Budget.Changed)
+	number(c, 25, &changed)
+	if c.reading {
+		s.Budget.Changed = timeOf(changed)
+	}
+	text(c, 26, &s.Delivery)
 }

@@ -30,6 +30,11 @@ func visitWindow(c *columns, w *regionWindow) {
 	number(c, 14, &w.Idle30s)
 	number(c, 15, &w.Idle2m)
 	number(c, 16, &w.Idle10m)
+	real(c, 17, &w.Share)
+	e := &w.Errors
+	for i, p := range []*int64{&e.Touched, &e.New, &e.Reused, &e.Never, &e.Touched1s, &e.Touched10s, &e.Touched60s, &e.Idle30s, &e.Idle2m, &e.Idle10m} {
+		number(c, 18+i, p)
+	}
 }
 
 // curvePoint is one point of the curve of a region's working set.
@@ -43,6 +48,7 @@ func visitCurve(c *columns, p *curvePoint) {
 	number(c, 2, &p.Windows)
 	number(c, 3, &p.Length)
 	number(c, 4, &p.Bytes)
+	number(c, 5, &p.Error)
 }
 
 // missPoint is one point of the miss-ratio curve of a region. Shares are in millionths.

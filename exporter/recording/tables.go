@@ -33,6 +33,7 @@ var (
 	curveTable      = table[curvePoint]{18, visitCurve}
 	missTable       = table[missPoint]{19, visitMiss}
 	eventTable      = table[profiler.Event]{20, visitEvent}
+	samplingTable   = table[sampling]{21, visitSampling}
 )
 
 // origin is the Origin, and the bounds of the snapshot.
@@ -105,7 +106,10 @@ func visitGroup(c *columns, g *profiler.Group) {
 	number(c, 6, &g.Bytes)
 	number(c, 7, &g.Stall)
 	number(c, 8, &g.Max)
-	number(c, 20, &g.Actor)
+	number(c, 9, &g.Actor)
+	real(c, 10, &g.Scaled.Faults)
+	real(c, 11, &g.Scaled.Bytes)
+	number(c, 12, &g.Scaled.Stall)
 }
 
 // end is the last frame: without it, the recording is cut off.

@@ -64,12 +64,16 @@ func write(w io.Writer, r *Recording, level int) error {
 
 func writeRegionParts(out *writer, s *profiler.Snapshot) {
 	var mappings []mapping
+	var steps []sampling
 	var buckets []bucket
 	var runs []run
 	for i := range s.Regions {
 		r := &s.Regions[i]
 		for _, m := range r.Mappings {
 			mappings = append(mappings, mapping{r.ID, m})
+		}
+		for _, st := range r.Sampling {
+			steps = append(steps, sampling{r.ID, st})
 		}
 		for upper, n := range r.Stall.Buckets {
 			buckets = append(buckets, bucket{r.ID, false, upper, n})
@@ -82,6 +86,7 @@ func writeRegionParts(out *writer, s *profiler.Snapshot) {
 		}
 	}
 	mappingTable.write(out, mappings)
+	samplingTable.write(out, steps)
 	bucketTable.write(out, buckets)
 	runTable.write(out, runs)
 }

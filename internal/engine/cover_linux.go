@@ -28,7 +28,7 @@ type Guard func(critical func()) error
 
 // Cover arms a file mapping that other code owns. Without a guard the other threads of the process
 // are parked for the moment of the change. know is told of the target before its first fault.
-func (e *Engine) Cover(r *Region, f File, granule uintptr, know func(*Target), guard Guard) (*Target, time.Duration, error) {
+func (e *Engine) Cover(r *Region, f File, granule uintptr, sm Sample, know func(*Target), guard Guard) (*Target, time.Duration, error) {
 	// Old length 0 duplicates a shared mapping; it needs no descriptor, so no lock on the file is
 	// lost by closing one.
 	alias, _, n := unix.Syscall6(unix.SYS_MREMAP, f.Lo, 0, f.Hi-f.Lo, unix.MREMAP_MAYMOVE, 0, 0)
@@ -50,7 +50,7 @@ func (e *Engine) Cover(r *Region, f File, granule uintptr, know func(*Target), g
 	know(g)
 	e.insert(g)
 	e.mu.Unlock()
-	took, err := e.lay(opPlace, g, f.Prot, guard)
+	took, err := e.lay(opPlace, g, f.Prot, sm, guard)
 	if err != nil {
 		e.mu.Lock()
 		e.remove(g)
@@ -60,22 +60,39 @@ func (e *Engine) Cover(r *Region, f File, granule uintptr, know func(*Target), g
 	return g, took, nil
 }
 
-// Rearm covers a target again: what was touched faults again when it is touched next.
-func (e *Engine) Rearm(g *Target, prot int, guard Guard) (time.Duration, error) {
-	return e.lay(opRearm, g, prot, guard)
+// Rearm covers the blocks of a target that are in the sample again, and maybe more of them than before:
+// what was touched there faults again when it is touched next.
+func (e *Engine) Rearm(g *Target, prot int, sm Sample, guard Guard) (time.Duration, error) {
+	// What is not in it would be forgotten, and not served any more.
+	if took, err := e.Release(g, sm, guard); err != nil {
+		return took, err
+	}
+	return e.lay(opRearm, g, prot, sm, guard)
 }
 
 // lay makes a placeholder, registers it and has it moved over the target.
-func (e *Engine) lay(op uint32, g *Target, prot int, guard Guard) (time.Duration, error) {
+func (e *Engine) lay(op uint32, g *Target, prot int, sm Sample, guard Guard) (time.Duration, error) {
 	if err := e.blind(); err != nil {
 		return 0, err
 	}
 	length := g.Hi - g.Lo
-	cover, err := e.placeholder(length, prot)
+	bitmap, err := sm.bitmap(g.t)
 	if err != nil {
 		return 0, err
 	}
+	cover, err := e.placeholder(length, prot)
+	if err != nil {
+		freeOffHeap(bitmap, sampleLen)
+		return 0, err
+	}
+	before := g.t.sample
+	e.propose(g, bitmap, sm.Shift)
 	took, err := e.command(op, g, cover, guard)
+	if g.t.sample == bitmap {
+		freeOffHeap(before, sampleLen)
+	} else {
+		freeOffHeap(bitmap, sampleLen)
+	}
 	if err != nil {
 		freeOffHeap(cover+g.moved, length-g.moved)
 		return took, err
@@ -197,6 +214,7 @@ func (e *Engine) commandWith(op uint32, g *Target, cover uintptr, guard Guard, d
 func (e *Engine) run(op uint32, g *Target, cover uintptr, park bool) time.Duration {
 	c := &e.s.cmd
 	c.op, c.target, c.cover, c.dev, c.inode = op, uintptr(unsafe.Pointer(g.t)), cover, g.dev, g.inode
+	c.sample, c.blockShift = g.sample, g.blockShift
 	c.park, c.limit = 0, int64(parkLimit)
 	if park {
 		c.park = 1

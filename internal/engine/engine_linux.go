@@ -97,6 +97,7 @@ func (e *Engine) start(c Config) error {
 	s.eventCode, s.writeCode, s.toDiskCode = codeOf(event), codeOf(write), codeOf(toDisk)
 	s.restoreCode, s.restorePagesCode, s.operateCode = codeOf(restore), codeOf(restorePages), codeOf(operate)
 	s.cutCode, s.captureCode, s.walkCode = codeOf(cut), codeOf(capture), codeOf(walk)
+	s.placeCode, s.disarmCode = codeOf(place), codeOf(disarm)
 	s.lookCode, s.relieveCode = codeOf(look), codeOf(relieve)
 	s.failOpenCode, s.openTargetCode = codeOf(failOpen), codeOf(openTarget)
 	s.readAllCode = codeOf(readAll)

@@ -289,15 +289,16 @@ func (s *shared) wake(w *worker, t *target, g, n uintptr) {
 //go:nocheckptr
 func (s *shared) wantStack(now int64) bool {
 	// nosplit: runs without a g.
-	if s.stackEvery == 0 || raw.Add64(&s.stackN, 1)%uint64(s.stackEvery) != 0 {
+	every, rate := raw.Load32(&s.stackEvery), raw.Load32(&s.stackRate)
+	if every == 0 || raw.Add64(&s.stackN, 1)%uint64(every) != 0 {
 		return false
 	}
-	if s.stackRate == 0 {
+	if rate == 0 {
 		return true
 	}
 	if now-s.rateStart > 1e9 {
 		s.rateStart = now
-		raw.Store32(&s.rateLeft, s.stackRate)
+		raw.Store32(&s.rateLeft, rate)
 	}
 	for {
 		n := raw.Load32(&s.rateLeft)

@@ -73,6 +73,8 @@ type Target struct {
 	t          *target
 	dev, inode uint64
 	moved      uintptr // see command.moved
+	sample     uintptr // see command.sample
+	blockShift uintptr
 
 	merging          sync.WaitGroup // of the layers, in the background
 	oldMem, youngMem offHeap        // that the layers lie in
@@ -80,6 +82,9 @@ type Target struct {
 
 // Alias is the engine's own second mapping of a covered file range, or 0.
 func (g *Target) Alias() uintptr { return g.t.alias }
+
+// Layered reports whether a target was armed with its contents.
+func (g *Target) Layered() bool { return g.oldMem.p != 0 }
 
 // Census counts the granules of a range by their state.
 type Census struct{ Armed, Open, InFlight int }
@@ -214,6 +219,7 @@ func (e *Engine) remove(g *Target) {
 	}
 	freeOffHeap(g.t.states, statesLen(g.t))
 	freeOffHeap(g.t.marks, marksLen(g.t, e.s.pageSize))
+	freeOffHeap(g.t.sample, sampleLen)
 	if g.t.alias != 0 {
 		freeOffHeap(g.t.alias, g.Hi-g.Lo)
 	}

@@ -21,6 +21,7 @@ type shared struct {
 	openCode, bringCode, forceCode, remapHomeCode, followMoveCode                uintptr
 	memoryEventCode, operateMemoryCode, yankCode, knownCode                      uintptr
 	mergeCode, mergePieceCode, homeCode, homePieceCode                           uintptr
+	placeCode, disarmCode, releaseMemoryCode, bringRunsCode                      uintptr
 	resolveSharedCode, shareCode, holeCode, straySharedCode                      uintptr
 	operateSharedCode, armSharedCode                                             uintptr
 	lookCode, relieveCode, failOpenCode, openTargetCode, readAllCode             uintptr

@@ -95,3 +95,9 @@ func mix(h, v uint64) uint64 {
 	h = (h ^ v) * 0x9e3779b97f4a7c15
 	return h ^ h>>29
 }
+
+// SetStacks changes which faults have their stack taken, see Config.
+func (e *Engine) SetStacks(every, rate int) {
+	raw.Store32(&e.s.stackRate, uint32(rate))
+	raw.Store32(&e.s.stackEvery, uint32(every))
+}

@@ -31,13 +31,17 @@ type command struct {
 	armed  int64 // when the range was covered: before any of its faults is answered
 	holes  uint64
 	moved  uintptr // of the placeholder, from its start: it left a hole there, which is anybody's
+
+	sample     uintptr // opPlace, opRearm, opRelease, opReleaseMemory: what is to be armed, see target.sample
+	blockShift uintptr
 }
 
 // Operations.
 const (
-	opPlace  = iota // first arming: the whole range is the file's mapping
-	opRearm         // the range is the file's mapping or our placeholder, piece by piece
-	opDisarm        // every piece of our placeholder becomes the file's mapping again
+	opPlace   = iota // first arming: the whole range is the file's mapping
+	opRearm          // the range is the file's mapping or our placeholder, piece by piece
+	opDisarm         // every piece of our placeholder becomes the file's mapping again
+	opRelease        // so do the pieces that are not in the sample
 )
 
 // Answers.
@@ -159,54 +163,77 @@ func cut(arg uintptr) {
 		c.status, c.errno = statusFailed, uint32(unix.EIO)
 		return
 	}
-	if c.op == opDisarm {
-		s.disarm(w, c, t, n)
+	if c.op == opDisarm || c.op == opRelease {
+		w.carry.length = n
+		deep(s.disarmCode, arg)
 		return
 	}
 	if !s.intact(w, c, t, n) {
 		c.status = statusGone
 		return
 	}
-	// Two mappings with different flags: an mremap of the range by the application then fails, as
-	// it does for any range of several mappings, instead of growing a piece of anonymous memory.
-	half := (t.hi - t.lo) / 2 &^ (s.pageSize - 1)
-	if half != 0 && !s.moveCover(c, c.cover, half, t.lo) {
-		return
+	if c.op == opPlace || c.op == opRearm {
+		t.sample, t.blockShift = c.sample, c.blockShift
 	}
-	if !s.moveCover(c, c.cover+half, t.hi-t.lo-half, t.lo+half) {
-		if half != 0 {
-			s.takeBack(w, c, t, half)
-		}
-		return
-	}
-	c.armed = raw.Nanotime()
-	if c.op == opRearm {
-		// Zero is gArmed.
-		raw.Syscall(unix.SYS_MADVISE, t.states, statesLen(t), unix.MADV_DONTNEED, 0, 0, 0)
-	}
+	deep(s.placeCode, arg)
 }
 
-// takeBack leaves nothing unserved when only the first part of a placeholder came into place. A target
-// that is being armed again keeps it: its granules there are armed, the others stay what they were.
+// place moves the placeholder over the blocks that are to be armed.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func place(arg uintptr) {
+	// nosplit: runs without a g.
+	w := at[worker](arg)
+	s := at[shared](w.shared)
+	c := &s.cmd
+	t := at[target](c.target)
+	// Two mappings with different flags: an mremap of the range by the application then fails, as
+	// it does for any range of several mappings, instead of growing a piece of anonymous memory.
+	half := t.lo + (t.hi-t.lo)/2&^(s.pageSize-1)
+	for lo := t.lo; lo < t.hi; {
+		end, armed := t.run(lo, t.hi)
+		if lo < half {
+			end = min(end, half)
+		}
+		if !armed {
+			raw.Syscall(unix.SYS_MUNMAP, c.cover+lo-t.lo, end-lo, 0, 0, 0, 0)
+			c.moved += end - lo
+		} else if !s.moveCover(c, c.cover+lo-t.lo, end-lo, lo) {
+			s.takeBack(w, c, t, lo)
+			return
+		}
+		lo = end
+	}
+	c.armed = raw.Nanotime()
+	s.resetStates(t)
+}
+
+// takeBack leaves nothing unserved when only a part of a placeholder, up to an address, came into place. A
+// target that is being armed again keeps it: its granules there are armed, the others stay what they were.
 // One that is new will be forgotten, so the file's mapping comes back.
 //
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func (s *shared) takeBack(w *worker, c *command, t *target, half uintptr) {
+func (s *shared) takeBack(w *worker, c *command, t *target, hi uintptr) {
 	// nosplit: runs without a g.
-	if c.op == opRearm {
-		for g := uintptr(0); g <= t.granule(t.lo+half-1); g++ {
-			raw.Store32(t.state(g), gArmed)
+	for lo := t.lo; lo < hi; {
+		end, armed := t.run(lo, hi)
+		switch {
+		case armed && c.op == opRearm:
+			t.setStates(lo, end, gArmed)
+		case armed:
+			for try := 0; ; try++ {
+				e := raw.Errno(raw.Syscall(unix.SYS_MREMAP, t.alias+lo-t.lo, 0, end-lo, remapOver, lo, 0))
+				if e == 0 {
+					break
+				}
+				s.restoreFailed(w, t, e, try)
+			}
 		}
-		return
-	}
-	for try := 0; ; try++ {
-		e := raw.Errno(raw.Syscall(unix.SYS_MREMAP, t.alias, 0, half, remapOver, t.lo, 0))
-		if e == 0 {
-			return
-		}
-		s.restoreFailed(w, t, e, try)
+		lo = end
 	}
 }
 
@@ -249,14 +276,19 @@ func (s *shared) intact(w *worker, c *command, t *target, n uintptr) bool {
 	return next >= t.hi
 }
 
-// disarm puts the file's mapping back over every piece of the placeholder. Pieces that are neither
-// have been given to somebody else meanwhile and are left alone.
+// disarm puts the file's mapping back over every piece of the placeholder, but for what the command's
+// sample keeps. Pieces that are neither have been given to somebody else meanwhile and are left alone.
 //
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func (s *shared) disarm(w *worker, c *command, t *target, n uintptr) {
+func disarm(arg uintptr) {
 	// nosplit: runs without a g.
+	w := at[worker](arg)
+	s := at[shared](w.shared)
+	c := &s.cmd
+	t := at[target](c.target)
+	n := w.carry.length
 	var l mapLine
 	for p := s.text; p < s.text+n; {
 		p = l.parse(p)
@@ -271,16 +303,25 @@ func (s *shared) disarm(w *worker, c *command, t *target, n uintptr) {
 		if t.changed != 0 || l.prot != t.prot {
 			raw.Syscall(unix.SYS_MPROTECT, t.alias+lo-t.lo, hi-lo, uintptr(l.prot), 0, 0, 0)
 		}
-		length := hi - lo
-		if l.hi > hi && s.find(hi) == nil {
-			length = l.hi - lo // the application has grown its mapping in place
-		}
-		if e := raw.Errno(raw.Syscall(unix.SYS_MREMAP, t.alias+lo-t.lo, 0, length, remapOver, lo, 0)); e != 0 {
-			c.status, c.errno = statusFailed, uint32(e)
-			continue
-		}
-		for g := t.granule(lo); g <= t.granule(hi-1); g++ {
-			raw.Store32(t.state(g), gOpen)
+		for end := lo; lo < hi; lo = end {
+			stays := false
+			if end = hi; c.op == opRelease {
+				if end, stays = c.run(t, lo, hi); stays {
+					continue
+				}
+			}
+			length := end - lo
+			if c.op == opDisarm && l.hi > hi && s.find(hi) == nil {
+				length = l.hi - lo // the application has grown its mapping in place
+			}
+			if e := raw.Errno(raw.Syscall(unix.SYS_MREMAP, t.alias+lo-t.lo, 0, length, remapOver, lo, 0)); e != 0 {
+				c.status, c.errno = statusFailed, uint32(e)
+				continue
+			}
+			if c.op == opRelease {
+				raw.Add64(&s.maps, 2)
+			}
+			t.setStates(lo, end, gOpen)
 		}
 	}
 }

@@ -14,30 +14,32 @@ const (
 
 // target is one armed address range. The hot path finds it by address in the table.
 type target struct {
-	lo, hi   uintptr
-	base     uintptr // lo, rounded down to where a granule of the region begins
-	shift    uintptr // log2 of the granule
-	alias    uintptr // overlay: a second mapping of the same file range
-	states   uintptr // one uint32 a granule
-	counters uintptr // *counters of its region
-	uffd     uint32
-	kind     uint32
-	number   uint32
-	order    uint32 // a higher one was added later, and wins where ranges overlap
-	frozen   uint32 // the surgeon works on it: leave messages, they come again
-	inflight uint32 // claimed and not yet finished
-	region   uint32
-	flags    uint32
-	prot     uint32  // of the alias, when the target was made
-	changed  uint32  // the owner changed the protection of its mapping since
-	offset   int64   // file offset of lo
-	page     uintptr // shared and writes: size of its pages
-	old      uint64  // memory: layers, by address, or 0
-	young    uint64
-	removed  uint64  // memory: when its owner last discarded some of it
-	marks    uintptr // memory: one bit a page, see mark
-	moving   uint32  // memory: lock of who moves pages between layers, or by force
-	watching uint32  // memory: the surgeon takes pages away, so discards are marked
+	lo, hi     uintptr
+	base       uintptr // lo, rounded down to where a granule of the region begins
+	shift      uintptr // log2 of the granule
+	alias      uintptr // overlay: a second mapping of the same file range
+	states     uintptr // one uint32 a granule
+	counters   uintptr // *counters of its region
+	uffd       uint32
+	kind       uint32
+	number     uint32
+	order      uint32 // a higher one was added later, and wins where ranges overlap
+	frozen     uint32 // the surgeon works on it: leave messages, they come again
+	inflight   uint32 // claimed and not yet finished
+	region     uint32
+	flags      uint32
+	prot       uint32  // of the alias, when the target was made
+	changed    uint32  // the owner changed the protection of its mapping since
+	offset     int64   // file offset of lo
+	page       uintptr // shared and writes: size of its pages
+	old        uint64  // memory: layers, by address, or 0
+	young      uint64
+	removed    uint64  // memory: when its owner last discarded some of it
+	marks      uintptr // memory: one bit a page, see mark
+	moving     uint32  // memory: lock of who moves pages between layers, or by force
+	watching   uint32  // memory: the surgeon takes pages away, so discards are marked
+	sample     uintptr // bitmap of the blocks that are armed, or 0 for all, see sample_linux.go
+	blockShift uintptr // log2 of a block
 }
 
 // Flags of a target.
@@ -76,7 +78,7 @@ type table struct {
 const (
 	maxTargets  = 4095    // armed at once; a table fills whole pages
 	targetSlots = 1 << 16 // over the engine's life, before numbers repeat
-	targetSize  = 152
+	targetSize  = 168
 )
 
 //go:nosplit

@@ -9,9 +9,10 @@ import (
 
 // Operations of the surgeon on memory, see memory_linux.go.
 const (
-	opYank  = 8 + iota // takes the target's page tables to the shadow at command.cover
-	opMerge            // moves pages from the young layer to the old one, from offset command.cover on
-	opHome             // collects everything in the old layer and puts that in the target's place
+	opYank          = 8 + iota // takes the target's page tables to the shadow at command.cover
+	opMerge                    // moves pages from the young layer to the old one, from offset command.cover on
+	opHome                     // collects everything in the old layer and puts that in the target's place
+	opReleaseMemory            // brings home and forgets what is not in the sample, from offset command.cover on
 )
 
 // discardGrace is how long after a REMOVE event was read its pages may still be in the target: they
@@ -31,6 +32,10 @@ func operateMemory(arg uintptr) {
 	start := raw.Nanotime()
 	if c.op == opMerge {
 		deep(s.mergeCode, arg)
+		return
+	}
+	if c.op == opReleaseMemory {
+		deep(s.releaseMemoryCode, arg)
 		return
 	}
 	heap := t.flags&tgHeap != 0
@@ -122,7 +127,7 @@ func yank(arg uintptr) {
 	s.registerLayer(w, c.cover, t.hi-t.lo)
 	s.dropMarked(w, t)
 	c.armed = raw.Nanotime()
-	raw.Syscall(unix.SYS_MADVISE, t.states, statesLen(t), unix.MADV_DONTNEED, 0, 0, 0) // zero is gArmed
+	s.resetStates(t)
 }
 
 // allKnown waits until the kernel tells whose each piece of the target is: what looks like somebody

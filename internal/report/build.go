@@ -36,7 +36,7 @@ func engine(s profiler.Stats) Engine {
 		Stacks: s.Stacks, StacksMissed: s.StacksMissed, StacksCut: s.StacksCut,
 		SpansDropped: s.SpansDropped, ResolveErrors: s.ResolveErrs, Overhead: s.Overhead,
 		StackSampling: s.StackSampling, Delivery: s.Delivery, Placement: s.Placement, UserModeOnly: s.UserModeOnly,
-		Notes: append([]string{}, s.Notes...),
+		Budget: s.Budget.String(), Notes: append([]string{}, s.Notes...),
 	}
 }
 
@@ -86,6 +86,7 @@ func region(s *profiler.Snapshot, r *profiler.RegionStats) Region {
 		Faults: r.Faults, Messages: r.Messages, CoTouches: r.CoTouch,
 		Stall:   Stall{Sum: r.Stall.Sum, Max: r.Stall.Max, Quantiles: bucketsOf(r.Stall).quantiles(r.Stall.Max)},
 		Sources: sources(s, r), Widened: r.Widened, Note: r.Note, Heap: heap(s, r),
+		Observed: r.Share(), Sampling: s.SamplingNote(r.ID), Estimate: Estimate(r.Estimate),
 	}
 }
 

@@ -21,6 +21,9 @@ func renderEngine(w io.Writer, s Summary) error {
 	add("attributed     %s of the records to a span", Percent(ratio(int64(e.Records-min(e.Records, s.Requests.Unattributed)), int64(e.Records))))
 	add("overhead       %s of processor time in %s: %s of one core%s", Duration(e.Overhead), Duration(took),
 		Percent(ratio(int64(e.Overhead), int64(took))), perFault(e))
+	if e.Budget != "" {
+		add("budget         %s", e.Budget)
+	}
 	switch {
 	case e.Delivery == profiler.DeliverySignal.String():
 		add("delivery       by signal: each fault is resolved by the thread that makes it")
@@ -36,6 +39,9 @@ func renderEngine(w io.Writer, s Summary) error {
 	for _, r := range s.Regions {
 		if r.Widened > 0 {
 			add("widened        %s granules of %s were made accessible with a neighbour", Count(r.Widened), regionName(r))
+		}
+		if r.Sampling != "" {
+			add("sampled        %s: %s", regionName(r), r.Sampling)
 		}
 		if r.Note != "" {
 			add("note           %s: %s", regionName(r), r.Note)

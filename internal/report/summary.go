@@ -27,6 +27,21 @@ type Region struct {
 	Widened   uint64   `json:"widened_granules"`
 	Note      string   `json:"note,omitempty"`
 	Heap      *Heap    `json:"heap,omitempty"` // of the Go heap only
+	// Observed is the share of the region that is observed at the end, and Sampling says since when, and what
+	// that stands for; empty where all of it was, all the time.
+	Observed float64  `json:"observed_share"`
+	Sampling string   `json:"sampling,omitempty"`
+	Estimate Estimate `json:"estimate"` // of what there was; the other fields are what was seen
+}
+
+// Estimate is what there was, by estimate from what was observed, with standard errors.
+type Estimate struct {
+	Faults       float64       `json:"faults"`
+	FaultsError  float64       `json:"faults_error"`
+	Touched      float64       `json:"touched_bytes"`
+	TouchedError float64       `json:"touched_bytes_error"`
+	Stall        time.Duration `json:"stall_ns"`
+	StallError   time.Duration `json:"stall_ns_error"`
 }
 
 // Stall describes how long first touches waited: the sum over threads, so that it can be more than
@@ -137,5 +152,6 @@ type Engine struct {
 	Delivery      string        `json:"delivery"`            // of faults to the engine: thread or signal
 	Placement     string        `json:"placement,omitempty"` // where the resolver runs
 	UserModeOnly  bool          `json:"user_mode_only"`
+	Budget        string        `json:"budget,omitempty"` // its limit, what was spent, and what is reduced
 	Notes         []string      `json:"notes"`
 }

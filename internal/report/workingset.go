@@ -40,6 +40,7 @@ type CurvePoint struct {
 	Windows int           `json:"windows"`
 	Length  time.Duration `json:"length_ns"`
 	Bytes   int64         `json:"bytes"`
+	Error   int64         `json:"error_bytes,omitempty"` // standard error, where a part of the region was observed
 }
 
 // MissPoint is the share of first touches that a cache of so many bytes would miss, with its standard error.

@@ -39,3 +39,31 @@ func NewCurve(windows []Window, most int) Curve {
 	}
 	return slices.Clip(c)
 }
+
+// CurveErrors are the standard errors of the points of a curve whose windows hold a sample of the granules,
+// taken in blocks, each block's points scaled to all granules. They come from how much the blocks differ:
+// errorOf is the standard error of a sum, given that of the blocks' values and that of their squares.
+func CurveErrors(windows []Window, most int, blockOf func(granule uint64) uint64, errorOf func(sum, squares float64) float64) []float64 {
+	blocks := make(map[uint64][]Window)
+	for i, w := range windows {
+		for _, g := range w.Touched {
+			b := blockOf(g)
+			if blocks[b] == nil {
+				blocks[b] = make([]Window, len(windows))
+			}
+			blocks[b][i].Touched = append(blocks[b][i].Touched, g)
+		}
+	}
+	sums, squares := make([]float64, min(most, len(windows))), make([]float64, min(most, len(windows)))
+	for _, of := range blocks {
+		for n, v := range NewCurve(of, most) {
+			sums[n] += v
+			squares[n] += v * v
+		}
+	}
+	errors := make([]float64, len(sums))
+	for n := range errors {
+		errors[n] = errorOf(sums[n], squares[n])
+	}
+	return errors
+}

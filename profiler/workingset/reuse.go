@@ -3,6 +3,7 @@ package workingset
 import (
 	"errors"
 	"math"
+	"slices"
 )
 
 // Reuse estimates reuse distances: how many distinct granules were touched between two touches of the
@@ -11,12 +12,13 @@ import (
 // At a rate of 1 it is exact. It is not safe for concurrent use.
 type Reuse struct {
 	rate      float64
+	shown     float64 // share of all granules that Touch is called for
 	threshold uint64
 	clock     int
 	at        map[uint64]int // place of a granule's last touch, from 1
 	marks     []int          // Fenwick tree over places: 1 for those that are a granule's last
 	reuses    []reuse
-	all       int // touches, sampled or not
+	all       float64 // touches, sampled or not
 }
 
 // reuse is a sampled touch of a granule that was touched before.
@@ -30,12 +32,30 @@ func NewReuse(rate float64) (*Reuse, error) {
 	if !(rate > 0 && rate <= 1) {
 		return nil, errors.New("the share of granules to sample must be above 0 and at most 1")
 	}
-	r := &Reuse{rate: rate, at: make(map[uint64]int), marks: make([]int, 1)}
+	r := &Reuse{rate: rate, shown: 1, at: make(map[uint64]int), marks: make([]int, 1)}
 	r.threshold = math.MaxUint64
 	if rate < 1 {
 		r.threshold = uint64(rate * float64(1<<63) * 2)
 	}
 	return r, nil
+}
+
+// Shown says that from now on Touch is called for a share of the granules only, and always for the same ones:
+// those to keep. It must be a part of those before. Where they come in runs of neighbours, which are alike,
+// the errors are too small.
+func (r *Reuse) Shown(share float64, keep func(granule uint64) bool) {
+	if share >= r.shown {
+		return
+	}
+	r.all *= share / r.shown
+	r.shown = share
+	for g, place := range r.at {
+		if !keep(g) {
+			delete(r.at, g)
+			r.add(place, -1)
+		}
+	}
+	r.reuses = slices.DeleteFunc(r.reuses, func(u reuse) bool { return !keep(u.granule) })
 }
 
 // hash mixes a granule's number (the finalizer of MurmurHash3), so that neighbours are sampled
@@ -57,7 +77,7 @@ func (r *Reuse) Touch(granule uint64) {
 	before, seen := r.at[granule]
 	if seen {
 		between := r.sum(r.clock) - r.sum(before)
-		r.reuses = append(r.reuses, reuse{granule, float64(between) / r.rate})
+		r.reuses = append(r.reuses, reuse{granule, float64(between) / (r.rate * r.shown)})
 		r.add(before, -1)
 	}
 	r.clock++
@@ -101,14 +121,14 @@ func (r *Reuse) MissRatio(sizes []float64) []Point {
 	}
 	// Dividing by how many touches should have been sampled counts what is missing, or too much, as hits at
 	// the smallest distance: it is usually the reuse of the few granules that are used most.
-	want := float64(r.all) * r.rate
+	want := r.all * r.rate
 	points := make([]Point, 0, len(sizes))
 	for _, size := range sizes {
 		misses, squares := r.misses(size)
 		p := Point{Size: size, Miss: min(misses/want, 1)}
-		if r.rate < 1 {
-			vertical := math.Sqrt((1-r.rate)*max(squares, 1)) / want
-			off := math.Sqrt((1 - r.rate) / max(size*r.rate, 1))
+		if rate := r.rate * r.shown; rate < 1 {
+			vertical := math.Sqrt((1-rate)*max(squares, 1)) / want
+			off := math.Sqrt((1 - rate) / max(size*rate, 1))
 			more, _ := r.misses(size * (1 - min(off, 1)))
 			less, _ := r.misses(size * (1 + off))
 			p.Error = math.Hypot(vertical, (more-less)/2/want)

@@ -78,17 +78,21 @@ func (t *Tracker) Ever() int { return len(t.last) }
 // Covers reports whether observation without a gap is so long.
 func (t *Tracker) Covers(length time.Duration) bool { return t.any && t.end-t.began >= length }
 
-// TouchedAfter counts, for each of the given times, the granules that were touched last in a window that
-// ended after it. All others that were touched have been idle since then at least: a touch may have been
-// made at any time within its window.
-func (t *Tracker) TouchedAfter(times ...time.Duration) []int {
-	counts := make([]int, len(times))
-	for _, at := range t.last {
-		for i, after := range times {
-			if at > after {
-				counts[i]++
-			}
+// Each calls yield for every granule that was touched, with the end of the last window that touched it, in no
+// order. It has been idle since then at least: a touch may have been made at any time within its window.
+func (t *Tracker) Each(yield func(granule uint64, end time.Duration) bool) {
+	for g, at := range t.last {
+		if !yield(g, at) {
+			return
 		}
 	}
-	return counts
+}
+
+// Keep forgets the granules that are not to be kept: those that are no longer observed would look idle.
+func (t *Tracker) Keep(keep func(granule uint64) bool) {
+	for g := range t.last {
+		if !keep(g) {
+			delete(t.last, g)
+		}
+	}
 }

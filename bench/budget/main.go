@@ -1,0 +1,106 @@
+//go:build linux && (amd64 || arm64)
+
+// Command budget shows that a budget is kept: a load whose first touches would cost 30% of a processor
+// is run without a budget, and then with one. It prints what each cost, and how good the estimates are.
+//
+//	go run ./bench/budget -limit 1% -seconds 20
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/firsttouch/firsttouch/agent"
+	"golang.org/x/sys/unix"
+)
+
+const pages = 1 << 14
+
+func main() {
+	limit := flag.String("limit", "1%", "the budget, as in FIRSTTOUCH_BUDGET")
+	seconds := flag.Int("seconds", 20, "how long the load runs with the budget")
+	load := flag.Float64("load", 0.30, "share of a processor that it would cost without")
+	flag.Parse()
+	if err := run(*limit, time.Duration(*seconds)*time.Second, *load); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func run(limit string, length time.Duration, load float64) error {
+	// The rate of touches that costs the load: found without a budget.
+	rate := 5000.0
+	for range 2 {
+		m, err := measure("off", rate, 3*time.Second)
+		if err != nil {
+			return err
+		}
+		fmt.Println(m)
+		rate *= load / m.share
+	}
+	for _, l := range []string{"off", limit} {
+		m, err := measure(l, rate, length)
+		if err != nil {
+			return err
+		}
+		fmt.Println(m)
+	}
+	return nil
+}
+
+// measured is one run.
+type measured struct {
+	limit                 string
+	touched               int
+	share                 float64 // of a processor, that it cost
+	seen                  uint64
+	estimate, error       float64
+	observed              float64 // share of the region at the end
+	cuts, raises          uint64
+	engine, touchers, all time.Duration
+}
+
+func (m measured) String() string {
+	return fmt.Sprintf("budget %-4s %6.2f%% of a processor (engine %v, touchers %v, in %v): %d first touches, %d seen, estimate %.0f ± %.0f; %.3g of the region observed, %d cuts, %d raises",
+		m.limit, 100*m.share, m.engine.Round(time.Millisecond), m.touchers.Round(time.Millisecond), m.all.Round(time.Millisecond),
+		m.touched, m.seen, m.estimate, m.error, m.observed, m.cuts, m.raises)
+}
+
+// measure touches so many pages a second of an arena, whose memory is discarded whenever all of it was touched.
+func measure(limit string, rate float64, length time.Duration) (m measured, err error) {
+	a, err := agent.Start(context.Background(), agent.WithBudget(limit), agent.Required())
+	if err != nil {
+		return m, err
+	}
+	defer a.Shutdown(context.Background())
+	arena, err := a.Arena("load", pages*os.Getpagesize())
+	if err != nil {
+		return m, err
+	}
+	mem, next := arena.Bytes(), 0
+	before, start := a.Profiler().Cost(), time.Now()
+	for time.Since(start) < length {
+		for due := int(rate * time.Since(start).Seconds()); m.touched < due; m.touched++ {
+			mem[next*7919%pages*os.Getpagesize()] = 1
+			if next++; next == pages {
+				next = 0
+				if err := unix.Madvise(mem, unix.MADV_DONTNEED); err != nil {
+					return m, err
+				}
+			}
+		}
+		time.Sleep(time.Millisecond)
+	}
+	c := a.Profiler().Cost()
+	m.all = time.Since(start)
+	m.limit, m.engine, m.touchers = limit, c.Engine-before.Engine, c.Touchers-before.Touchers
+	m.share = float64(m.engine+m.touchers) / float64(m.all)
+	s := a.Profiler().Snapshot()
+	r := s.Region("load")
+	m.seen, m.estimate, m.error = r.Faults, r.Estimate.Faults, r.Estimate.FaultsError
+	m.observed, m.cuts, m.raises = r.Share(), s.Stats.Budget.Cuts, s.Stats.Budget.Raises
+	return m, nil
+}

@@ -1,0 +1,24 @@
+//go:build linux && (amd64 || arm64)
+
+package profiler
+
+import "time"
+
+// Cost is what observation has cost until now. It takes some microseconds.
+func (p *Profiler) Cost() Cost {
+	p.foldMu.Lock()
+	defer p.foldMu.Unlock()
+	if p.eng == nil {
+		return p.cost
+	}
+	s := p.eng.Stats()
+	p.cost = Cost{Engine: s.Overhead, Faults: s.Claimed + s.Dropped, Touchers: time.Duration(s.Claimed+s.Dropped) * TouchCost}
+	return p.cost
+}
+
+// SetBudget has snapshots say what the policy reports that keeps the cost within a limit.
+func (p *Profiler) SetBudget(b Budget) {
+	p.foldMu.Lock()
+	defer p.foldMu.Unlock()
+	p.agg.stats.Budget = b
+}

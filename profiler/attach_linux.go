@@ -83,6 +83,9 @@ func (p *Profiler) rescanLoop() {
 			return
 		case <-time.After(pause):
 		}
+		if p.eng.BusReplaced() {
+			p.note("another handler of SIGBUS was put in front of the engine's: unless it passes on what it does not know, the next first touch ends the process")
+		}
 		// Waiting for an owner's guard is not counted: it takes no processor time.
 		pause = max(p.config.rescan, p.rescan()*rescanShare)
 	}

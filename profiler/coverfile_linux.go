@@ -31,6 +31,9 @@ func (r *Region) coverShared(m procMap, at *smap, complete time.Duration) (done 
 	case kind != tmpfs || r.kind == KindMappedFile && !r.config.writes:
 		return false, nil
 	}
+	if r.p.eng.Observes(m.lo, m.hi, m.dev, m.inode) {
+		return false, fmt.Errorf("%w: a part of the mapping at %#x is in another region: close that first", ErrRegistered, m.lo)
+	}
 	g, _, err := r.observe(p, m.offset)
 	if errors.Is(err, ErrNotSupported) && p.means == byShare && !at.huge() {
 		return false, nil

@@ -26,7 +26,7 @@ func TestForeignCloseOfDescriptors(t *testing.T) {
 			}
 		}},
 	} {
-		inChild(t, "TestForeignCloseOfDescriptors", c.name, []string{"GOGC=1"}, func(t *testing.T) {
+		inChildren(t, "TestForeignCloseOfDescriptors", c.name, []string{"GOGC=1"}, func(t *testing.T) {
 			const pages = 1000
 			early := openNumbers(t)
 			p := newProfiler(t)
@@ -67,7 +67,7 @@ func TestForeignCloseOfDescriptors(t *testing.T) {
 
 // The same while faults and looks at the mappings are under way.
 func TestForeignCloseInAStorm(t *testing.T) {
-	inChild(t, "TestForeignCloseInAStorm", "all", []string{"GOGC=1"}, func(t *testing.T) {
+	inChildren(t, "TestForeignCloseInAStorm", "all", []string{"GOGC=1"}, func(t *testing.T) {
 		const pages, windows = 1000, 20
 		early := openNumbers(t)
 		p := newProfiler(t, WithRescan(time.Millisecond))
@@ -90,7 +90,7 @@ func TestForeignCloseInAStorm(t *testing.T) {
 }
 
 // descriptorsMost is above every number that these tests use.
-const descriptorsMost = 256
+const descriptorsMost = 1024
 
 // devNull is opened before the profiler, and so is the Go runtime's poller.
 var devNull, _ = os.OpenFile(os.DevNull, os.O_RDWR, 0)

@@ -21,8 +21,8 @@
 //	file on a disk, MAP_SHARED               AttachFile, MapFile        yes    no
 //	any file, MAP_PRIVATE                    no: modified pages are in no file
 //	System V shared memory                   no: userfaultfd refuses it
-//	Go's heap and stacks, a share of them    AttachGoHeap               6.8    no
-//	memory of devices                        no
+//	Go's heap, with goroutine stacks         AttachGoHeap               6.8    no
+//	memory of devices, the kernel's own      no
 //
 // The numbers are Linux versions; what has none works on every kernel that the profiler starts on.
 // A file descriptor names a memfd: AttachFile("/proc/self/fd/7"). Memory that is locked (mlock) is not armed,

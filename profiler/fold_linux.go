@@ -170,9 +170,13 @@ func (p *Profiler) collect() {
 	p.spanMu.Lock()
 	s.SpansDropped = p.lost
 	p.spanMu.Unlock()
-	s.Placement = "left to the scheduler"
-	if p.eng.Follows() {
+	switch {
+	case p.config.delivery == DeliverySignal:
+		s.Placement = "the thread that faults"
+	case p.eng.Follows():
 		s.Placement = "follows the thread that faults"
+	default:
+		s.Placement = "left to the scheduler"
 	}
 	for _, r := range p.agg.regions {
 		if t := p.totals[r.ID]; t != nil {

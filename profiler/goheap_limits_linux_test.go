@@ -185,3 +185,11 @@ func TestHeapIsKnownWithoutPointers(t *testing.T) {
 		}
 	})
 }
+
+// Delivery by signal is refused: signal stacks lie in the heap.
+func TestGoHeapRefusedWithDeliveryBySignal(t *testing.T) {
+	p := newProfiler(t, WithDelivery(DeliverySignal))
+	if _, err := p.AttachGoHeap(); !errors.Is(err, ErrNotSupported) {
+		t.Errorf("%v", err)
+	}
+}

@@ -34,7 +34,11 @@ func TestNoWayOfTouchingHangs(t *testing.T) {
 	for _, row := range hangRows {
 		for _, procs := range []int{1, 2, 8} {
 			env := []string{"GOGC=1", fmt.Sprintf("GOMAXPROCS=%d", procs)}
-			inChild(t, "TestNoWayOfTouchingHangs", fmt.Sprintf("%s/%d", row.name, procs), env, func(t *testing.T) {
+			in := inChildren
+			if row.system {
+				in = inChild
+			}
+			in(t, "TestNoWayOfTouchingHangs", fmt.Sprintf("%s/%d", row.name, procs), env, func(t *testing.T) {
 				p := newProfiler(t)
 				if row.system && p.Snapshot().Stats.UserModeOnly {
 					t.Skip("Stats.UserModeOnly: a system call that is given memory not yet touched fails with EFAULT")
@@ -50,7 +54,7 @@ func TestNoWayOfTouchingHangs(t *testing.T) {
 func TestForkDoesNotHang(t *testing.T) {
 	for _, procs := range []int{1, 2, 8} {
 		env := []string{"GOGC=1", fmt.Sprintf("GOMAXPROCS=%d", procs)}
-		inChild(t, "TestForkDoesNotHang", fmt.Sprintf("fork/%d", procs), env, func(t *testing.T) {
+		inChildren(t, "TestForkDoesNotHang", fmt.Sprintf("fork/%d", procs), env, func(t *testing.T) {
 			// Only a new user namespace makes the Go runtime fork instead of vfork.
 			apart := &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWUSER | unix.CLONE_NEWNS}
 			if err := runTrue(apart); err != nil {

@@ -24,7 +24,7 @@ var crews = []struct {
 // However goroutines and threads come and go around their touches, all of them finish.
 func TestNoCrewHangs(t *testing.T) {
 	for _, c := range crews {
-		inChild(t, "TestNoCrewHangs", c.name, []string{"GOGC=1"}, func(t *testing.T) {
+		inChildren(t, "TestNoCrewHangs", c.name, []string{"GOGC=1"}, func(t *testing.T) {
 			p := newProfiler(t)
 			duringCollections(t, p, 800, func(a *armed) { c.run(t, a, hangMixed(p)) })
 		})

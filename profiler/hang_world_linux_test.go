@@ -39,7 +39,7 @@ var worlds = []struct {
 // other.
 func TestNothingElseInTheProcessMakesItHang(t *testing.T) {
 	for _, w := range worlds {
-		inChild(t, "TestNothingElseInTheProcessMakesItHang", w.name, []string{"GOGC=1"}, func(t *testing.T) {
+		inChildren(t, "TestNothingElseInTheProcessMakesItHang", w.name, []string{"GOGC=1"}, func(t *testing.T) {
 			p := newProfiler(t)
 			end := w.set(t, p)
 			duringCollections(t, p, 4000, func(a *armed) { a.spread(t, 8, hangMixed(p)) })

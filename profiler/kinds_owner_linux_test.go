@@ -289,3 +289,58 @@ func TestPinnedSharedMemory(t *testing.T) {
 		}
 	})
 }
+
+// An object has one region at a time, and a region whose memory its owner has unmapped goes on with what is left.
+func TestSharedMemoryOfAnotherRegion(t *testing.T) {
+	inChild(t, "TestSharedMemoryOfAnotherRegion", "all", nil, func(t *testing.T) {
+		const pages = 8
+		p := newProfiler(t)
+		fd := newMemfd(t, pages*pageSize, 0)
+		path := fmt.Sprintf("/proc/self/fd/%d", fd)
+		b := mapKind(t, fd, pages*pageSize, unix.MAP_SHARED)
+		r := attachMemory(t, p, b)
+		_, err := p.AttachFile(path)
+		wantError(t, "by path", err, ErrRegistered, "close that first")
+		closeBusy(t, r.Close)
+		r = attachPath(t, p, path)
+		_, err = p.AttachMemory("memory", b)
+		wantError(t, "by address", err, ErrRegistered, path)
+		closeBusy(t, r.Close)
+
+		// Private memory, shared memory, and what is unmapped in the middle.
+		all := mapMemory(t, 3*pages)
+		if _, _, e := unix.Syscall6(unix.SYS_MMAP, addressOf(all)+uintptr(pages*pageSize), uintptr(pages*pageSize), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_FIXED, uintptr(fd), 0); e != 0 {
+			t.Fatal(e)
+		}
+		want := slices.Clone(all)
+		mixed, err := p.AttachMemory("mixed", all)
+		must(t, err)
+		before := p.Snapshot()
+		if i := different(all, want); i >= 0 {
+			t.Fatalf("byte %d", i)
+		}
+		if s := p.Snapshot().Sub(before); s.Stats.Faults != 3*pages {
+			t.Errorf("%d faults", s.Stats.Faults)
+		}
+		must(t, func() error {
+			_, _, e := unix.Syscall(unix.SYS_MUNMAP, addressOf(all)+uintptr(pages*pageSize), uintptr(pages*pageSize), 0)
+			if e != 0 {
+				return e
+			}
+			return nil
+		}())
+		for range 3 {
+			rearm(t, mixed)
+			before := p.Snapshot()
+			for _, part := range []int{0, 2 * pages * pageSize} {
+				if i := different(all[part:part+pages*pageSize], want[part:part+pages*pageSize]); i >= 0 {
+					t.Fatalf("byte %d", i)
+				}
+			}
+			if s := p.Snapshot().Sub(before); s.Stats.Faults != 2*pages {
+				t.Errorf("%d faults", s.Stats.Faults)
+			}
+		}
+		closeBusy(t, mixed.Close)
+	})
+}

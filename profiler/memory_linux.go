@@ -5,6 +5,9 @@ package profiler
 import (
 	"errors"
 	"fmt"
+	"slices"
+
+	"github.com/firsttouch/firsttouch/internal/engine"
 )
 
 // isMemory: it is memory at fixed addresses, whose mappings are not looked for.
@@ -19,8 +22,12 @@ func (r *Region) rearmMemory() error {
 		return err
 	}
 	var errs []error
-	for _, m := range r.maps {
-		if err := r.again(m, lockedAny); err != nil {
+	for _, m := range slices.Clone(r.maps) {
+		err := r.again(m, lockedAny)
+		if errors.Is(err, engine.ErrGone) { // its owner has unmapped it
+			err = r.drop(m)
+		}
+		if err != nil {
 			errs = append(errs, fmt.Errorf("region %q: %w", r.name, wrap(err)))
 		}
 	}

@@ -15,6 +15,7 @@ type config struct {
 	stacks   StackSampling
 	signal   int
 	rescan   time.Duration
+	delivery Delivery
 	observe  []func(Fault) // see WithObserver
 }
 

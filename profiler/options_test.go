@@ -36,6 +36,8 @@ func TestOptions(t *testing.T) {
 		{"signal 65", WithSignal(65), true},
 		{"rescan every ms", WithRescan(time.Millisecond), false},
 		{"rescan at once", WithRescan(0), true},
+		{"delivery by signal", WithDelivery(DeliverySignal), false},
+		{"delivery by nothing", WithDelivery(DeliverySignal + 1), true},
 	} {
 		config := defaultConfig()
 		err := c.option.apply(&config)
@@ -54,13 +56,13 @@ func TestOptions(t *testing.T) {
 func TestOptionsSet(t *testing.T) {
 	c := defaultConfig()
 	for _, o := range []Option{
-		WithGranule(1 << 20), WithRing(100), WithLogLimit(7), WithStacks(StacksNone()), WithSignal(40), WithRescan(time.Second),
+		WithGranule(1 << 20), WithRing(100), WithLogLimit(7), WithStacks(StacksNone()), WithSignal(40), WithRescan(time.Second), WithDelivery(DeliverySignal),
 	} {
 		if err := o.apply(&c); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if want := (config{1 << 20, 100, 7, StacksNone(), 40, time.Second, nil}); !reflect.DeepEqual(c, want) {
+	if want := (config{1 << 20, 100, 7, StacksNone(), 40, time.Second, DeliverySignal, nil}); !reflect.DeepEqual(c, want) {
 		t.Errorf("%+v, want %+v", c, want)
 	}
 	var r regionConfig

@@ -58,6 +58,7 @@ func New(opts ...Option) (*Profiler, error) {
 	}
 	eng, err := engine.Start(engine.Config{
 		Ring: c.ring, StackEvery: int(c.stacks.every), StackRate: int(c.stacks.perSec), Signal: c.signal,
+		Signals: c.delivery == DeliverySignal,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("start the fault engine: %w", err)
@@ -69,6 +70,7 @@ func New(opts ...Option) (*Profiler, error) {
 	}
 	p.agg.start, p.agg.mono = time.Now(), engine.Now()
 	p.agg.stats.StackSampling = c.stacks.String()
+	p.agg.stats.Delivery = c.delivery.String()
 	p.agg.stats.UserModeOnly = eng.UserModeOnly()
 	if p.text, err = pclntab.Self(); err != nil {
 		p.note("callers of functions without a frame are missing from stacks: %v", err)
@@ -79,7 +81,7 @@ func New(opts ...Option) (*Profiler, error) {
 	case !parents:
 		p.note("parents of goroutines are not known in this version of Go: a goroutine that a handler starts is not attributed to its span")
 	}
-	if !eng.Follows() {
+	if c.delivery == DeliveryThread && !eng.Follows() {
 		p.note("without CAP_SYS_NICE the resolver is placed by the scheduler, and faults cost more when CPUs are idle")
 	}
 	p.done.Go(p.foldLoop)

@@ -19,7 +19,7 @@ var pageSize = unix.Getpagesize()
 // skipped with the system's reason.
 func newProfiler(t testing.TB, opts ...Option) *Profiler {
 	t.Helper()
-	p, err := New(opts...)
+	p, err := New(append([]Option{WithDelivery(testDelivery())}, opts...)...)
 	if errors.Is(err, ErrNotSupported) {
 		t.Skip(err)
 	}
@@ -32,6 +32,17 @@ func newProfiler(t testing.TB, opts ...Option) *Profiler {
 		}
 	})
 	return p
+}
+
+// deliveryEnv is the environment variable that chooses the delivery of newProfiler, so that every test
+// can be run with each.
+const deliveryEnv = "FIRSTTOUCH_TEST_DELIVERY"
+
+func testDelivery() Delivery {
+	if os.Getenv(deliveryEnv) == DeliverySignal.String() {
+		return DeliverySignal
+	}
+	return DeliveryThread
 }
 
 func newArena(t testing.TB, p *Profiler, name string, size int, opts ...RegionOption) *Region {

@@ -131,6 +131,8 @@ type Stats struct {
 	Overhead     time.Duration // processor time of the engine's threads
 	// StackSampling says which faults had a stack taken, in words ("every fault", "1 in 64", "at most 100/s").
 	StackSampling string
+	// Delivery says how faults reach the engine: "thread" or "signal", see Delivery.
+	Delivery string
 	// Placement says where the resolver runs, which decides what a fault costs.
 	Placement string
 	// LastError is the kernel's answer to the last resolve that failed, or empty.

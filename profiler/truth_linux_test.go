@@ -40,8 +40,16 @@ func knownRegions(t *testing.T, p *Profiler, pages int) []known {
 
 // Every way of touching, in every kind of memory, gives one fault that tells the truth.
 func TestEveryWayOfTouching(t *testing.T) {
+	for _, d := range deliveries {
+		t.Run(d.String(), func(t *testing.T) { everyWay(t, d) })
+	}
+}
+
+var deliveries = []Delivery{DeliveryThread, DeliverySignal}
+
+func everyWay(t *testing.T, d Delivery) {
 	const attempts = 3 // to touch without being preempted
-	p := newProfiler(t)
+	p := newProfiler(t, WithDelivery(d))
 	userOnly := p.Snapshot().Stats.UserModeOnly
 	w := newToucher(t)
 	for _, k := range knownRegions(t, p, attempts*len(ways)) {
@@ -89,8 +97,14 @@ func touchOnce(t *testing.T, p *Profiler, w *toucher, k known, how *way, page in
 // Known pages of three regions, touched by eight threads in a random order that channels fix: the
 // log is that order, with nothing missing and nothing more.
 func TestOrderOverThreads(t *testing.T) {
+	for _, d := range deliveries {
+		t.Run(d.String(), func(t *testing.T) { orderOverThreads(t, d) })
+	}
+}
+
+func orderOverThreads(t *testing.T, d Delivery) {
 	const pages, touchers = 400, 8
-	p := newProfiler(t)
+	p := newProfiler(t, WithDelivery(d))
 	userOnly := p.Snapshot().Stats.UserModeOnly
 	regions := knownRegions(t, p, pages)
 	var crew []*toucher

@@ -26,9 +26,19 @@ func wordAt(t *testing.T, b []byte, offset int) {
 // and always find the file's contents.
 func TestWindows(t *testing.T) {
 	const pages, half, readers = 512, 256, 4
-	for _, kind := range []Kind{KindMappedFile, KindAttached} {
-		t.Run(map[Kind]string{KindMappedFile: "mapped", KindAttached: "attached"}[kind], func(t *testing.T) {
-			p := newProfiler(t)
+	for _, c := range []struct {
+		name     string
+		kind     Kind
+		delivery Delivery
+	}{
+		{"mapped", KindMappedFile, DeliveryThread},
+		{"attached", KindAttached, DeliveryThread},
+		{"mapped by signal", KindMappedFile, DeliverySignal},
+		{"attached by signal", KindAttached, DeliverySignal},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			kind := c.kind
+			p := newProfiler(t, WithDelivery(c.delivery))
 			path := newFile(t, pages*pageSize)
 			var r *Region
 			var b []byte

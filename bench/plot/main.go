@@ -1,4 +1,4 @@
-// Command plot draws what "go run ./bench/report -json FILE" measured, as SVG: what a page costs by
+// Command plot draws what "go run ./bench/report -json FILE" measured, as SVG: what a first touch takes by
 // observer, one picture for each memory. It is a module of its own so that nothing else carries the
 // drawing library.
 package main
@@ -28,7 +28,7 @@ type row struct {
 	Memory, Pattern     string
 	Goroutines, Granule int
 	Observer, Skip      string
-	PerPage             float64 // ns
+	Median              float64 // ns
 }
 
 func main() {
@@ -82,7 +82,7 @@ var shapes = []draw.GlyphDrawer{
 func picture(memory string, rows []row, name string) error {
 	p := plot.New()
 	p.Title.Text = "Touching " + memory + " for the first time"
-	p.Y.Label.Text = "ns per page touched"
+	p.Y.Label.Text = "ns until the first touch of a granule is over, median"
 	p.Y.Scale, p.Y.Tick.Marker = plot.LogScale{}, plot.LogTicks{Prec: -1}
 	p.X.Tick.Label.Rotation, p.X.Tick.Label.XAlign, p.X.Tick.Label.YAlign = 0.9, -1, -0.5
 	p.Legend.Top = true
@@ -95,13 +95,13 @@ func picture(memory string, rows []row, name string) error {
 			cells[cell] = len(labels)
 			labels = append(labels, cell)
 		}
-		if r.Skip != "" || r.PerPage <= 0 {
+		if r.Skip != "" || r.Median <= 0 {
 			continue
 		}
 		if _, ok := series[r.Observer]; !ok {
 			names = append(names, r.Observer)
 		}
-		series[r.Observer] = append(series[r.Observer], plotter.XY{X: float64(cells[cell]), Y: r.PerPage})
+		series[r.Observer] = append(series[r.Observer], plotter.XY{X: float64(cells[cell]), Y: r.Median})
 	}
 	for i, n := range names {
 		points, err := plotter.NewScatter(series[n])
@@ -113,5 +113,6 @@ func picture(memory string, rows []row, name string) error {
 		p.Legend.Add(n, points)
 	}
 	p.NominalX(labels...)
+	p.X.Min, p.X.Max = -0.5, 1.4*float64(len(labels)) // room for the legend, and for the first and last mark
 	return p.Save(vg.Length(6+len(labels)/2)*vg.Inch, 6*vg.Inch, name)
 }

@@ -63,11 +63,16 @@ func (k placeKey) compare(o placeKey) int {
 // placesOf divides a region's totals by place. rest is the part of its faults that is not in the log.
 func placesOf(s *profiler.Snapshot, r *profiler.RegionStats, unit int64) (places map[placeKey]*value, rest value) {
 	places = make(map[placeKey]*value)
+	var last placeKey // neighbours come after each other
+	var sum *value
 	add := func(k placeKey, v value) {
-		if places[k] == nil {
-			places[k] = &value{}
+		if sum == nil || k != last {
+			if last, sum = k, places[k]; sum == nil {
+				sum = &value{}
+				places[k] = sum
+			}
 		}
-		*places[k] = places[k].plus(v)
+		*sum = sum.plus(v)
 	}
 	account := newAccountant(r)
 	rest = value{faults: int64(r.Faults), stall: r.Stall.Sum}

@@ -8,12 +8,12 @@ import (
 	"github.com/google/pprof/profile"
 )
 
-// BenchmarkProfiles builds and writes the profiles of 65,536 first touches from one stack.
+// BenchmarkProfiles builds and writes the profiles of a million first touches from one stack.
 func BenchmarkProfiles(b *testing.B) {
 	builder := profiler.NewSnapshotBuilder()
-	r := builder.AddRegion(profiler.RegionStats{Name: "cache", Granule: 4096, Size: 1 << 30})
+	r := builder.AddRegion(profiler.RegionStats{Name: "cache", Granule: 4096, Size: 1 << 32})
 	stack := builder.AddStack(handler())
-	for i := range int64(1 << 16) {
+	for i := range int64(1 << 20) {
 		builder.AddFault(profiler.Fault{Seq: uint64(i), Region: r, Offset: i * 4096, Stack: stack, Stall: 5000, Messages: 1})
 	}
 	s := builder.Snapshot()

@@ -8,24 +8,36 @@ import "github.com/firsttouch/firsttouch/profiler"
 type accountant struct {
 	r    *profiler.RegionStats
 	left int64
-	seen map[int64]struct{}
+	seen map[int64]*chunk // by number of the granule / chunkGranules
+	near *chunk           // the last one, of number at: neighbours are touched after each other
+	at   int64
 }
+
+// chunkGranules is how many granules one bitmap is for: regions may be large and hardly touched.
+const chunkGranules = 1 << 15
+
+type chunk [chunkGranules / 64]uint64
 
 func newAccountant(r *profiler.RegionStats) *accountant {
-	return &accountant{r: r, left: r.Touched, seen: make(map[int64]struct{})}
+	return &accountant{r: r, left: r.Touched, seen: make(map[int64]*chunk)}
 }
-
-// granule is the region offset at which the granule of an offset begins.
-func (a *accountant) granule(offset int64) int64 { return offset - offset%int64(a.r.Granule) }
 
 // take returns the bytes that the granule at the offset still has to give.
 func (a *accountant) take(offset int64) int64 {
-	g := a.granule(offset)
-	if _, ok := a.seen[g]; ok {
+	g := offset / int64(a.r.Granule)
+	if a.near == nil || a.at != g/chunkGranules {
+		a.at = g / chunkGranules
+		if a.near = a.seen[a.at]; a.near == nil {
+			a.near = new(chunk)
+			a.seen[a.at] = a.near
+		}
+	}
+	word, bit := &a.near[g%chunkGranules/64], uint64(1)<<(g%64)
+	if *word&bit != 0 {
 		return 0
 	}
-	a.seen[g] = struct{}{}
-	n := min(a.r.GranuleBytes(g), a.left)
+	*word |= bit
+	n := min(a.r.GranuleBytes(g*int64(a.r.Granule)), a.left)
 	a.left -= n
 	return n
 }

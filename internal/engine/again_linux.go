@@ -120,6 +120,7 @@ func (t *target) mark(lo, hi, page uintptr) {
 func (s *shared) dropMarked(w *worker, t *target) {
 	// nosplit: runs without a g.
 	s.lock(w, &s.reading)
+	s.awaitHome(w)
 	pages := (t.hi - t.lo) / s.pageSize
 	for word := uintptr(0); word < (pages+63)/64; word++ {
 		v := raw.Load64(at[uint64](t.marks + word*8))

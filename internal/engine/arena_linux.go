@@ -27,9 +27,9 @@ func (s *shared) fill(w *worker, t *target, g uintptr, flags uint64) (source uin
 	// nosplit: runs without a g.
 	addr, length := t.span(g, 1)
 	write := flags&uffd.PagefaultFlagWrite != 0
-	source, tries := uint8(SourceZero), 0
+	source, tries, step := uint8(SourceZero), 0, uintptr(zerosLen)
 	for length > 0 {
-		n := min(length, zerosLen)
+		n := min(length, step)
 		done, e := s.fillOnce(w, t, addr, n, write)
 		addr += done
 		length -= done
@@ -48,8 +48,18 @@ func (s *shared) fill(w *worker, t *target, g uintptr, flags uint64) (source uin
 			addr += s.pageSize
 			length -= s.pageSize
 		case unix.ENOENT, unix.ESRCH:
-			return SourceUnknown, true // the memory is gone; the thread gets what that deserves
+			if n > s.pageSize { // a part of a wider granule may be
+				step = s.pageSize
+				continue
+			}
+			// The memory is gone; the thread gets what that deserves.
+			w.now.gone = w.now.gone || addr == w.now.addr&^(s.pageSize-1)
+			addr += s.pageSize
+			length -= s.pageSize
 		default:
+			if w.bus.ours {
+				return SourceUnknown, false // a disk thread decides, with a descriptor that is ours for certain
+			}
 			return SourceUnknown, s.openArena(w, t, e)
 		}
 	}

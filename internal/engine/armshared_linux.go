@@ -43,7 +43,12 @@ func operateShared(arg uintptr) {
 	c.took = raw.Nanotime() - start
 }
 
-// armShared arms the pieces of a frozen target that are still its own.
+// armStep bounds how many bytes are armed between two looks at the clock.
+const armStep = 4 << 20
+
+// armShared arms the pieces of a frozen target that are still its own, from offset command.cover on, until
+// mergeSlice is over. It leaves the offset at which to go on in command.cover, 0 at the end, and in
+// command.holes whether there was nothing to arm.
 //
 //go:nosplit
 //go:norace
@@ -59,37 +64,43 @@ func armShared(arg uintptr) {
 		c.status = statusFailed
 		return
 	}
-	armed := false
+	from, limit := t.lo+c.cover, raw.Nanotime()+mergeSlice
+	c.cover, c.holes = 0, 1
 	var l mapLine
-	for p := s.text; p < s.text+n; {
+	for p := s.text; p < s.text+n && c.cover == 0; {
 		p = l.parse(p)
-		lo, hi := max(l.lo, t.lo), min(l.hi, t.hi)
-		if lo >= hi {
-			continue
-		}
-		e := uintptr(unix.ENOENT)
-		if c.op == opProtect {
-			e = s.protect(w, t, lo, hi-lo)
-		} else if l.isFile(c, t) {
-			e = raw.Errno(raw.Syscall(unix.SYS_MADVISE, lo, hi-lo, unix.MADV_DONTNEED, 0, 0, 0))
-		}
-		switch unix.Errno(e) {
-		case 0:
-			armed = true
-		case unix.ENOENT: // somebody else's by now
-		case unix.EAGAIN:
-			c.status = statusBusy
-		default:
-			c.status, c.errno = statusFailed, uint32(e)
+		lo, hi := max(l.lo, from), min(l.hi, t.hi)
+		for lo < hi {
+			next := min(hi, t.base+(t.granule(lo)+max(uintptr(armStep)>>t.shift, 1))<<t.shift)
+			e := uintptr(unix.ENOENT)
+			if c.op == opProtect {
+				e = s.protect(w, t, lo, next-lo)
+			} else if l.isFile(c, t) {
+				e = raw.Errno(raw.Syscall(unix.SYS_MADVISE, lo, next-lo, unix.MADV_DONTNEED, 0, 0, 0))
+			}
+			switch unix.Errno(e) {
+			case 0:
+				c.holes = 0
+				for g := t.granule(lo); g <= t.granule(next-1); g++ {
+					raw.Store32(t.state(g), gArmed)
+				}
+			case unix.ENOENT: // somebody else's by now
+			case unix.EAGAIN:
+				c.status = statusBusy
+				return
+			default:
+				c.status, c.errno = statusFailed, uint32(e)
+				return
+			}
+			lo = next
+			// Not within a granule: one that is armed in two parts would be seen twice.
+			if next < t.hi && (next-t.base)&(1<<t.shift-1) == 0 && raw.Nanotime() > limit {
+				c.cover = next - t.lo
+				break
+			}
 		}
 	}
-	// Also after a failure: what is armed must be in the state that says so, and an open page that is
-	// taken for armed is not touched there.
 	c.armed = raw.Nanotime()
-	raw.Syscall(unix.SYS_MADVISE, t.states, statesLen(t), unix.MADV_DONTNEED, 0, 0, 0) // zero is gArmed
-	if !armed && c.status == statusOK {
-		c.status = statusGone
-	}
 }
 
 // protect makes the next write to each page of a piece fault, also to those that are not there yet.

@@ -167,7 +167,7 @@ func hole(arg uintptr) {
 	s := at[shared](w.shared)
 	t, addr, e := at[target](w.now.target), w.carry.src, uintptr(w.carry.flags)
 	w.carry.ok = true
-	for try := 0; unix.Errno(e) == unix.EFAULT && try < holeTries; try++ {
+	for try := 0; t.kind == kindShared && unix.Errno(e) == unix.EFAULT && try < holeTries; try++ {
 		if e = s.zero(w, t, addr); e == 0 {
 			w.carry.source = SourceZero
 			return

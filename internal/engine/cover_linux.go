@@ -167,7 +167,7 @@ func (e *Engine) commandWith(op uint32, g *Target, cover uintptr, guard Guard, d
 		run := func() {
 			if !ran {
 				ran = true
-				took += e.run(op, g, cover, guard == nil)
+				whilePlacing(func() { took += e.run(op, g, cover, guard == nil) })
 			}
 		}
 		if guard == nil {

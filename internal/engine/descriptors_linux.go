@@ -28,9 +28,12 @@ type descriptors struct {
 	files                  []*os.File
 }
 
-func (d *descriptors) open() error {
+func (d *descriptors) open(signals bool) error {
 	d.stop = -1
 	base := uffd.FeatureThreadID | uffd.FeatureExactAddress
+	if signals {
+		base = uffd.FeatureSigbus
+	}
 	var err error
 	if d.arena, d.layers, err = openMemory(base); err != nil {
 		return err
@@ -51,13 +54,19 @@ func (d *descriptors) open() error {
 	return nil
 }
 
-// number tells the threads what to keep.
-func (d *descriptors) number(s *shared) {
+// number tells the threads what to keep, and x what the process keeps.
+func (d *descriptors) number(s *shared, x *exposed) error {
 	s.arenaFD, s.overlayFD, s.stopFD = uint32(d.arena.Fd()), uint32(d.overlay.Fd()), uint32(d.stop)
 	s.mapsFD, s.taskFD, s.pagemapFD = uint32(d.files[0].Fd()), uint32(d.files[1].Fd()), uint32(d.files[2].Fd())
 	s.layersFD = uint32(d.layers.Fd())
+	if s.signals {
+		if err := x.expose(&s.arenaFD, &s.overlayFD, &s.mapsFD); err != nil {
+			return err
+		}
+	}
 	s.keep = [keepLen]uint32{s.arenaFD, s.overlayFD, s.layersFD, s.stopFD, s.mapsFD, s.taskFD, s.pagemapFD}
 	slices.Sort(s.keep[:])
+	return nil
 }
 
 // wake ends the readers' poll, where the surgeon may not have been started.

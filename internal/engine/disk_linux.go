@@ -130,6 +130,10 @@ func fromDisk(arg uintptr) {
 	// nosplit: runs without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
+	if w.now.target == 0 {
+		s.stray(w, uint32(w.now.flags), w.now.g)
+		return
+	}
 	t := at[target](w.now.target)
 	if t.kind >= kindShared {
 		deep(s.resolveSharedCode, arg)

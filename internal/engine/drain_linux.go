@@ -46,6 +46,9 @@ func (e *Engine) Next() (rec Record, seq uint64, ok bool) {
 	rec.Flags &^= flagStack
 	raw.Store32(&r.state, 0)
 	raw.Store64(&s.tail, seq+1)
+	if rec.Flags&flagVoid != 0 {
+		return e.Next()
+	}
 	return rec, seq, true
 }
 

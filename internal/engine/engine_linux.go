@@ -17,10 +17,11 @@ import (
 
 // Config is what an engine is started with.
 type Config struct {
-	Ring       int // records, a power of two
-	StackEvery int // take the stack of one fault in so many, 0 for none
-	StackRate  int // and at most so many a second, 0 for no bound
-	Signal     int // a real-time signal without a handler
+	Ring       int  // records, a power of two
+	StackEvery int  // take the stack of one fault in so many, 0 for none
+	StackRate  int  // and at most so many a second, 0 for no bound
+	Signal     int  // a real-time signal without a handler
+	Signals    bool // faults come as SIGBUS to the thread that makes them, not as messages
 }
 
 // ErrRunning: one engine runs in a process at a time, since a signal has one handler.
@@ -31,6 +32,7 @@ var ErrRunning = errors.New("an engine runs in this process already: close the p
 type Engine struct {
 	s       *shared
 	opened  descriptors // only until the threads have theirs
+	exposed exposed     // for the handler of SIGBUS
 	arena   descriptor
 	overlay descriptor
 	user    bool          // user mode only
@@ -75,22 +77,26 @@ func Start(c Config) (*Engine, error) {
 }
 
 func (e *Engine) start(c Config) error {
-	if err := e.opened.open(); err != nil {
+	if err := e.opened.open(c.Signals); err != nil {
 		return err
 	}
 	if err := e.allocate(c); err != nil {
 		return err
 	}
 	s := e.s
-	e.opened.number(s)
-	e.arena, e.overlay, e.user = descriptor{e, s.arenaFD}, descriptor{e, s.overlayFD}, e.opened.arena.UserModeOnly()
+	s.signals = c.Signals
+	if err := e.opened.number(s, &e.exposed); err != nil {
+		return err
+	}
+	e.arena, e.overlay = descriptor{e, s.arenaFD}, descriptor{e, s.overlayFD}
+	e.user = e.opened.arena.UserModeOnly() || c.Signals
 	e.offers = e.opened.arena.Features()
 	s.pageSize, s.pid, s.signal = uintptr(unix.Getpagesize()), uintptr(os.Getpid()), uintptr(c.Signal)
 	s.answerCode, s.resolveCode, s.fromDiskCode = codeOf(answer), codeOf(resolve), codeOf(fromDisk)
 	s.errandCode = codeOf(runErrand)
 	s.eventCode, s.writeCode, s.toDiskCode = codeOf(event), codeOf(write), codeOf(toDisk)
 	s.restoreCode, s.restorePagesCode, s.operateCode = codeOf(restore), codeOf(restorePages), codeOf(operate)
-	s.cutCode, s.captureCode = codeOf(cut), codeOf(capture)
+	s.cutCode, s.captureCode, s.walkCode = codeOf(cut), codeOf(capture), codeOf(walk)
 	s.lookCode, s.relieveCode = codeOf(look), codeOf(relieve)
 	s.failOpenCode, s.openTargetCode = codeOf(failOpen), codeOf(openTarget)
 	s.readAllCode = codeOf(readAll)
@@ -105,6 +111,12 @@ func (e *Engine) start(c Config) error {
 	}
 	if err := installHandler(c.Signal); err != nil {
 		return err
+	}
+	if c.Signals {
+		e.prepareBus()
+		if err := installBus(); err != nil {
+			return err
+		}
 	}
 	raw.Store64(&sh, uint64(uintptr(unsafe.Pointer(s))))
 	if err := e.startThreads(); err != nil {
@@ -257,6 +269,7 @@ func (e *Engine) Stop() error {
 		retireHandler()
 	}
 	err := e.opened.close()
+	e.exposed.close()
 	if e.s != nil && raw.Load64(&e.s.reserve) == 0 {
 		e.mem = e.mem[:len(e.mem)-1]
 	}

@@ -69,6 +69,7 @@ func rtSigaction(sig int, set, old *sigaction) unix.Errno {
 // retireHandler makes the handler find no engine and waits until none is inside.
 func retireHandler() {
 	raw.Store64(&sh, 0)
+	settleBus()
 	for raw.Load32(&inHandler) != 0 {
 		time.Sleep(50 * time.Microsecond)
 	}

@@ -25,6 +25,7 @@ func (s *shared) drain(w *worker, fd uint32) uintptr {
 			s.nap(w, 20e3)
 			return 0
 		}
+		s.awaitHome(w)
 		n := s.drainOne(w, fd)
 		unlock(&s.reading)
 		return n
@@ -272,6 +273,10 @@ func (s *shared) finish(w *worker, t *target, g uintptr, seq uint64, source uint
 //go:nocheckptr
 func (s *shared) wake(w *worker, t *target, g, n uintptr) {
 	// nosplit: runs without a g.
+	if s.signals {
+		s.callBus()
+		return
+	}
 	addr, length := t.span(g, n)
 	w.args[0], w.args[1] = uint64(addr), uint64(length)
 	raw.Syscall(unix.SYS_IOCTL, uintptr(t.uffd), uffd.IoctlWake, uintptr(unsafe.Pointer(&w.args)), 0, 0, 0)

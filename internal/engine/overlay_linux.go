@@ -23,11 +23,20 @@ func (s *shared) cached(w *worker, t *target, g uintptr) bool {
 		return false
 	}
 	addr, length := t.span(g, 1)
-	alias := t.alias + addr - t.lo
+	return s.mapped(w, t.alias+addr-t.lo, length)
+}
+
+// mapped reports whether all pages of a range are in memory.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) mapped(w *worker, addr, length uintptr) bool {
+	// nosplit: runs without a g.
 	v := uintptr(unsafe.Pointer(&w.vec))
 	for length > 0 {
 		n := min(length, uintptr(len(w.vec))*s.pageSize)
-		if raw.Errno(raw.Syscall(unix.SYS_MINCORE, alias, n, v, 0, 0, 0)) != 0 {
+		if raw.Errno(raw.Syscall(unix.SYS_MINCORE, addr, n, v, 0, 0, 0)) != 0 {
 			return true // cannot be told: do not make the thread wait for another one
 		}
 		for i := uintptr(0); i < n/s.pageSize; i++ {
@@ -35,7 +44,7 @@ func (s *shared) cached(w *worker, t *target, g uintptr) bool {
 				return false
 			}
 		}
-		alias += n
+		addr += n
 		length -= n
 	}
 	return true
@@ -76,7 +85,7 @@ func restore(arg uintptr) {
 			first, n = s.widen(w, t, g)
 		}
 		addr, length := t.span(first, n)
-		if length > s.pageSize && !s.whole(w, t, addr, length) {
+		if (length > s.pageSize || s.signals) && !w.now.proven && !s.whole(w, t, addr, length) {
 			if reads {
 				w.now.left = true
 				return
@@ -85,7 +94,9 @@ func restore(arg uintptr) {
 			deep(s.restorePagesCode, arg)
 			break
 		}
-		s.adopt(w, t, addr, length)
+		if s.adopt(w, t, addr, length); w.now.left {
+			return
+		}
 		e := raw.Errno(raw.Syscall(unix.SYS_MREMAP, t.alias+addr-t.lo, 0, length, remapOver, addr, 0))
 		if e == 0 {
 			raw.Add64(&s.maps, t.mapsAdded(first, n))
@@ -94,6 +105,9 @@ func restore(arg uintptr) {
 		}
 		s.unclaim(t, first, n, g)
 		s.restoreFailed(w, t, e, try)
+	}
+	if w.bus.ours { // see readBus
+		return
 	}
 	if w.watches != 0 || raw.Load64(&w.relieved) != 0 {
 		return // the toucher waits for storage itself
@@ -162,6 +176,7 @@ func (s *shared) adopt(w *worker, t *target, addr, length uintptr) {
 	// nosplit: runs without a g.
 	lo, hi, prot, ok := s.query(w, addr)
 	if !ok {
+		w.now.left = w.bus.ours && s.queries // the application has closed the descriptor
 		return
 	}
 	if prot != t.prot {

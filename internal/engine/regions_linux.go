@@ -140,11 +140,11 @@ func log2(v uintptr) (n int) {
 // AddArena arms [lo, hi), fresh private anonymous memory of the caller. know is told of the target
 // before its first fault.
 func (e *Engine) AddArena(r *Region, lo, hi, granule uintptr, know func(*Target)) (*Target, error) {
-	return e.add(r, lo, hi, granule, 0, know)
+	return e.add(r, lo, hi, granule, 0, 0, know)
 }
 
 // add registers anonymous memory.
-func (e *Engine) add(r *Region, lo, hi, granule uintptr, offset int64, know func(*Target)) (*Target, error) {
+func (e *Engine) add(r *Region, lo, hi, granule uintptr, offset int64, flags uint32, know func(*Target)) (*Target, error) {
 	if err := e.blind(); err != nil {
 		return nil, err
 	}
@@ -154,11 +154,17 @@ func (e *Engine) add(r *Region, lo, hi, granule uintptr, offset int64, know func
 	if err != nil {
 		return nil, err
 	}
-	g.t.kind, g.t.uffd = kindArena, e.s.arenaFD
+	g.t.kind, g.t.uffd, g.t.flags = kindArena, e.s.arenaFD, flags
 	know(g)
+	if flags&tgHeap != 0 {
+		raw.Add32(&e.s.heaps, 1) // insert waits for readers that had not seen it
+	}
 	e.insert(g)
 	g.Since = Now()
-	if _, err := e.arena.Register(uffd.Range{Start: uffd.Addr(lo), End: uffd.Addr(hi)}, uffd.ModeMissing); err != nil {
+	whilePlacing(func() {
+		_, err = e.arena.Register(uffd.Range{Start: uffd.Addr(lo), End: uffd.Addr(hi)}, uffd.ModeMissing)
+	})
+	if err != nil {
 		e.remove(g)
 		return nil, err
 	}
@@ -231,6 +237,7 @@ func (e *Engine) publish() {
 
 // settleReaders waits until every reader has finished the message that it is at.
 func (e *Engine) settleReaders() {
+	settleBus()
 	for _, i := range []int{0, 1, watchdogNumber} {
 		r := at[worker](e.workers[i])
 		p := raw.Load64(&r.progress)

@@ -30,6 +30,9 @@ const (
 	FlagOwn                         // the engine's own signal handler touched it
 )
 
+// flagVoid: the fault was none of ours. Not seen by readers.
+const flagVoid = 1 << 6
+
 // The low bits of Record.state; the rest is the generation of the record's place in the ring, so
 // that a late signal cannot write into its place's next record.
 const (

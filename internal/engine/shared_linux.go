@@ -24,6 +24,8 @@ type shared struct {
 	resolveSharedCode, shareCode, holeCode, straySharedCode                      uintptr
 	operateSharedCode, armSharedCode                                             uintptr
 	lookCode, relieveCode, failOpenCode, openTargetCode, readAllCode             uintptr
+	answerBusCode, serveBusCode, resolveBusCode, readBusCode, describeCode       uintptr
+	walkCode                                                                     uintptr
 
 	targets    uintptr // all targets, by number
 	text       uintptr // the surgeon's buffer for /proc/self/maps
@@ -49,6 +51,8 @@ type shared struct {
 	reserveLen uintptr
 	stackEvery uint32
 	stackRate  uint32
+	signals    bool // faults come as SIGBUS, see bus_linux.go
+	queries    bool // the kernel answers query
 
 	// Changed while running.
 	table      uint64 // *table
@@ -86,8 +90,12 @@ type shared struct {
 	place          placement
 	followerWorker uintptr
 	workers        [maxWorkers]uintptr // by number, 0 behind the last one
-	cmd            command
-	errand         errand
+
+	homing     uint32 // signal handlers that move pages home, see enterHome
+	busWaiting uint32 // threads in await
+	busBell    uint32
+	cmd        command
+	errand     errand
 }
 
 // worker is what one thread of the engine owns: scratch memory for system calls, and what others
@@ -115,6 +123,7 @@ type worker struct {
 	lastTime int64
 	args     [16]uint64
 	siginfo  [16]uint64
+	bus      busFault
 	poll     [4]uint64
 	vec      [512]byte
 	rusage   [18]uint64
@@ -143,6 +152,10 @@ type fault struct {
 	seq     uint64 // of the record, plus 1; 0 when it was dropped
 	moved   piece  // for a disk thread: what to bring back instead
 	left    bool   // restore left it to a disk thread
+	proven  bool   // all of the granule is known to be our placeholder
+	gone    bool   // the page is not ours: the kernel refused to fill it
+	source  uint8
+	waited  int64 // ns for storage
 }
 
 const (

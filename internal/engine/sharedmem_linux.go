@@ -87,21 +87,44 @@ func (e *Engine) AddShared(r *Region, m Shared, granule uintptr, know func(*Targ
 	return g, nil
 }
 
+// Observes reports whether a target of AddShared lies in [lo, hi) and is of the same object.
+func (e *Engine) Observes(lo, hi uintptr, dev, inode uint64) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.ContainsFunc(e.targets, func(g *Target) bool {
+		return g.t.kind >= kindShared && g.Lo < hi && lo < g.Hi && g.dev == dev && g.inode == inode
+	})
+}
+
 // fdOf is the descriptor that a target is registered with.
 func (e *Engine) fdOf(g *Target) descriptor { return descriptor{e, g.t.uffd} }
 
-// ArmShared arms a target of AddShared, contents and all. took is for how long its touchers were stopped.
-// What drops page tables must not meet a mapping of somebody else: either a guard holds the mappings, or
-// the process's other threads are parked. Write protection finds registered memory only, and needs neither.
+// ArmShared arms a target of AddShared, contents and all, in slices. took is the longest time for which its
+// touchers were stopped at once. What drops page tables must not meet a mapping of somebody else: either a
+// guard holds the mappings, or the process's other threads are parked. Write protection finds
+// registered memory only, and needs neither.
 func (e *Engine) ArmShared(g *Target, guard Guard) (took time.Duration, err error) {
 	op := uint32(opDrop)
 	if g.t.kind == kindWrites {
 		op, guard = opProtect, ours
 	}
-	_, err = e.commandWith(op, g, 0, guard, func(c *command) {
-		g.Since, took = time.Duration(c.armed), time.Duration(c.took)
-	})
-	return took, err
+	armed := false
+	for cursor := uintptr(0); ; {
+		var c command
+		_, err := e.commandWith(op, g, cursor, guard, func(answer *command) { c = *answer })
+		if took = max(took, time.Duration(c.took)); err != nil {
+			return took, err
+		}
+		armed = armed || c.holes == 0
+		if cursor = c.cover; cursor == 0 {
+			g.Since = time.Duration(c.armed)
+			break
+		}
+	}
+	if !armed {
+		return took, ErrGone
+	}
+	return took, nil
 }
 
 // releaseTries bounds how often the pieces of a target are listed anew because their owner changed them

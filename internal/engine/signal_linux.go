@@ -65,6 +65,11 @@ type request struct {
 	seq    uint64
 	ctx, g uintptr
 	now    int64
+
+	// See start.
+	record uintptr
+	frame  frame
+	word   uintptr
 }
 
 // capture answers the request of one record.
@@ -101,23 +106,9 @@ func capture(arg uintptr) {
 			raw.Add32(&s.missed, 1)
 		}
 	} else if r.Flags&(flagStack|FlagOwn) == flagStack {
-		f := frame{pc: pc, fp: fp, lo: sp - recordBelowSP, hi: sp}
-		if g != 0 {
-			if lo, hi := *at[uintptr](g), *at[uintptr](g + 8); sp >= lo && sp < hi {
-				f.hi = hi
-				if word == 0 && sp+8 <= hi {
-					word = *at[uintptr](sp)
-				}
-			}
-		}
-		if word < s.textLo || word >= s.textHi {
-			word = 0
-		}
-		var cut bool
-		r.Stack, cut = s.intern(f, word)
-		if cut {
-			r.Flags |= FlagStackCut
-		}
+		q.g = g
+		q.start(r, pc, sp, fp, word)
+		deep(s.walkCode, arg)
 	}
 	if r.Flags&(FlagHandlerAccounts|FlagOwn) == FlagHandlerAccounts {
 		goid, parent, _ := s.goroutine(g)
@@ -125,6 +116,47 @@ func capture(arg uintptr) {
 	}
 	if before := r.arrive(stHandled); before&stResolved != 0 && r.Flags&FlagHandlerAccounts != 0 {
 		s.settle(r)
+	}
+}
+
+// start sets where the walk begins. word is the return address of a function without a frame, or 0 where
+// that may lie at the stack pointer.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (q *request) start(r *Record, pc, sp, fp, word uintptr) {
+	// nosplit: runs in the signal handler.
+	q.record, q.word = uintptr(unsafe.Pointer(r)), word
+	q.frame.pc, q.frame.fp, q.frame.lo, q.frame.hi = pc, fp, sp-recordBelowSP, sp
+}
+
+// walk gives a record its stack.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func walk(arg uintptr) {
+	// nosplit: runs in the signal handler.
+	q := at[request](arg)
+	s := at[shared](uintptr(raw.Load64(&sh)))
+	r, f, g, word := at[Record](q.record), q.frame, q.g, q.word
+	sp := f.hi
+	if g != 0 {
+		if lo, hi := *at[uintptr](g), *at[uintptr](g + 8); sp >= lo && sp < hi {
+			f.hi = hi
+			if word == 0 && sp+8 <= hi {
+				word = *at[uintptr](sp)
+			}
+		}
+	}
+	if word < s.textLo || word >= s.textHi {
+		word = 0
+	}
+	var cut bool
+	r.Stack, cut = s.intern(f, word)
+	if cut {
+		r.Flags |= FlagStackCut
 	}
 }
 

@@ -1,0 +1,216 @@
+//go:build linux && (amd64 || arm64)
+
+//lint:file-ignore U1000 assembly calls these, by name or through busCode
+
+package engine
+
+import (
+	"unsafe"
+
+	"github.com/firsttouch/firsttouch/internal/raw"
+	"golang.org/x/sys/unix"
+)
+
+// With signal delivery (UFFD_FEATURE_SIGBUS) the kernel sends no message for a fault but SIGBUS to the
+// thread that made it, and the handler does on that thread what a reader does: it claims the granule,
+// makes it accessible, and writes the record, with the stack from the signal's context. Whatever would take a wait for
+// somebody else, or fails, it leaves to the disk threads, as a reader does.
+//
+// The handler runs on the thread's signal stack with all signals masked, so it must not keep the thread
+// for longer than the fault itself would. Where it cannot go on it returns: the instruction is made again,
+// and so is the fault.
+
+// busAdrErr is BUS_ADRERR, include/uapi/asm-generic/siginfo.h: the code of a SIGBUS for a page that cannot
+// be had. Machine checks, alignment and kill(2) have others.
+const busAdrErr = 2
+
+// busFault is what the handler knows of its signal.
+type busFault struct {
+	ctx, g uintptr
+	side   uintptr // of busIn
+	in     bool    // counted there
+	ours   bool    // answered, or to be made again: the program goes on
+	tid    uint32
+	stack  request // not cleared
+}
+
+// busCode is the code of onBus, for bustramp, and realCode is for onBus.
+var (
+	busCode  = codeOf(onBus)
+	realCode = codeOf(realBus)
+)
+
+// onBus is the handler of SIGBUS. It answers 1 when the program is to go on, 0 when the signal is the
+// business of the handler from before. room is a worker's, not cleared.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func onBus(info, ctx, g, room uintptr) uintptr {
+	// nosplit: runs on a signal stack, on any thread, at any instruction.
+	if *at[uint32](info + 8) == busAdrErr {
+		w := at[worker](room)
+		w.number, w.bus.ctx, w.bus.g, w.bus.ours = 0, ctx, g, false
+		w.now = fault{addr: *at[uintptr](info + 16), flags: busAccess(ctx)}
+		w.enterBus()
+		if p := uintptr(raw.Load64(&sh)); p != 0 && at[shared](p).signals {
+			w.shared = p
+			deep(at[shared](p).answerBusCode, room)
+		}
+		w.leaveBus()
+		if !w.bus.ours {
+			deep(realCode, room)
+		}
+		if w.bus.ours {
+			return 1
+		}
+	}
+	restoreMask(ctx)
+	return 0
+}
+
+// answerBus answers a fault as answer does a message.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func answerBus(arg uintptr) {
+	// nosplit: runs in the signal handler.
+	w := at[worker](arg)
+	s := at[shared](w.shared)
+	w.now.time = raw.Nanotime()
+	addr := w.now.addr
+	t := s.find(addr)
+	if t == nil {
+		return
+	}
+	raw.Add32(&t.inflight, 1)
+	w.leaveBus()
+	w.now.target, w.now.g = uintptr(unsafe.Pointer(t)), t.granule(addr)
+	if raw.Load32(&t.frozen) != 0 {
+		s.await(w, &t.frozen, 1)
+		w.bus.ours = true
+	} else if p := t.state(w.now.g); s.claimBus(w, t, p) {
+		deep(s.serveBusCode, arg)
+		return
+	}
+	raw.Add32(&t.inflight, ^uint32(0))
+}
+
+// claimBus claims the fault's granule. What it does not claim is somebody else's fault in flight, ours to
+// be made again, or not ours.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) claimBus(w *worker, t *target, p *uint32) bool {
+	// nosplit: runs in the signal handler.
+	c := at[counters](t.counters)
+	raw.Add64(&s.messages, 1)
+	raw.Add64(&c.messages, 1)
+	w.bus.tid = uint32(raw.Syscall(unix.SYS_GETTID, 0, 0, 0, 0, 0, 0))
+	for {
+		v := raw.Load32(p)
+		if v >= gPending {
+			s.again(t, c, v, w.bus.tid)
+			s.await(w, p, gPending)
+			w.bus.ours = true
+			return false
+		}
+		if t.kind == kindArena {
+			// An armed page is proven ours by the kernel when it is filled.
+			if v == gOpen && !s.discarded(w, t, w.now.addr) {
+				return false
+			}
+		} else if is := s.provenBus(w, t); is == answerNo || is == answerUnknown && v == gOpen {
+			return false // the file's mapping, by now, or somebody else's
+		} else if is == answerLater {
+			s.nap(w, 50e3)
+			w.bus.ours = true
+			return false
+		}
+		if raw.Cas32(p, v, gPending) {
+			return true
+		}
+	}
+}
+
+// serveBus makes a claimed granule accessible and publishes its record.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func serveBus(arg uintptr) {
+	// nosplit: runs in the signal handler.
+	w := at[worker](arg)
+	s := at[shared](w.shared)
+	t := at[target](w.now.target)
+	p := t.state(w.now.g)
+	w.bus.ours = true
+	raw.Add64(&at[counters](t.counters).faults, 1)
+	if seq, ok := s.claim(); ok {
+		w.now.seq = seq + 1
+		r := s.record(seq)
+		r.Time, r.Address, r.Stall = w.now.time, w.now.addr, 0
+		r.Goid, r.Span, r.Stack = 0, 0, 0
+		r.Thread, r.Target, r.Messages = w.bus.tid, t.number, 1
+		r.Access, r.Source, r.Flags = uint8(w.now.flags), SourceUnknown, 0
+		raw.Store32(&r.state, s.generation(seq)|stClaimed)
+		raw.Store32(p, gRecord+uint32(seq&s.ringMask))
+	}
+	deep(s.resolveBusCode, arg)
+	switch {
+	case w.now.gone:
+		s.void(w, t)
+		w.bus.ours = false
+	case w.now.left:
+		deep(s.describeCode, arg)
+		raw.Add32(&t.inflight, 1) // that of the fault becomes the disk thread's
+		deep(s.toDiskCode, arg)
+		s.await(w, p, gPending)
+		raw.Add32(&t.inflight, ^uint32(0))
+	default:
+		deep(s.describeCode, arg)
+		s.finishBus(w, t, p)
+	}
+}
+
+// finishBus publishes a resolved fault. The shared memory may be gone once the target is let go.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) finishBus(w *worker, t *target, p *uint32) {
+	// nosplit: runs in the signal handler.
+	raw.Store32(p, gOpen)
+	took := raw.Nanotime() - w.now.time
+	if w.now.seq != 0 {
+		r := s.record(w.now.seq - 1)
+		r.Source, r.Stall = w.now.source, took
+		s.settle(r)
+		r.arrive(stResolved)
+	}
+	raw.Add64(&s.handlerNS, uint64(took-w.now.waited))
+	s.callBus()
+	raw.Add32(&t.inflight, ^uint32(0))
+}
+
+// void takes a claimed fault back: the page was not ours. The reader of the ring skips its record.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) void(w *worker, t *target) {
+	// nosplit: runs in the signal handler.
+	raw.Store32(t.state(w.now.g), gOpen)
+	raw.Add64(&at[counters](t.counters).faults, ^uint64(0))
+	if w.now.seq == 0 {
+		raw.Add64(&s.dropped, ^uint64(0))
+	} else {
+		r := s.record(w.now.seq - 1)
+		r.Flags = flagVoid
+		r.arrive(stResolved)
+	}
+	s.callBus()
+	raw.Add32(&t.inflight, ^uint32(0))
+}

@@ -1,0 +1,26 @@
+package engine
+
+import "github.com/firsttouch/firsttouch/uffd"
+
+// Offsets into struct ucontext: the page fault's error code in struct sigcontext, and uc_sigmask behind that
+// (arch/x86/include/uapi/asm/sigcontext.h).
+const (
+	ctxErr   = 40 + 19*8
+	ctxTrap  = 40 + 20*8
+	ctxMask  = 40 + 256
+	trapPage = 14     // X86_TRAP_PF
+	errWrite = 1 << 1 // X86_PF_WRITE
+)
+
+// busAccess returns the flags that a message of the same fault would have had.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func busAccess(ctx uintptr) uint64 {
+	// nosplit: runs in the signal handler.
+	if *at[uint64](ctx + ctxTrap) == trapPage && *at[uint64](ctx + ctxErr)&errWrite != 0 {
+		return uffd.PagefaultFlagWrite
+	}
+	return 0
+}

@@ -93,9 +93,11 @@ func (p *Profiler) attachable(lo, hi uintptr, writes bool) (pieces []piece, note
 	if p.eng.Owns(lo, hi) {
 		return nil, "", fmt.Errorf("%w: it is the profiler's own", ErrInvalid)
 	}
-	if heap, ok, err := p.goHeapNow(); err != nil {
+	heap, err := p.heapNow()
+	if err != nil {
 		return nil, "", err
-	} else if !ok || heap.overlaps(lo, hi) {
+	}
+	if !heap.all || heap.has(lo, hi) {
 		return nil, "", fmt.Errorf("%w: it is Go's heap, or cannot be told from it: use AttachGoHeap", ErrNotSupported)
 	}
 	for _, o := range p.regions {

@@ -132,6 +132,12 @@ func TestGoHeapAbsentInForkedChild(t *testing.T) {
 // What makes it unsafe is refused, with the reason.
 func TestGoHeapRefused(t *testing.T) {
 	p := newProfiler(t)
+	if p.Snapshot().Stats.UserModeOnly {
+		if _, err := p.AttachGoHeap(); !errors.Is(err, ErrNotSupported) || !strings.Contains(err.Error(), "user mode") {
+			t.Errorf("user mode only: %v", err)
+		}
+		return
+	}
 	if _, err := p.AttachGoHeap(WithHeapShare(2)); !errors.Is(err, ErrInvalid) {
 		t.Errorf("a share of 2: %v", err)
 	}
@@ -144,12 +150,6 @@ func TestGoHeapRefused(t *testing.T) {
 			t.Errorf("%v", err)
 		}
 	})
-	if p.Snapshot().Stats.UserModeOnly {
-		if _, err := p.AttachGoHeap(); !errors.Is(err, ErrNotSupported) || !strings.Contains(err.Error(), "user mode") {
-			t.Errorf("user mode only: %v", err)
-		}
-		return
-	}
 	inChild(t, "TestGoHeapRefused", "twice", nil, func(t *testing.T) {
 		r := attachHeap(t, p)
 		if _, err := p.AttachGoHeap(WithName("again")); !errors.Is(err, ErrRegistered) {
@@ -184,4 +184,12 @@ func TestHeapIsKnownWithoutPointers(t *testing.T) {
 			runtime.KeepAlive(h)
 		}
 	})
+}
+
+// Delivery by signal is refused: signal stacks lie in the heap.
+func TestGoHeapRefusedWithDeliveryBySignal(t *testing.T) {
+	p := newProfiler(t, WithDelivery(DeliverySignal))
+	if _, err := p.AttachGoHeap(); !errors.Is(err, ErrNotSupported) {
+		t.Errorf("%v", err)
+	}
 }

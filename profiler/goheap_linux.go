@@ -40,7 +40,7 @@ func (p *Profiler) AttachGoHeap(opts ...RegionOption) (*Region, error) {
 		return nil, fmt.Errorf("go heap: %w", err)
 	}
 	if writes, err := writesOnly(opts); writes || err != nil {
-		return nil, cmp.Or(err, fmt.Errorf("go heap: %w: writes alone cannot be observed there", ErrNotSupported))
+		return nil, cmp.Or(err, fmt.Errorf("go heap: %w: writes alone are not offered: the garbage collector's reads are what it is about", ErrNotSupported))
 	}
 	r, err := p.newRegion(goHeapName, KindGoHeap, 0, opts)
 	if err != nil {
@@ -65,6 +65,9 @@ func (p *Profiler) AttachGoHeap(opts ...RegionOption) (*Region, error) {
 func (p *Profiler) heapPossible() error {
 	if p.eng.UserModeOnly() {
 		return fmt.Errorf("%w: the profiler may serve user mode only, so system calls and signals that meet armed memory would fail", ErrNotSupported)
+	}
+	if p.config.delivery == DeliverySignal {
+		return fmt.Errorf("%w: with DeliverySignal a signal that meets armed memory, and system calls, would fail: use DeliveryThread", ErrNotSupported)
 	}
 	if err := p.eng.HaveRearm(); err != nil {
 		return err

@@ -57,6 +57,9 @@ func (h *heapNode) pages() map[uintptr]bool {
 
 func attachHeap(t *testing.T, p *Profiler, opts ...RegionOption) *Region {
 	t.Helper()
+	if p.Snapshot().Stats.UserModeOnly {
+		t.Skip("Stats.UserModeOnly: the Go heap is refused")
+	}
 	r, err := p.AttachGoHeap(opts...)
 	if errors.Is(err, ErrNotSupported) {
 		t.Skip(err)

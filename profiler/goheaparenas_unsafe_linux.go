@@ -104,30 +104,3 @@ func addressInHeap(size int) uintptr {
 	runtime.KeepAlive(b)
 	return at
 }
-
-// goHeapNow finds the heap as it is. ok is false where some of it lies where it was not found.
-func (p *Profiler) goHeapNow() (h heapArenas, ok bool, err error) {
-	for range 3 { // it may grow between the looks at the mappings and at its size
-		list, err := p.readMaps()
-		if err != nil {
-			return h, false, err
-		}
-		var stats HeapStats
-		most := stats.read()
-		if _, mapped := h.find(list, stats.Mapped(), most); mapped >= stats.Mapped() {
-			return h, true, nil
-		}
-	}
-	return h, false, nil
-}
-
-// overlaps reports whether some of [lo, hi) belongs to an arena. Nothing else is in one: the runtime reserves
-// it as a whole.
-func (h *heapArenas) overlaps(lo, hi uintptr) bool {
-	for _, a := range h.order {
-		if a*heapArena < hi && lo < (a+1)*heapArena {
-			return true
-		}
-	}
-	return false
-}

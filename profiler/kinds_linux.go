@@ -13,7 +13,6 @@ import (
 type judge struct {
 	p     *Profiler
 	files fileSystems
-	heap  heapArenas
 	// What the kernel lacks, or nil.
 	move, share, huge, writes error
 }
@@ -23,12 +22,8 @@ func (p *Profiler) newJudge() (*judge, error) {
 	if err != nil {
 		return nil, err
 	}
-	heap, _, err := p.goHeapNow()
-	if err != nil {
-		return nil, err
-	}
 	return &judge{
-		p: p, files: fs, heap: heap, move: p.eng.HaveRearm(), share: p.eng.HaveShared(false), huge: p.eng.HaveShared(true),
+		p: p, files: fs, move: p.eng.HaveRearm(), share: p.eng.HaveShared(false), huge: p.eng.HaveShared(true),
 		writes: p.eng.HaveWrites(),
 	}, nil
 }

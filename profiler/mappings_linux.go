@@ -25,10 +25,15 @@ func (p *Profiler) Mappings() ([]Mapping, error) {
 	if err := eachSmap(func(m *smap) bool { list = append(list, *m); return true }); err != nil {
 		return nil, err
 	}
+	maps := make([]procMap, len(list))
+	for i := range list {
+		maps[i] = list[i].procMap
+	}
+	heap := findHeap(maps)
 	regions := slices.Clone(p.regions)
 	out := make([]Mapping, 0, len(list))
 	for i := range list {
-		out = append(out, j.mapping(&list[i], regions))
+		out = append(out, j.mapping(&list[i], regions, &heap))
 	}
 	return out, nil
 }
@@ -54,7 +59,7 @@ func (p *Profiler) AttachMapping(m Mapping, opts ...RegionOption) (*Region, erro
 	return p.AttachRange(name, m.Start, m.End, opts...)
 }
 
-func (j *judge) mapping(m *smap, regions []*Region) Mapping {
+func (j *judge) mapping(m *smap, regions []*Region, heap *knownHeap) Mapping {
 	out := Mapping{
 		Start: m.lo, End: m.hi, Permissions: m.permissions(), Offset: m.offset, Path: m.path, Kind: j.kind(m),
 		PageSize: int(m.page), Resident: m.resident, Swapped: m.swapped,
@@ -78,7 +83,7 @@ func (j *judge) mapping(m *smap, regions []*Region) Mapping {
 		out.Reason = "it is the profiler's own"
 		out.WritesReason = out.Reason
 		return out
-	case out.Kind == MappingPrivate && j.heap.overlaps(m.lo, m.hi):
+	case out.Kind == MappingPrivate && heap.has(m.lo, m.hi):
 		out.Kind = MappingGo
 	}
 	out.Reason, out.WritesReason = j.refusal(m, false), j.refusal(m, true)

@@ -223,9 +223,9 @@ func (r *Region) mine() func(lo, hi uintptr) []engine.AddrRange {
 		return func(lo, hi uintptr) []engine.AddrRange { return []engine.AddrRange{{Lo: lo, Hi: hi}} }
 	}
 	list, err := r.p.readMaps()
-	heap, ok, heapErr := r.p.goHeapNow()
+	heap, heapErr := r.p.heapNow()
 	return func(lo, hi uintptr) (out []engine.AddrRange) {
-		if err != nil || heapErr != nil || !ok || heap.overlaps(lo, hi) {
+		if err != nil || heapErr != nil || !heap.all || heap.has(lo, hi) {
 			return nil
 		}
 		for _, m := range list {

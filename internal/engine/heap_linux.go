@@ -4,7 +4,6 @@ package engine
 
 import (
 	"github.com/firsttouch/firsttouch/internal/raw"
-	"github.com/firsttouch/firsttouch/uffd"
 	"golang.org/x/sys/unix"
 )
 
@@ -27,22 +26,7 @@ import (
 
 // AddHeap registers [lo, hi), a piece of the Go heap, as AddMemory does.
 func (e *Engine) AddHeap(r *Region, lo, hi, granule uintptr, offset int64, know func(*Target)) (*Target, error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	g, err := e.newTarget(r, lo, hi, granule, offset)
-	if err != nil {
-		return nil, err
-	}
-	g.t.kind, g.t.uffd, g.t.flags = kindArena, e.s.arenaFD, tgHeap
-	know(g)
-	raw.Add32(&e.s.heaps, 1)
-	e.insert(g) // and waits for readers that had not seen heaps
-	g.Since = Now()
-	if _, err := e.arena.Register(uffd.Range{Start: uffd.Addr(lo), End: uffd.Addr(hi)}, uffd.ModeMissing); err != nil {
-		e.remove(g)
-		return nil, err
-	}
-	return g, nil
+	return e.add(r, lo, hi, granule, offset, tgHeap, know)
 }
 
 // byHandler reports whether a fault is one of the handler of our own signal, which runs on the thread.

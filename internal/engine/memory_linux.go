@@ -89,7 +89,7 @@ func (e *Engine) HaveRearm() error {
 // AddMemory registers [lo, hi), private anonymous memory of somebody else that may hold something.
 // Until RearmMemory only what is not there yet is observed.
 func (e *Engine) AddMemory(r *Region, lo, hi, granule uintptr, offset int64, know func(*Target)) (*Target, error) {
-	return e.add(r, lo, hi, granule, offset, know)
+	return e.add(r, lo, hi, granule, offset, 0, know)
 }
 
 // RearmMemory arms a target with its contents. The owner must not unmap it meanwhile: either a guard

@@ -145,11 +145,11 @@ func log2(v uintptr) (n int) {
 // AddArena arms [lo, hi), fresh private anonymous memory of the caller. know is told of the target
 // before its first fault.
 func (e *Engine) AddArena(r *Region, lo, hi, granule uintptr, know func(*Target)) (*Target, error) {
-	return e.add(r, lo, hi, granule, 0, know)
+	return e.add(r, lo, hi, granule, 0, 0, know)
 }
 
 // add registers anonymous memory.
-func (e *Engine) add(r *Region, lo, hi, granule uintptr, offset int64, know func(*Target)) (*Target, error) {
+func (e *Engine) add(r *Region, lo, hi, granule uintptr, offset int64, flags uint32, know func(*Target)) (*Target, error) {
 	if err := e.blind(); err != nil {
 		return nil, err
 	}
@@ -159,8 +159,11 @@ func (e *Engine) add(r *Region, lo, hi, granule uintptr, offset int64, know func
 	if err != nil {
 		return nil, err
 	}
-	g.t.kind, g.t.uffd = kindArena, e.s.arenaFD
+	g.t.kind, g.t.uffd, g.t.flags = kindArena, e.s.arenaFD, flags
 	know(g)
+	if flags&tgHeap != 0 {
+		raw.Add32(&e.s.heaps, 1) // insert waits for readers that had not seen it
+	}
 	e.insert(g)
 	g.Since = Now()
 	whilePlacing(func() {

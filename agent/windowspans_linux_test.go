@@ -52,7 +52,7 @@ func TestWindowSpans(t *testing.T) {
 		exporter.AttrPhase: attribute.StringValue("cold"),
 	} {
 		if v, ok := got.Value(attribute.Key(key)); !ok || v != want {
-			t.Errorf("%s is %v, want %v", key, v.Emit(), want.Emit())
+			t.Errorf("%s is %v, want %v", key, v, want)
 		}
 		if e, ok := exporter.Lookup(exporter.KindAttribute, key); !ok || e.On[len(e.On)-1] != exporter.OnWindow {
 			t.Errorf("%s is not in the catalogue for windows: %+v", key, e)

@@ -63,20 +63,6 @@ func tried(name, detail string, t Trial, step string) Row {
 	return Row{Name: name, Status: Yes, Detail: detail}
 }
 
-// offered is the row of something that the kernel may have and this version does not use.
-func offered(k uffd.Report, name, feature, since string) Row {
-	switch {
-	case k.OpenPath == nil:
-		return Row{Name: name, Status: Unknown, Detail: "the kernel could not be asked; this version of firsttouch does not use it"}
-	case hasFeature(k, feature):
-		return Row{Name: name, Status: Unused, Detail: "the kernel offers it; this version of firsttouch does not use it"}
-	}
-	return Row{
-		Name: name, Status: No, Detail: "neither does the kernel offer it, nor does this version of firsttouch use it",
-		Remedy: "Linux " + since + " or later, and a version of firsttouch that uses it",
-	}
-}
-
 func hasFeature(k uffd.Report, name string) bool {
 	for _, f := range k.Features {
 		if f.Name == name {

@@ -5,13 +5,11 @@ import "github.com/firsttouch/firsttouch/uffd"
 // Status is the answer for one thing.
 type Status string
 
-// The answers. Limited works with a restriction that Detail names; Unused is offered by the kernel
-// but not used by this version of firsttouch.
+// The answers. Limited works with a restriction that Detail names.
 const (
 	Yes     Status = "yes"
 	Limited Status = "limited"
 	No      Status = "no"
-	Unused  Status = "unused"
 	Unknown Status = "unknown"
 )
 

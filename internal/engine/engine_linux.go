@@ -178,9 +178,7 @@ func (e *Engine) allocate(c Config) error {
 		s.job(i).turn = i
 	}
 	s.followerWorker = e.workers[1]
-	for i, p := range e.workers {
-		s.workers[i] = p
-	}
+	copy(s.workers[:], e.workers)
 	e.gen = make([]uint32, spanSlots)
 	for i := uint32(spanSlots); i > 0; i-- {
 		e.free = append(e.free, i-1)

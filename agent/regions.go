@@ -29,16 +29,30 @@ func (a *Agent) attachHeap(p *profiler.Profiler) error {
 	if a.cfg.goHeap == 0 {
 		return nil
 	}
-	r, err := p.AttachGoHeap(profiler.WithHeapShare(a.cfg.goHeap))
-	switch {
-	case err == nil:
-		a.own(r)
-	case a.cfg.required:
+	if _, err := a.attachHeapTo(p, profiler.WithHeapShare(a.cfg.goHeap)); a.cfg.required {
 		return err
-	default:
-		a.note("the Go heap is not profiled: %v", err)
 	}
 	return nil
+}
+
+func (a *Agent) attachHeapTo(p *profiler.Profiler, opts ...profiler.RegionOption) (*profiler.Region, error) {
+	r, err := p.AttachGoHeap(opts...)
+	if err != nil {
+		a.note("the Go heap is not profiled: %v", err)
+		return nil, err
+	}
+	a.own(r)
+	return r, nil
+}
+
+// AttachGoHeap profiles a share of the heap of the Go runtime, see profiler.Profiler.AttachGoHeap and what it
+// costs there. Where it cannot be profiled, Notes says so too. On an agent that does nothing the error is
+// ErrNotSupported with the reason.
+func (a *Agent) AttachGoHeap(opts ...profiler.RegionOption) (*profiler.Region, error) {
+	if a.prof == nil {
+		return nil, fmt.Errorf("firsttouch agent: the Go heap is not profiled: %w: %s", profiler.ErrNotSupported, a.reason)
+	}
+	return a.attachHeapTo(a.prof, opts...)
 }
 
 // AttachRange profiles memory that exists, by its addresses, see profiler.Profiler.AttachRange: an off-heap

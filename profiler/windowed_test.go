@@ -6,6 +6,9 @@ import (
 	"time"
 )
 
+// whole is all of a region with granules of 10 bytes.
+var whole = part{SamplingStep: SamplingStep{limit: allBlocks}, granule: 10}
+
 // Windows of 5 s over one granule of each kind: what is touched in the last so long and not for so long,
 // until a window is not known.
 func TestWindowedRecency(t *testing.T) {
@@ -13,7 +16,7 @@ func TestWindowedRecency(t *testing.T) {
 	n := 0
 	window := func(granules ...uint64) RegionWindow {
 		n++
-		return r.end(cut{order: granules, now: time.Duration(n) * 5 * time.Second, granule: 10, mapped: 100})
+		return r.end(cut{order: granules, now: time.Duration(n) * 5 * time.Second, granule: 10, mapped: 100, part: whole})
 	}
 	type recent struct{ s1, s10, s60, i30, i2m int64 }
 	check := func(what string, w RegionWindow, want recent) {
@@ -43,8 +46,8 @@ func TestWindowedRecency(t *testing.T) {
 
 func TestWindowedRereads(t *testing.T) {
 	r := &windowed{region: &Region{}}
-	r.end(cut{order: []uint64{1 | fromDisk, 2}, now: time.Second, granule: 10, mapped: 100})
-	w := r.end(cut{order: []uint64{1 | fromDisk, 2 | fromDisk, 3 | fromDisk, 4}, now: 2 * time.Second, granule: 10, mapped: 100})
+	r.end(cut{order: []uint64{1 | fromDisk, 2}, now: time.Second, granule: 10, mapped: 100, part: whole})
+	w := r.end(cut{order: []uint64{1 | fromDisk, 2 | fromDisk, 3 | fromDisk, 4}, now: 2 * time.Second, granule: 10, mapped: 100, part: whole})
 	if w.Touched != 40 || w.New != 20 || w.Reused != 20 || w.Reread != 20 {
 		t.Errorf("%+v", w)
 	}

@@ -55,6 +55,12 @@ func (s *Service) Start(args *StartArgs, reply *StartReply) error {
 	if err == nil && args.Cache > 0 {
 		s.cache, err = newAnswers(s.agent, args.Cache)
 	}
+	if err == nil && args.Profile && args.Windows != 0 {
+		// Not in user mode only: then the agent's notes say so, and the other regions are shown.
+		if _, heapErr := s.agent.AttachGoHeap(); !errors.Is(heapErr, profiler.ErrNotSupported) {
+			err = heapErr
+		}
+	}
 	if errors.Is(err, profiler.ErrNotSupported) {
 		reply.Unsupported = err.Error()
 		return nil

@@ -141,15 +141,20 @@ func (e *Engine) yank(g *Target, guard Guard) (took time.Duration, err error) {
 }
 
 // newShadow reserves addresses for a layer. They lie in their page tables as the target does, so
-// that mremap can take page tables as they are.
+// that mremap can take page tables as they are. The memory is like that which comes there: UFFDIO_MOVE moves
+// no page between mappings that differ, and a part of a target may be armed later than the rest.
 func newShadow(g *Target) (uintptr, offHeap, error) {
 	const table = 2 << 20
 	length := g.Hi - g.Lo
-	b, err := unix.MmapPtr(-1, 0, nil, length+table, unix.PROT_NONE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_NORESERVE)
+	b, err := unix.MmapPtr(-1, 0, nil, length+table, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_NORESERVE)
 	if err != nil {
 		return 0, offHeap{}, fmt.Errorf("reserve a shadow of %d bytes: %w", length, err)
 	}
 	p := uintptr(b)
+	if _, _, n := unix.Syscall(unix.SYS_MADVISE, p, length+table, unix.MADV_DONTFORK); n != 0 {
+		freeOffHeap(p, length+table)
+		return 0, offHeap{}, fmt.Errorf("keep a shadow from children: %w", n)
+	}
 	return p + (g.Lo-p)%table, offHeap{p, length + table}, nil
 }
 

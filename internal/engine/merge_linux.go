@@ -83,10 +83,14 @@ func mergePiece(arg uintptr) {
 	for tries := 0; length > 0; {
 		s.lock(w, &t.moving)
 		e := s.move(w, s.layersFD, src, dst)
-		if e != 0 && unix.Errno(e) != unix.ENOENT && tries > 2 && s.present(w, src) {
-			raw.Syscall(unix.SYS_MREMAP, src, s.pageSize, s.pageSize, remapOver|unix.MREMAP_DONTUNMAP, dst, 0)
-			raw.Add64(&s.maps, 2)
-			s.registerLayer(w, dst, s.pageSize)
+		if e != 0 && unix.Errno(e) != unix.ENOENT && tries > 2 {
+			// Where the mappings differ the kernel says so before it looks for a page: one that was brought home
+			// meanwhile is no reason to try for ever.
+			if s.present(w, src) {
+				raw.Syscall(unix.SYS_MREMAP, src, s.pageSize, s.pageSize, remapOver|unix.MREMAP_DONTUNMAP, dst, 0)
+				raw.Add64(&s.maps, 2)
+				s.registerLayer(w, dst, s.pageSize)
+			}
 			e = 0
 		}
 		unlock(&t.moving)

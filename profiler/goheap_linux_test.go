@@ -88,8 +88,8 @@ func (m heapTouches) check(t *testing.T, s *Snapshot, pages map[uintptr]bool, ac
 	t.Helper()
 	for page := range pages {
 		switch f := m[page]; {
-		case slices.ContainsFunc(f, func(f Fault) bool { return f.Actor == ActorProfiler }):
-			others++ // it may touch what it has there while the heap is armed, piece by piece
+		case slices.ContainsFunc(f, func(f Fault) bool { return f.Actor == ActorProfiler || f.Actor == ActorRuntime }):
+			others++ // they may touch what they have there while the heap is armed, piece by piece
 		case len(f) != 1:
 			t.Errorf("page %#x was touched %d times:%s", page*uintptr(pageSize), len(f), describe(s, f))
 		case f[0].Actor != actor:
@@ -275,7 +275,7 @@ func TestGoHeapGrows(t *testing.T) {
 			}
 			s := p.Snapshot().Sub(before)
 			pages := h.pages()
-			if others := touchesOf(s).check(t, s, pages, ActorProgram, "walkHeap"); others > 4 {
+			if others := touchesOf(s).check(t, s, pages, ActorProgram, "walkHeap"); others > len(pages)/1000 {
 				t.Errorf("round %d: %d of %d pages are somebody else's", round, others, len(pages))
 			}
 		}

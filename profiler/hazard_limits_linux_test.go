@@ -88,6 +88,9 @@ func hangMixedOf(ways ...func(a *armed, lo, hi int) error) func(a *armed, lo, hi
 // When the application takes every mapping that the kernel allows it, what is armed can still be touched
 // in any order, holds what it should, and granules that were opened with others are counted.
 func TestOutOfMappings(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector ends a process that can have no more mappings")
+	}
 	inChild(t, "TestOutOfMappings", "all", nil, func(t *testing.T) {
 		const pages = 3000
 		p := newProfiler(t)
@@ -165,6 +168,9 @@ func (a *armed) checkArena(t *testing.T, s *Snapshot) {
 // In a control group that has too little memory for the file, its pages come and go while they are armed
 // again and again.
 func TestLittleMemory(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector needs more memory than the control group has")
+	}
 	inChild(t, "TestLittleMemory", "all", []string{"GOGC=50"}, func(t *testing.T) {
 		const pages, limit = 24 << 10, 64 << 20 // 96 MiB
 		path := newFile(t, pages*pageSize)

@@ -179,7 +179,9 @@ func relieve(arg uintptr) {
 	w.reads = 1 // nothing is waited for: the next look tries again
 	if w.now.target != 0 {
 		t := at[target](w.now.target)
-		done := raw.Load32(t.state(w.now.g)) < gPending
+		// Counted as its own: while the surgeon takes pages away nobody may look for them.
+		raw.Add32(&t.inflight, 1)
+		done := raw.Load32(t.state(w.now.g)) < gPending || raw.Load32(&t.frozen) != 0
 		if !done {
 			raw.Store64(&v.relieved, uint64(raw.Nanotime()))
 			switch t.kind {
@@ -202,6 +204,7 @@ func relieve(arg uintptr) {
 				raw.Add64(&s.relieved, 1)
 			}
 		}
+		raw.Add32(&t.inflight, ^uint32(0))
 	} else if v.reads != 0 && raw.Load64(&v.relieved) == 0 && w.now.message != 0 {
 		// Read, and claimed by nobody: as if it had been read here. An event is not answered twice.
 		if *at[uint8](w.now.message) == uffd.EventPagefault {

@@ -108,17 +108,23 @@ func yank(arg uintptr) {
 		}
 		s.forget(t, next, lo)
 		next = hi
-		if l.inode != 0 || l.shared || !s.whole(w, t, lo, hi-lo) {
-			s.forget(t, lo, hi) // not ours, or a page that was left there
-			continue
-		}
-		to := c.cover + lo - t.lo
-		if e := raw.Errno(raw.Syscall(unix.SYS_MREMAP, lo, hi-lo, hi-lo, remapOver|unix.MREMAP_DONTUNMAP, to, 0)); e != 0 {
-			c.status, c.errno = statusFailed, uint32(e)
-			continue
-		}
-		if l.prot != unix.PROT_READ|unix.PROT_WRITE {
-			raw.Syscall(unix.SYS_MPROTECT, to, hi-lo, unix.PROT_READ|unix.PROT_WRITE, 0, 0, 0)
+		for end := lo; lo < hi; lo = end {
+			ours := l.inode == 0 && !l.shared
+			if end = hi; ours {
+				end, ours = s.piece(w, t, lo, hi)
+			}
+			if !ours {
+				s.forget(t, lo, end) // somebody else's, or a page that was left there
+				continue
+			}
+			to := c.cover + lo - t.lo
+			if e := raw.Errno(raw.Syscall(unix.SYS_MREMAP, lo, end-lo, end-lo, remapOver|unix.MREMAP_DONTUNMAP, to, 0)); e != 0 {
+				c.status, c.errno = statusFailed, uint32(e)
+				continue
+			}
+			if l.prot != unix.PROT_READ|unix.PROT_WRITE {
+				raw.Syscall(unix.SYS_MPROTECT, to, end-lo, unix.PROT_READ|unix.PROT_WRITE, 0, 0, 0)
+			}
 		}
 	}
 	s.forget(t, next, t.hi)
@@ -128,6 +134,28 @@ func yank(arg uintptr) {
 	s.dropMarked(w, t)
 	c.armed = raw.Nanotime()
 	s.resetStates(t)
+}
+
+// piece returns how far from lo on, up to hi, memory is one mapping, and whether that is the target's. The list of
+// mappings may be older: the kernel gives one answer for a range only where that is one mapping still, and an
+// madvise of the owner, or of the Go runtime in its heap, makes two of one at any time. What lies in a layer
+// for a piece that is taken for somebody else's is lost.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) piece(w *worker, t *target, lo, hi uintptr) (end uintptr, ours bool) {
+	// nosplit: runs without a g.
+	if s.whole(w, t, lo, hi-lo) {
+		return hi, true
+	}
+	_, end, _, known := s.query(w, lo)
+	if !known || end >= hi {
+		if end = lo + s.pageSize; known {
+			end = hi // one mapping, and not ours
+		}
+	}
+	return end, s.whole(w, t, lo, end-lo)
 }
 
 // allKnown waits until the kernel tells whose each piece of the target is: what looks like somebody
@@ -194,14 +222,20 @@ func goHome(arg uintptr) {
 	for p := s.text; p < s.text+n; {
 		p = l.parse(p)
 		lo, hi := max(l.lo, t.lo), min(l.hi, t.hi)
-		if lo >= hi || l.inode != 0 || l.shared || s.registered(w, t.uffd, lo, hi-lo) != answerYes {
+		if lo >= hi || l.inode != 0 || l.shared {
 			continue
 		}
-		from := old + lo - t.lo
-		raw.Syscall(unix.SYS_MPROTECT, from, hi-lo, uintptr(l.prot), 0, 0, 0)
-		w.carry.src, w.carry.dst, w.carry.length = from, lo, hi-lo
-		if deep(s.homePieceCode, arg); !w.carry.ok {
-			c.status = statusFailed
+		for end := lo; lo < hi; lo = end {
+			var ours bool
+			if end, ours = s.piece(w, t, lo, hi); !ours {
+				continue
+			}
+			from := old + lo - t.lo
+			raw.Syscall(unix.SYS_MPROTECT, from, end-lo, uintptr(l.prot), 0, 0, 0)
+			w.carry.src, w.carry.dst, w.carry.length = from, lo, end-lo
+			if deep(s.homePieceCode, arg); !w.carry.ok {
+				c.status = statusFailed
+			}
 		}
 	}
 	if c.status != statusOK {

@@ -56,8 +56,9 @@ func (s *Service) Start(args *StartArgs, reply *StartReply) error {
 		s.cache, err = newAnswers(s.agent, args.Cache)
 	}
 	if err == nil && args.Profile && args.Windows != 0 {
-		// Not in user mode only: then the agent's notes say so, and the other regions are shown.
-		if _, heapErr := s.agent.AttachGoHeap(); !errors.Is(heapErr, profiler.ErrNotSupported) {
+		// All of it: a heap of some MiB has few blocks to choose from. Not in user mode only: then the agent's
+		// notes say so, and the other regions are shown.
+		if _, heapErr := s.agent.AttachGoHeap(profiler.WithHeapShare(1)); !errors.Is(heapErr, profiler.ErrNotSupported) {
 			err = heapErr
 		}
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -18,9 +19,25 @@ type apt struct {
 	updated     bool
 }
 
-const mirror = "http://deb.debian.org/debian"
+// mirror is where this system has its own packages from.
+func mirror(ctx context.Context) (string, error) {
+	out, err := exec.CommandContext(ctx, "apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages").Output()
+	if err != nil {
+		return "", fmt.Errorf("ask apt where packages come from: %w", err)
+	}
+	for uri := range strings.Lines(string(out)) {
+		if uri = strings.TrimRight(uri, "/\n"); strings.HasSuffix(uri, "/debian") {
+			return uri, nil
+		}
+	}
+	return "", errors.New("apt has no mirror of Debian: .ci/vm needs Debian's kernels")
+}
 
-func newApt(dir string) (*apt, error) {
+func newApt(ctx context.Context, dir string) (*apt, error) {
+	from, err := mirror(ctx)
+	if err != nil {
+		return nil, err
+	}
 	a := &apt{dir: dir, config: filepath.Join(dir, "apt.conf")}
 	for _, d := range []string{"lists/partial", "archives/partial"} {
 		if err := os.MkdirAll(filepath.Join(dir, d), 0o755); err != nil {
@@ -29,7 +46,7 @@ func newApt(dir string) (*apt, error) {
 	}
 	var sources strings.Builder
 	for _, s := range suites() {
-		fmt.Fprintf(&sources, "deb [arch=amd64,arm64 signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] %s %s main\n", mirror, s)
+		fmt.Fprintf(&sources, "deb [arch=amd64,arm64 signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] %s %s main\n", from, s)
 	}
 	config := fmt.Sprintf(`Dir::State::lists "%[1]s/lists";
 Dir::State::status "%[1]s/status";

@@ -65,7 +65,7 @@ func run(ctx context.Context, o options) error {
 	if o.page != "" {
 		return publish(o.cache, o.page)
 	}
-	debian, err := newApt(filepath.Join(o.cache, "apt"))
+	debian, err := newApt(ctx, filepath.Join(o.cache, "apt"))
 	if err != nil {
 		return err
 	}

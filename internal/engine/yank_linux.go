@@ -149,11 +149,9 @@ func (s *shared) piece(w *worker, t *target, lo, hi uintptr) (end uintptr, ours 
 	if s.whole(w, t, lo, hi-lo) {
 		return hi, true
 	}
-	_, end, _, known := s.query(w, lo)
-	if !known || end >= hi {
-		if end = lo + s.pageSize; known {
-			end = hi // one mapping, and not ours
-		}
+	end = lo + s.pageSize
+	if _, to, _, known := s.query(w, lo); known {
+		end = min(to, hi)
 	}
 	return end, s.whole(w, t, lo, end-lo)
 }

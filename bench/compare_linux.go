@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"os"
 	"strings"
 )
 
@@ -50,6 +51,7 @@ func Compare(w io.Writer, quick bool, rounds int) (list *Comparison, err error) 
 		seen[i] = make([][]observation, len(watchers))
 	}
 	for turn := range rounds {
+		fmt.Fprintf(os.Stderr, "comparison, round %d of %d\n", turn+1, rounds)
 		for i, c := range all {
 			for k := range watchers {
 				k = (k + turn) % len(watchers)

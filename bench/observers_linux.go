@@ -169,7 +169,7 @@ func cLoop(r *rig, c cell) (o observation, err error) {
 	if c.Pattern == "random" {
 		order = "random"
 	}
-	out, skip, err := runPeer(r.peer, true, c.load(), order, c.Granule/pageSize, "timed")
+	out, skip, err := runPeer(r.peer, oneCPU, c.load(), order, c.Granule/pageSize, "timed")
 	if err != nil || skip != "" {
 		return observation{Skip: skip}, err
 	}

@@ -35,14 +35,22 @@ func buildPeer(dir string) (path, skip string) {
 	return path, ""
 }
 
-// peer runs the C loop as a process of its own: with toucher and resolver on one CPU, or left to
-// the scheduler.
-func peer(pinned bool) func(*rig, load) (result, error) {
+// placement is how the yardstick resolves faults.
+type placement int
+
+const (
+	oneCPU   placement = iota // a thread on the toucher's CPU
+	anyCPU                    // a thread that is left to the scheduler
+	bySIGBUS                  // the toucher itself, in a signal handler
+)
+
+// peer runs the C yardstick as a process of its own.
+func peer(where placement) func(*rig, load) (result, error) {
 	return func(r *rig, l load) (result, error) {
 		if r.peer == "" {
 			return result{skip: r.peerSkip}, nil
 		}
-		out, skip, err := runPeer(r.peer, pinned, l, "ascending", 1, "untimed")
+		out, skip, err := runPeer(r.peer, where, l, "ascending", 1, "untimed")
 		if err != nil || skip != "" {
 			return result{skip: skip}, err
 		}
@@ -62,12 +70,12 @@ type peerOutput struct {
 }
 
 // runPeer runs the C loop, or says in skip why it cannot run here. One fault fills so many pages.
-func runPeer(path string, pinned bool, l load, order string, granulePages int, timed string) (out peerOutput, skip string, err error) {
-	access, cpu := "read", -1
+func runPeer(path string, where placement, l load, order string, granulePages int, timed string) (out peerOutput, skip string, err error) {
+	access, cpu := "read", -int(where)
 	if l.write {
 		access = "write"
 	}
-	if pinned {
+	if where == oneCPU {
 		if cpu, err = allowedCPU(); err != nil {
 			return out, "", err
 		}

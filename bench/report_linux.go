@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -31,6 +32,7 @@ func Report(w io.Writer, rounds int, only string) (err error) {
 	all := make([][][]result, len(list)) // by group and round
 	busy := []string{loadAverage()}
 	for turn := range rounds {
+		fmt.Fprintf(os.Stderr, "round %d of %d\n", turn+1, rounds)
 		for i, g := range list {
 			out, err := g.round(r, turn)
 			if err != nil {

@@ -54,6 +54,12 @@ func newRig(pages int) (*rig, error) {
 	return r, nil
 }
 
+// swapFiles gives the plain mapping what the profiled one had.
+func (r *rig) swapFiles() {
+	r.plain, r.profiled = r.profiled, r.plain
+	r.atOnce[0], r.atOnce[1] = r.atOnce[1], r.atOnce[0]
+}
+
 func (r *rig) close() error { return os.RemoveAll(r.dir) }
 
 // writeFile makes a file of pages that all differ, in pieces of so many bytes. What was just written

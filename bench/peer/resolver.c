@@ -1,10 +1,11 @@
-// The plainest userfaultfd profiler there is, as a yardstick: one thread reads a message, takes the
-// time, notes address and thread, and fills the page.
+// The plainest userfaultfd profilers there are, as yardsticks: one thread reads a message, takes the
+// time, notes address and thread, and fills the page; or the thread that touched does so in a handler of
+// SIGBUS.
 //
 //	resolver write|read PAGES THREADS CPU STRIDE random|ascending GRANULE timed|untimed
 //
 // THREADS threads touch PAGES pages between them, once, STRIDE pages apart, each in a part of its own.
-// CPU is where all threads are kept, -1 leaves them to the scheduler. One fault fills GRANULE pages. It
+// CPU is where all threads are kept, -1 leaves them to the scheduler, -2 as well, with the handler. One fault fills GRANULE pages. It
 // prints the nanoseconds from the first touch to the last, the number of messages and the processor
 // time; and, timed, what the touches took that were the first of their granule, one a line.
 #define _GNU_SOURCE
@@ -13,6 +14,7 @@
 #include <linux/userfaultfd.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,6 +30,7 @@
 #define UFFD_USER_MODE_ONLY 1
 #endif
 #define FEATURE_EXACT_ADDRESS (1 << 11)
+enum { ANY_CPU = -1, BY_SIGNAL = -2 };
 
 struct record {
 	uint64_t time, address, thread;
@@ -85,6 +88,15 @@ static void *resolve(void *unused)
 	return NULL;
 }
 
+static void handle(int number, siginfo_t *info, void *context)
+{
+	uint64_t a = (uint64_t)info->si_addr;
+	size_t i = __atomic_fetch_add(&recorded, 1, __ATOMIC_RELAXED);
+	(void)number, (void)context;
+	records[i] = (struct record){ now(), a, syscall(SYS_gettid) };
+	fill((uint64_t)area + (a - (uint64_t)area) / granule * granule);
+}
+
 // plan chooses the order of one toucher's touches, and which of them are the first of a granule.
 static void plan(size_t number)
 {
@@ -135,10 +147,15 @@ static void *map(size_t length, int flags)
 	return p;
 }
 
-static void arm(void)
+static void arm(int by_signal)
 {
 	struct uffdio_api api = { .api = UFFD_API, .features = UFFD_FEATURE_THREAD_ID | FEATURE_EXACT_ADDRESS };
 	struct uffdio_register r = { .range = { (uint64_t)area, pages * stride * page }, .mode = UFFDIO_REGISTER_MODE_MISSING };
+	if (by_signal) {
+		struct sigaction action = { .sa_sigaction = handle, .sa_flags = SA_SIGINFO };
+		api.features |= UFFD_FEATURE_SIGBUS;
+		check(sigaction(SIGBUS, &action, NULL), "sigaction");
+	}
 	// Every touch is made in user mode, and that anyone may have served.
 	fd = syscall(SYS_userfaultfd, O_CLOEXEC | UFFD_USER_MODE_ONLY);
 	check(fd < 0, "userfaultfd");
@@ -164,7 +181,7 @@ int main(int argc, char **argv)
 	stride = atol(argv[5]);
 	shuffled = strcmp(argv[6], "random") == 0;
 	timed = strcmp(argv[8], "timed") == 0;
-	if (cpu >= 0) {
+	if (cpu > ANY_CPU) {
 		cpu_set_t one;
 		CPU_ZERO(&one);
 		CPU_SET(cpu, &one);
@@ -177,7 +194,7 @@ int main(int argc, char **argv)
 	records = map(2 * pages * sizeof *records, MAP_POPULATE);
 	area = map(pages * stride * page, MAP_NORESERVE);
 	madvise(area, pages * stride * page, MADV_NOHUGEPAGE); // fails on a kernel without huge pages
-	arm();
+	arm(cpu == BY_SIGNAL);
 
 	pthread_t resolver, touchers[threads];
 	began = map(threads * sizeof *began, MAP_POPULATE);
@@ -189,7 +206,8 @@ int main(int argc, char **argv)
 	struct rusage before, after;
 	getrusage(RUSAGE_SELF, &before);
 	pthread_barrier_init(&ready, NULL, threads);
-	check(pthread_create(&resolver, NULL, resolve, NULL), "pthread_create");
+	if (cpu != BY_SIGNAL)
+		check(pthread_create(&resolver, NULL, resolve, NULL), "pthread_create");
 	for (size_t i = 0; i < threads; i++)
 		check(pthread_create(&touchers[i], NULL, touch, (void *)i), "pthread_create");
 	uint64_t first = UINT64_MAX, last = 0;

@@ -17,8 +17,9 @@ const (
 )
 
 const (
-	watchNS = 1e6 // how often the keeper looks after the follower
-	quietMS = 3   // the follower gives up after so long without a fault
+	watchNS   = 1e6 // the keeper's first look after the follower, and the next one after twice as long,
+	watchMost = 3   // so many times: each wakes a processor, and often moves the toucher to another one
+	quietMS   = 3   // the follower gives up after so long without a fault
 )
 
 // keeper is the loop of the thread that reads messages while nothing special is going on, and
@@ -32,14 +33,17 @@ func keeper(arg uintptr) {
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	stalled := uint64(0) // the follower's progress at the last look
+	looks := 0
 	for raw.Load32(&s.stop) == 0 {
 		if raw.Load32(&s.mode) == modeFollower {
-			futexWait(w, &s.mode, modeFollower, watchNS)
+			futexWait(w, &s.mode, modeFollower, watchNS<<looks)
 			if raw.Load32(&s.mode) == modeFollower {
 				stalled = s.watch(w, stalled)
+				looks = min(looks+1, watchMost)
 			}
 			continue
 		}
+		looks = 0
 		// In turns until both are empty: a poll before each message would cost as much as the message.
 		ready := s.wait(w, ^uintptr(0))
 		for arena, overlay := ready&1 != 0, ready&2 != 0; arena || overlay; {

@@ -17,10 +17,11 @@ import (
 // where it was, at once, and the resolver goes on when it blocks again. When several threads fault in
 // turns, those on other CPUs are woken across, and wait for that while the one here is served.
 //
-// An idle-class thread starves when other threads want its CPU. The keeper therefore looks every
-// millisecond whether messages wait while the follower does not move, and if so gives it the
-// normal class back (which needs CAP_SYS_NICE: without it there is no follower) and reads itself. On a
-// machine that stays busy the follower is tried ever more rarely: each try costs somebody that millisecond.
+// An idle-class thread starves when other threads want its CPU. The keeper therefore looks after one
+// millisecond, and then every two, four, eight, whether messages wait while the follower does not move, and
+// if so gives it the normal class back (which needs CAP_SYS_NICE: without it there is no follower) and reads
+// itself. On a machine that stays busy the follower is tried ever more rarely: each try costs somebody that
+// time.
 
 const (
 	followAfter = 8      // faults in a row until the follower takes over, which costs what a few of them do

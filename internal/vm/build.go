@@ -25,14 +25,16 @@ var tests = []struct {
 	{"internal/engine", ".", time.Minute},
 	{"internal/pclntab", ".", time.Minute},
 	{"uffd", ".", 3 * time.Minute},
-	{"profiler", groundTruth + "|" + hangs, 4 * time.Minute},
+	{"profiler", groundTruth + "|" + kinds + "|" + hangs, 6 * time.Minute},
 }
 
-// Of the profiler's tests, those of what it sees and those of what may hang, with as many processors for
-// Go as the guest has. The others depend less on the kernel, and take an hour in software emulation; .ci/vm -run . has all of them.
+// Of the profiler's tests, those of what it sees, those of the kinds of memory, and those of what may hang, with
+// as many processors for Go as the guest has. The others depend less on the kernel, and take an hour in software emulation; .ci/vm -run . has all of them.
 const (
 	groundTruth = "TestEveryWayOfTouching|TestOrderOverThreads|TestCoTouchersAreOneFault|TestGranules$/^(4K|16K|64K)|" +
 		"TestSources|TestWindows|TestDiscardedPagesAreTouchedAgain"
+	kinds = "TestArenaWindows|TestAttachedMemoryWindows|TestSharedMemoryWindows|TestWritesOnlyWindows|TestHugePages|" +
+		"TestSwappedMemory|TestGoHeapIsExact|TestOtherSignalsAreAsBefore"
 	hangs = "TestNoWayOfTouchingHangs/^(load|copy|write)/^" + cpus + "|TestForkDoesNotHang/./^" + cpus + "|TestGoroutineAsResolverHangs|TestNoCrewHangs"
 )
 

@@ -43,6 +43,8 @@ type DocumentRegion struct {
 	Disk         DocumentStall     `json:"disk_stall"` // the part whose page came from storage
 	Rearms       uint64            `json:"rearms"`
 	Widened      uint64            `json:"widened"`
+	Left         uint64            `json:"left_pages"`      // pinned: not observed any more
+	Discarded    uint64            `json:"discarded_pages"` // their writes are not seen until the region is armed again
 	Detached     bool              `json:"detached"`
 	Mappings     []DocumentMapping `json:"mappings"`
 	Note         string            `json:"note,omitempty"`

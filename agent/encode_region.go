@@ -8,7 +8,7 @@ func documentRegion(s *profiler.Snapshot, r *profiler.RegionStats, addresses boo
 		SizeBytes: r.Size, MappedBytes: r.Mapped, TouchedBytes: r.Touched, Slices: touchedSlices(r),
 		Faults: r.Faults, Messages: r.Messages, CoTouches: r.CoTouch,
 		Stall: documentStall(r.Stall), Disk: documentStall(r.Disk),
-		Rearms: r.Rearms, Widened: r.Widened, Detached: r.Detached, Note: r.Note,
+		Rearms: r.Rearms, Widened: r.Widened, Left: r.Left, Discarded: r.Discarded, Detached: r.Detached, Note: r.Note,
 		Mappings:      make([]DocumentMapping, 0, len(r.Mappings)),
 		ObservedShare: r.Share(), Sampling: s.SamplingNote(r.ID), Estimate: DocumentEstimate{
 			Faults: r.Estimate.Faults, FaultsError: r.Estimate.FaultsError, TouchedBytes: r.Estimate.Touched, TouchedError: r.Estimate.TouchedError,

@@ -75,6 +75,12 @@ func regionComment(r *profiler.RegionStats) string {
 	if r.Widened > 0 {
 		c += fmt.Sprintf("; %d granules were opened with a neighbour, so that their own first touch was not seen", r.Widened)
 	}
+	if r.Left > 0 {
+		c += fmt.Sprintf("; %d pages are pinned by the kernel and not observed any more", r.Left)
+	}
+	if r.Discarded > 0 {
+		c += fmt.Sprintf("; %d pages were discarded by their owner: writes to them are not seen until the region is armed again", r.Discarded)
+	}
 	var late time.Duration
 	for _, m := range r.Mappings {
 		late = max(late, m.Latency)

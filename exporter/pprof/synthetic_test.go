@@ -19,7 +19,7 @@ func synthetic() *profiler.Snapshot {
 	file := b.AddRegion(profiler.RegionStats{
 		Name: "/data/index.db", Kind: profiler.KindAttached, Granule: 4096, Size: 3<<20 + 100, Mapped: 3<<20 + 100, Rearms: 1,
 		Mappings: []profiler.MappingStats{{Start: 0x7f0000000000, End: 0x7f0000301000, Latency: 20 * time.Millisecond}},
-		Widened:  2, Note: "the file is not ours.",
+		Widened:  2, Left: 3, Discarded: 4, Note: "the file is not ours.",
 	})
 	arena := b.AddRegion(profiler.RegionStats{
 		Name: "cache", Kind: profiler.KindArena, Granule: 64 << 10, Size: 1 << 20, Mapped: 1 << 20,

@@ -85,7 +85,7 @@ func region(s *profiler.Snapshot, r *profiler.RegionStats) Region {
 		Name: r.Name, Granule: r.Granule, Size: r.Size, Mapped: r.Mapped, Touched: r.Touched,
 		Faults: r.Faults, Messages: r.Messages, CoTouches: r.CoTouch,
 		Stall:   Stall{Sum: r.Stall.Sum, Max: r.Stall.Max, Quantiles: bucketsOf(r.Stall).quantiles(r.Stall.Max)},
-		Sources: sources(s, r), Widened: r.Widened, Note: r.Note, Heap: heap(s, r),
+		Sources: sources(s, r), Widened: r.Widened, Left: r.Left, Discarded: r.Discarded, Note: r.Note, Heap: heap(s, r),
 		Observed: r.Share(), Sampling: s.SamplingNote(r.ID), Estimate: Estimate(r.Estimate),
 	}
 }

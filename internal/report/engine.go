@@ -40,6 +40,12 @@ func renderEngine(w io.Writer, s Summary) error {
 		if r.Widened > 0 {
 			add("widened        %s granules of %s were made accessible with a neighbour", Count(r.Widened), regionName(r))
 		}
+		if r.Left > 0 {
+			add("left           %s pages of %s are pinned by the kernel, and are not observed any more", Count(r.Left), regionName(r))
+		}
+		if r.Discarded > 0 {
+			add("discarded      %s pages of %s by their owner; writes to them are not seen until the region is armed again", Count(r.Discarded), regionName(r))
+		}
 		if r.Sampling != "" {
 			add("sampled        %s: %s", regionName(r), r.Sampling)
 		}

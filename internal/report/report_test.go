@@ -31,7 +31,7 @@ func snapshot() *profiler.Snapshot {
 	b.SetTime(start, start.Add(2*time.Second), time.Minute, time.Minute+2*time.Second)
 	file := b.AddRegion(profiler.RegionStats{Name: "/var/lib/app/index.db", Kind: profiler.KindAttached,
 		Granule: 4096, Size: 1 << 20, Mapped: 1 << 20, CoTouch: 2, Note: "covered 3 ms after it was mapped"})
-	arena := b.AddRegion(profiler.RegionStats{Name: "cache", Kind: profiler.KindArena, Granule: 4096, Size: 1 << 16, Mapped: 1 << 16, Widened: 1})
+	arena := b.AddRegion(profiler.RegionStats{Name: "cache", Kind: profiler.KindArena, Granule: 4096, Size: 1 << 16, Mapped: 1 << 16, Widened: 1, Left: 3, Discarded: 2})
 	// Leaf first: a runtime helper, a package that serves others, the code to blame, and who had it done.
 	inHandler := b.AddStack([]uintptr{pcOf(bytes.Clone), pcOf(library), pcOf(json.Marshal)})
 	inTest := b.AddStack([]uintptr{pcOf(handler), pcOf(testing.Benchmark)})

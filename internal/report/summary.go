@@ -25,6 +25,8 @@ type Region struct {
 	Stall     Stall    `json:"stall"`
 	Sources   []Source `json:"sources"` // by stall, those without faults left out
 	Widened   uint64   `json:"widened_granules"`
+	Left      uint64   `json:"left_pages"`      // pinned: not observed any more
+	Discarded uint64   `json:"discarded_pages"` // by the owner, while only writes were observed
 	Note      string   `json:"note,omitempty"`
 	Heap      *Heap    `json:"heap,omitempty"` // of the Go heap only
 	// Observed is the share of the region that is observed at the end, and Sampling says since when, and what

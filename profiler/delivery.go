@@ -13,7 +13,8 @@ const (
 	// then: a fraction of the cost, with the full stack. In exchange
 	//   - a system call that is given memory not yet touched fails with EFAULT, so copy before
 	//     (Stats.UserModeOnly);
-	//   - a thread that blocks SIGBUS, as some C libraries' do, is killed at its first touch;
+	//   - a thread that blocks SIGBUS, as some C libraries' do, is killed at its first touch, and the process with
+	//     it: New refuses where there is one, and cannot see those that come later;
 	//   - a handler of SIGBUS that is installed later must pass on what it does not know.
 	// All other SIGBUS go to the handler that was installed before, which is Go's unless C code has one.
 	// The handler stays in front of it for the life of the process.

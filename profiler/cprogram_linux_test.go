@@ -13,9 +13,9 @@ import (
 	"github.com/firsttouch/firsttouch/internal/testproc"
 )
 
-// The heap of C code, and a block that malloc mapped, are found in the list of mappings, attached, and observed while C
-// code touches them. The program is testdata/cheap.
-func TestHeapOfCCode(t *testing.T) {
+// runCProgram builds a program with C code of testdata and runs it. It says "ok", or "skip: " with a reason.
+func runCProgram(t *testing.T, name string) {
+	t.Helper()
 	cc := os.Getenv("CC")
 	if cc == "" {
 		cc = "gcc"
@@ -27,16 +27,15 @@ func TestHeapOfCCode(t *testing.T) {
 	if err != nil {
 		t.Skipf("no Go toolchain here: %v", err)
 	}
-	program := filepath.Join(t.TempDir(), "cheap")
-	build := exec.Command(goTool, "build", "-o", program, "./testdata/cheap")
+	program := filepath.Join(t.TempDir(), name)
+	build := exec.Command(goTool, "build", "-o", program, "./testdata/"+name)
 	build.Env = append(os.Environ(), "CGO_ENABLED=1")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), testproc.Budget(hangBudget))
 	defer cancel()
-	run := exec.CommandContext(ctx, program)
-	out, err := run.CombinedOutput()
+	out, err := exec.CommandContext(ctx, program).CombinedOutput()
 	last := strings.TrimSpace(string(out))
 	if reason, skipped := strings.CutPrefix(last, "skip: "); skipped && err == nil {
 		t.Skip(reason)
@@ -45,3 +44,11 @@ func TestHeapOfCCode(t *testing.T) {
 		t.Errorf("%v\n%s", err, out)
 	}
 }
+
+// The heap of C code, and a block that malloc mapped, are found in the list of mappings, attached, and observed while C
+// code touches them.
+func TestHeapOfCCode(t *testing.T) { runCProgram(t, "cheap") }
+
+// A handler of SIGBUS that C code has installed gets the signals that are not the profiler's, and no others; Go's
+// handler gets those that it passes on. A thread that blocks SIGBUS makes delivery by signal refuse to start.
+func TestHandlerOfCCode(t *testing.T) { runCProgram(t, "cbus") }

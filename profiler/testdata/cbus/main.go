@@ -1,0 +1,241 @@
+// Command cbus is a program whose C code handles SIGBUS itself, as some libraries that map files do, before the
+// profiler delivers faults by that signal. It prints "ok", or "skip: " with a reason, or says what is wrong.
+package main
+
+/*
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <signal.h>
+#include <stddef.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+static struct sigaction before;
+static char *repaired;         // memory of a file that is too short, which the handler replaces
+static size_t repaired_length;
+static volatile int repairs, passed;
+
+static void handle(int number, siginfo_t *info, void *context)
+{
+	char *p = info->si_addr;
+	size_t page = sysconf(_SC_PAGESIZE);
+	if (p >= repaired && p < repaired + repaired_length) {
+		__atomic_add_fetch(&repairs, 1, __ATOMIC_RELAXED);
+		p -= (size_t)p % page;
+		mmap(p, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+		return;
+	}
+	__atomic_add_fetch(&passed, 1, __ATOMIC_RELAXED);
+	before.sa_sigaction(number, info, context);
+}
+
+// install puts the handler in front of Go's.
+static int install(char *p, size_t length)
+{
+	struct sigaction action = { .sa_sigaction = handle, .sa_flags = SA_SIGINFO | SA_ONSTACK };
+	repaired = p;
+	repaired_length = length;
+	sigfillset(&action.sa_mask);
+	return sigaction(SIGBUS, &action, &before);
+}
+
+static int repairs_made(void) { return repairs; }
+static int signals_passed(void) { return passed; }
+
+struct part { char *p; size_t pages, page; int blocked; };
+
+static void *touch_all(void *arg)
+{
+	struct part *part = arg;
+	for (size_t i = 0; i < part->pages; i++)
+		part->p[i * part->page] += 1;
+	return NULL;
+}
+
+// touch_by_thread writes to every page on a thread of C's own.
+static int touch_by_thread(char *p, size_t pages, size_t page)
+{
+	struct part part = { p, pages, page, 0 };
+	pthread_t t;
+	if (pthread_create(&t, NULL, touch_all, &part))
+		return 1;
+	return pthread_join(t, NULL);
+}
+
+static int release[2];
+
+static void *wait_for_release(void *unused)
+{
+	char c;
+	(void)unused;
+	return (void *)(long)read(release[0], &c, 1);
+}
+
+// start_blocking starts a thread that blocks all signals, as worker threads of libraries do.
+static int start_blocking(pthread_t *t)
+{
+	sigset_t all, was;
+	int failed;
+	if (pipe(release))
+		return 1;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &was);
+	failed = pthread_create(t, NULL, wait_for_release, NULL);
+	pthread_sigmask(SIG_SETMASK, &was, NULL);
+	return failed;
+}
+
+static int end_blocking(pthread_t t)
+{
+	return write(release[1], "", 1) != 1 || pthread_join(t, NULL);
+}
+*/
+import "C"
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"strings"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/firsttouch/firsttouch/profiler"
+)
+
+const pages = 500
+
+var page = os.Getpagesize()
+
+func main() {
+	switch err := run(); {
+	case errors.Is(err, profiler.ErrNotSupported):
+		fmt.Println("skip:", err)
+	case err != nil:
+		fmt.Println(err)
+		os.Exit(1)
+	default:
+		fmt.Println("ok")
+	}
+}
+
+func run() error {
+	dir, err := os.MkdirTemp("", "cbus-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	c, err := short(filepath.Join(dir, "c")) // what C's handler repairs
+	if err != nil {
+		return err
+	}
+	g, err := short(filepath.Join(dir, "go")) // what it leaves to Go's
+	if err != nil {
+		return err
+	}
+	if C.install((*C.char)(unsafe.Pointer(&c[0])), C.size_t(len(c))) != 0 {
+		return errors.New("sigaction failed")
+	}
+	if err := refused(); err != nil {
+		return err
+	}
+	p, err := profiler.New(profiler.WithDelivery(profiler.DeliverySignal), profiler.WithGranule(page))
+	if err != nil {
+		return err
+	}
+	for round := range 3 {
+		r, err := p.NewArena(fmt.Sprint("arena ", round), pages*page)
+		if err != nil {
+			return err
+		}
+		b := r.Bytes()
+		for i := range pages / 2 {
+			b[i*page] = 1
+		}
+		if C.touch_by_thread((*C.char)(unsafe.Pointer(&b[pages/2*page])), pages/2, C.size_t(page)) != 0 {
+			return errors.New("pthread_create failed")
+		}
+		// C code on a thread of Go's touches the same pages again, which are plain memory by now.
+		if C.touch_by_thread((*C.char)(unsafe.Pointer(&b[0])), pages, C.size_t(page)) != 0 {
+			return errors.New("pthread_create failed")
+		}
+		if n := p.Snapshot().Regions[r.ID()].Faults; n != pages {
+			return fmt.Errorf("round %d: %d faults, want %d", round, n, pages)
+		}
+		if err := othersSignals(c[(1+round)*page:], g, round); err != nil {
+			return err
+		}
+	}
+	if p.Snapshot().Stats.ResolveErrs != 0 {
+		return errors.New("some faults could not be resolved")
+	}
+	return p.Close()
+}
+
+// othersSignals makes signals that are not the profiler's: one that C's handler answers, and some that it
+// passes to Go's.
+func othersSignals(c, g []byte, round int) error {
+	passed := int(C.signals_passed())
+	c[0] = 1
+	if n := int(C.repairs_made()); n != round+1 {
+		return fmt.Errorf("C's handler repaired %d pages, want %d", n, round+1)
+	}
+	if err := panics("invalid memory address", func() { g[page] = 1 }); err != nil {
+		return err
+	}
+	var nothing *[16]byte
+	if err := panics("nil pointer dereference", func() { nothing[8] = 1 }); err != nil {
+		return err
+	}
+	if n := int(C.signals_passed()) - passed; n != 1 {
+		return fmt.Errorf("C's handler passed on %d signals, want 1: none of the profiler's reaches it", n)
+	}
+	return nil
+}
+
+// panics calls f, which has to panic.
+func panics(want string, f func()) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if got := fmt.Sprint(recover()); !strings.Contains(got, want) {
+			err = fmt.Errorf("recovered %q, want %q", got, want)
+		}
+	}()
+	f()
+	return nil
+}
+
+// refused tries delivery by signal where a thread blocks SIGBUS, which would be killed by it.
+func refused() error {
+	var t C.pthread_t
+	if C.start_blocking(&t) != 0 {
+		return errors.New("pthread_create failed")
+	}
+	p, err := profiler.New(profiler.WithDelivery(profiler.DeliverySignal))
+	if err == nil {
+		return errors.Join(errors.New("delivery by signal was not refused while a thread blocks SIGBUS"), p.Close())
+	}
+	if !strings.Contains(err.Error(), "blocks SIGBUS") {
+		return err
+	}
+	if C.end_blocking(t) != 0 {
+		return errors.New("the thread did not end")
+	}
+	return nil
+}
+
+// short maps more of a file than it has: what lies behind its first page gives SIGBUS.
+func short(path string) ([]byte, error) {
+	f, err := os.Create(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if err := f.Truncate(int64(page)); err != nil {
+		return nil, err
+	}
+	return unix.Mmap(int(f.Fd()), 0, 8*page, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -26,19 +27,28 @@ func (r *rig) prepare(c cell) error {
 		_, err := io.Copy(io.Discard, f)
 		return err
 	}
-	if err := unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED); err != nil {
-		return fmt.Errorf("drop %s from the page cache: %w", r.compared, err)
-	}
 	info, err := f.Stat()
 	if err != nil {
 		return err
 	}
-	left, err := resident(f, int(info.Size()))
-	if err == nil && left != 0 {
-		err = fmt.Errorf("%d pages of %s stay in the page cache", left, r.compared)
+	left := 0
+	for range dropTries {
+		if err := unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED); err != nil {
+			return fmt.Errorf("drop %s from the page cache: %w", r.compared, err)
+		}
+		if left, err = resident(f, int(info.Size())); err != nil || left == 0 {
+			return err
+		}
+		time.Sleep(dropPause)
 	}
-	return err
+	return fmt.Errorf("%d pages of %s stay in the page cache", left, r.compared)
 }
+
+// Pages that are being read ahead stay until they have arrived.
+const (
+	dropTries = 100
+	dropPause = 20 * time.Millisecond
+)
 
 // resident counts the pages of a file that are in the page cache.
 func resident(f *os.File, size int) (n int, err error) {

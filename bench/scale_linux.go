@@ -20,19 +20,21 @@ import (
 
 // Scale writes what an agent costs by the rate of faults, how long a million of them take to export, and
 // what a ring that is too small loses. The caller has called Child before.
-func Scale(w io.Writer) error { return errors.Join(agentCost(w), exportCost(w), losses(w)) }
+func Scale(w io.Writer) error {
+	return errors.Join(agentCost(w, profiler.DeliveryThread), agentCost(w, profiler.DeliverySignal), exportCost(w), losses(w))
+}
 
 // agentRun is how long each rate is kept up.
 const agentRun = 2 * time.Second
 
-// agentCost touches arenas of a default agent at a steady pace, in a batch each millisecond, and plain
+// agentCost touches arenas of an agent at a steady pace, in a batch each millisecond, and plain
 // memory at the same pace.
-func agentCost(w io.Writer) error {
-	a, err := agent.Start(context.Background())
+func agentCost(w io.Writer, d profiler.Delivery) error {
+	a, err := agent.Start(context.Background(), agent.WithDelivery(d))
 	if err != nil {
 		return err
 	}
-	fmt.Fprint(w, "\n## An agent with default settings, by the rate of first touches\n\n")
+	fmt.Fprintf(w, "\n## An agent with default settings, by the rate of first touches: delivery by %v\n\n", d)
 	if a.Profiler() == nil {
 		fmt.Fprintf(w, "skipped: %s\n", a.Reason())
 		return a.Shutdown(context.Background())

@@ -1,13 +1,17 @@
 //go:build linux && (amd64 || arm64)
 
-// Command soak drives every kind of memory at once for a long time, and checks contents and counts all the time.
+// Command soak drives every kind of memory, with both deliveries, at once for a long time, and checks contents and
+// counts all the time.
 //
 //	go run ./bench/soak -minutes 20
 //
-// An arena, memory that existed before, a file that the profiler maps, one that is attached, and shared memory are
-// touched by goroutines that know what every page holds, while garbage is collected, processes are started, snapshots
-// are taken, and the memory is armed again, window after window. In each window every page of every region has to
-// fault exactly once. It ends with a summary, and with exit code 1 at the first thing that is not as it should be.
+// An arena, memory that existed before, with all touches observed and with writes alone, a file that the profiler
+// maps, one that is attached, shared memory, huge pages where there are some, and the Go heap are touched by
+// goroutines that know what every page holds, while garbage is collected, processes are started, snapshots are
+// taken, and the memory is armed again, window after window. In each window every page of every region has to
+// fault exactly once; of the Go heap nobody knows what is touched, so there only the sums are checked. A second
+// process does so with delivery by signal, for the memory that can have it. It ends with a summary, and with exit
+// code 1 at the first thing that is not as it should be.
 package main
 
 import (
@@ -20,6 +24,7 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/firsttouch/firsttouch/profiler"
@@ -29,23 +34,40 @@ func main() {
 	log.SetFlags(log.Ltime)
 	minutes := flag.Float64("minutes", 20, "how long")
 	pages := flag.Int("pages", 4000, "pages of each region")
+	delivery := flag.String("delivery", "both", "thread, signal, or both, which has a process for each")
 	flag.Parse()
-	p, err := profiler.New(profiler.WithRescan(10*time.Millisecond), profiler.WithLogLimit(1<<16))
-	if err != nil {
-		log.Fatal(err)
+	d := profiler.DeliveryThread
+	switch *delivery {
+	case "both":
+		other := exec.Command(os.Args[0], "-delivery", "signal", "-minutes", fmt.Sprint(*minutes), "-pages", fmt.Sprint(*pages))
+		other.Stdout, other.Stderr = os.Stdout, os.Stderr
+		other.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+		runtime.LockOSThread() // Pdeathsig is the end of this thread
+		check(other.Start())
+		soak(d, *minutes, *pages)
+		check(other.Wait())
+		return
+	case "signal":
+		d = profiler.DeliverySignal
+	case "thread":
+	default:
+		log.Fatalf("soak: -delivery %q: choose thread, signal or both", *delivery)
 	}
+	soak(d, *minutes, *pages)
+}
+
+func soak(d profiler.Delivery, minutes float64, pages int) {
+	log.SetPrefix("by " + d.String() + ": ")
+	p, err := profiler.New(profiler.WithRescan(10*time.Millisecond), profiler.WithLogLimit(1<<16), profiler.WithDelivery(d))
+	check(err)
 	dir, err := os.MkdirTemp("", "firsttouch-soak")
-	if err != nil {
-		log.Fatal(err)
-	}
-	regions, err := regions(p, dir, *pages)
+	check(err)
+	regions, err := regions(p, d, dir, pages)
 	os.RemoveAll(dir) // unlinked files are what they were
-	if err != nil {
-		log.Fatal(err)
-	}
+	check(err)
 	end := disturb(p)
 	began, windows, busy := time.Now(), 0, 0
-	for next := began; time.Since(began).Minutes() < *minutes; windows++ {
+	for next := began; time.Since(began).Minutes() < minutes; windows++ {
 		before := p.Snapshot()
 		check(touch(regions))
 		after := p.Snapshot()
@@ -73,8 +95,8 @@ func main() {
 	}
 	check(err)
 	check(touch(regions)) // plain memory holds the same
-	fmt.Printf("soak: %d windows of %d pages in %d regions in %v: every page once in each, contents intact, nothing lost\n",
-		windows, *pages, len(regions), time.Since(began).Round(time.Second))
+	fmt.Printf("soak: delivery by %v: %d windows of %d regions in %v: every page once in each, contents intact, nothing lost\n",
+		d, windows, len(regions), time.Since(began).Round(time.Second))
 }
 
 // check ends everything at the first thing that is wrong.

@@ -5,6 +5,7 @@ package main
 import (
 	"encoding/binary"
 	"fmt"
+	"log"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -19,28 +20,38 @@ const goroutines = 3 // to each region
 type region struct {
 	region *profiler.Region
 	memory []byte
+	page   int
 	words  []uint64
-	write  bool
+	writes writes
 	passes [goroutines]uint64
 }
 
+// writes is how often a pass writes.
+type writes int
+
+const (
+	never writes = iota
+	sometimes
+	always
+)
+
 var page = os.Getpagesize()
 
-// regions makes one of each kind.
-func regions(p *profiler.Profiler, dir string, pages int) (list []*region, err error) {
+// regions makes one of each kind that can have the delivery.
+func regions(p *profiler.Profiler, d profiler.Delivery, dir string, pages int) (list []*region, err error) {
 	size := pages * page
-	add := func(r *profiler.Region, memory []byte, write bool) {
-		words := make([]uint64, pages)
-		for i := range words {
+	add := func(r *profiler.Region, memory []byte, page int, w writes) {
+		words := make([]uint64, len(memory)/page)
+		for i := range words { // touches all of them: the first window begins at the first Rearm
 			words[i] = binary.NativeEndian.Uint64(memory[i*page:])
 		}
-		list = append(list, &region{region: r, memory: memory, words: words, write: write})
+		list = append(list, &region{region: r, memory: memory, page: page, words: words, writes: w})
 	}
 	arena, err := p.NewArena("arena", size)
 	if err != nil {
 		return nil, err
 	}
-	arenaMemory := arena.Bytes()
+	add(arena, arena.Bytes(), page, sometimes)
 	mappedPath, attachedPath := filepath.Join(dir, "mapped"), filepath.Join(dir, "attached")
 	for _, path := range []string{mappedPath, attachedPath} {
 		if err := os.WriteFile(path, numbered(size), 0o600); err != nil {
@@ -51,6 +62,7 @@ func regions(p *profiler.Profiler, dir string, pages int) (list []*region, err e
 	if err != nil {
 		return nil, err
 	}
+	add(mapped, mapped.Bytes(), page, never)
 	attachedMemory, err := mapShared(attachedPath, size)
 	if err != nil {
 		return nil, err
@@ -59,30 +71,46 @@ func regions(p *profiler.Profiler, dir string, pages int) (list []*region, err e
 	if err != nil {
 		return nil, err
 	}
-	private, err := unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
-	if err != nil {
-		return nil, err
+	add(attached, attachedMemory, page, sometimes)
+	if d == profiler.DeliveryThread {
+		for _, k := range []struct {
+			name   string
+			flags  int
+			page   int
+			writes writes
+			opts   []profiler.RegionOption
+		}{
+			{"memory", unix.MAP_PRIVATE, page, sometimes, nil},
+			{"writes of memory", unix.MAP_PRIVATE, page, always, []profiler.RegionOption{profiler.WithWritesOnly()}},
+			{"shared memory", unix.MAP_SHARED, page, sometimes, nil},
+			{"writes of shared memory", unix.MAP_SHARED, page, always, []profiler.RegionOption{profiler.WithWritesOnly()}},
+			{"huge pages", unix.MAP_SHARED | unix.MAP_HUGETLB, hugePage, sometimes, nil},
+		} {
+			n := size
+			if k.page == hugePage {
+				n = hugePages * hugePage
+			}
+			memory, err := unix.Mmap(-1, 0, n, unix.PROT_READ|unix.PROT_WRITE, k.flags|unix.MAP_ANONYMOUS)
+			if err != nil && k.page == hugePage {
+				log.Printf("%s are left out: %v: as root, echo %d >/proc/sys/vm/nr_hugepages", k.name, err, hugePages)
+				continue
+			}
+			if err != nil {
+				return nil, err
+			}
+			copy(memory, numbered(n))
+			r, err := p.AttachMemory(k.name, memory, k.opts...)
+			if err != nil {
+				return nil, err
+			}
+			add(r, memory, k.page, k.writes)
+		}
+		heap, err := p.AttachGoHeap()
+		if err != nil {
+			return nil, err
+		}
+		add(heap, nil, page, never)
 	}
-	copy(private, numbered(size))
-	memory, err := p.AttachMemory("memory", private)
-	if err != nil {
-		return nil, err
-	}
-	sharedMemory, err := unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_ANONYMOUS)
-	if err != nil {
-		return nil, err
-	}
-	copy(sharedMemory, numbered(size))
-	shared, err := p.AttachMemory("shared", sharedMemory)
-	if err != nil {
-		return nil, err
-	}
-	// Reading what each page holds touches all of them: the first window begins at the first Rearm.
-	add(arena, arenaMemory, true)
-	add(mapped, mapped.Bytes(), false)
-	add(attached, attachedMemory, true)
-	add(memory, private, true)
-	add(shared, sharedMemory, true)
 	for _, r := range list {
 		if err := r.region.Rearm(); err != nil {
 			return nil, fmt.Errorf("%s: %w", r.region.Name(), err)
@@ -90,6 +118,11 @@ func regions(p *profiler.Profiler, dir string, pages int) (list []*region, err e
 	}
 	return list, nil
 }
+
+const (
+	hugePage  = 2 << 20
+	hugePages = 8
+)
 
 func numbered(size int) []byte {
 	b := make([]byte, size)
@@ -117,14 +150,14 @@ func (r *region) pass(g int) error {
 		if i%goroutines != g {
 			continue
 		}
-		word := r.memory[i*page:]
+		word := r.memory[i*r.page:]
 		if got := binary.NativeEndian.Uint64(word); got != r.words[i] {
 			return fmt.Errorf("%s: page %d holds %d, want %d", r.region.Name(), i, got, r.words[i])
 		}
-		if last := r.memory[(i+1)*page-8:]; !r.write && binary.NativeEndian.Uint64(last) != uint64((i+1)*page-8)+1 {
+		if last := r.memory[(i+1)*r.page-8:]; r.writes == never && binary.NativeEndian.Uint64(last) != uint64((i+1)*r.page-8)+1 {
 			return fmt.Errorf("%s: the end of page %d holds %d", r.region.Name(), i, binary.NativeEndian.Uint64(last))
 		}
-		if r.write && order[0]%2 == 0 {
+		if r.writes == always || r.writes == sometimes && order[0]%2 == 0 {
 			r.words[i]++
 			binary.NativeEndian.PutUint64(word, r.words[i])
 		}
@@ -135,7 +168,11 @@ func (r *region) pass(g int) error {
 // counted wants every page to have faulted once between two snapshots.
 func (r *region) counted(before, after *profiler.Snapshot) error {
 	a, b := after.Regions[r.region.ID()], before.Regions[r.region.ID()]
-	if n := a.Faults - b.Faults; n != uint64(len(r.words)) {
+	n := a.Faults - b.Faults
+	if r.memory == nil && n > 0 { // the Go heap
+		return nil
+	}
+	if n != uint64(len(r.words)) {
 		return fmt.Errorf("%s: %d faults in a window, want %d (%d opened with a neighbour)", a.Name, n, len(r.words), a.Widened-b.Widened)
 	}
 	return nil

@@ -5,8 +5,12 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"html"
 	"image/png"
+	"net/http"
+	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -22,7 +26,7 @@ var (
 )
 
 // kept are the pictures for the documentation.
-var kept = map[string]bool{"page-light": true, "page-dark": true, "request-light": true, "flame-dark": true, "latency-light": true, "windows-light": true}
+var kept = map[string]bool{"page-light": true, "page-dark": true, "request-light": true, "flame-dark": true, "latency-light": true, "windows-light": true, "report-dark": true}
 
 // Both themes draw everything: the page is light or dark as the reader wants it, and so is the heatmap.
 func TestPictures(t *testing.T) {
@@ -59,13 +63,43 @@ func TestPictureOfWindows(t *testing.T) {
 	picture(t, ctx, "light", "windows-light")
 }
 
+// What firsttouch report prints, as a terminal shows it.
+func TestPictureOfReport(t *testing.T) {
+	recording := demoRecording(t)
+	exe, err := command()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := exec.Command(exe, "report", recording).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	screen := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprintf(w, `<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,"><title>report</title>
+<body style="margin:0;background:#16181c;color:#d8dce2"><pre style="margin:0;padding:12px 16px;font:13px/1.35 monospace">$ firsttouch report recording.ftr
+%s</pre>`, html.EscapeString(strings.ReplaceAll(string(text), filepath.Dir(exe)+"/", "")))
+	}))
+	defer screen.Close()
+	ctx := browse(t, screen.URL)
+	until(t, ctx, "document.readyState === 'complete' && document.querySelector('pre').textContent.includes('Code that waited most')")
+	size := eval[[]float64](t, ctx, "[document.querySelector('pre').scrollWidth, document.querySelector('pre').scrollHeight]")
+	if columns := size[0] / 7.8; columns > 200 {
+		t.Errorf("the report is %.0f columns wide", columns)
+	}
+	run(t, ctx, chromedp.EmulateViewport(int64(max(size[0]+16, 1080)), int64(min(size[1], 1400))))
+	picture(t, ctx, "dark", "report-dark")
+}
+
 // picture takes what is on the screen, looks at its background and at how many colors it has, and keeps it with
 // -update.
 func picture(t *testing.T, ctx context.Context, theme, name string) {
 	t.Helper()
 	place := "#h-selection"
-	if strings.HasPrefix(name, "page-") {
+	switch {
+	case strings.HasPrefix(name, "page-"):
 		place = "h1"
+	case strings.HasPrefix(name, "report-"):
+		place = "pre"
 	}
 	eval[bool](t, ctx, fmt.Sprintf("(document.querySelector(%q).scrollIntoView(), true)", place))
 	shot, err := chromedp.Run(ctx, chromedp.CaptureScreenshot())

@@ -22,9 +22,16 @@ import (
 // budget bounds a test: a browser that hangs is to fail it.
 const budget = 2 * time.Minute
 
-// open starts a browser at a URL and waits until the page shows a recording. Whatever the console
-// reports as an error fails the test.
+// open starts a browser at a URL and waits until the page shows a recording.
 func open(t *testing.T, url string) context.Context {
+	t.Helper()
+	ctx := browse(t, url)
+	until(t, ctx, shown)
+	return ctx
+}
+
+// browse starts a browser at a URL. Whatever the console reports as an error fails the test.
+func browse(t *testing.T, url string) context.Context {
 	t.Helper()
 	path := ""
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome", "headless-shell"} {
@@ -46,7 +53,6 @@ func open(t *testing.T, url string) context.Context {
 		t.Fatal(err)
 	}
 	run(t, ctx, chromedp.Navigate(url))
-	until(t, ctx, shown)
 	return ctx
 }
 

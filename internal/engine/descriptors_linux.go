@@ -33,7 +33,9 @@ func (d *descriptors) open(signals bool) error {
 	d.stop = -1
 	base := uffd.FeatureThreadID | uffd.FeatureExactAddress
 	if signals {
-		base = uffd.FeatureSigbus
+		// The handler knows the exact address without it, but not on kernels as old (Linux 5.18): it needs
+		// MADV_POPULATE_READ (5.14) to tell the program's own signals.
+		base = uffd.FeatureSigbus | uffd.FeatureExactAddress
 	}
 	var err error
 	if d.arena, d.layers, err = openMemory(base); err != nil {

@@ -20,6 +20,8 @@ var (
 	ErrClosed = errors.New("closed")
 	// ErrPaused: nothing of the region is to be observed, see Region.SetSampling.
 	ErrPaused = errors.New("paused")
+	// ErrLeftOut: the region was not armed for a window, see Windows.
+	ErrLeftOut = errors.New("left out, to keep to the share that is to be observed")
 	// ErrBusy: the process's other threads could not be stopped for the moment that a change of
 	// mappings takes. The memory is as it was; try again.
 	ErrBusy = errors.New("threads could not be parked in time")

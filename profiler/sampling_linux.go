@@ -5,6 +5,7 @@ package profiler
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -50,6 +51,9 @@ func (p *Profiler) SetStacks(s StackSampling) {
 // was touched before; in an arena that was never armed again at once, because there the kernel knows. What
 // is observed, since when, is in RegionStats.Sampling, and what that stands for in RegionStats.Estimate.
 //
+// Shared memory and huge pages that no placeholder covers, regions of writes alone, and the Go heap, which has a sample
+// of its own, cannot be observed in part. Of them a share of the windows is (Windows).
+//
 // After an error (ErrBusy) some of what is not to be observed still costs, and is in no estimate: try again.
 func (r *Region) SetSampling(share float64) error {
 	if err := checkShare(share); err != nil {
@@ -84,7 +88,7 @@ func (r *Region) applyShare() error {
 		if r.share >= 1 {
 			return nil
 		}
-		r.p.note("all of region %s is observed, whatever share is asked for: of memory of its kind a part cannot be left out", r.name)
+		r.p.note("region %s is observed in a share of the windows, not in a share of its memory: of memory of its kind a part cannot be left out", r.name)
 		return nil
 	}
 	limit := r.wanted()
@@ -112,6 +116,17 @@ func (r *Region) applyShare() error {
 		return fmt.Errorf("region %q: %w", r.name, wrap(err))
 	}
 	return nil
+}
+
+// inTurn reports whether the region is to be armed for a window: where a share of its memory cannot be observed, a
+// share of its windows is.
+func (r *Region) inTurn(window uint64) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.share >= 1 || r.sampleable() {
+		return true
+	}
+	return float64(chooser{seed: r.p.config.seed}.hash(window)) < r.share*math.MaxUint64
 }
 
 // fresh reports whether the kernel can tell what of the region was never touched: an arena that was not

@@ -16,6 +16,7 @@ type windowed struct {
 	touches touches
 	start   time.Duration // of the present window
 	dropped uint64        // records, at start
+	turn    uint64        // windows begun
 	armed   error         // why the present window shows only what had never been touched, nil where it shows all
 	tracker workingset.Tracker
 	core    part // what was observed in all windows that are remembered
@@ -65,6 +66,11 @@ const (
 
 // arm begins a window. What is touched between the end of the last one and this belongs to the new one.
 func (r *windowed) arm() {
+	r.turn++
+	if !r.region.inTurn(r.turn) {
+		r.armed = ErrLeftOut
+		return
+	}
 	for try := 1; ; try++ {
 		if r.armed = r.region.Rearm(); try == armTries || !errors.Is(r.armed, ErrBusy) {
 			return

@@ -11,6 +11,10 @@ import (
 // regions again. What others arm again meanwhile (Region.Rearm) does no harm: within a window a granule
 // counts once. It is safe for concurrent use.
 //
+// Of a region that cannot be observed in part a share of the windows is, chosen by a hash of their number, where a
+// share of its memory is asked for (SetSampling): the others are not known (ErrLeftOut), and cost no more than first
+// touches of what was not touched in windows before.
+//
 // It remembers, for each granule that was ever touched, when that was, in some 50 bytes, and of each region
 // the last 256 windows, of which the touches one by one up to 2 million.
 type Windows struct {
@@ -98,9 +102,10 @@ func (w *Windows) Next() ([]RegionWindow, error) {
 	w.mu.Unlock()
 	var errs []error
 	for _, r := range regions {
-		if r.arm(); errors.Is(r.armed, ErrClosed) {
+		switch r.arm(); {
+		case errors.Is(r.armed, ErrClosed):
 			w.remove(r)
-		} else {
+		case !errors.Is(r.armed, ErrLeftOut):
 			errs = append(errs, r.armed)
 		}
 	}

@@ -103,7 +103,7 @@ type demoRun struct {
 
 func startDemo(ctx context.Context, s *started, p programs, out, address, traces, metrics string) (*demoRun, error) {
 	r, w := io.Pipe()
-	args := []string{"demo", "-json", "-windows", "-window", "5s", "-serve", "-listen", address, "-out", out, "-requests", strconv.Itoa(p.requests)}
+	args := []string{"demo", "-json", "-windows", "-window", "5s", "-heap=false", "-serve", "-listen", address, "-out", out, "-requests", strconv.Itoa(p.requests)}
 	if p.cache != "" {
 		args = append(args, "-cache", p.cache)
 	}

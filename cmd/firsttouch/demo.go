@@ -36,8 +36,8 @@ demo prints what was touched and waited for, and writes into the directory of -o
   recording.ftr    all that was seen, for firsttouch report and its kin
   summary.json     all that is printed, for programs
 
-With -windows the service has a cache of answers outside the Go heap as well, and the database and the
-cache are armed again every two seconds. After the phases the clients ask for one half of the requests, and
+With -windows the service has a cache of answers outside the Go heap as well, and the database, the cache
+and the Go heap are armed again every two seconds. After the phases the clients ask for one half of the requests, and
 then, for longer, for the other. demo then prints for each window what was touched, new, used again
 and idle, the size of the working set by the length of the window, and what a cache of which size would miss.
 
@@ -70,6 +70,7 @@ its first touch fail with EFAULT, so the service copies what it answers out of t
 	f.Uint64Var(&o.Seed, "seed", 1, "what the requests are drawn from: the same seed, the same requests")
 	f.Var(granule, "granule", "`bytes` that one fault makes accessible, such as 64KiB: a power of two (default the page size)")
 	f.BoolVar(&o.Windows, "windows", false, "arm the memory again and again, for working sets by window; takes a minute more")
+	f.BoolVar(&o.Heap, "heap", true, "observe the Go heap too, with -windows")
 	f.DurationVar(&o.Window, "window", 2*time.Second, "`length` of a window, with -windows")
 	f.BoolVar(&o.Serve, "serve", false, "keep the service and the profiler's pages up until interrupted")
 	f.StringVar(&o.Listen, "listen", "127.0.0.1:0", "`address` of the service")

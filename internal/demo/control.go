@@ -18,6 +18,7 @@ type StartArgs struct {
 	Profile  bool
 	Granule  int           // 0: the default
 	Windows  time.Duration // how often the memory is armed again; 0: never
+	Heap     bool          // observe the Go heap too
 	Cache    int           // bytes of the cache of answers; 0: none
 	Out      string        // directory of the profiles and traces; empty: they are not kept
 }

@@ -24,6 +24,7 @@ type Options struct {
 	Seed        uint64
 	Granule     int           // bytes that one fault resolves; 0: the page size
 	Windows     bool          // show working sets by window: of the database, and of a cache of answers
+	Heap        bool          // with Windows: of the Go heap too
 	Window      time.Duration // length of one, 0: 2 s
 	Serve       bool
 	JSON        bool // print the summary as JSON

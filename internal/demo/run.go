@@ -46,7 +46,7 @@ func (d *demo) runService(ctx context.Context, profile bool) (run Run, service *
 func (d *demo) start(ctx context.Context, service *child, profile bool) (address string, err error) {
 	args := StartArgs{Database: d.database, Listen: "127.0.0.1:0", Profile: profile}
 	if d.Windows {
-		args.Cache, args.Windows = answerCache, d.Window
+		args.Cache, args.Windows, args.Heap = answerCache, d.Window, d.Heap
 	}
 	if profile {
 		args.Listen, args.Granule, args.Out = d.Listen, d.Granule, d.out

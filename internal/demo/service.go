@@ -55,7 +55,7 @@ func (s *Service) Start(args *StartArgs, reply *StartReply) error {
 	if err == nil && args.Cache > 0 {
 		s.cache, err = newAnswers(s.agent, args.Cache)
 	}
-	if err == nil && args.Profile && args.Windows != 0 {
+	if err == nil && args.Profile && args.Heap {
 		// All of it: a heap of some MiB has few blocks to choose from. Not in user mode only: then the agent's
 		// notes say so, and the other regions are shown.
 		if _, heapErr := s.agent.AttachGoHeap(profiler.WithHeapShare(1)); !errors.Is(heapErr, profiler.ErrNotSupported) {

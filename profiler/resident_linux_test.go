@@ -4,7 +4,9 @@ package profiler
 
 import (
 	"os"
+	"sync"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -51,6 +53,28 @@ func TestResident(t *testing.T) {
 	check("armed again", arena.ID(), 10)
 	arena.Bytes()[3*pageSize], arena.Bytes()[20*pageSize] = 2, 2
 	check("touched again", arena.ID(), 11)
+}
+
+// Who asks while others ask gets an answer too: a service may have several readers of its metrics.
+func TestResidentForSeveral(t *testing.T) {
+	const pages, readers = 4096, 4
+	p := newProfiler(t, WithRescan(time.Millisecond))
+	path := newFile(t, pages*pageSize)
+	file, err := p.MapFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	for range readers {
+		wg.Go(func() {
+			for range 100 {
+				if _, ok := p.Resident()[file.ID()]; !ok {
+					t.Error("not known")
+				}
+			}
+		})
+	}
+	wg.Wait()
 }
 
 // A region of many GiB is looked at in parts.

@@ -3,6 +3,7 @@
 package profiler
 
 import (
+	"time"
 	"unsafe"
 
 	"github.com/firsttouch/firsttouch/internal/engine"
@@ -33,10 +34,19 @@ func (p *Profiler) Resident() map[RegionID]int64 {
 	return out
 }
 
+// Whoever arms a region may wait for the mapping's owner, so it is asked for a moment only. That is longer than two
+// who ask at once, and the look for new mappings, keep each other.
+const (
+	residentTries = 50
+	residentPause = time.Millisecond
+)
+
 func (r *Region) resident() (n int64, ok bool) {
-	// Whoever arms it may wait for the mapping's owner.
-	if !r.mu.TryLock() {
-		return 0, false
+	for try := 1; !r.mu.TryLock(); try++ {
+		if try == residentTries {
+			return 0, false
+		}
+		time.Sleep(residentPause)
 	}
 	defer r.mu.Unlock()
 	if r.closed.Load() {

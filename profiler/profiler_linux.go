@@ -21,11 +21,12 @@ type Profiler struct {
 	user   int            // effective user id at the start
 	text   *pclntab.Table // nil when the binary's function table could not be read
 
-	closing sync.Mutex // held by Close; taken before mu
-	mu      sync.Mutex // guards regions and closed; taken before foldMu
-	regions []*Region
-	closed  bool
-	share   float64 // of new regions that is to be observed
+	closing   sync.Mutex // held by Close; taken before mu
+	residents sync.Mutex // held by Resident; taken before mu
+	mu        sync.Mutex // guards regions and closed; taken before foldMu
+	regions   []*Region
+	closed    bool
+	share     float64 // of new regions that is to be observed
 
 	foldMu  sync.Mutex // guards the aggregate and the reading end of the ring; taken before spanMu
 	agg     *aggregate

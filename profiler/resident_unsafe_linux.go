@@ -22,6 +22,8 @@ const (
 // 256 MiB it is an estimate, from 128 parts of 2 MiB. It is not known of a file that the process neither
 // owns nor may write, of which the kernel does not tell (mincore(2)), and while a region is being armed.
 func (p *Profiler) Resident() map[RegionID]int64 {
+	p.residents.Lock() // one after the other, so that they do not keep each other from the regions
+	defer p.residents.Unlock()
 	p.mu.Lock()
 	regions := p.regions
 	p.mu.Unlock()
@@ -34,8 +36,8 @@ func (p *Profiler) Resident() map[RegionID]int64 {
 	return out
 }
 
-// Whoever arms a region may wait for the mapping's owner, so it is asked for a moment only. That is longer than two
-// who ask at once, and the look for new mappings, keep each other.
+// Whoever arms a region may wait for the mapping's owner, so it is waited for a moment only. That is longer than a look
+// for new mappings takes.
 const (
 	residentTries = 50
 	residentPause = time.Millisecond

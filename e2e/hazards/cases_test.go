@@ -16,7 +16,8 @@ var deliveries = []struct {
 	name string
 	env  []string
 }{
-	{"thread", nil},
+	{"thread", []string{"FIRSTTOUCH_TEST_DELIVERY=thread", "FIRSTTOUCH_DELIVERY=thread"}},
+	{"signal", []string{"FIRSTTOUCH_TEST_DELIVERY=signal", "FIRSTTOUCH_DELIVERY=signal"}},
 }
 
 var processors = []int{1, 2, 8}

@@ -20,6 +20,9 @@ var deliveries = []struct {
 	{"signal", []string{"FIRSTTOUCH_TEST_DELIVERY=signal", "FIRSTTOUCH_DELIVERY=signal"}},
 }
 
+// threadOnly says why hazards are of delivery by thread only.
+var threadOnly = map[string]string{}
+
 var processors = []int{1, 2, 8}
 
 const (

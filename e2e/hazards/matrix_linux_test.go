@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -41,6 +42,9 @@ func TestMatrix(t *testing.T) {
 						for _, h := range hazards {
 							t.Run(h.name, func(t *testing.T) {
 								began := time.Now()
+								if threadOnly[h.name] != "" && d.name != "thread" {
+									return
+								}
 								v := h.run(t, bin[h.pkg], append([]string{fmt.Sprintf("GOMAXPROCS=%d", n)}, d.env...))
 								pg.set(d.name, h.name, n, v)
 								if *update {
@@ -167,6 +171,15 @@ func TestHazardsNameTheirTests(t *testing.T) {
 		kase, _, _ := strings.Cut(h.kase, "/")
 		if kase != "" && !strings.Contains(sources[h.pkg], `"`+kase) {
 			t.Errorf("%s: no case %q in %s", h.name, h.kase, h.pkg)
+		}
+	}
+}
+
+// TestThreadOnlyNamesHazards: nothing is left out that there is not.
+func TestThreadOnlyNamesHazards(t *testing.T) {
+	for name := range threadOnly {
+		if !slices.ContainsFunc(hazards, func(h hazard) bool { return h.name == name }) {
+			t.Errorf("no hazard %q", name)
 		}
 	}
 }

@@ -120,7 +120,10 @@ func (p *page) render() string {
 			seen := ""
 			for _, n := range processors {
 				v, ok := p.cells[key(d.name, h.name, n)]
-				if !ok {
+				switch {
+				case threadOnly[h.name] != "" && d.name != "thread":
+					v = verdict{result: "-", seen: threadOnly[h.name]}
+				case !ok:
 					v.result = unseen
 				}
 				if v.seen != "" {

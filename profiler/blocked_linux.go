@@ -13,10 +13,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A thread that Go starts blocks all signals for a moment: it is asked again before it counts.
+// A thread that Go starts blocks all signals for a moment, which is long where it gets no processor: it is asked for a
+// second before it counts.
 const (
-	blockedTries = 5
-	blockedPause = 2 * time.Millisecond
+	blockedTries = 100
+	blockedPause = 10 * time.Millisecond
 )
 
 // blocksSIGBUS names a thread of this process that blocks SIGBUS: delivery by signal would kill it, and the process

@@ -26,6 +26,7 @@ func main() {
 	log.SetFlags(0)
 	quick := flag.Bool("quick", false, "run a part of each suite only")
 	update := flag.Bool("update", false, "write docs/compatibility.md")
+	logs := flag.String("logs", "", "keep the events of both runs in this directory")
 	limit := flag.Duration("timeout", 30*time.Minute, "for everything")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -38,7 +39,7 @@ func main() {
 		if flag.NArg() > 0 && !slices.Contains(flag.Args(), l.name) {
 			continue
 		}
-		r, err := l.compare(ctx, *quick)
+		r, err := l.compare(ctx, *quick, *logs)
 		if err != nil {
 			log.Printf("%s: %v", l.name, err)
 			bad = true

@@ -23,7 +23,8 @@ func (r row) differences() (out []string) {
 
 // same reports whether the profiler changed nothing and saw something.
 func (r row) same() bool {
-	return len(r.differences()) == 0 && len(r.with) > 1 && r.files > 0 && r.faults > 0 && r.errors == 0
+	return len(r.differences()) == 0 && len(r.with) > 1 && r.seen.Files > 0 && r.seen.Faults > 0 &&
+		r.seen.Dropped == 0 && r.seen.ResolveErrors == 0
 }
 
 func (o outcome) counts() string {
@@ -38,8 +39,16 @@ func (o outcome) counts() string {
 
 func (r row) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s %s\n  without: %s\n  with:    %s; %d files attached, %d first touches, %d failed\n",
-		r.module, r.version, r.without.counts(), r.with.counts(), r.files, r.faults, r.errors)
+	s := r.seen
+	fmt.Fprintf(&b, "%s %s\n  without: %s\n  with:    %s\n", r.module, r.version, r.without.counts(), r.with.counts())
+	fmt.Fprintf(&b, "  %d of %d mappings attached, of %d files; %d first touches, %d dropped, %d resolves failed\n",
+		s.Attached, s.Mappings, s.Files, s.Faults, s.Dropped, s.ResolveErrors)
+	for _, reason := range slices.Sorted(maps.Keys(s.Refused)) {
+		fmt.Fprintf(&b, "  not attached, %d times: %s\n", s.Refused[reason], reason)
+	}
+	for _, n := range s.Notes {
+		fmt.Fprintf(&b, "  note: %s\n", n)
+	}
 	for _, d := range r.differences() {
 		fmt.Fprintf(&b, "  differs: %s\n", d)
 	}
@@ -68,7 +77,7 @@ Seen at commit %s, %s, Linux %s.
 `, strings.TrimSpace(string(commit)), runtime.Version(), strings.TrimSpace(string(kernel)))
 	for _, r := range rows {
 		fmt.Fprintf(&b, "| %s %s | %s | %s | %s | %d | %d | %d | %d |\n", r.module, r.version, r.about,
-			r.without.counts(), r.with.counts(), len(r.differences()), r.files, r.faults, r.errors)
+			r.without.counts(), r.with.counts(), len(r.differences()), r.seen.Files, r.seen.Faults, r.seen.ResolveErrors)
 	}
 	for _, r := range rows {
 		for _, d := range r.differences() {

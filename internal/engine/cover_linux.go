@@ -35,6 +35,10 @@ func (e *Engine) Cover(r *Region, f File, granule uintptr, sm Sample, know func(
 	if n != 0 {
 		return nil, 0, fmt.Errorf("%w: duplicate the mapping: %w", ErrGone, n)
 	}
+	if err := e.supersede(f.Lo, f.Hi); err != nil {
+		freeOffHeap(alias, f.Hi-f.Lo)
+		return nil, 0, err
+	}
 	e.mu.Lock()
 	g, err := e.newTarget(r, f.Lo, f.Hi, granule, f.Offset)
 	if err != nil {
@@ -52,6 +56,9 @@ func (e *Engine) Cover(r *Region, f File, granule uintptr, sm Sample, know func(
 	e.mu.Unlock()
 	took, err := e.lay(opPlace, g, f.Prot, sm, guard)
 	if err != nil {
+		e.op.Lock()
+		g.lost.Store(true) // before it is freed
+		e.op.Unlock()
 		e.mu.Lock()
 		e.remove(g)
 		e.mu.Unlock()
@@ -59,6 +66,31 @@ func (e *Engine) Cover(r *Region, f File, granule uintptr, sm Sample, know func(
 	}
 	return g, took, nil
 }
+
+// supersede gives back what older targets cover where a range becomes a new one: its owner unmapped what they
+// covered there, and nobody has looked since. Once the new placeholder lies there it could not be told from
+// theirs, and what has to be theirs would be put over it. What they cover elsewhere would not be served, since
+// the table has no targets that overlap.
+func (e *Engine) supersede(lo, hi uintptr) error {
+	e.mu.Lock()
+	var old []*Target
+	for _, g := range e.targets {
+		if g.t.kind == kindOverlay && g.Lo < hi && lo < g.Hi {
+			old = append(old, g)
+		}
+	}
+	e.mu.Unlock()
+	for _, g := range old {
+		// The new target's guard is for its own range only.
+		if _, err := e.commandWith(opDisarm, g, 0, nil, func(*command) { g.lost.Store(true) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Lost reports whether a newer target has taken a part of this one's range. Nothing of it is armed any more.
+func (g *Target) Lost() bool { return g.lost.Load() }
 
 // Rearm covers the blocks of a target that are in the sample again, and maybe more of them than before:
 // what was touched there faults again when it is touched next.
@@ -145,11 +177,13 @@ func (e *Engine) placeholder(length uintptr, prot int) (uintptr, error) {
 // Uncover takes the placeholder away again and forgets the target. holes is how many mappings in
 // its range had become somebody else's.
 func (e *Engine) Uncover(g *Target, guard Guard) (holes uint64, took time.Duration, err error) {
-	took, err = e.command(opDisarm, g, 0, guard)
+	took, err = e.commandWith(opDisarm, g, 0, guard, func(c *command) {
+		holes = c.holes
+		g.lost.Store(true)
+	})
 	if err != nil {
 		return 0, took, err
 	}
-	holes = e.s.cmd.holes
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.settleReaders() // a reader may know of a piece that the application has just moved
@@ -179,6 +213,12 @@ func (e *Engine) commandWith(op uint32, g *Target, cover uintptr, guard Guard, d
 	e.op.Lock()
 	defer e.op.Unlock()
 	g.moved = 0
+	if g.lost.Load() { // the target may be freed already
+		if op == opDisarm || op == opRelease {
+			return 0, nil
+		}
+		return 0, ErrGone
+	}
 	for try := 0; ; try++ {
 		ran := false
 		run := func() {

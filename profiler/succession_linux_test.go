@@ -3,9 +3,12 @@
 package profiler
 
 import (
+	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 	"unsafe"
@@ -133,4 +136,66 @@ func attachedFile(t *testing.T) string {
 	path := newFile(t, pageSize)
 	mapFile(t, path, pageSize, unix.PROT_READ, unix.MAP_SHARED)
 	return path
+}
+
+// Files come and go at the same addresses, several at once, while their regions are looked at and closed: each has its
+// own contents. The engine's own memory takes the addresses too.
+func TestFilesComeAndGo(t *testing.T) {
+	const files, goroutines = 100, 8
+	p := newProfiler(t, WithRescan(time.Millisecond))
+	dir := t.TempDir()
+	var wg sync.WaitGroup
+	for g := range goroutines {
+		wg.Go(func() {
+			for i := range files {
+				path := filepath.Join(dir, fmt.Sprintf("%d-%d", g, i))
+				want := bytes.Repeat(fmt.Appendf(nil, "%4d%4d", g, i), 8*pageSize/8)
+				if err := os.WriteFile(path, want, 0o644); err != nil {
+					t.Error(err)
+					return
+				}
+				b, r := comeAndGo(t, p, path, want)
+				if b == nil {
+					return
+				}
+				if err := unix.Munmap(b); err != nil {
+					t.Error(err)
+				}
+				if i%2 == 0 { // else a look at the mappings finds it
+					if err := r.Close(); err != nil {
+						t.Error(err)
+					}
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// comeAndGo maps a file, attaches it, and reads all but its last page.
+func comeAndGo(t *testing.T, p *Profiler, path string, want []byte) ([]byte, *Region) {
+	f, err := os.Open(path)
+	if err != nil {
+		t.Error(err)
+		return nil, nil
+	}
+	defer f.Close()
+	b, err := unix.Mmap(int(f.Fd()), 0, len(want), unix.PROT_READ, unix.MAP_SHARED)
+	if err != nil {
+		t.Error(err)
+		return nil, nil
+	}
+	r, err := p.AttachFile(path)
+	for errors.Is(err, ErrBusy) {
+		r, err = p.AttachFile(path)
+	}
+	if err != nil {
+		t.Error(err)
+		return nil, nil
+	}
+	if i := different(b[:len(b)-pageSize], want); i >= 0 && i < len(b)-pageSize {
+		t.Errorf("%s: byte %d is of %q", path, i, b[i&^7:i&^7+8])
+		return nil, nil
+	}
+	return b, r
 }

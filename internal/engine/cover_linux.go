@@ -112,21 +112,8 @@ func (e *Engine) lay(op uint32, g *Target, prot int, sm Sample, guard Guard) (ti
 	if err != nil {
 		return 0, err
 	}
-	cover, err := e.placeholder(length, prot)
+	took, err := e.layNew(op, g, prot, bitmap, sm.Shift, guard)
 	if err != nil {
-		freeOffHeap(bitmap, sampleLen)
-		return 0, err
-	}
-	before := g.t.sample
-	e.propose(g, bitmap, sm.Shift)
-	took, err := e.command(op, g, cover, guard)
-	if g.t.sample == bitmap {
-		freeOffHeap(before, sampleLen)
-	} else {
-		freeOffHeap(bitmap, sampleLen)
-	}
-	if err != nil {
-		freeOffHeap(cover+g.moved, length-g.moved)
 		return took, err
 	}
 	if prot&unix.PROT_WRITE != 0 {
@@ -138,6 +125,31 @@ func (e *Engine) lay(op uint32, g *Target, prot int, sm Sample, guard Guard) (ti
 		}
 	}
 	return took, nil
+}
+
+// layNew holds op from before the placeholder exists: where it is made, a target may have been that its owner
+// unmapped. When that one is given back meanwhile, its file would be put over what looks like its own placeholder.
+func (e *Engine) layNew(op uint32, g *Target, prot int, bitmap uintptr, shift uint, guard Guard) (time.Duration, error) {
+	e.op.Lock()
+	defer e.op.Unlock()
+	length := g.Hi - g.Lo
+	cover, err := e.placeholder(length, prot)
+	if err != nil {
+		freeOffHeap(bitmap, sampleLen)
+		return 0, err
+	}
+	before := g.t.sample
+	g.sample, g.blockShift = bitmap, uintptr(shift)
+	took, err := e.commandHeld(op, g, cover, guard, func(c *command) { g.Since = time.Duration(c.armed) })
+	if g.t.sample == bitmap {
+		freeOffHeap(before, sampleLen)
+	} else {
+		freeOffHeap(bitmap, sampleLen)
+	}
+	if err != nil {
+		freeOffHeap(cover+g.moved, length-g.moved)
+	}
+	return took, err
 }
 
 // placeholder maps registered memory that is never filled.
@@ -199,19 +211,16 @@ const (
 	parkTries = 50
 )
 
-// command has the surgeon do one operation and returns how long other threads were parked.
-func (e *Engine) command(op uint32, g *Target, cover uintptr, guard Guard) (took time.Duration, err error) {
-	return e.commandWith(op, g, cover, guard, func(c *command) {
-		if op != opDisarm {
-			g.Since = time.Duration(c.armed)
-		}
-	})
-}
-
-// commandWith is command; done sees the answer of one that succeeded.
+// commandWith has the surgeon do one operation and returns how long other threads were parked. done sees the
+// answer of one that succeeded.
 func (e *Engine) commandWith(op uint32, g *Target, cover uintptr, guard Guard, done func(*command)) (took time.Duration, err error) {
 	e.op.Lock()
 	defer e.op.Unlock()
+	return e.commandHeld(op, g, cover, guard, done)
+}
+
+// commandHeld is commandWith for a caller that holds op.
+func (e *Engine) commandHeld(op uint32, g *Target, cover uintptr, guard Guard, done func(*command)) (took time.Duration, err error) {
 	g.moved = 0
 	if g.lost.Load() { // the target may be freed already
 		if op == opDisarm || op == opRelease {

@@ -49,8 +49,7 @@ var libraries = []library{
 	{
 		name: "badger", about: "key-value store, maps tables, value logs and memory tables", module: "github.com/dgraph-io/badger/v4", version: "v4.9.6",
 		suites: []suite{
-			{path: "./table", quick: "."},
-			{path: ".", quick: "^Test(Write|Get|Iterate|Value|Txn|Delete|ForceCompactL0|Basic)"},
+			{path: "./table", quick: "^Test(TableIterator|Seek|IterateFromStart)"},
 		},
 		short: true,
 	},

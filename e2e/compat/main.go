@@ -2,12 +2,12 @@
 // attached to every file that they map, and compares the results test by test.
 //
 //	go run ./e2e/compat              all libraries, some minutes; with -update it writes docs/compatibility.md
-//	go run ./e2e/compat -quick       a part of each, for CI
+//	go run ./e2e/compat -quick       a part of each
 //	go run ./e2e/compat bbolt zapx   these only
 //
 // Each library comes from the module proxy at a fixed version, is checked by the checksum database, and is copied
 // to a temporary directory. Its files stay what they are; each of its test packages gets one more, wrap.go.txt,
-// which starts the agent when it is told to. Both runs use the same binary, one after the other.
+// which starts the agent when it is told to, and the standard library has calls of it: see overlay.go. Both runs use the same binary, one after the other.
 package main
 
 import (

@@ -126,7 +126,7 @@ func (s suite) args(quick bool) []string {
 func (l library) fetch(ctx context.Context, dir string) error {
 	text, err := exec.CommandContext(ctx, "go", "mod", "download", "-json", l.module+"@"+l.version).Output()
 	if err != nil {
-		return fmt.Errorf("download: %w: %s", err, text)
+		return fmt.Errorf("%s %s cannot be fetched from the module proxy: %w: %s", l.module, l.version, err, text)
 	}
 	var m struct{ Dir string }
 	if err := json.Unmarshal(text, &m); err != nil {
@@ -196,7 +196,7 @@ func (o outcome) read(text []byte) error {
 			return err
 		}
 		if e.Action == "pass" || e.Action == "fail" || e.Action == "skip" {
-			o[e.Package+" "+cmp.Or(e.Test, "(as a whole)")] = e.Action
+			o[e.Package+" "+cmp.Or(e.Test, whole)] = e.Action
 		}
 	}
 }

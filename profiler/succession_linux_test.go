@@ -199,3 +199,68 @@ func comeAndGo(t *testing.T, p *Profiler, path string, want []byte) ([]byte, *Re
 	}
 	return b, r
 }
+
+// The list of mappings is older than the duplicates that are made while it is gone through. One of them may lie where
+// the list has a mapping that its owner has unmapped since: of the same file, so that only we can tell.
+func TestDuplicatesAreNotCovered(t *testing.T) {
+	const pages, mappings = 2, 64
+	p := newProfiler(t, WithRescan(time.Hour))
+	path := newFile(t, pages*pageSize)
+	mapFile(t, path, pages*pageSize, unix.PROT_READ, unix.MAP_SHARED)
+	r := attach(t, p, path)
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	var all [][]byte
+	for range mappings {
+		b, err := unix.Mmap(int(f.Fd()), 0, pages*pageSize, unix.PROT_READ, unix.MAP_SHARED)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, b)
+	}
+	list, err := p.readMaps()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i < mappings; i += 2 {
+		if err := unix.Munmap(all[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.mu.Lock()
+	err = r.look(list, engine.Now())
+	inside := 0
+	for _, m := range r.maps {
+		for _, o := range r.maps {
+			if m.Lo < o.Alias()+(o.Hi-o.Lo) && o.Alias() < m.Hi {
+				t.Errorf("%#x-%#x is armed, which is the duplicate of %#x-%#x", m.Lo, m.Hi, o.Lo, o.Hi)
+			}
+		}
+		for i := 0; i < mappings; i += 2 {
+			if m.Alias() == addressOf(all[i]) {
+				inside++
+			}
+		}
+	}
+	r.mu.Unlock()
+	if err != nil {
+		t.Error(err)
+	}
+	if t.Failed() {
+		t.FailNow() // touching them would not end well
+	}
+	if inside == 0 {
+		t.Skip("the kernel put no duplicate where a mapping of the list was")
+	}
+	for i := 1; i < mappings; i += 2 {
+		if j := different(all[i], contents(pages*pageSize)); j >= 0 {
+			t.Errorf("mapping %d: byte %d is wrong", i, j)
+		}
+		if err := unix.Munmap(all[i]); err != nil {
+			t.Error(err)
+		}
+	}
+}

@@ -164,10 +164,14 @@ func (r *Region) look(list []procMap, now time.Duration) error {
 	r.expect(coming)
 	for _, m := range coming {
 		changed = true
-		if err := r.cover(m, r.complete); err != nil {
-			all = false
-			if !errors.Is(err, engine.ErrGone) { // else it went while we looked
-				errs = append(errs, err)
+		// Covering makes duplicates, of which the list does not know: one may lie where a mapping of the list
+		// was until its owner unmapped it, and looks like it.
+		for _, m := range r.less(m) {
+			if err := r.cover(m, r.complete); err != nil {
+				all = false
+				if !errors.Is(err, engine.ErrGone) { // else it went while we looked
+					errs = append(errs, err)
+				}
 			}
 		}
 	}
@@ -187,14 +191,19 @@ func (r *Region) uncovered(list []procMap) (out []procMap) {
 		if !r.file.is(&m) || !m.shared && m.prot == 0 {
 			continue
 		}
-		rest := []procMap{m}
-		for _, o := range r.maps {
-			rest = without(rest, o.Lo, o.Hi)
-			rest = without(rest, o.Alias(), o.Alias()+(o.Hi-o.Lo))
-		}
-		out = append(out, rest...)
+		out = append(out, r.less(m)...)
 	}
 	return out
+}
+
+// less is a mapping less what is armed and the engine's own duplicates.
+func (r *Region) less(m procMap) []procMap {
+	rest := []procMap{m}
+	for _, o := range r.maps {
+		rest = without(rest, o.Lo, o.Hi)
+		rest = without(rest, o.Alias(), o.Alias()+(o.Hi-o.Lo))
+	}
+	return rest
 }
 
 // without cuts [lo, hi) out of mappings.

@@ -18,6 +18,9 @@ const intactTries = 8
 // So a piece that contradicts counts only when a fresh list shows it too, and the engine did nothing
 // there while that one was read. The caller holds r.mu: nothing is armed meanwhile.
 func (r *Region) intact(m *mapping, list []procMap) bool {
+	if m.Lost() {
+		return false // what lies there is armed for another region, or not at all
+	}
 	lo, hi := r.contradiction(m, list)
 	for try := 0; lo < hi && try < intactTries; try++ {
 		before := m.Census(lo, hi)

@@ -2,12 +2,12 @@
 // attached to every file that they map, and compares the results test by test.
 //
 //	go run ./e2e/compat              all libraries, some minutes; with -update it writes docs/compatibility.md
-//	go run ./e2e/compat -quick       a part of each, for CI
+//	go run ./e2e/compat -quick       a part of each
 //	go run ./e2e/compat bbolt zapx   these only
 //
 // Each library comes from the module proxy at a fixed version, is checked by the checksum database, and is copied
 // to a temporary directory. Its files stay what they are; each of its test packages gets one more, wrap.go.txt,
-// which starts the agent when it is told to. Both runs use the same binary, one after the other.
+// which starts the agent when it is told to, and the standard library has calls of it: see overlay.go. Both runs use the same binary, one after the other.
 package main
 
 import (
@@ -26,6 +26,7 @@ func main() {
 	log.SetFlags(0)
 	quick := flag.Bool("quick", false, "run a part of each suite only")
 	update := flag.Bool("update", false, "write docs/compatibility.md")
+	logs := flag.String("logs", "", "keep the events of both runs in this directory")
 	limit := flag.Duration("timeout", 30*time.Minute, "for everything")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -38,7 +39,7 @@ func main() {
 		if flag.NArg() > 0 && !slices.Contains(flag.Args(), l.name) {
 			continue
 		}
-		r, err := l.compare(ctx, *quick)
+		r, err := l.compare(ctx, *quick, *logs)
 		if err != nil {
 			log.Printf("%s: %v", l.name, err)
 			bad = true

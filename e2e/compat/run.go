@@ -9,10 +9,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
+	"time"
 )
 
 //go:embed wrap.go.txt
@@ -25,18 +28,29 @@ type outcome map[string]string
 type row struct {
 	library
 	without, with outcome
-	files, faults int
-	errors        int
+	seen          seen
 }
 
-// compare runs the tests of a library twice.
-func (l library) compare(ctx context.Context, quick bool) (row, error) {
+// seen is what the agents of a library's test processes saw: the wrapper writes it.
+type seen struct {
+	Files, Mappings, Attached      int
+	Faults, Dropped, ResolveErrors uint64
+	Refused                        map[string]int // mappings that could not be attached, by the reason
+	Notes                          []string
+}
+
+// compare runs the tests of a library twice. logs is a directory for their events, or empty.
+func (l library) compare(ctx context.Context, quick bool, logs string) (row, error) {
 	r := row{library: l, without: outcome{}, with: outcome{}}
 	work, err := os.MkdirTemp("", "firsttouch-compat")
 	if err != nil {
 		return r, err
 	}
-	defer os.RemoveAll(work)
+	if logs == "" {
+		defer os.RemoveAll(work)
+	} else {
+		log.Printf("%s: test binaries stay in %s", l.name, work)
+	}
 	dir, tmp, out := filepath.Join(work, "src"), filepath.Join(work, "tmp"), filepath.Join(work, "out")
 	for _, d := range []string{tmp, out} {
 		if err := os.Mkdir(d, 0o777); err != nil {
@@ -46,14 +60,13 @@ func (l library) compare(ctx context.Context, quick bool) (row, error) {
 	if err := l.fetch(ctx, dir); err != nil {
 		return r, err
 	}
-	for _, p := range l.packages {
-		path, tests, _ := strings.Cut(p, " ")
-		only, skip, _ := strings.Cut(tests, " ")
-		if !quick {
-			only = "."
-		}
-		binary := filepath.Join(work, "test"+strings.ReplaceAll(path, "/", "-"))
-		if err := l.build(ctx, dir, path, binary); err != nil {
+	over, err := overlay(work)
+	if err != nil {
+		return r, err
+	}
+	for _, s := range l.suites {
+		binary := filepath.Join(work, "test"+strings.ReplaceAll(s.path, "/", "-"))
+		if err := l.build(ctx, dir, s.path, over, binary); err != nil {
 			return r, err
 		}
 		for _, profiled := range []bool{false, true} {
@@ -61,14 +74,15 @@ func (l library) compare(ctx context.Context, quick bool) (row, error) {
 			env := append(os.Environ(), "TMPDIR="+tmp)
 			if profiled {
 				to = r.with
-				env = append(env, "FIRSTTOUCH_COMPAT_OUT="+out, "FIRSTTOUCH_RESCAN=1ms", "FIRSTTOUCH_METRICS=false", "FIRSTTOUCH_FILES="+everywhere(tmp))
+				env = append(env, "FIRSTTOUCH_COMPAT_OUT="+out, "FIRSTTOUCH_RESCAN=1ms", "FIRSTTOUCH_METRICS=false")
 			}
-			args := append([]string{"tool", "test2json", "-p", path, binary, "-test.v=test2json", "-test.run=" + only, "-test.timeout=20m"}, testArgs(l.args)...)
-			if skip != "" {
-				args = append(args, "-test.skip="+skip)
+			args := append([]string{"tool", "test2json", "-p", s.path, binary}, s.args(quick)...)
+			if l.short {
+				args = append(args, "-test.short")
 			}
+			began := time.Now()
 			c := exec.CommandContext(ctx, "go", args...)
-			c.Dir, c.Env, c.Stderr = filepath.Join(dir, path), env, os.Stderr
+			c.Dir, c.Env, c.Stderr = filepath.Join(dir, s.path), env, os.Stderr
 			text, err := c.Output()
 			if ctx.Err() != nil {
 				return r, ctx.Err()
@@ -79,33 +93,40 @@ func (l library) compare(ctx context.Context, quick bool) (row, error) {
 			if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
 				return r, err
 			}
+			log.Printf("%s %s: %v, profiled: %v", l.name, s.path, time.Since(began).Round(time.Second), profiled)
+			if logs != "" {
+				file := fmt.Sprintf("%s%s-%v.json", l.name, strings.ReplaceAll(s.path, "/", "-"), profiled)
+				if err := os.WriteFile(filepath.Join(logs, file), text, 0o644); err != nil {
+					return r, err
+				}
+			}
 		}
 	}
 	return r, r.count(out)
 }
 
-func testArgs(args []string) (out []string) {
-	for _, a := range args {
-		out = append(out, strings.Replace(a, "-", "-test.", 1))
+// args are those of the test binary.
+func (s suite) args(quick bool) []string {
+	only := cmp.Or(s.only, ".")
+	if quick {
+		only = s.quick
 	}
-	return out
-}
-
-// everywhere are patterns for files in a directory and below it.
-func everywhere(dir string) string {
-	var patterns []string
-	for range 8 {
-		dir += "/*"
-		patterns = append(patterns, dir)
+	args := []string{"-test.v=test2json", "-test.timeout=10m", "-test.run=" + only}
+	var leave []string
+	for _, o := range s.leave {
+		leave = append(leave, o.tests)
 	}
-	return strings.Join(append(patterns, "/tmp/*", "/tmp/*/*"), ":") // some tests know no other place
+	if len(leave) > 0 {
+		args = append(args, "-test.skip="+strings.Join(leave, "|"))
+	}
+	return args
 }
 
 // fetch copies the library from the module cache, and has it know this module.
 func (l library) fetch(ctx context.Context, dir string) error {
 	text, err := exec.CommandContext(ctx, "go", "mod", "download", "-json", l.module+"@"+l.version).Output()
 	if err != nil {
-		return fmt.Errorf("download: %w: %s", err, text)
+		return fmt.Errorf("%s %s cannot be fetched from the module proxy: %w: %s", l.module, l.version, err, text)
 	}
 	var m struct{ Dir string }
 	if err := json.Unmarshal(text, &m); err != nil {
@@ -142,7 +163,7 @@ func (l library) fetch(ctx context.Context, dir string) error {
 }
 
 // build adds the wrapper to a package and compiles its tests.
-func (l library) build(ctx context.Context, dir, path, binary string) error {
+func (l library) build(ctx context.Context, dir, path, over, binary string) error {
 	c := exec.CommandContext(ctx, "go", "list", "-mod=mod", "-f", "{{.Name}} {{len .TestGoFiles}}", path)
 	c.Dir = dir
 	text, err := c.Output()
@@ -157,7 +178,7 @@ func (l library) build(ctx context.Context, dir, path, binary string) error {
 	if err := os.WriteFile(filepath.Join(dir, path, "zz_firsttouch_compat_test.go"), []byte(source), 0o644); err != nil {
 		return err
 	}
-	c = exec.CommandContext(ctx, "go", "test", "-vet=off", "-mod=mod", "-c", "-o", binary, path)
+	c = exec.CommandContext(ctx, "go", "test", "-vet=off", "-mod=mod", "-overlay", over, "-c", "-o", binary, path)
 	c.Dir = dir
 	if out, err := c.CombinedOutput(); err != nil {
 		return fmt.Errorf("compile the tests of %s: %w\n%s", path, err, out)
@@ -175,25 +196,36 @@ func (o outcome) read(text []byte) error {
 			return err
 		}
 		if e.Action == "pass" || e.Action == "fail" || e.Action == "skip" {
-			o[e.Package+" "+cmp.Or(e.Test, "(as a whole)")] = e.Action
+			o[e.Package+" "+cmp.Or(e.Test, whole)] = e.Action
 		}
 	}
 }
 
 // count adds up what the agents of all processes saw.
 func (r *row) count(out string) error {
-	files, err := filepath.Glob(filepath.Join(out, "*"))
+	files, err := filepath.Glob(filepath.Join(out, "*.json"))
 	if err != nil {
 		return err
 	}
+	r.seen.Refused = map[string]int{}
 	for _, f := range files {
 		text, err := os.ReadFile(f)
 		if err != nil {
 			return err
 		}
-		var regions, faults, errs, dropped int
-		if _, err := fmt.Sscan(string(text), &regions, &faults, &errs, &dropped); err == nil {
-			r.files, r.faults, r.errors = r.files+regions, r.faults+faults, r.errors+errs
+		var s seen
+		if err := json.Unmarshal(text, &s); err != nil {
+			return err
+		}
+		r.seen.Files, r.seen.Mappings, r.seen.Attached = r.seen.Files+s.Files, r.seen.Mappings+s.Mappings, r.seen.Attached+s.Attached
+		r.seen.Faults, r.seen.Dropped, r.seen.ResolveErrors = r.seen.Faults+s.Faults, r.seen.Dropped+s.Dropped, r.seen.ResolveErrors+s.ResolveErrors
+		for reason, n := range s.Refused {
+			r.seen.Refused[reason] += n
+		}
+		for _, n := range s.Notes {
+			if !slices.Contains(r.seen.Notes, n) {
+				r.seen.Notes = append(r.seen.Notes, n)
+			}
 		}
 	}
 	return nil

@@ -35,6 +35,10 @@ func (e *Engine) Cover(r *Region, f File, granule uintptr, sm Sample, know func(
 	if n != 0 {
 		return nil, 0, fmt.Errorf("%w: duplicate the mapping: %w", ErrGone, n)
 	}
+	if err := e.supersede(f.Lo, f.Hi); err != nil {
+		freeOffHeap(alias, f.Hi-f.Lo)
+		return nil, 0, err
+	}
 	e.mu.Lock()
 	g, err := e.newTarget(r, f.Lo, f.Hi, granule, f.Offset)
 	if err != nil {
@@ -52,6 +56,9 @@ func (e *Engine) Cover(r *Region, f File, granule uintptr, sm Sample, know func(
 	e.mu.Unlock()
 	took, err := e.lay(opPlace, g, f.Prot, sm, guard)
 	if err != nil {
+		e.op.Lock()
+		g.lost.Store(true) // before it is freed
+		e.op.Unlock()
 		e.mu.Lock()
 		e.remove(g)
 		e.mu.Unlock()
@@ -59,6 +66,31 @@ func (e *Engine) Cover(r *Region, f File, granule uintptr, sm Sample, know func(
 	}
 	return g, took, nil
 }
+
+// supersede gives back what older targets cover where a range becomes a new one: its owner unmapped what they
+// covered there, and nobody has looked since. Once the new placeholder lies there it could not be told from
+// theirs, and what has to be theirs would be put over it. What they cover elsewhere would not be served, since
+// the table has no targets that overlap.
+func (e *Engine) supersede(lo, hi uintptr) error {
+	e.mu.Lock()
+	var old []*Target
+	for _, g := range e.targets {
+		if g.t.kind == kindOverlay && g.Lo < hi && lo < g.Hi {
+			old = append(old, g)
+		}
+	}
+	e.mu.Unlock()
+	for _, g := range old {
+		// The new target's guard is for its own range only.
+		if _, err := e.commandWith(opDisarm, g, 0, nil, func(*command) { g.lost.Store(true) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Lost reports whether a newer target has taken a part of this one's range. Nothing of it is armed any more.
+func (g *Target) Lost() bool { return g.lost.Load() }
 
 // Rearm covers the blocks of a target that are in the sample again, and maybe more of them than before:
 // what was touched there faults again when it is touched next.
@@ -80,21 +112,8 @@ func (e *Engine) lay(op uint32, g *Target, prot int, sm Sample, guard Guard) (ti
 	if err != nil {
 		return 0, err
 	}
-	cover, err := e.placeholder(length, prot)
+	took, err := e.layNew(op, g, prot, bitmap, sm.Shift, guard)
 	if err != nil {
-		freeOffHeap(bitmap, sampleLen)
-		return 0, err
-	}
-	before := g.t.sample
-	e.propose(g, bitmap, sm.Shift)
-	took, err := e.command(op, g, cover, guard)
-	if g.t.sample == bitmap {
-		freeOffHeap(before, sampleLen)
-	} else {
-		freeOffHeap(bitmap, sampleLen)
-	}
-	if err != nil {
-		freeOffHeap(cover+g.moved, length-g.moved)
 		return took, err
 	}
 	if prot&unix.PROT_WRITE != 0 {
@@ -106,6 +125,31 @@ func (e *Engine) lay(op uint32, g *Target, prot int, sm Sample, guard Guard) (ti
 		}
 	}
 	return took, nil
+}
+
+// layNew holds op from before the placeholder exists: where it is made, a target may have been that its owner
+// unmapped. When that one is given back meanwhile, its file would be put over what looks like its own placeholder.
+func (e *Engine) layNew(op uint32, g *Target, prot int, bitmap uintptr, shift uint, guard Guard) (time.Duration, error) {
+	e.op.Lock()
+	defer e.op.Unlock()
+	length := g.Hi - g.Lo
+	cover, err := e.placeholder(length, prot)
+	if err != nil {
+		freeOffHeap(bitmap, sampleLen)
+		return 0, err
+	}
+	before := g.t.sample
+	g.sample, g.blockShift = bitmap, uintptr(shift)
+	took, err := e.commandHeld(op, g, cover, guard, func(c *command) { g.Since = time.Duration(c.armed) })
+	if g.t.sample == bitmap {
+		freeOffHeap(before, sampleLen)
+	} else {
+		freeOffHeap(bitmap, sampleLen)
+	}
+	if err != nil {
+		freeOffHeap(cover+g.moved, length-g.moved)
+	}
+	return took, err
 }
 
 // placeholder maps registered memory that is never filled.
@@ -145,11 +189,13 @@ func (e *Engine) placeholder(length uintptr, prot int) (uintptr, error) {
 // Uncover takes the placeholder away again and forgets the target. holes is how many mappings in
 // its range had become somebody else's.
 func (e *Engine) Uncover(g *Target, guard Guard) (holes uint64, took time.Duration, err error) {
-	took, err = e.command(opDisarm, g, 0, guard)
+	took, err = e.commandWith(opDisarm, g, 0, guard, func(c *command) {
+		holes = c.holes
+		g.lost.Store(true)
+	})
 	if err != nil {
 		return 0, took, err
 	}
-	holes = e.s.cmd.holes
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.settleReaders() // a reader may know of a piece that the application has just moved
@@ -165,20 +211,23 @@ const (
 	parkTries = 50
 )
 
-// command has the surgeon do one operation and returns how long other threads were parked.
-func (e *Engine) command(op uint32, g *Target, cover uintptr, guard Guard) (took time.Duration, err error) {
-	return e.commandWith(op, g, cover, guard, func(c *command) {
-		if op != opDisarm {
-			g.Since = time.Duration(c.armed)
-		}
-	})
-}
-
-// commandWith is command; done sees the answer of one that succeeded.
+// commandWith has the surgeon do one operation and returns how long other threads were parked. done sees the
+// answer of one that succeeded.
 func (e *Engine) commandWith(op uint32, g *Target, cover uintptr, guard Guard, done func(*command)) (took time.Duration, err error) {
 	e.op.Lock()
 	defer e.op.Unlock()
+	return e.commandHeld(op, g, cover, guard, done)
+}
+
+// commandHeld is commandWith for a caller that holds op.
+func (e *Engine) commandHeld(op uint32, g *Target, cover uintptr, guard Guard, done func(*command)) (took time.Duration, err error) {
 	g.moved = 0
+	if g.lost.Load() { // the target may be freed already
+		if op == opDisarm || op == opRelease {
+			return 0, nil
+		}
+		return 0, ErrGone
+	}
 	for try := 0; ; try++ {
 		ran := false
 		run := func() {

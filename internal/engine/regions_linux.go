@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unsafe"
 
@@ -75,6 +76,7 @@ type Target struct {
 	moved      uintptr // see command.moved
 	sample     uintptr // see command.sample
 	blockShift uintptr
+	lost       atomic.Bool // given back, and not to be touched by the surgeon any more; set while op is held
 
 	merging          sync.WaitGroup // of the layers, in the background
 	oldMem, youngMem offHeap        // that the layers lie in

@@ -168,7 +168,7 @@ func cut(arg uintptr) {
 		deep(s.disarmCode, arg)
 		return
 	}
-	if !s.intact(w, c, t, n) {
+	if !s.intact(w, c, t, n) || c.op == opPlace && !s.aliasOf(c, t, n) {
 		c.status = statusGone
 		return
 	}
@@ -274,6 +274,24 @@ func (s *shared) intact(w *worker, c *command, t *target, n uintptr) bool {
 		return false
 	}
 	return next >= t.hi
+}
+
+// aliasOf reports whether the alias is of the command's file. It was made before the threads were parked, when
+// another one may have been mapped there.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) aliasOf(c *command, t *target, n uintptr) bool {
+	// nosplit: runs without a g.
+	var l mapLine
+	for p := s.text; p < s.text+n; {
+		p = l.parse(p)
+		if l.lo <= t.alias && t.alias < l.hi {
+			return l.shared && l.inode == c.inode && l.dev == c.dev && l.offset+uint64(t.alias-l.lo) == uint64(t.offset)
+		}
+	}
+	return false
 }
 
 // disarm puts the file's mapping back over every piece of the placeholder, but for what the command's

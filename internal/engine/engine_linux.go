@@ -98,6 +98,7 @@ func (e *Engine) start(c Config) error {
 	s.restoreCode, s.restorePagesCode, s.operateCode = codeOf(restore), codeOf(restorePages), codeOf(operate)
 	s.cutCode, s.captureCode, s.walkCode = codeOf(cut), codeOf(capture), codeOf(walk)
 	s.placeCode, s.disarmCode = codeOf(place), codeOf(disarm)
+	s.refileCode = codeOf(refile)
 	s.lookCode, s.relieveCode = codeOf(look), codeOf(relieve)
 	s.failOpenCode, s.openTargetCode = codeOf(failOpen), codeOf(openTarget)
 	s.readAllCode = codeOf(readAll)
@@ -158,6 +159,7 @@ func (e *Engine) allocate(c Config) error {
 	s.targets = get(targetSlots * targetSize)
 	s.text, s.list = get(textLen), get(textLen)
 	s.own = get(maxWorkers * 4)
+	s.barred = get(calls * 8)
 	e.tables = [2]uintptr{get(unsafe.Sizeof(table{})), get(unsafe.Sizeof(table{}))}
 	s.table = uint64(e.tables[1])
 	for i := range 5 + diskThreads {

@@ -191,7 +191,7 @@ func remapHome(arg uintptr) {
 	t, src, dst := at[target](w.carry.target), w.carry.src, w.carry.dst
 	w.carry.moved, w.carry.ok = false, false
 	switch s.registered(w, t.uffd, dst, s.pageSize) {
-	case answerLater:
+	case answerLater, answerNobody:
 		return
 	case answerNo:
 		w.carry.ok = true // the memory is gone

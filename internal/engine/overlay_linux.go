@@ -97,7 +97,7 @@ func restore(arg uintptr) {
 		if s.adopt(w, t, addr, length); w.now.left {
 			return
 		}
-		e := raw.Errno(raw.Syscall(unix.SYS_MREMAP, t.alias+addr-t.lo, 0, length, remapOver, addr, 0))
+		e := s.putBack(w, t, addr, length, addr, protUnknown)
 		if e == 0 {
 			raw.Add64(&s.maps, t.mapsAdded(first, n))
 			s.openAround(w, t, first, n, g)
@@ -119,24 +119,8 @@ func restore(arg uintptr) {
 // readers is how many workers read messages: the first ones.
 const readers = 2
 
-// whole reports whether a range lies in one mapping and that is our placeholder. The page that a
-// thread waits for is; its neighbours in a wider granule may have been given to somebody else. A reader
-// must not wait for an answer that its own reading brings about: it gets false then.
-//
-//go:nosplit
-//go:norace
-//go:nocheckptr
-func (s *shared) whole(w *worker, t *target, addr, length uintptr) bool {
-	// nosplit: runs without a g.
-	is := s.registered(w, t.uffd, addr, length)
-	for is == answerLater && w.reads == 0 {
-		s.nap(w, 20e3)
-		is = s.registered(w, t.uffd, addr, length)
-	}
-	return is == answerYes
-}
-
-// restorePages puts back those pages of the worker's granule that are still ours.
+// restorePages puts back those pages of the worker's granule that are still ours. Where nobody may ask, the page
+// that a thread waits for is: its message proves it, which a signal does not. The granule is armed still then.
 //
 //go:nosplit
 //go:norace
@@ -148,12 +132,20 @@ func restorePages(arg uintptr) {
 	t := at[target](w.now.target)
 	addr, length := t.span(w.now.g, 1)
 	for end := addr + length; addr < end; addr += s.pageSize {
-		if !s.whole(w, t, addr, s.pageSize) {
+		is := s.asked(w, t, addr, s.pageSize)
+		if is == answerNobody {
+			proven := w.now.flags&flagPlaced != 0 && !s.signals
+			lo, _ := t.span(w.now.g, 1)
+			if !proven || addr != lo+uintptr(w.now.flags>>placeShift)*s.pageSize {
+				w.now.partial = true
+				continue
+			}
+		} else if is != answerYes {
 			continue
 		}
 		s.adopt(w, t, addr, s.pageSize)
 		for try := 0; ; try++ {
-			e := raw.Errno(raw.Syscall(unix.SYS_MREMAP, t.alias+addr-t.lo, 0, s.pageSize, remapOver, addr, 0))
+			e := s.putBack(w, t, addr, s.pageSize, addr, protUnknown)
 			if e == 0 {
 				break
 			}
@@ -302,7 +294,7 @@ func (s *shared) unclaim(t *target, first, n, g uintptr) {
 
 // restoreFailed waits for a restore to become possible. Waking the thread instead would have it
 // fault again for ever, and its data is nowhere else. The usual cause is the limit on mappings:
-// the reserve is given up for it, once.
+// the reserve is given up for it, once. What is left to try then is in putBack.
 //
 //go:nosplit
 //go:norace
@@ -313,11 +305,14 @@ func (s *shared) restoreFailed(w *worker, t *target, errno uintptr, try int) {
 	raw.Add64(&at[counters](t.counters).errors, 1)
 	raw.Store64(&s.lastErr, uint64(errno))
 	raw.Store64(&s.maps, s.maxMaps+1)
-	if p := raw.Load64(&s.reserve); p != 0 && raw.Cas64(&s.reserve, p, 0) {
+	if p := raw.Load64(&s.reserve); p != 0 && unix.Errno(errno) == unix.ENOMEM && raw.Cas64(&s.reserve, p, 0) {
 		raw.Syscall(unix.SYS_MUNMAP, uintptr(p), s.reserveLen, 0, 0, 0, 0)
 		return
 	}
 	if try > 0 {
+		if w.reads == 0 {
+			raw.Store64(&s.waited, uint64(raw.Nanotime()))
+		}
 		s.nap(w, 1e6)
 	}
 }
@@ -381,7 +376,7 @@ func (s *shared) bringBack(w *worker, t *target) {
 		}
 	}
 	for try := 0; s.whole(w, t, to, length); try++ {
-		e := raw.Errno(raw.Syscall(unix.SYS_MREMAP, t.alias+from-t.lo, 0, length, remapOver, to, 0))
+		e := s.putBack(w, t, from, length, to, protUnknown)
 		if e == 0 {
 			break
 		}

@@ -23,7 +23,7 @@ type shared struct {
 	mergeCode, mergePieceCode, homeCode, homePieceCode                           uintptr
 	placeCode, disarmCode, releaseMemoryCode, bringRunsCode                      uintptr
 	resolveSharedCode, shareCode, holeCode, straySharedCode                      uintptr
-	operateSharedCode, armSharedCode                                             uintptr
+	operateSharedCode, armSharedCode, giveUpCode, refileCode                     uintptr
 	lookCode, relieveCode, failOpenCode, openTargetCode, readAllCode             uintptr
 	answerBusCode, serveBusCode, resolveBusCode, readBusCode, describeCode       uintptr
 	walkCode                                                                     uintptr
@@ -32,6 +32,7 @@ type shared struct {
 	text       uintptr // the surgeon's buffer for /proc/self/maps
 	list       uintptr // the clerk's
 	own        uintptr // thread ids of the workers
+	barred     uintptr // errno of each call that was refused, see barred_linux.go
 	mapsFD     uint32
 	taskFD     uint32 // /proc/self/task
 	pageSize   uintptr
@@ -78,6 +79,8 @@ type shared struct {
 	errors     uint64 // resolves that failed
 	lastErr    uint64 // errno of the last one
 	failed     uint64 // errno for which everything was made plain memory, or 0
+	refiled    uint64 // pieces of files that were mapped by their path
+	waited     uint64 // when a thread of the engine last had to wait for a call that was refused
 	relieved   uint64 // times that the watchdog did what another thread of the engine should have done
 	widened    uint64
 
@@ -154,6 +157,7 @@ type fault struct {
 	moved   piece  // for a disk thread: what to bring back instead
 	left    bool   // restore left it to a disk thread
 	proven  bool   // all of the granule is known to be our placeholder
+	partial bool   // only the touched page was restored
 	gone    bool   // the page is not ours: the kernel refused to fill it
 	source  uint8
 	waited  int64 // ns for storage

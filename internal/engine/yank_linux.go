@@ -28,7 +28,7 @@ func operateMemory(arg uintptr) {
 	s := at[shared](w.shared)
 	c := &s.cmd
 	t := at[target](c.target)
-	c.status, c.errno, c.took, c.armed = statusOK, 0, 0, 0
+	c.status, c.errno, c.call, c.took, c.armed = statusOK, 0, 0, 0, 0
 	start := raw.Nanotime()
 	if c.op == opMerge {
 		deep(s.mergeCode, arg)
@@ -89,7 +89,6 @@ func yank(arg uintptr) {
 	}
 	w.carry.length = n
 	if deep(s.knownCode, arg); !w.carry.ok {
-		c.status = statusBusy
 		return
 	}
 	// First: what is discarded meanwhile must be discarded there too.
@@ -109,17 +108,19 @@ func yank(arg uintptr) {
 		s.forget(t, next, lo)
 		next = hi
 		for end := lo; lo < hi; lo = end {
-			ours := l.inode == 0 && !l.shared
-			if end = hi; ours {
-				end, ours = s.piece(w, t, lo, hi)
+			is := answerNo
+			if end = hi; l.inode == 0 && !l.shared {
+				end, is = s.piece(w, t, lo, hi)
 			}
-			if !ours {
+			if is == answerNo {
 				s.forget(t, lo, end) // somebody else's, or a page that was left there
+			}
+			if is != answerYes {
 				continue
 			}
 			to := c.cover + lo - t.lo
 			if e := raw.Errno(raw.Syscall(unix.SYS_MREMAP, lo, end-lo, end-lo, remapOver|unix.MREMAP_DONTUNMAP, to, 0)); e != 0 {
-				c.status, c.errno = statusFailed, uint32(e)
+				c.fail(callRemap, e)
 				continue
 			}
 			if l.prot != unix.PROT_READ|unix.PROT_WRITE {
@@ -144,20 +145,20 @@ func yank(arg uintptr) {
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func (s *shared) piece(w *worker, t *target, lo, hi uintptr) (end uintptr, ours bool) {
+func (s *shared) piece(w *worker, t *target, lo, hi uintptr) (end uintptr, is int) {
 	// nosplit: runs without a g.
-	if s.whole(w, t, lo, hi-lo) {
-		return hi, true
+	if is = s.asked(w, t, lo, hi-lo); is == answerYes {
+		return hi, is
 	}
 	end = lo + s.pageSize
 	if _, to, _, known := s.query(w, lo); known {
 		end = min(to, hi)
 	}
-	return end, s.whole(w, t, lo, end-lo)
+	return end, s.asked(w, t, lo, end-lo)
 }
 
 // allKnown waits until the kernel tells whose each piece of the target is: what looks like somebody
-// else's is forgotten.
+// else's is forgotten. Where it does not the command is over.
 //
 //go:nosplit
 //go:norace
@@ -168,6 +169,7 @@ func allKnown(arg uintptr) {
 	s := at[shared](w.shared)
 	t, n := at[target](s.cmd.target), w.carry.length
 	w.carry.ok = false
+	s.cmd.status = statusBusy
 	var l mapLine
 	for p := s.text; p < s.text+n; {
 		p = l.parse(p)
@@ -175,14 +177,20 @@ func allKnown(arg uintptr) {
 		if lo >= hi {
 			continue
 		}
-		for try := 0; s.registered(w, t.uffd, lo, hi-lo) == answerLater; try++ {
+		is := s.registered(w, t.uffd, lo, hi-lo)
+		for try := 0; is == answerLater; try++ {
 			if try == 100 {
 				return
 			}
 			s.nap(w, 20e3)
+			is = s.registered(w, t.uffd, lo, hi-lo)
+		}
+		if is == answerNobody {
+			s.cmd.fail(callContinue, s.barredBy(callContinue))
+			return
 		}
 	}
-	w.carry.ok = true
+	w.carry.ok, s.cmd.status = true, statusOK
 }
 
 // goHome puts the old layer, with everything in it, in the place of the target: the mapping that the
@@ -206,8 +214,10 @@ func goHome(arg uintptr) {
 	deep(s.mergeCode, arg)
 	n := s.readMaps(w)
 	w.carry.length = n
-	deep(s.knownCode, arg)
-	if raw.Load64(&t.young) != 0 || n == 0 || !w.carry.ok {
+	if deep(s.knownCode, arg); !w.carry.ok {
+		return
+	}
+	if raw.Load64(&t.young) != 0 || n == 0 {
 		c.status = statusBusy
 		return
 	}
@@ -224,8 +234,11 @@ func goHome(arg uintptr) {
 			continue
 		}
 		for end := lo; lo < hi; lo = end {
-			var ours bool
-			if end, ours = s.piece(w, t, lo, hi); !ours {
+			var is int
+			if end, is = s.piece(w, t, lo, hi); is != answerYes {
+				if is == answerNobody {
+					c.fail(callContinue, s.barredBy(callContinue))
+				}
 				continue
 			}
 			from := old + lo - t.lo
@@ -269,7 +282,7 @@ func homePiece(arg uintptr) {
 			n = min(length, end-from)
 		}
 		if e = raw.Errno(raw.Syscall(unix.SYS_MREMAP, from, n, n, over, to, 0)); e != 0 {
-			s.cmd.errno = uint32(e)
+			s.cmd.fail(callRemap, e)
 			return
 		}
 		from, to, length = from+n, to+n, length-n

@@ -20,11 +20,12 @@ const (
 	callCopy     // as a probe, see registered
 	callWriteProtect
 	callRemap
+	callScan
 	calls
 )
 
 // callNames are what errors and notes call them.
-var callNames = [calls]string{"UFFDIO_CONTINUE", "UFFDIO_COPY", "UFFDIO_WRITEPROTECT", "mremap"}
+var callNames = [calls]string{"UFFDIO_CONTINUE", "UFFDIO_COPY", "UFFDIO_WRITEPROTECT", "mremap", "PAGEMAP_SCAN"}
 
 // denied reports whether an errno means that a call may not be made at all, rather than not now or not of
 // this memory: what seccomp filters and security modules answer.

@@ -104,10 +104,15 @@ func restore(arg uintptr) {
 			break
 		}
 		s.unclaim(t, first, n, g)
+		if try > 0 {
+			if deep(s.restoreMappingCode, arg); w.carry.ok {
+				break
+			}
+		}
 		s.restoreFailed(w, t, e, try)
 	}
-	if w.bus.ours || w.watches != 0 || raw.Load64(&w.relieved) != 0 {
-		return // see readBus; or the toucher waits for storage itself
+	if w.bus.ours || w.watches != 0 || raw.Load64(&w.relieved) != 0 || w.now.partial {
+		return // see readBus; or the toucher waits for storage itself; or placeholder is left there
 	}
 	addr, length := t.span(g, 1)
 	// MADV_POPULATE_READ fails beyond the end of the file and on I/O errors: the toucher then gets
@@ -294,7 +299,7 @@ func (s *shared) unclaim(t *target, first, n, g uintptr) {
 
 // restoreFailed waits for a restore to become possible. Waking the thread instead would have it
 // fault again for ever, and its data is nowhere else. The usual cause is the limit on mappings:
-// the reserve is given up for it, once. What is left to try then is in putBack.
+// the reserve is given up for it. What is left to try then is in putBack.
 //
 //go:nosplit
 //go:norace
@@ -305,8 +310,7 @@ func (s *shared) restoreFailed(w *worker, t *target, errno uintptr, try int) {
 	raw.Add64(&at[counters](t.counters).errors, 1)
 	raw.Store64(&s.lastErr, uint64(errno))
 	raw.Store64(&s.maps, s.maxMaps+1)
-	if p := raw.Load64(&s.reserve); p != 0 && unix.Errno(errno) == unix.ENOMEM && raw.Cas64(&s.reserve, p, 0) {
-		raw.Syscall(unix.SYS_MUNMAP, uintptr(p), s.reserveLen, 0, 0, 0, 0)
+	if unix.Errno(errno) == unix.ENOMEM && s.giveUpReserve() {
 		return
 	}
 	if try > 0 {

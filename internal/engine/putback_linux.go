@@ -30,7 +30,7 @@ func (s *shared) putBack(w *worker, t *target, from, length, addr uintptr, prot 
 	if e == 0 || w.reads != 0 || w.watches != 0 || w.bus.ours {
 		return e // a reader waits for no file system, and a handler has no table of its own
 	}
-	if !denied(e) && raw.Load64(&s.reserve) != 0 {
+	if !denied(e) && raw.Load64(&s.reserve) == s.reserveEnd-uint64(s.reserveLen) {
 		return e // there are mappings to give up first
 	}
 	w.carry.target, w.carry.src, w.carry.length, w.carry.dst = uintptr(unsafe.Pointer(t)), from, length, addr
@@ -55,6 +55,29 @@ type backing struct {
 func (t *target) backing() *backing {
 	// nosplit: runs without a g.
 	return at[backing](t.counters + unsafe.Sizeof(counters{}))
+}
+
+// giveUpReserve makes room for mappings when the process has none left: first for some, so that granules can be
+// restored as ever; then, as often as that did not suffice, for one, with which restoreMapping gets on. It reports
+// whether there was something to give.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) giveUpReserve() bool {
+	// nosplit: runs without a g.
+	p := raw.Load64(&s.reserve)
+	if p >= s.reserveEnd {
+		return false
+	}
+	n := uint64(s.pageSize)
+	if p == s.reserveEnd-uint64(s.reserveLen) {
+		n = uint64(s.reserveLen / 2)
+	}
+	if raw.Cas64(&s.reserve, p, p+n) {
+		raw.Syscall(unix.SYS_MUNMAP, uintptr(p), uintptr(n), 0, 0, 0, 0)
+	}
+	return true
 }
 
 // refile maps a piece of a target's file anew over a piece of its placeholder.
@@ -97,6 +120,50 @@ func refile(arg uintptr) {
 	if c.ok {
 		raw.Add64(&s.refiled, 1)
 	}
+}
+
+// restoreMapping puts back all of that mapping of the placeholder which holds the worker's granule: that is the one
+// change for which no mapping has to be to spare. Others that wait for a granule of it find it done.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func restoreMapping(arg uintptr) {
+	// nosplit: runs without a g.
+	w := at[worker](arg)
+	s := at[shared](w.shared)
+	t, g := at[target](w.now.target), w.now.g
+	addr, length := t.span(g, 1)
+	w.carry.ok = false
+	if w.reads != 0 || w.watches != 0 || w.bus.ours {
+		return // see putBack
+	}
+	if length == s.pageSize && s.asked(w, t, addr, length) == answerNo {
+		w.carry.ok = true
+		return
+	}
+	lo, hi, prot, ok := s.query(w, addr)
+	if !ok {
+		return
+	}
+	lo, hi = max(lo, t.lo), min(hi, t.hi)
+	if !s.whole(w, t, lo, hi-lo) {
+		return
+	}
+	w.carry.target, w.carry.src, w.carry.length, w.carry.dst, w.carry.flags = w.now.target, lo, hi-lo, lo, uint64(prot)
+	if deep(s.refileCode, arg); !w.carry.ok {
+		return
+	}
+	n := uint64(0)
+	for i := t.granule(lo); i <= t.granule(hi-1); i++ {
+		a, l := t.span(i, 1)
+		if a >= lo && a+l <= hi && i != g && raw.Cas32(t.state(i), gArmed, gOpen) {
+			n++
+		}
+	}
+	raw.Add64(&s.widened, n)
+	raw.Add64(&at[counters](t.counters).widened, n)
+	s.wake(w, t, t.granule(lo), t.granule(hi-1)-t.granule(lo)+1)
 }
 
 // sameFile reports whether a descriptor is of the file that the region is of: another one may have its path now.

@@ -23,7 +23,7 @@ type shared struct {
 	mergeCode, mergePieceCode, homeCode, homePieceCode                           uintptr
 	placeCode, disarmCode, releaseMemoryCode, bringRunsCode                      uintptr
 	resolveSharedCode, shareCode, holeCode, straySharedCode                      uintptr
-	operateSharedCode, armSharedCode, giveUpCode, refileCode                     uintptr
+	operateSharedCode, armSharedCode, giveUpCode, refileCode, restoreMappingCode uintptr
 	lookCode, relieveCode, failOpenCode, openTargetCode, readAllCode             uintptr
 	answerBusCode, serveBusCode, resolveBusCode, readBusCode, describeCode       uintptr
 	walkCode                                                                     uintptr
@@ -49,7 +49,8 @@ type shared struct {
 	stopFD     uint32          // eventfd that ends the resolvers' poll
 	keep       [keepLen]uint32 // all of these, ascending
 	maxMaps    uint64          // vm.max_map_count less a margin
-	reserve    uint64          // address of mappings that can be given up when the process runs out of them
+	reserve    uint64          // where mappings begin that can be given up when the process runs out of them
+	reserveEnd uint64
 	reserveLen uintptr
 	stackEvery uint32
 	stackRate  uint32

@@ -52,7 +52,7 @@ func operateMemory(arg uintptr) {
 	// Who discards from now on leaves a mark. Earlier marks are of no use: what they name may have been
 	// touched again before the target was frozen.
 	raw.Store32(&t.watching, 1)
-	raw.Syscall(unix.SYS_MADVISE, t.marks, marksLen(t, s.pageSize), unix.MADV_DONTNEED, 0, 0, 0)
+	s.empty(t.marks, marksLen(t, s.pageSize))
 	switch {
 	case !quiet, c.park == 0 && !heap && raw.Nanotime()-int64(raw.Load64(&t.removed)) < discardGrace:
 		c.status = statusBusy
@@ -114,6 +114,9 @@ func yank(arg uintptr) {
 			}
 			if is == answerNo {
 				s.forget(t, lo, end) // somebody else's, or a page that was left there
+			}
+			if is == answerNobody {
+				c.fail(callContinue, s.barredBy(callContinue)) // it stays where it is
 			}
 			if is != answerYes {
 				continue

@@ -23,7 +23,7 @@ type shared struct {
 	mergeCode, mergePieceCode, homeCode, homePieceCode                           uintptr
 	placeCode, disarmCode, releaseMemoryCode, bringRunsCode                      uintptr
 	resolveSharedCode, shareCode, holeCode, straySharedCode                      uintptr
-	operateSharedCode, armSharedCode, giveUpCode, refileCode, restoreMappingCode uintptr
+	stillMemoryCode, armSharedCode, giveUpCode, refileCode, restoreMappingCode   uintptr
 	lookCode, relieveCode, failOpenCode, openTargetCode, readAllCode             uintptr
 	answerBusCode, serveBusCode, resolveBusCode, readBusCode, describeCode       uintptr
 	walkCode                                                                     uintptr

@@ -192,6 +192,6 @@ func (e *Engine) pieces(g *Target) (out []uffd.Range, err error) {
 func (e *Engine) prepareShared() {
 	s := e.s
 	s.resolveSharedCode, s.shareCode, s.holeCode = codeOf(resolveShared), codeOf(share), codeOf(hole)
-	s.operateSharedCode, s.armSharedCode, s.straySharedCode = codeOf(operateShared), codeOf(armShared), codeOf(strayShared)
+	s.armSharedCode, s.straySharedCode = codeOf(armShared), codeOf(strayShared)
 	s.giveUpCode = codeOf(giveUp)
 }

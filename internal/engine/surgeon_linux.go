@@ -99,53 +99,17 @@ func operate(arg uintptr) {
 	s := at[shared](w.shared)
 	c := &s.cmd
 	c.status, c.errno, c.call, c.took, c.holes, c.moved = statusOK, 0, 0, 0, 0, 0
-	t := at[target](c.target)
 	if c.op >= opDrop {
-		deep(s.operateSharedCode, arg)
+		c.took = s.whileStill(w, s.armSharedCode)
 		return
 	}
 	if c.op >= opYank {
 		deep(s.operateMemoryCode, arg)
 		return
 	}
-	start := raw.Nanotime()
-	if c.park != 0 {
-		if !s.parkAll(w, start+c.limit) {
-			s.unpark()
-			c.status, c.took = statusBusy, raw.Nanotime()-start
-			return
-		}
+	if took := s.whileStill(w, s.cutCode); c.park != 0 {
+		c.took = took
 	}
-	// Only once no thread can wait in the kernel for a fault of this target may its faults be left
-	// unanswered: a system call would not let its thread park.
-	raw.Store32(&t.frozen, 1)
-	if s.quiesce(w, t, start+c.limit) {
-		deep(s.cutCode, uintptr(unsafe.Pointer(w)))
-	} else {
-		c.status = statusBusy
-	}
-	raw.Store32(&t.frozen, 0)
-	s.wake(w, t, 0, t.granules())
-	if c.park != 0 {
-		s.unpark()
-		c.took = raw.Nanotime() - start
-	}
-}
-
-// quiesce waits until no fault of a frozen target is in flight.
-//
-//go:nosplit
-//go:norace
-//go:nocheckptr
-func (s *shared) quiesce(w *worker, t *target, deadline int64) bool {
-	// nosplit: runs without a g.
-	for raw.Load32(&t.inflight) != 0 {
-		if raw.Nanotime() > deadline {
-			return false
-		}
-		s.nap(w, 20e3)
-	}
-	return true
 }
 
 // cut does the operation. Nobody else changes the range while it runs.

@@ -29,7 +29,6 @@ func operateMemory(arg uintptr) {
 	c := &s.cmd
 	t := at[target](c.target)
 	c.status, c.errno, c.call, c.took, c.armed = statusOK, 0, 0, 0, 0
-	start := raw.Nanotime()
 	if c.op == opMerge {
 		deep(s.mergeCode, arg)
 		return
@@ -38,23 +37,28 @@ func operateMemory(arg uintptr) {
 		deep(s.releaseMemoryCode, arg)
 		return
 	}
-	heap := t.flags&tgHeap != 0
-	if !heap && start-int64(raw.Load64(&t.removed)) < discardGrace {
+	if t.flags&tgHeap == 0 && raw.Nanotime()-int64(raw.Load64(&t.removed)) < discardGrace {
 		c.park = 1
 	}
-	if c.park != 0 && !s.parkAll(w, start+c.limit) {
-		s.unpark()
-		c.status, c.took = statusBusy, raw.Nanotime()-start
-		return
-	}
-	raw.Store32(&t.frozen, 1)
-	quiet := s.quiesce(w, t, start+c.limit)
-	// Who discards from now on leaves a mark. Earlier marks are of no use: what they name may have been
-	// touched again before the target was frozen.
+	c.took = s.whileStill(w, s.stillMemoryCode)
+}
+
+// stillMemory takes a target that is still away, or brings it home. Who discards of it from now on leaves a mark.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func stillMemory(arg uintptr) {
+	// nosplit: runs without a g.
+	w := at[worker](arg)
+	s := at[shared](w.shared)
+	c := &s.cmd
+	t := at[target](c.target)
+	// Earlier marks are of no use: what they name may have been touched again before the target was frozen.
 	raw.Store32(&t.watching, 1)
 	s.empty(t.marks, marksLen(t, s.pageSize))
 	switch {
-	case !quiet, c.park == 0 && !heap && raw.Nanotime()-int64(raw.Load64(&t.removed)) < discardGrace:
+	case c.park == 0 && t.flags&tgHeap == 0 && raw.Nanotime()-int64(raw.Load64(&t.removed)) < discardGrace:
 		c.status = statusBusy
 	case c.op == opYank:
 		deep(s.yankCode, arg)
@@ -62,12 +66,6 @@ func operateMemory(arg uintptr) {
 		deep(s.homeCode, arg)
 	}
 	raw.Store32(&t.watching, 0)
-	raw.Store32(&t.frozen, 0)
-	s.wake(w, t, 0, t.granules())
-	if c.park != 0 {
-		s.unpark()
-	}
-	c.took = raw.Nanotime() - start
 }
 
 // yank takes everything that the target holds to the shadow. The target is frozen, and nobody changes

@@ -99,7 +99,7 @@ func TestRefusedRemapWithoutAPath(t *testing.T) {
 // While mremap is refused a file is mapped anew by its path, in wider granules. Record locks stay, what is written
 // meanwhile is in the file, and the region can be given back.
 func TestRefusedRemapKeepsTheFile(t *testing.T) {
-	inChild(t, "TestRefusedRemapKeepsTheFile", "all", []string{"GOGC=1"}, func(t *testing.T) {
+	inChildren(t, "TestRefusedRemapKeepsTheFile", "all", []string{"GOGC=1"}, func(t *testing.T) {
 		const pages = 3000
 		p := newProfiler(t)
 		collecting(t)

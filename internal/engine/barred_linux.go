@@ -4,6 +4,7 @@ package engine
 
 import (
 	"fmt"
+	"unsafe"
 
 	"github.com/firsttouch/firsttouch/internal/raw"
 	"github.com/firsttouch/firsttouch/uffd"
@@ -49,7 +50,7 @@ func denied(errno uintptr) bool {
 //go:nocheckptr
 func (s *shared) bar(call, errno uintptr) {
 	// nosplit: runs without a g. By address: see query.
-	raw.Store64(at[uint64](s.barred+call*8), uint64(errno))
+	raw.Store64(at[uint64](uintptr(unsafe.Pointer(&s.barred))+call*8), uint64(errno))
 }
 
 // barredBy is the errno that a call was refused with, or 0.
@@ -59,7 +60,7 @@ func (s *shared) bar(call, errno uintptr) {
 //go:nocheckptr
 func (s *shared) barredBy(call uintptr) uintptr {
 	// nosplit: runs without a g.
-	return uintptr(raw.Load64(at[uint64](s.barred + call*8)))
+	return uintptr(raw.Load64(at[uint64](uintptr(unsafe.Pointer(&s.barred)) + call*8)))
 }
 
 // Barred is a call that was refused while the engine ran.

@@ -159,7 +159,6 @@ func (e *Engine) allocate(c Config) error {
 	s.targets = get(targetSlots * targetSize)
 	s.text, s.list = get(textLen), get(textLen)
 	s.own = get(maxWorkers * 4)
-	s.barred = get(calls * 8)
 	e.tables = [2]uintptr{get(unsafe.Sizeof(table{})), get(unsafe.Sizeof(table{}))}
 	s.table = uint64(e.tables[1])
 	for i := range 5 + diskThreads {

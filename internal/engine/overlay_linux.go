@@ -53,7 +53,7 @@ func restore(arg uintptr) {
 	for try := 0; raw.Load64(&w.relieved) == 0; try++ { // else somebody may have mapped something there since
 		first, n := g, uintptr(1)
 		if s.mapsShort() || try > 0 {
-			if reads {
+			if reads || try > 0 && w.bus.ours { // a handler cannot do what putBack does
 				w.now.left = true
 				return
 			}

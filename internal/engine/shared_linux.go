@@ -32,7 +32,6 @@ type shared struct {
 	text       uintptr // the surgeon's buffer for /proc/self/maps
 	list       uintptr // the clerk's
 	own        uintptr // thread ids of the workers
-	barred     uintptr // errno of each call that was refused, see barred_linux.go
 	mapsFD     uint32
 	taskFD     uint32 // /proc/self/task
 	pageSize   uintptr
@@ -77,12 +76,13 @@ type shared struct {
 	handlerNS  uint64 // time spent in the signal handler
 	stackNext  uint32
 	stackFull  uint32
-	errors     uint64 // resolves that failed
-	lastErr    uint64 // errno of the last one
-	failed     uint64 // errno for which everything was made plain memory, or 0
-	refiled    uint64 // pieces of files that were mapped by their path
-	waited     uint64 // when a thread of the engine last had to wait for a call that was refused
-	relieved   uint64 // times that the watchdog did what another thread of the engine should have done
+	errors     uint64        // resolves that failed
+	lastErr    uint64        // errno of the last one
+	barred     [calls]uint64 // errno of each call that was refused, see barred_linux.go
+	failed     uint64        // errno for which everything was made plain memory, or 0
+	refiled    uint64        // pieces of files that were mapped by their path
+	waited     uint64        // when a thread of the engine last had to wait for a call that was refused
+	relieved   uint64        // times that the watchdog did what another thread of the engine should have done
 	widened    uint64
 
 	parkRound uint32 // surgeon: the round that threads are to park in, 0 is none

@@ -48,11 +48,7 @@ func TestStandingThreads(t *testing.T) {
 			unix.Prctl(unix.PR_SET_PTRACER, ^uintptr(0), 0, 0, 0) // EINVAL without the Yama module
 			before := threads(t)
 			p := newProfiler(t)
-			ours := slices.DeleteFunc(threads(t), func(tid int) bool { return slices.Contains(before, tid) || !blocksSignals(tid) })
-			slices.Sort(ours)
-			if len(ours) != engineThreads {
-				t.Fatalf("the engine has %d threads", len(ours))
-			}
+			ours := ownThreads(t, before)
 			arena := newArena(t, p, "arena", pages*pageSize)
 			regions := []*armed{{region: arena, memory: arena.Bytes(), want: make([]byte, pages*pageSize)}, coldFile(t, p, pages)}
 			regions = append(regions, armKinds(t, p, pages)...)

@@ -51,6 +51,7 @@ func (p *Profiler) AttachFile(path string, opts ...RegionOption) (*Region, error
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.file = id
+	r.eng.KnowFile(id.path, id.dev, id.inode)
 	if err := r.look(list, now); err != nil && len(r.maps) == 0 {
 		r.closed.Store(true)
 		p.forget(r)

@@ -3,6 +3,8 @@
 package profiler
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -13,9 +15,7 @@ import (
 )
 
 // refusedCalls are the system calls that the engine makes while it runs. Those that the Go runtime needs
-// too (futex, nanosleep, munmap, close) cannot be refused to the engine alone. The probe by UFFDIO_CONTINUE has
-// no answer but those that the engine knows. While mremap of a granule is refused, whoever touches it waits:
-// its contents are nowhere else (TestOutOfMappings).
+// too (futex, nanosleep, munmap, close) cannot be refused to the engine alone.
 var refusedCalls = []struct {
 	name       string
 	call       uint32
@@ -29,6 +29,15 @@ var refusedCalls = []struct {
 	{"UFFDIO_COPY", unix.SYS_IOCTL, 1, uffd.IoctlCopy, unix.ENOMEM, unix.ENOMEM.Error(), true},
 	{"UFFDIO_ZEROPAGE", unix.SYS_IOCTL, 1, uffd.IoctlZeropage, unix.ENOMEM, unix.ENOMEM.Error(), true},
 	{"UFFDIO_MOVE", unix.SYS_IOCTL, 1, uffd.IoctlMove, unix.EPERM, "", true},
+	{"UFFDIO_CONTINUE", unix.SYS_IOCTL, 1, uffd.IoctlContinue, unix.EPERM, "UFFDIO_CONTINUE", false},
+	{"UFFDIO_CONTINUE, unknown", unix.SYS_IOCTL, 1, uffd.IoctlContinue, unix.ENOSYS, "UFFDIO_CONTINUE", false},
+	{"UFFDIO_WRITEPROTECT", unix.SYS_IOCTL, 1, uffd.IoctlWriteProtect, unix.EPERM, "UFFDIO_WRITEPROTECT", false},
+	{"mremap", unix.SYS_MREMAP, anyArgument, 0, unix.EPERM, "mremap", true},
+	{"MADV_DONTNEED", unix.SYS_MADVISE, 2, unix.MADV_DONTNEED, unix.EPERM, unix.EPERM.Error(), true},
+	{"MADV_NOHUGEPAGE", unix.SYS_MADVISE, 2, unix.MADV_NOHUGEPAGE, unix.EPERM, unix.EPERM.Error(), true},
+	{"MADV_DOFORK", unix.SYS_MADVISE, 2, unix.MADV_DOFORK, unix.EPERM, "", true},
+	{"PAGEMAP_SCAN", unix.SYS_IOCTL, 1, 0xc0606610, unix.EPERM, "PAGEMAP_SCAN", true},
+	{"mprotect", unix.SYS_MPROTECT, anyArgument, 0, unix.EPERM, "", true},
 	{"UFFDIO_WAKE", unix.SYS_IOCTL, 1, uffd.IoctlWake, unix.EPERM, "", false},
 	{"UFFDIO_REGISTER", unix.SYS_IOCTL, 1, uffd.IoctlRegister, unix.ENOMEM, unix.ENOMEM.Error(), true},
 	{"UFFDIO_UNREGISTER", unix.SYS_IOCTL, 1, uffd.IoctlUnregister, unix.EPERM, unix.EPERM.Error(), true},
@@ -61,6 +70,7 @@ func TestRefusedCalls(t *testing.T) {
 			}
 			closeBusy(t, regions[1].region.Rearm)
 			rearm(t, regions[0].region) // what was written is in a layer now
+			regions = append(regions, armKinds(t, p, pages)...)
 			refuseWhere(t, c.call, uint32(c.arg), uint32(c.value), c.errno)
 			var said []string
 			try := func(err error) {
@@ -101,6 +111,41 @@ func TestRefusedCalls(t *testing.T) {
 			leave(t)
 		})
 	}
+}
+
+// armKinds makes the other kinds of region: shared memory, private memory that held something before, and memory of
+// which writes alone are observed. It leaves out what this kernel cannot observe, and says so.
+func armKinds(t *testing.T, p *Profiler, pages int) (regions []*armed) {
+	t.Helper()
+	size := pages * pageSize
+	fd := newMemfd(t, size, 0)
+	shared := mapKind(t, fd, size, unix.MAP_SHARED)
+	copy(shared, contents(size))
+	for _, k := range []struct {
+		name   string
+		memory []byte
+		attach func(b []byte) (*Region, error)
+	}{
+		{"shared", shared, func([]byte) (*Region, error) { return p.AttachFile(fmt.Sprintf("/proc/self/fd/%d", fd)) }},
+		{"private", mapMemory(t, pages), func(b []byte) (*Region, error) { return p.AttachMemory("private", b) }},
+		{"writes", mapMemory(t, pages), func(b []byte) (*Region, error) {
+			return p.AttachMemory("writes", b, WithWritesOnly())
+		}},
+	} {
+		r, err := k.attach(k.memory)
+		for try := 0; try < 10 && errors.Is(err, ErrBusy); try++ {
+			r, err = k.attach(k.memory)
+		}
+		if errors.Is(err, ErrNotSupported) {
+			t.Logf("left out: %s memory: %v", k.name, err)
+			continue
+		}
+		if err != nil {
+			t.Fatalf("%s: %v", k.name, err)
+		}
+		regions = append(regions, &armed{region: r, memory: k.memory, want: contents(size)})
+	}
+	return regions
 }
 
 // leave ends the child at once, with the verdict so far.

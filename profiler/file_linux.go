@@ -98,6 +98,7 @@ func (p *Profiler) MapFile(path string, opts ...RegionOption) (*Region, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.file, r.bytes = id, b
+	r.eng.KnowFile(id.path, id.dev, id.inode)
 	lo := uintptr(unsafe.Pointer(unsafe.SliceData(b)))
 	list, err := p.readMaps()
 	if err == nil {

@@ -3,6 +3,7 @@
 package profiler
 
 import (
+	"fmt"
 	"os"
 	"runtime"
 	"slices"
@@ -207,6 +208,26 @@ func (p *Profiler) collect() {
 	}
 	if e.LastErr != 0 {
 		s.LastError = unix.Errno(e.LastErr).Error()
+	}
+	p.collectRefusals(&e, now)
+}
+
+// waitsFor is how long ago a restore was refused last while a thread waits for it: it is tried every millisecond.
+const waitsFor = time.Second
+
+// collectRefusals says what the kernel, or a seccomp filter, refuses since the engine has started. The caller holds
+// foldMu.
+func (p *Profiler) collectRefusals(e *engine.Stats, now time.Duration) {
+	for _, b := range p.eng.Barred() {
+		p.noteLocked("%s is refused since the profiler started (%v): memory that needs it is plain memory again once it is touched, or cannot be armed again; allow it in the process's seccomp filter", b.Call, b.Errno)
+	}
+	if e.Refiled != 0 {
+		p.noteLocked("pieces of files were mapped anew by their path, since mremap was refused: contents are the same, the owner's advice (madvise) is lost there")
+	}
+	if e.Waited != 0 && now-e.Waited < waitsFor {
+		s := &p.agg.stats
+		s.LastError = fmt.Sprintf("a thread waits for a page of a file: mremap is refused (%s), and the file cannot be mapped anew by its path: allow mremap, or raise vm.max_map_count", s.LastError)
+		p.noteLocked("%s", s.LastError)
 	}
 }
 

@@ -95,32 +95,7 @@ func TestOutOfMappings(t *testing.T) {
 		const pages = 3000
 		p := newProfiler(t)
 		regions := arm(t, p, pages)
-		var hoard [][]byte
-		for {
-			// Neighbours of another protection do not merge: two mappings each.
-			b, err := unix.Mmap(-1, 0, 4096*pageSize, unix.PROT_READ, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_NORESERVE)
-			if errors.Is(err, unix.ENOMEM) {
-				break
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-			hoard = append(hoard, b)
-			full := false
-			for i := 0; i < len(b) && !full; i += 2 * pageSize {
-				err := unix.Mprotect(b[i:i+pageSize], unix.PROT_NONE)
-				full = errors.Is(err, unix.ENOMEM)
-				if err != nil && !full {
-					t.Fatal(err)
-				}
-			}
-			if full {
-				break
-			}
-			if len(hoard) > 10000 {
-				t.Skip("this system knows no limit on mappings that can be reached")
-			}
-		}
+		hoard := takeAllMappings(t)
 		for _, a := range regions {
 			order := rand.New(rand.NewPCG(1, 2)).Perm(pages)
 			var wg sync.WaitGroup

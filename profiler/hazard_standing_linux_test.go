@@ -33,7 +33,8 @@ var standing = []struct {
 const threadsEnv = "FIRSTTOUCH_TEST_THREADS"
 
 // Threads of the engine are stopped, one after the other, in the middle of a storm, and stay so until every page
-// of an arena and of a file that has to come from the disk was touched. Whoever waited goes on all the
+// was touched of an arena, of a file that has to come from the disk, of private memory whose pages lie aside, of
+// shared memory and of memory of which writes alone are observed. Whoever waited goes on all the
 // same, the profile says what happened, and when the threads go on nothing was counted twice.
 func TestStandingThreads(t *testing.T) {
 	const top = "TestStandingThreads"
@@ -47,13 +48,17 @@ func TestStandingThreads(t *testing.T) {
 			unix.Prctl(unix.PR_SET_PTRACER, ^uintptr(0), 0, 0, 0) // EINVAL without the Yama module
 			before := threads(t)
 			p := newProfiler(t)
-			ours := slices.DeleteFunc(threads(t), func(tid int) bool { return slices.Contains(before, tid) || !blocksSignals(tid) })
-			slices.Sort(ours)
-			if len(ours) != engineThreads {
-				t.Fatalf("the engine has %d threads", len(ours))
-			}
+			ours := ownThreads(t, before)
 			arena := newArena(t, p, "arena", pages*pageSize)
 			regions := []*armed{{region: arena, memory: arena.Bytes(), want: make([]byte, pages*pageSize)}, coldFile(t, p, pages)}
+			regions = append(regions, armKinds(t, p, pages)...)
+			touch := func(a *armed) func(a *armed, lo, hi int) error {
+				if a.region.Name() == "writes" {
+					return hangClear
+				}
+				return hangCompare
+			}
+			total := uint64(len(regions) * pages)
 			var held []string
 			for _, i := range c.threads {
 				held = append(held, strconv.Itoa(ours[i]))
@@ -66,7 +71,7 @@ func TestStandingThreads(t *testing.T) {
 			go func() { // some are caught at work
 				for i := 0; i < pages/2; i += chunk {
 					for _, a := range regions {
-						part(a, i, min(i+chunk, pages/2)).spread(t, 1, hangCompare)
+						part(a, i, min(i+chunk, pages/2)).spread(t, 1, touch(a))
 					}
 					time.Sleep(testproc.Budget(5 * time.Millisecond))
 				}
@@ -74,7 +79,7 @@ func TestStandingThreads(t *testing.T) {
 			}()
 			release := disturb(t, top)
 			for _, a := range regions {
-				part(a, pages/2, pages).spread(t, 8, hangCompare)
+				part(a, pages/2, pages).spread(t, 8, touch(a))
 			}
 			<-stop
 			s := p.Snapshot()
@@ -83,7 +88,7 @@ func TestStandingThreads(t *testing.T) {
 				t.Errorf("notes %q do not tell", s.Stats.Notes)
 			}
 			release()
-			for deadline := time.Now().Add(10 * time.Second); p.Snapshot().Stats.Records < 2*pages && time.Now().Before(deadline); {
+			for deadline := time.Now().Add(10 * time.Second); p.Snapshot().Stats.Records < total && time.Now().Before(deadline); {
 				time.Sleep(time.Millisecond)
 			}
 			s = p.Snapshot()
@@ -92,17 +97,19 @@ func TestStandingThreads(t *testing.T) {
 				a.checkFaults(t, s)
 				a.checkContents(t)
 			}
-			closeBusy(t, regions[1].region.Rearm)
-			regions[1].spread(t, 4, hangCopy)
-			if n := p.Snapshot().Regions[regions[1].region.ID()].Faults; n != 2*pages {
-				t.Errorf("%d faults of the file after another window, want %d", n, 2*pages)
+			for _, a := range regions {
+				closeBusy(t, a.region.Rearm)
+				a.spread(t, 4, touch(a))
+				if n := p.Snapshot().Regions[a.region.ID()].Faults; n != 2*pages {
+					t.Errorf("%s: %d faults after another window, want %d", a.region.Name(), n, 2*pages)
+				}
 			}
 			closeBusy(t, p.Close)
 			for _, a := range regions {
 				a.checkContents(t)
 			}
 			disk := s.Regions[regions[1].region.ID()].Disk.Count
-			t.Logf("seen: %d of %d faults, %d from the disk, with it stopped, contents intact; noted: %v", s.Stats.Faults, 2*pages, disk, noted)
+			t.Logf("seen: %d of %d faults, %d from the disk, with it stopped, contents intact; noted: %v", s.Stats.Faults, total, disk, noted)
 		})
 	}
 }

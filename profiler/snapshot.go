@@ -141,7 +141,8 @@ type Stats struct {
 	Delivery string
 	// Placement says where the resolver runs, which decides what a fault costs.
 	Placement string
-	// LastError is the kernel's answer to the last resolve that failed, or empty.
+	// LastError is the kernel's answer to the last resolve that failed, or what a thread waits for that cannot be
+	// had; or empty.
 	LastError string
 	// UserModeOnly: faults from inside system calls are not served; such a call fails with EFAULT.
 	UserModeOnly bool

@@ -14,35 +14,6 @@ const (
 	opProtect             // protects memory against writes
 )
 
-//go:nosplit
-//go:norace
-//go:nocheckptr
-func operateShared(arg uintptr) {
-	// nosplit: runs without a g.
-	w := at[worker](arg)
-	s := at[shared](w.shared)
-	c := &s.cmd
-	t := at[target](c.target)
-	start := raw.Nanotime()
-	if c.park != 0 && !s.parkAll(w, start+c.limit) {
-		s.unpark()
-		c.status, c.took = statusBusy, raw.Nanotime()-start
-		return
-	}
-	raw.Store32(&t.frozen, 1)
-	if s.quiesce(w, t, start+c.limit) {
-		deep(s.armSharedCode, arg)
-	} else {
-		c.status = statusBusy
-	}
-	raw.Store32(&t.frozen, 0)
-	s.wake(w, t, 0, t.granules())
-	if c.park != 0 {
-		s.unpark()
-	}
-	c.took = raw.Nanotime() - start
-}
-
 // armStep bounds how many bytes are armed between two looks at the clock.
 const armStep = 4 << 20
 

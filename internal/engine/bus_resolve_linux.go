@@ -160,7 +160,7 @@ func (s *shared) provenBus(w *worker, t *target) int {
 }
 
 // answerUnknown is an answer of provenBus only: the application has closed our number.
-const answerUnknown = answerLater + 1
+const answerUnknown = answerNobody + 1
 
 // exposedStill reports whether a number in the table of the process is a userfaultfd: that answers an empty
 // range with EINVAL, and anything else another request than its own otherwise.

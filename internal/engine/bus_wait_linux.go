@@ -134,7 +134,7 @@ func (w *worker) ours() bool {
 	page := w.now.addr &^ (s.pageSize - 1)
 	for _, fd := range [2]uint32{s.overlayFD, s.arenaFD} {
 		is := s.registered(w, fd, page, s.pageSize)
-		if is == answerNo || is == answerLater && !s.exposedStill(w, fd) {
+		if is == answerNo || is >= answerLater && !s.exposedStill(w, fd) {
 			continue
 		}
 		if is == answerYes && s.find(w.now.addr) == nil {

@@ -77,7 +77,13 @@ func runErrand(arg uintptr) {
 	for i := uint64(0); i < c.n; i++ {
 		p := uintptr(unsafe.Pointer(&c.args)) + uintptr(i)*16
 		t, addr, length := at[target](c.target), *at[uintptr](p), *at[uintptr](p + 8)
-		if t.kind == kindShared && !s.wholeShared(w, t, addr, length) || t.kind != kindShared && !s.whole(w, t, addr, length) {
+		is := answerNo
+		if t.kind == kindShared {
+			is = s.askedShared(w, t, addr, length)
+		} else {
+			is = s.asked(w, t, addr, length)
+		}
+		if is == answerNo {
 			c.n = i
 			return
 		}

@@ -15,6 +15,7 @@ import (
 // no room for the address.
 const (
 	flagQuiet  = 1 << 8
+	flagPlaced = 1 << 8 // of a file: the place is that of the page that a thread waits for
 	placeShift = 9
 )
 
@@ -103,6 +104,11 @@ func share(arg uintptr) {
 		case unix.EEXIST:
 			addr += t.page
 		default: // EFAULT: a hole, or beyond the end of the file. EIO: a page that the memory has lost
+			if denied(e) {
+				w.carry.target, w.carry.flags = w.now.target, uint64(e)
+				deep(s.giveUpCode, arg)
+				return
+			}
 			if addr == touched {
 				w.carry.src, w.carry.flags = touched, uint64(e)
 				if deep(s.holeCode, arg); !w.carry.ok {
@@ -149,6 +155,29 @@ func filled(answer uint64) uintptr {
 func (s *shared) ioctl(w *worker, fd uint32, request uintptr) (errno uintptr) {
 	// nosplit: runs without a g.
 	return raw.Errno(raw.Syscall(unix.SYS_IOCTL, uintptr(fd), request, uintptr(unsafe.Pointer(&w.args)), 0, 0, 0))
+}
+
+// giveUp makes a target plain memory whose faults may not be answered, as carry.flags says: the object, or the
+// memory itself where it is protected, has the contents. Page by page it would be as many mappings.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func giveUp(arg uintptr) {
+	// nosplit: runs without a g.
+	w := at[worker](arg)
+	s := at[shared](w.shared)
+	t, e := at[target](w.carry.target), uintptr(w.carry.flags)
+	call := uintptr(callContinue)
+	if t.kind == kindWrites {
+		call = callWriteProtect
+	}
+	s.bar(call, e)
+	raw.Add64(&s.errors, 1)
+	raw.Add64(&at[counters](t.counters).errors, 1)
+	raw.Store64(&s.lastErr, uint64(e))
+	s.unregisterPieces(w, t, t.lo, t.hi)
+	w.carry.source, w.carry.ok = SourceUnknown, true
 }
 
 // holeTries bounds how often a hole is looked at that somebody else may have filled meanwhile.
@@ -229,20 +258,24 @@ func (s *shared) swapped(w *worker, t *target, addr uintptr) bool {
 	return *at[uint8](v)&1 == 0
 }
 
-// wholeShared is whole for shared memory: a COPY that is to protect the page is refused with EINVAL where
+// askedShared is asked for shared memory: a COPY that is to protect the page is refused with EINVAL where
 // WP is not registered, and with ENOENT where nothing is, or not one mapping (mfill_atomic,
 // mm/userfaultfd.c); it changes nothing in either case. It waits for events to be read, so no reader calls it.
 //
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func (s *shared) wholeShared(w *worker, t *target, addr, length uintptr) bool {
+func (s *shared) askedShared(w *worker, t *target, addr, length uintptr) int {
 	// nosplit: runs without a g.
 	for {
 		w.args[0], w.args[1], w.args[2], w.args[3], w.args[4] = uint64(addr), uint64(s.zeros), uint64(length), uffd.CopyModeDontwake|uffd.CopyModeWP, 0
-		e := unix.Errno(s.ioctl(w, t.uffd, uffd.IoctlCopy))
-		if e != unix.EAGAIN {
-			return e == unix.EINVAL
+		e := s.ioctl(w, t.uffd, uffd.IoctlCopy)
+		is := s.understood(e)
+		switch {
+		case is == answerNobody && !denied(e):
+			return answerNo // a hole, or there is no memory for it
+		case is != answerLater:
+			return is
 		}
 		s.nap(w, 20e3)
 	}

@@ -249,6 +249,9 @@ func (e *Engine) commandHeld(op uint32, g *Target, cover uintptr, guard Guard, d
 		case statusGone:
 			return took, ErrGone
 		case statusFailed:
+			if c.call != 0 {
+				return took, fmt.Errorf("change the mapping: %s is refused: %w", callNames[c.call-1], unix.Errno(c.errno))
+			}
 			return took, fmt.Errorf("change the mapping: %w", unix.Errno(c.errno))
 		}
 		if try == parkTries {

@@ -196,6 +196,17 @@ func (s *shared) storageReads(w *worker) uint64 {
 	return w.rusage[9] + w.rusage[11]
 }
 
+// nap sleeps without the Go scheduler.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) nap(w *worker, ns uint64) {
+	// nosplit: runs without a g.
+	w.args[8], w.args[9] = 0, ns
+	raw.Syscall(unix.SYS_NANOSLEEP, uintptr(unsafe.Pointer(&w.args[8])), 0, 0, 0, 0, 0)
+}
+
 // futexWait sleeps while *p is v, at most ns nanoseconds if that is not 0.
 //
 //go:nosplit

@@ -76,11 +76,13 @@ type Stats struct {
 	Errors, Strays, Events     uint64
 	LastErr                    uint64
 	Widened                    uint64
-	Failed                     uint64 // errno for which every target was made plain memory, or 0
-	Relieved                   uint64 // times that the watchdog had to stand in for another thread
-	Maps                       int64  // estimate of the process's mappings
-	Switches                   uint64 // hand-overs to the follower
-	Rescues                    uint64 // times that the follower did not get its CPU
+	Failed                     uint64        // errno for which every target was made plain memory, or 0
+	Relieved                   uint64        // times that the watchdog had to stand in for another thread
+	Refiled                    uint64        // pieces of files that were mapped anew, by their path
+	Waited                     time.Duration // CLOCK_MONOTONIC when a restore was refused last, and tried again
+	Maps                       int64         // estimate of the process's mappings
+	Switches                   uint64        // hand-overs to the follower
+	Rescues                    uint64        // times that the follower did not get its CPU
 	Overhead                   time.Duration
 }
 
@@ -93,6 +95,7 @@ func (e *Engine) Stats() Stats {
 		Errors: raw.Load64(&s.errors), Strays: raw.Load64(&s.strays), Events: raw.Load64(&s.events),
 		LastErr: raw.Load64(&s.lastErr),
 		Widened: raw.Load64(&s.widened), Relieved: raw.Load64(&s.relieved), Failed: raw.Load64(&s.failed), Maps: int64(raw.Load64(&s.maps)),
+		Refiled: raw.Load64(&s.refiled), Waited: time.Duration(raw.Load64(&s.waited)),
 		Switches: raw.Load64(&s.place.switches), Rescues: uint64(raw.Load32(&s.place.stalls)),
 		Overhead: e.overhead(),
 	}

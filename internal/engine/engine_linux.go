@@ -98,6 +98,7 @@ func (e *Engine) start(c Config) error {
 	s.restoreCode, s.restorePagesCode, s.operateCode = codeOf(restore), codeOf(restorePages), codeOf(operate)
 	s.cutCode, s.captureCode, s.walkCode = codeOf(cut), codeOf(capture), codeOf(walk)
 	s.placeCode, s.disarmCode = codeOf(place), codeOf(disarm)
+	s.refileCode, s.restoreMappingCode = codeOf(refile), codeOf(restoreMapping)
 	s.lookCode, s.relieveCode = codeOf(look), codeOf(relieve)
 	s.failOpenCode, s.openTargetCode = codeOf(failOpen), codeOf(openTarget)
 	s.readAllCode = codeOf(readAll)
@@ -188,6 +189,7 @@ func (e *Engine) allocate(c Config) error {
 	page := uintptr(unix.Getpagesize())
 	s.reserveLen = reserveMaps * page
 	s.reserve = uint64(get(s.reserveLen))
+	s.reserveEnd = s.reserve + uint64(s.reserveLen)
 	for i := uintptr(0); i < reserveMaps && err == nil; i += 2 {
 		if _, _, n := unix.Syscall(unix.SYS_MPROTECT, uintptr(s.reserve)+i*page, page, unix.PROT_NONE); n != 0 {
 			return fmt.Errorf("prepare spare mappings: %w", n)
@@ -269,8 +271,9 @@ func (e *Engine) Stop() error {
 	}
 	err := e.opened.close()
 	e.exposed.close()
-	if e.s != nil && raw.Load64(&e.s.reserve) == 0 {
-		e.mem = e.mem[:len(e.mem)-1]
+	if e.s != nil && raw.Load64(&e.s.reserve) != 0 {
+		left := uintptr(raw.Load64(&e.s.reserve)) // what was given up is anybody's
+		e.mem[len(e.mem)-1] = offHeap{left, uintptr(e.s.reserveEnd) - left}
 	}
 	for _, m := range e.mem {
 		freeOffHeap(m.p, m.size)

@@ -171,7 +171,7 @@ func (s *shared) copyHome(w *worker, t *target, src, dst uintptr) (ok bool) {
 	e := unix.Errno(raw.Errno(raw.Syscall(unix.SYS_IOCTL, uintptr(t.uffd), uffd.IoctlCopy, uintptr(unsafe.Pointer(&w.args)), 0, 0, 0)))
 	switch e {
 	case 0, unix.EEXIST, unix.ENOENT, unix.ESRCH:
-		raw.Syscall(unix.SYS_MADVISE, w.scratch, s.pageSize, unix.MADV_DONTNEED, 0, 0, 0)
+		s.emptyScratch(w)
 		return true
 	}
 	// It cannot be had now: the only copy goes back to its layer.
@@ -179,6 +179,21 @@ func (s *shared) copyHome(w *worker, t *target, src, dst uintptr) (ok bool) {
 		s.nap(w, 50e3)
 	}
 	return false
+}
+
+// emptyScratch takes the page out of the worker's scratch page, where the next one has to find room.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) emptyScratch(w *worker) {
+	// nosplit: runs without a g.
+	if raw.Errno(raw.Syscall(unix.SYS_MADVISE, w.scratch, s.pageSize, unix.MADV_DONTNEED, 0, 0, 0)) == 0 {
+		return
+	}
+	const anew = unix.MAP_PRIVATE | unix.MAP_ANONYMOUS | unix.MAP_FIXED
+	raw.Syscall(unix.SYS_MMAP, w.scratch, s.pageSize, unix.PROT_READ|unix.PROT_WRITE, anew, ^uintptr(0), 0)
+	s.registerLayer(w, w.scratch, s.pageSize)
 }
 
 //go:nosplit
@@ -191,7 +206,7 @@ func remapHome(arg uintptr) {
 	t, src, dst := at[target](w.carry.target), w.carry.src, w.carry.dst
 	w.carry.moved, w.carry.ok = false, false
 	switch s.registered(w, t.uffd, dst, s.pageSize) {
-	case answerLater:
+	case answerLater, answerNobody:
 		return
 	case answerNo:
 		w.carry.ok = true // the memory is gone

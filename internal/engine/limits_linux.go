@@ -39,12 +39,13 @@ func (e *Engine) limits() error {
 func (s *shared) correctMaps(before uint64, counted int) { raw.Add64(&s.maps, uint64(counted)-before) }
 
 // mapsShort reports whether the process comes near its limit of mappings. The estimate may be a few too
-// low, even below 0, until it is corrected next.
+// low, even below 0, until it is corrected next. So it does where granules have to be mapped anew, which do not
+// merge with their neighbours, see putBack.
 //
 //go:nosplit
 //go:norace
 //go:nocheckptr
 func (s *shared) mapsShort() bool {
 	// nosplit: hot path.
-	return int64(raw.Load64(&s.maps)) > int64(s.maxMaps)
+	return int64(raw.Load64(&s.maps)) > int64(s.maxMaps) || s.barredBy(callRemap) != 0
 }

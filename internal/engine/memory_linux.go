@@ -49,6 +49,7 @@ func (e *Engine) prepareMemory() error {
 	s := e.s
 	s.openCode, s.forceCode, s.memoryEventCode, s.knownCode = codeOf(open), codeOf(force), codeOf(memoryEvent), codeOf(allKnown)
 	s.operateMemoryCode, s.yankCode, s.mergeCode = codeOf(operateMemory), codeOf(yank), codeOf(merge)
+	s.stillMemoryCode = codeOf(stillMemory)
 	s.mergePieceCode, s.homeCode, s.homePieceCode = codeOf(mergePiece), codeOf(goHome), codeOf(homePiece)
 	s.releaseMemoryCode, s.bringRunsCode = codeOf(releaseMemory), codeOf(bringRuns)
 	s.followMoveCode, s.bringCode, s.remapHomeCode = codeOf(followMove), codeOf(bring), codeOf(remapHome)

@@ -48,7 +48,7 @@ func merge(arg uintptr) {
 			}
 		}
 		if end <= young+from {
-			c.status = statusFailed
+			c.fail(callScan, s.barredBy(callScan))
 			return
 		}
 		from = end - young

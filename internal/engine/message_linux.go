@@ -231,6 +231,8 @@ func resolve(arg uintptr) {
 	} else {
 		source = SourcePageCache
 		if (!s.cached(w, t, g) || !s.restored(w)) && raw.Load64(&w.relieved) == 0 {
+			lo, _ := t.span(g, 1)
+			w.now.flags = w.now.flags&(1<<placeShift-1) | flagPlaced | uint64((max(w.now.addr, lo)-lo)/s.pageSize)<<placeShift
 			deep(s.toDiskCode, arg)
 			return
 		}
@@ -246,7 +248,11 @@ func resolve(arg uintptr) {
 //go:nocheckptr
 func (s *shared) finish(w *worker, t *target, g uintptr, seq uint64, source uint8) {
 	// nosplit: runs without a g.
-	raw.Store32(t.state(g), gOpen)
+	state := uint32(gOpen)
+	if w.now.partial {
+		state = gArmed
+	}
+	raw.Store32(t.state(g), state)
 	if seq != 0 {
 		r := s.record(seq - 1)
 		r.Source = source

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"unsafe"
 
+	"github.com/firsttouch/firsttouch/internal/raw"
 	"golang.org/x/sys/unix"
 )
 
@@ -35,4 +36,19 @@ func freeOffHeap(p, size uintptr) {
 func at[T any](p uintptr) *T {
 	// nosplit: used on threads without a g.
 	return (*T)(unsafe.Pointer(p))
+}
+
+// empty zeroes memory of newOffHeap, in whole pages. Its pages are given back where that is not refused.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) empty(p, size uintptr) {
+	// nosplit: runs without a g.
+	if p == 0 || raw.Errno(raw.Syscall(unix.SYS_MADVISE, p, size, unix.MADV_DONTNEED, 0, 0, 0)) == 0 {
+		return
+	}
+	for end := p + size; p < end; p += 8 {
+		raw.Store64(at[uint64](p), 0)
+	}
 }

@@ -9,6 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// readers is how many workers read messages: the first ones.
+const readers = 2
+
 // Who reads the descriptors. Reads by both are correct, one message reaches one reader; the mode
 // only decides who is awake.
 const (

@@ -34,13 +34,13 @@ type Totals struct{ Faults, Messages, CoTouch, Widened, Errors, Left, Discarded 
 
 // NewRegion returns the counters of a region. They live as long as the engine.
 func (e *Engine) NewRegion(number uint32) (*Region, error) {
-	p, err := newOffHeap(unsafe.Sizeof(counters{}))
+	p, err := newOffHeap(countersLen)
 	if err != nil {
 		return nil, err
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.mem = slices.Insert(e.mem, 0, offHeap{p, unsafe.Sizeof(counters{})})
+	e.mem = slices.Insert(e.mem, 0, offHeap{p, countersLen})
 	return &Region{number: number, c: at[counters](p)}, nil
 }
 
@@ -50,7 +50,7 @@ func (e *Engine) DropRegion(r *Region) {
 	defer e.mu.Unlock()
 	p := uintptr(unsafe.Pointer(r.c))
 	e.mem = slices.DeleteFunc(e.mem, func(m offHeap) bool { return m.p == p })
-	freeOffHeap(p, unsafe.Sizeof(counters{}))
+	freeOffHeap(p, countersLen)
 }
 
 // Totals reads the counters.

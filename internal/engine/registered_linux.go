@@ -3,9 +3,6 @@
 package engine
 
 import (
-	"unsafe"
-
-	"github.com/firsttouch/firsttouch/internal/raw"
 	"github.com/firsttouch/firsttouch/uffd"
 	"golang.org/x/sys/unix"
 )
@@ -14,7 +11,8 @@ import (
 const (
 	answerNo = iota
 	answerYes
-	answerLater // an event waits to be read
+	answerLater  // an event waits to be read
+	answerNobody // the kernel may not be asked: whoever acts on the answer leaves the memory as it is
 )
 
 // registered reports whether a range lies in one mapping, anonymous and registered with a descriptor.
@@ -23,18 +21,72 @@ const (
 // not (mfill_atomic, mm/userfaultfd.c); it changes nothing in either case. EAGAIN is no answer: a change
 // of registered memory waits for its message to be read (mmap_changing, fs/userfaultfd.c).
 //
+// Where CONTINUE is refused, a COPY that is to protect the page answers the same: the memory that is asked for
+// is registered for missing pages alone. It would add zeros at worst, to what holds nothing.
+//
 //go:nosplit
 //go:norace
 //go:nocheckptr
 func (s *shared) registered(w *worker, fd uint32, addr, length uintptr) int {
 	// nosplit: runs without a g.
 	w.args[0], w.args[1], w.args[2], w.args[3] = uint64(addr), uint64(length), uffd.ContinueModeDontwake, 0
-	e := raw.Errno(raw.Syscall(unix.SYS_IOCTL, uintptr(fd), uffd.IoctlContinue, uintptr(unsafe.Pointer(&w.args)), 0, 0, 0))
-	if e == uintptr(unix.EINVAL) {
+	e := s.ioctl(w, fd, uffd.IoctlContinue)
+	is := s.understood(e)
+	if is != answerNobody {
+		return is
+	}
+	s.bar(callContinue, e)
+	w.args[0], w.args[1], w.args[2], w.args[3], w.args[4] = uint64(addr), uint64(s.zeros), uint64(length), uffd.CopyModeDontwake|uffd.CopyModeWP, 0
+	e = s.ioctl(w, fd, uffd.IoctlCopy)
+	if is = s.understood(e); is == answerNobody {
+		s.bar(callCopy, e)
+	}
+	return is
+}
+
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) understood(errno uintptr) int {
+	// nosplit: runs without a g.
+	switch unix.Errno(errno) {
+	case unix.EINVAL:
 		return answerYes
-	}
-	if e == uintptr(unix.ENOENT) {
+	case unix.ENOENT:
 		return answerNo
+	case unix.EAGAIN:
+		return answerLater
+	case unix.EBADF, unix.ENOTTY:
+		if s.signals {
+			return answerLater // the application may have closed the number, see exposedStill
+		}
 	}
-	return answerLater
+	return answerNobody
+}
+
+// asked is registered once events are read. A reader must not wait for an answer that its own reading brings
+// about: it gets answerLater then.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) asked(w *worker, t *target, addr, length uintptr) int {
+	// nosplit: runs without a g.
+	is := s.registered(w, t.uffd, addr, length)
+	for is == answerLater && w.reads == 0 {
+		s.nap(w, 20e3)
+		is = s.registered(w, t.uffd, addr, length)
+	}
+	return is
+}
+
+// whole reports whether a range lies in one mapping and that is our placeholder. The page that a
+// thread waits for is; its neighbours in a wider granule may have been given to somebody else.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) whole(w *worker, t *target, addr, length uintptr) bool {
+	// nosplit: runs without a g.
+	return s.asked(w, t, addr, length) == answerYes
 }

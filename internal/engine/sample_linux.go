@@ -201,7 +201,7 @@ func (t *target) setStates(lo, hi uintptr, state uint32) {
 //go:nocheckptr
 func (s *shared) resetStates(t *target) {
 	// nosplit: runs without a g.
-	raw.Syscall(unix.SYS_MADVISE, t.states, statesLen(t), unix.MADV_DONTNEED, 0, 0, 0) // zero is gArmed
+	s.empty(t.states, statesLen(t)) // zero is gArmed
 	for lo := t.lo; t.sample != 0 && lo < t.hi; {
 		end, armed := t.run(lo, t.hi)
 		if !armed {

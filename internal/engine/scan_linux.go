@@ -32,7 +32,8 @@ func (s *shared) scan(w *worker, lo, hi, out uintptr) (n, end uintptr) {
 	// nosplit: runs without a g.
 	scanArg(&w.args, lo, hi, out, scanRegions)
 	n = raw.Syscall(unix.SYS_IOCTL, uintptr(s.pagemapFD), pagemapScan, uintptr(unsafe.Pointer(&w.args)), 0, 0, 0)
-	if raw.Errno(n) != 0 {
+	if e := raw.Errno(n); e != 0 {
+		s.bar(callScan, e)
 		return 0, lo
 	}
 	return n, uintptr(w.args[4])

@@ -23,7 +23,7 @@ type shared struct {
 	mergeCode, mergePieceCode, homeCode, homePieceCode                           uintptr
 	placeCode, disarmCode, releaseMemoryCode, bringRunsCode                      uintptr
 	resolveSharedCode, shareCode, holeCode, straySharedCode                      uintptr
-	operateSharedCode, armSharedCode                                             uintptr
+	stillMemoryCode, armSharedCode, giveUpCode, refileCode, restoreMappingCode   uintptr
 	lookCode, relieveCode, failOpenCode, openTargetCode, readAllCode             uintptr
 	answerBusCode, serveBusCode, resolveBusCode, readBusCode, describeCode       uintptr
 	walkCode                                                                     uintptr
@@ -48,7 +48,8 @@ type shared struct {
 	stopFD     uint32          // eventfd that ends the resolvers' poll
 	keep       [keepLen]uint32 // all of these, ascending
 	maxMaps    uint64          // vm.max_map_count less a margin
-	reserve    uint64          // address of mappings that can be given up when the process runs out of them
+	reserve    uint64          // where mappings begin that can be given up when the process runs out of them
+	reserveEnd uint64
 	reserveLen uintptr
 	stackEvery uint32
 	stackRate  uint32
@@ -75,10 +76,13 @@ type shared struct {
 	handlerNS  uint64 // time spent in the signal handler
 	stackNext  uint32
 	stackFull  uint32
-	errors     uint64 // resolves that failed
-	lastErr    uint64 // errno of the last one
-	failed     uint64 // errno for which everything was made plain memory, or 0
-	relieved   uint64 // times that the watchdog did what another thread of the engine should have done
+	errors     uint64        // resolves that failed
+	lastErr    uint64        // errno of the last one
+	barred     [calls]uint64 // errno of each call that was refused, see barred_linux.go
+	failed     uint64        // errno for which everything was made plain memory, or 0
+	refiled    uint64        // pieces of files that were mapped by their path
+	waited     uint64        // when a thread of the engine last had to wait for a call that was refused
+	relieved   uint64        // times that the watchdog did what another thread of the engine should have done
 	widened    uint64
 
 	parkRound uint32 // surgeon: the round that threads are to park in, 0 is none
@@ -154,6 +158,7 @@ type fault struct {
 	moved   piece  // for a disk thread: what to bring back instead
 	left    bool   // restore left it to a disk thread
 	proven  bool   // all of the granule is known to be our placeholder
+	partial bool   // only the touched page was restored
 	gone    bool   // the page is not ours: the kernel refused to fill it
 	source  uint8
 	waited  int64 // ns for storage

@@ -110,6 +110,8 @@ func (e *Engine) ArmShared(g *Target, guard Guard) (took time.Duration, err erro
 	op := uint32(opDrop)
 	if g.t.kind == kindWrites {
 		op, guard = opProtect, ours
+	} else if err := e.mayContinue(); err != nil {
+		return 0, err
 	}
 	armed := false
 	for cursor := uintptr(0); ; {
@@ -190,5 +192,6 @@ func (e *Engine) pieces(g *Target) (out []uffd.Range, err error) {
 func (e *Engine) prepareShared() {
 	s := e.s
 	s.resolveSharedCode, s.shareCode, s.holeCode = codeOf(resolveShared), codeOf(share), codeOf(hole)
-	s.operateSharedCode, s.armSharedCode, s.straySharedCode = codeOf(operateShared), codeOf(armShared), codeOf(strayShared)
+	s.armSharedCode, s.straySharedCode = codeOf(armShared), codeOf(strayShared)
+	s.giveUpCode = codeOf(giveUp)
 }

@@ -30,6 +30,7 @@ type command struct {
 	took   int64 // ns that the other threads were parked
 	armed  int64 // when the range was covered: before any of its faults is answered
 	holes  uint64
+	call   uintptr // that failed, plus 1; 0 is not said
 	moved  uintptr // of the placeholder, from its start: it left a hole there, which is anybody's
 
 	sample     uintptr // opPlace, opRearm, opRelease, opReleaseMemory: what is to be armed, see target.sample
@@ -97,54 +98,18 @@ func operate(arg uintptr) {
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	c := &s.cmd
-	c.status, c.errno, c.took, c.holes, c.moved = statusOK, 0, 0, 0, 0
-	t := at[target](c.target)
+	c.status, c.errno, c.call, c.took, c.holes, c.moved = statusOK, 0, 0, 0, 0, 0
 	if c.op >= opDrop {
-		deep(s.operateSharedCode, arg)
+		c.took = s.whileStill(w, s.armSharedCode)
 		return
 	}
 	if c.op >= opYank {
 		deep(s.operateMemoryCode, arg)
 		return
 	}
-	start := raw.Nanotime()
-	if c.park != 0 {
-		if !s.parkAll(w, start+c.limit) {
-			s.unpark()
-			c.status, c.took = statusBusy, raw.Nanotime()-start
-			return
-		}
+	if took := s.whileStill(w, s.cutCode); c.park != 0 {
+		c.took = took
 	}
-	// Only once no thread can wait in the kernel for a fault of this target may its faults be left
-	// unanswered: a system call would not let its thread park.
-	raw.Store32(&t.frozen, 1)
-	if s.quiesce(w, t, start+c.limit) {
-		deep(s.cutCode, uintptr(unsafe.Pointer(w)))
-	} else {
-		c.status = statusBusy
-	}
-	raw.Store32(&t.frozen, 0)
-	s.wake(w, t, 0, t.granules())
-	if c.park != 0 {
-		s.unpark()
-		c.took = raw.Nanotime() - start
-	}
-}
-
-// quiesce waits until no fault of a frozen target is in flight.
-//
-//go:nosplit
-//go:norace
-//go:nocheckptr
-func (s *shared) quiesce(w *worker, t *target, deadline int64) bool {
-	// nosplit: runs without a g.
-	for raw.Load32(&t.inflight) != 0 {
-		if raw.Nanotime() > deadline {
-			return false
-		}
-		s.nap(w, 20e3)
-	}
-	return true
 }
 
 // cut does the operation. Nobody else changes the range while it runs.
@@ -169,7 +134,9 @@ func cut(arg uintptr) {
 		return
 	}
 	if !s.intact(w, c, t, n) || c.op == opPlace && !s.aliasOf(c, t, n) {
-		c.status = statusGone
+		if c.status == statusOK {
+			c.status = statusGone
+		}
 		return
 	}
 	if c.op == opPlace || c.op == opRearm {
@@ -226,7 +193,7 @@ func (s *shared) takeBack(w *worker, c *command, t *target, hi uintptr) {
 			t.setStates(lo, end, gArmed)
 		case armed:
 			for try := 0; ; try++ {
-				e := raw.Errno(raw.Syscall(unix.SYS_MREMAP, t.alias+lo-t.lo, 0, end-lo, remapOver, lo, 0))
+				e := s.putBack(w, t, lo, end-lo, lo, protUnknown)
 				if e == 0 {
 					break
 				}
@@ -243,7 +210,7 @@ func (s *shared) takeBack(w *worker, c *command, t *target, hi uintptr) {
 func (s *shared) moveCover(c *command, from, length, to uintptr) bool {
 	// nosplit: runs without a g.
 	if e := raw.Errno(raw.Syscall(unix.SYS_MREMAP, from, length, length, remapOver, to, 0)); e != 0 {
-		c.status, c.errno = statusFailed, uint32(e)
+		c.fail(callRemap, e)
 		return false
 	}
 	c.moved += length
@@ -315,7 +282,7 @@ func disarm(arg uintptr) {
 			continue
 		}
 		if !s.isCover(w, t, &l) {
-			c.holes++
+			c.holes++ // unless it cannot be told, which isCover says
 			continue
 		}
 		if t.changed != 0 || l.prot != t.prot {
@@ -332,8 +299,8 @@ func disarm(arg uintptr) {
 			if c.op == opDisarm && l.hi > hi && s.find(hi) == nil {
 				length = l.hi - lo // the application has grown its mapping in place
 			}
-			if e := raw.Errno(raw.Syscall(unix.SYS_MREMAP, t.alias+lo-t.lo, 0, length, remapOver, lo, 0)); e != 0 {
-				c.status, c.errno = statusFailed, uint32(e)
+			if e := s.putBack(w, t, lo, length, lo, l.prot); e != 0 {
+				c.fail(callRemap, e)
 				continue
 			}
 			if c.op == opRelease {
@@ -344,7 +311,8 @@ func disarm(arg uintptr) {
 	}
 }
 
-// isCover reports whether a mapping is our placeholder.
+// isCover reports whether a mapping is our placeholder. Where nobody may ask the command fails: what is ours
+// would be left with nobody to serve it.
 //
 //go:nosplit
 //go:norace
@@ -355,7 +323,21 @@ func (s *shared) isCover(w *worker, t *target, l *mapLine) bool {
 	if l.inode != 0 || l.shared || lo >= hi {
 		return false
 	}
-	return s.whole(w, t, lo, hi-lo)
+	is := s.asked(w, t, lo, hi-lo)
+	if is == answerNobody {
+		s.cmd.fail(callContinue, s.barredBy(callContinue))
+	}
+	return is == answerYes
+}
+
+// fail ends a command for a call that was refused.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (c *command) fail(call, errno uintptr) {
+	// nosplit: runs without a g.
+	c.status, c.errno, c.call = statusFailed, uint32(errno), call+1
 }
 
 // statesLen is the size of a target's array of states.

@@ -2,7 +2,11 @@
 
 package engine
 
-import "github.com/firsttouch/firsttouch/internal/raw"
+import (
+	"unsafe"
+
+	"github.com/firsttouch/firsttouch/internal/raw"
+)
 
 // Kinds of target.
 const (
@@ -59,6 +63,9 @@ const (
 type counters struct {
 	faults, messages, cotouch, widened, errors, left, discarded uint64
 }
+
+// countersLen is what a region's counters and the backing behind them take.
+const countersLen = unsafe.Sizeof(counters{}) + unsafe.Sizeof(backing{})
 
 // States of a granule. Values from gRecord on are in flight and name the place of the record.
 const (

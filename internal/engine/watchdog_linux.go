@@ -33,7 +33,9 @@ type looks struct {
 	last    [maxWorkers]uint64 // progress
 	same    [maxWorkers]uint32 // looks since it last changed while there was something to do
 	read    uint64             // progress of all who read
+	keeper  uint64             // of the keeper alone
 	unread  uint32             // looks at which messages waited and nobody read
+	unheld  uint32             // the same, since a reader last moved: none of them can have a lock still
 	done    uint64             // progress of all disk threads
 	queued  uint32             // looks at which jobs waited and none was done
 	round   uint32             // of parking
@@ -81,7 +83,7 @@ func look(arg uintptr) {
 	if now := raw.Nanotime(); now >= k.next {
 		k.next, one = now+lookEvery*9e5, 1
 	}
-	read, done := uint64(0), uint64(0)
+	read, done, kept := uint64(0), uint64(0), k.keeper
 	for i := uintptr(0); i < maxWorkers; i++ {
 		p := *at[uintptr](uintptr(unsafe.Pointer(&s.workers)) + i*8)
 		if p == 0 || p == arg {
@@ -92,6 +94,9 @@ func look(arg uintptr) {
 		progress := raw.Load64(&v.progress)
 		if i < readers {
 			read += progress
+			if i == 0 {
+				k.keeper = progress
+			}
 		} else {
 			done += progress
 		}
@@ -104,13 +109,18 @@ func look(arg uintptr) {
 			deep(s.relieveCode, arg)
 		}
 	}
-	switch waits := s.wait(w, 0)&3 != 0; {
-	case read != k.read, !waits && k.unread < looksMost:
-		k.unread = 0
-	case waits:
-		if k.unread = min(k.unread+one, looksMost); k.unread == looksMost {
-			deep(s.readAllCode, arg)
+	// A follower that reads hands over to the keeper in each pause. So once nobody read the keeper alone ends it.
+	waits := s.wait(w, 0)&3 != 0
+	if read != k.read || !waits && k.unread < looksMost {
+		k.unheld = 0
+		if k.unread < looksMost || k.keeper != kept {
+			k.unread = 0
 		}
+	} else if waits {
+		k.unread, k.unheld = min(k.unread+one, looksMost), min(k.unheld+one, looksMost)
+	}
+	if waits && k.unread == looksMost {
+		deep(s.readAllCode, arg)
 	}
 	k.read = read
 	switch waits := raw.Load64(&s.queueTail) != raw.Load64(&s.queueHead); {
@@ -133,7 +143,8 @@ func look(arg uintptr) {
 	}
 }
 
-// readAll answers every message that waits. Whoever has the lock of the descriptor for memory stands still.
+// readAll answers every message that waits. Where no reader has moved for so long whoever has the lock of the
+// descriptor for memory stands still, and it is taken from it.
 //
 //go:nosplit
 //go:norace
@@ -144,9 +155,19 @@ func readAll(arg uintptr) {
 	s := at[shared](w.shared)
 	w.reads = 1
 	for more := true; more; {
-		raw.Store32(&s.reading, 1)
-		a := s.drainOne(w, s.arenaFD)
-		unlock(&s.reading)
+		a := uintptr(0)
+		switch {
+		case w.looks.unheld >= looksMost:
+			raw.Store32(&s.reading, 1)
+			a = s.drainOne(w, s.arenaFD)
+			unlock(&s.reading)
+		case raw.Cas32(&s.reading, 0, 1):
+			s.awaitHome(w)
+			a = s.drainOne(w, s.arenaFD)
+			unlock(&s.reading)
+		default:
+			s.nap(w, 50e3)
+		}
 		b := s.drainOne(w, s.overlayFD)
 		raw.Add64(&s.relieved, uint64(a+b))
 		more = a+b != 0 && raw.Load32(&s.stop) == 0

@@ -28,8 +28,7 @@ func operateMemory(arg uintptr) {
 	s := at[shared](w.shared)
 	c := &s.cmd
 	t := at[target](c.target)
-	c.status, c.errno, c.took, c.armed = statusOK, 0, 0, 0
-	start := raw.Nanotime()
+	c.status, c.errno, c.call, c.took, c.armed = statusOK, 0, 0, 0, 0
 	if c.op == opMerge {
 		deep(s.mergeCode, arg)
 		return
@@ -38,23 +37,28 @@ func operateMemory(arg uintptr) {
 		deep(s.releaseMemoryCode, arg)
 		return
 	}
-	heap := t.flags&tgHeap != 0
-	if !heap && start-int64(raw.Load64(&t.removed)) < discardGrace {
+	if t.flags&tgHeap == 0 && raw.Nanotime()-int64(raw.Load64(&t.removed)) < discardGrace {
 		c.park = 1
 	}
-	if c.park != 0 && !s.parkAll(w, start+c.limit) {
-		s.unpark()
-		c.status, c.took = statusBusy, raw.Nanotime()-start
-		return
-	}
-	raw.Store32(&t.frozen, 1)
-	quiet := s.quiesce(w, t, start+c.limit)
-	// Who discards from now on leaves a mark. Earlier marks are of no use: what they name may have been
-	// touched again before the target was frozen.
+	c.took = s.whileStill(w, s.stillMemoryCode)
+}
+
+// stillMemory takes a target that is still away, or brings it home. Who discards of it from now on leaves a mark.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func stillMemory(arg uintptr) {
+	// nosplit: runs without a g.
+	w := at[worker](arg)
+	s := at[shared](w.shared)
+	c := &s.cmd
+	t := at[target](c.target)
+	// Earlier marks are of no use: what they name may have been touched again before the target was frozen.
 	raw.Store32(&t.watching, 1)
-	raw.Syscall(unix.SYS_MADVISE, t.marks, marksLen(t, s.pageSize), unix.MADV_DONTNEED, 0, 0, 0)
+	s.empty(t.marks, marksLen(t, s.pageSize))
 	switch {
-	case !quiet, c.park == 0 && !heap && raw.Nanotime()-int64(raw.Load64(&t.removed)) < discardGrace:
+	case c.park == 0 && t.flags&tgHeap == 0 && raw.Nanotime()-int64(raw.Load64(&t.removed)) < discardGrace:
 		c.status = statusBusy
 	case c.op == opYank:
 		deep(s.yankCode, arg)
@@ -62,12 +66,6 @@ func operateMemory(arg uintptr) {
 		deep(s.homeCode, arg)
 	}
 	raw.Store32(&t.watching, 0)
-	raw.Store32(&t.frozen, 0)
-	s.wake(w, t, 0, t.granules())
-	if c.park != 0 {
-		s.unpark()
-	}
-	c.took = raw.Nanotime() - start
 }
 
 // yank takes everything that the target holds to the shadow. The target is frozen, and nobody changes
@@ -89,7 +87,6 @@ func yank(arg uintptr) {
 	}
 	w.carry.length = n
 	if deep(s.knownCode, arg); !w.carry.ok {
-		c.status = statusBusy
 		return
 	}
 	// First: what is discarded meanwhile must be discarded there too.
@@ -109,17 +106,22 @@ func yank(arg uintptr) {
 		s.forget(t, next, lo)
 		next = hi
 		for end := lo; lo < hi; lo = end {
-			ours := l.inode == 0 && !l.shared
-			if end = hi; ours {
-				end, ours = s.piece(w, t, lo, hi)
+			is := answerNo
+			if end = hi; l.inode == 0 && !l.shared {
+				end, is = s.piece(w, t, lo, hi)
 			}
-			if !ours {
+			if is == answerNo {
 				s.forget(t, lo, end) // somebody else's, or a page that was left there
+			}
+			if is == answerNobody {
+				c.fail(callContinue, s.barredBy(callContinue)) // it stays where it is
+			}
+			if is != answerYes {
 				continue
 			}
 			to := c.cover + lo - t.lo
 			if e := raw.Errno(raw.Syscall(unix.SYS_MREMAP, lo, end-lo, end-lo, remapOver|unix.MREMAP_DONTUNMAP, to, 0)); e != 0 {
-				c.status, c.errno = statusFailed, uint32(e)
+				c.fail(callRemap, e)
 				continue
 			}
 			if l.prot != unix.PROT_READ|unix.PROT_WRITE {
@@ -144,20 +146,20 @@ func yank(arg uintptr) {
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func (s *shared) piece(w *worker, t *target, lo, hi uintptr) (end uintptr, ours bool) {
+func (s *shared) piece(w *worker, t *target, lo, hi uintptr) (end uintptr, is int) {
 	// nosplit: runs without a g.
-	if s.whole(w, t, lo, hi-lo) {
-		return hi, true
+	if is = s.asked(w, t, lo, hi-lo); is == answerYes {
+		return hi, is
 	}
 	end = lo + s.pageSize
 	if _, to, _, known := s.query(w, lo); known {
 		end = min(to, hi)
 	}
-	return end, s.whole(w, t, lo, end-lo)
+	return end, s.asked(w, t, lo, end-lo)
 }
 
 // allKnown waits until the kernel tells whose each piece of the target is: what looks like somebody
-// else's is forgotten.
+// else's is forgotten. Where it does not the command is over.
 //
 //go:nosplit
 //go:norace
@@ -168,6 +170,7 @@ func allKnown(arg uintptr) {
 	s := at[shared](w.shared)
 	t, n := at[target](s.cmd.target), w.carry.length
 	w.carry.ok = false
+	s.cmd.status = statusBusy
 	var l mapLine
 	for p := s.text; p < s.text+n; {
 		p = l.parse(p)
@@ -175,14 +178,20 @@ func allKnown(arg uintptr) {
 		if lo >= hi {
 			continue
 		}
-		for try := 0; s.registered(w, t.uffd, lo, hi-lo) == answerLater; try++ {
+		is := s.registered(w, t.uffd, lo, hi-lo)
+		for try := 0; is == answerLater; try++ {
 			if try == 100 {
 				return
 			}
 			s.nap(w, 20e3)
+			is = s.registered(w, t.uffd, lo, hi-lo)
+		}
+		if is == answerNobody {
+			s.cmd.fail(callContinue, s.barredBy(callContinue))
+			return
 		}
 	}
-	w.carry.ok = true
+	w.carry.ok, s.cmd.status = true, statusOK
 }
 
 // goHome puts the old layer, with everything in it, in the place of the target: the mapping that the
@@ -206,8 +215,10 @@ func goHome(arg uintptr) {
 	deep(s.mergeCode, arg)
 	n := s.readMaps(w)
 	w.carry.length = n
-	deep(s.knownCode, arg)
-	if raw.Load64(&t.young) != 0 || n == 0 || !w.carry.ok {
+	if deep(s.knownCode, arg); !w.carry.ok {
+		return
+	}
+	if raw.Load64(&t.young) != 0 || n == 0 {
 		c.status = statusBusy
 		return
 	}
@@ -224,8 +235,11 @@ func goHome(arg uintptr) {
 			continue
 		}
 		for end := lo; lo < hi; lo = end {
-			var ours bool
-			if end, ours = s.piece(w, t, lo, hi); !ours {
+			var is int
+			if end, is = s.piece(w, t, lo, hi); is != answerYes {
+				if is == answerNobody {
+					c.fail(callContinue, s.barredBy(callContinue))
+				}
 				continue
 			}
 			from := old + lo - t.lo
@@ -269,7 +283,7 @@ func homePiece(arg uintptr) {
 			n = min(length, end-from)
 		}
 		if e = raw.Errno(raw.Syscall(unix.SYS_MREMAP, from, n, n, over, to, 0)); e != 0 {
-			s.cmd.errno = uint32(e)
+			s.cmd.fail(callRemap, e)
 			return
 		}
 		from, to, length = from+n, to+n, length-n

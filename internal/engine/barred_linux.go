@@ -1,0 +1,92 @@
+//go:build linux && (amd64 || arm64)
+
+package engine
+
+import (
+	"fmt"
+	"unsafe"
+
+	"github.com/firsttouch/firsttouch/internal/raw"
+	"github.com/firsttouch/firsttouch/uffd"
+	"golang.org/x/sys/unix"
+)
+
+// A service may lock itself in after the engine has started: a seccomp filter that it installs then binds the
+// engine's threads too (SECCOMP_FILTER_FLAG_TSYNC), while memory is armed. What the filter answers is no answer
+// of the kernel's, and trying again changes nothing.
+
+// Calls without which armed memory can only be given back.
+const (
+	callContinue = iota
+	callCopy     // as a probe, see registered
+	callWriteProtect
+	callRemap
+	callScan
+	calls
+)
+
+// callNames are what errors and notes call them.
+var callNames = [calls]string{"UFFDIO_CONTINUE", "UFFDIO_COPY", "UFFDIO_WRITEPROTECT", "mremap", "PAGEMAP_SCAN"}
+
+// denied reports whether an errno means that a call may not be made at all, rather than not now or not of
+// this memory: what seccomp filters and security modules answer.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func denied(errno uintptr) bool {
+	// nosplit: runs without a g.
+	switch unix.Errno(errno) {
+	case unix.EPERM, unix.EACCES, unix.ENOSYS, unix.ENOTTY, unix.EOPNOTSUPP:
+		return true
+	}
+	return false
+}
+
+// bar notes that a call was refused.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) bar(call, errno uintptr) {
+	// nosplit: runs without a g. By address: see query.
+	raw.Store64(at[uint64](uintptr(unsafe.Pointer(&s.barred))+call*8), uint64(errno))
+}
+
+// barredBy is the errno that a call was refused with, or 0.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) barredBy(call uintptr) uintptr {
+	// nosplit: runs without a g.
+	return uintptr(raw.Load64(at[uint64](uintptr(unsafe.Pointer(&s.barred)) + call*8)))
+}
+
+// Barred is a call that was refused while the engine ran.
+type Barred struct {
+	Call  string
+	Errno unix.Errno
+}
+
+// Barred lists the calls that were refused.
+func (e *Engine) Barred() (out []Barred) {
+	for i, name := range callNames {
+		if n := e.s.barredBy(uintptr(i)); n != 0 {
+			out = append(out, Barred{name, unix.Errno(n)})
+		}
+	}
+	return out
+}
+
+// mayContinue asks for UFFDIO_CONTINUE before memory is armed that nothing else makes accessible again. Anonymous
+// memory is a wrong argument to it.
+func (e *Engine) mayContinue() error {
+	args := [4]uint64{uint64(at[worker](e.workers[0]).scratch), uint64(e.s.pageSize), uffd.ContinueModeDontwake}
+	if errno := (descriptor{e, e.s.layersFD}).ioctl(uffd.IoctlContinue, args[:]); denied(uintptr(errno)) {
+		e.s.bar(callContinue, uintptr(errno))
+		return fmt.Errorf("%w: shared memory is made accessible with UFFDIO_CONTINUE, which is refused: %w: allow it in the process's seccomp filter",
+			uffd.ErrNotSupported, errno)
+	}
+	return nil
+}

@@ -1,0 +1,58 @@
+//go:build linux && (amd64 || arm64)
+
+package engine
+
+import (
+	"unsafe"
+
+	"github.com/firsttouch/firsttouch/internal/raw"
+)
+
+// whileStill runs code of the surgeon while nothing changes the command's target: the other threads are parked,
+// where the command says so, and no fault of the target is in flight. Where that cannot be had in time it runs nothing,
+// and the command is busy. took is for how long that lasted.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) whileStill(w *worker, code uintptr) (took int64) {
+	// nosplit: runs without a g.
+	c := &s.cmd
+	t := at[target](c.target)
+	start := raw.Nanotime()
+	if c.park != 0 && !s.parkAll(w, start+c.limit) {
+		s.unpark()
+		c.status = statusBusy
+		return raw.Nanotime() - start
+	}
+	// Only once no thread can wait in the kernel for a fault of this target may its faults be left
+	// unanswered: a system call would not let its thread park.
+	raw.Store32(&t.frozen, 1)
+	if s.quiesce(w, t, start+c.limit) {
+		deep(code, uintptr(unsafe.Pointer(w)))
+	} else {
+		c.status = statusBusy
+	}
+	raw.Store32(&t.frozen, 0)
+	s.wake(w, t, 0, t.granules())
+	if c.park != 0 {
+		s.unpark()
+	}
+	return raw.Nanotime() - start
+}
+
+// quiesce waits until no fault of a frozen target is in flight.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) quiesce(w *worker, t *target, deadline int64) bool {
+	// nosplit: runs without a g.
+	for raw.Load32(&t.inflight) != 0 {
+		if raw.Nanotime() > deadline {
+			return false
+		}
+		s.nap(w, 20e3)
+	}
+	return true
+}

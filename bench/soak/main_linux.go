@@ -77,7 +77,10 @@ func soak(d profiler.Delivery, minutes float64, pages int) {
 		check(touch(regions))
 		after := settled(p)
 		for _, r := range regions {
-			check(r.counted(before, after))
+			if err := r.counted(before, after); err != nil {
+				explain(after)
+				check(err)
+			}
 		}
 		if time.Now().After(next) {
 			next = time.Now().Add(time.Minute)
@@ -102,6 +105,14 @@ func soak(d profiler.Delivery, minutes float64, pages int) {
 	check(touch(regions)) // plain memory holds the same
 	fmt.Printf("soak: delivery by %v: %d windows of %d regions in %v: every page once in each, contents intact, nothing lost\n",
 		d, windows, len(regions), time.Since(began).Round(time.Second))
+}
+
+// explain shows what else is known of a window that is not as it should be.
+func explain(s *profiler.Snapshot) {
+	log.Printf("%+v", s.Stats)
+	for _, e := range s.Events {
+		log.Printf("%+v", e)
+	}
 }
 
 // settled is a snapshot with every fault. One alone waits for a second: on a busy machine a thread of the engine may get

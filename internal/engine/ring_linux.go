@@ -82,6 +82,9 @@ func (s *shared) claim() (seq uint64, ok bool) {
 	for {
 		h := raw.Load64(&s.head)
 		if h-raw.Load64(&s.tail) > s.ringMask {
+			if raw.Load64(&s.head) != h {
+				continue // others claimed meanwhile, and the reader may be beyond h
+			}
 			raw.Add64(&s.dropped, 1)
 			return 0, false
 		}

@@ -38,7 +38,10 @@ var libraries = []library{
 	},
 	{
 		name: "sqlite", about: "SQL database, translated from C; each connection gets PRAGMA mmap_size=256 MiB", module: "modernc.org/sqlite", version: "v1.62.0",
-		suites:  []suite{{path: ".", quick: "^Test(Scalar|Blob|Concurrent|Issue|Persist|Backup|Null|Time)"}},
+		suites: []suite{{
+			path: ".", quick: "^Test(Scalar|Blob|Null)", only: "^Test(Scalar|Blob|Concurrent|Issue|Persist|Backup|Null|Time|V)",
+			why: "all of them take longer than the ten minutes that a run may have, without the profiler too",
+		}},
 		imports: `sqlite "modernc.org/sqlite"; "database/sql/driver"`,
 		code: `sqlite.RegisterConnectionHook(func(c sqlite.ExecQuerierContext, _ string) error {
 			_, err := c.ExecContext(context.Background(), "PRAGMA mmap_size=268435456", []driver.NamedValue{})

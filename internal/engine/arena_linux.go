@@ -107,7 +107,8 @@ func (s *shared) openArena(w *worker, t *target, errno uintptr) (ok bool) {
 }
 
 // discarded reports whether the owner gave the page of an open granule back, so that its touch is
-// a first touch again. mincore says 0 for anonymous memory that is neither present nor swapped.
+// a first touch again. mincore says 0 for anonymous memory that is not present, also for what is on its way
+// from swap: that has an entry in the page table.
 //
 //go:nosplit
 //go:norace
@@ -121,5 +122,5 @@ func (s *shared) discarded(w *worker, t *target, addr uintptr) bool {
 	if raw.Errno(raw.Syscall(unix.SYS_MINCORE, addr&^(s.pageSize-1), s.pageSize, v, 0, 0, 0)) != 0 {
 		return false
 	}
-	return *at[uint8](v)&1 == 0
+	return *at[uint8](v)&1 == 0 && !s.present(w, addr)
 }

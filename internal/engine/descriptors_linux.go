@@ -67,7 +67,7 @@ func (d *descriptors) number(s *shared, x *exposed) error {
 	s.mapsFD, s.taskFD, s.pagemapFD = uint32(d.files[0].Fd()), uint32(d.files[1].Fd()), uint32(d.files[2].Fd())
 	s.layersFD = uint32(d.layers.Fd())
 	if s.signals {
-		if err := x.expose(&s.arenaFD, &s.overlayFD, &s.mapsFD); err != nil {
+		if err := x.expose(&s.arenaFD, &s.overlayFD, &s.mapsFD, &s.pagemapFD); err != nil {
 			return err
 		}
 	}

@@ -61,7 +61,7 @@ func New(opts ...Option) (*Profiler, error) {
 			return nil, err
 		}
 	}
-	if c.delivery == DeliverySignal {
+	if c.delivery == DeliverySignal && !engine.Running() { // whose threads block all signals, and which Start refuses
 		if err := blocksSIGBUS(); err != nil {
 			return nil, fmt.Errorf("start the fault engine: %w", err)
 		}

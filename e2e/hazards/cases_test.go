@@ -20,8 +20,14 @@ var deliveries = []struct {
 	{"signal", []string{"FIRSTTOUCH_TEST_DELIVERY=signal", "FIRSTTOUCH_DELIVERY=signal"}},
 }
 
+const toucherResolves = "each fault is resolved by the thread that makes it: nobody waits for a thread of the engine"
+
 // threadOnly says why hazards are of delivery by thread only.
-var threadOnly = map[string]string{}
+var threadOnly = map[string]string{
+	"the keeper stands still":      toucherResolves,
+	"all readers stand still":      toucherResolves,
+	"all disk threads stand still": toucherResolves,
+}
 
 var processors = []int{1, 2, 8}
 
@@ -104,6 +110,7 @@ var hazards = []hazard{
 	{"out of descriptors", "profiler", "TestOutOfDescriptors", "all", "New says so; later nothing is needed"},
 	{"out of mappings (vm.max_map_count)", "profiler", "TestOutOfMappings", "all", "contents intact; granules opened with a neighbour are counted"},
 	{"too little memory in the control group", "profiler", "TestLittleMemory", "all", exact},
+	{"memory that is swapped out", "profiler", "TestSwappedMemory", "all", "every page is counted once in each window, contents intact"},
 	{"no memory in the control group", "profiler", "TestNoMemory", "all", same + ": the kernel kills the process"},
 	{"seccomp refuses userfaultfd", "profiler", "TestSystemRefuses", "", "New says what to change"},
 	{"seccomp refuses, under the agent", "agent", "TestRefusedByTheSystem", "", "the service runs unprofiled, and the page says what to change"},

@@ -140,7 +140,7 @@ func fromDisk(arg uintptr) {
 		return
 	}
 	if t.kind != kindOverlay {
-		openAgain(arg)
+		deep(s.openAgainCode, arg)
 		return
 	}
 	if w.now.moved.length != 0 {

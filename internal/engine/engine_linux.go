@@ -95,6 +95,7 @@ func (e *Engine) start(c Config) error {
 	s.answerCode, s.resolveCode, s.fromDiskCode = codeOf(answer), codeOf(resolve), codeOf(fromDisk)
 	s.errandCode = codeOf(runErrand)
 	s.eventCode, s.writeCode, s.toDiskCode = codeOf(event), codeOf(write), codeOf(toDisk)
+	s.askCode, s.openAgainCode = codeOf(askKernel), codeOf(openAgain)
 	s.restoreCode, s.restorePagesCode, s.operateCode = codeOf(restore), codeOf(restorePages), codeOf(operate)
 	s.cutCode, s.captureCode, s.walkCode = codeOf(cut), codeOf(capture), codeOf(walk)
 	s.placeCode, s.disarmCode = codeOf(place), codeOf(disarm)

@@ -3,6 +3,8 @@
 package engine
 
 import (
+	"unsafe"
+
 	"github.com/firsttouch/firsttouch/uffd"
 	"golang.org/x/sys/unix"
 )
@@ -72,12 +74,23 @@ func (s *shared) understood(errno uintptr) int {
 //go:nocheckptr
 func (s *shared) asked(w *worker, t *target, addr, length uintptr) int {
 	// nosplit: runs without a g.
-	is := s.registered(w, t.uffd, addr, length)
-	for is == answerLater && w.reads == 0 {
+	w.ask.fd, w.ask.addr, w.ask.length = t.uffd, addr, length
+	deep(s.askCode, uintptr(unsafe.Pointer(w)))
+	return w.ask.answer
+}
+
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func askKernel(arg uintptr) {
+	// nosplit: runs without a g.
+	w := at[worker](arg)
+	s := at[shared](w.shared)
+	w.ask.answer = s.registered(w, w.ask.fd, w.ask.addr, w.ask.length)
+	for w.ask.answer == answerLater && w.reads == 0 {
 		s.nap(w, 20e3)
-		is = s.registered(w, t.uffd, addr, length)
+		w.ask.answer = s.registered(w, w.ask.fd, w.ask.addr, w.ask.length)
 	}
-	return is
 }
 
 // whole reports whether a range lies in one mapping and that is our placeholder. The page that a

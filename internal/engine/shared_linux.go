@@ -16,17 +16,17 @@ type shared struct {
 	zeros    uintptr // source of zero pages
 
 	// See deep.
-	eventCode, answerCode, writeCode, resolveCode, restoreCode, restorePagesCode uintptr
-	errandCode, toDiskCode, fromDiskCode, operateCode, cutCode, captureCode      uintptr
-	openCode, bringCode, forceCode, remapHomeCode, followMoveCode                uintptr
-	memoryEventCode, operateMemoryCode, yankCode, knownCode                      uintptr
-	mergeCode, mergePieceCode, homeCode, homePieceCode                           uintptr
-	placeCode, disarmCode, releaseMemoryCode, bringRunsCode                      uintptr
-	resolveSharedCode, shareCode, holeCode, straySharedCode                      uintptr
-	stillMemoryCode, armSharedCode, giveUpCode, refileCode, restoreMappingCode   uintptr
-	lookCode, relieveCode, failOpenCode, openTargetCode, readAllCode             uintptr
-	answerBusCode, serveBusCode, resolveBusCode, readBusCode, describeCode       uintptr
-	walkCode                                                                     uintptr
+	eventCode, answerCode, writeCode, resolveCode, restoreCode, restorePagesCode, askCode, openAgainCode uintptr
+	errandCode, toDiskCode, fromDiskCode, operateCode, cutCode, captureCode                              uintptr
+	openCode, bringCode, forceCode, remapHomeCode, followMoveCode                                        uintptr
+	memoryEventCode, operateMemoryCode, yankCode, knownCode                                              uintptr
+	mergeCode, mergePieceCode, homeCode, homePieceCode                                                   uintptr
+	placeCode, disarmCode, releaseMemoryCode, bringRunsCode                                              uintptr
+	resolveSharedCode, shareCode, holeCode, straySharedCode                                              uintptr
+	stillMemoryCode, armSharedCode, giveUpCode, refileCode, restoreMappingCode                           uintptr
+	lookCode, relieveCode, failOpenCode, openTargetCode, readAllCode                                     uintptr
+	answerBusCode, serveBusCode, resolveBusCode, readBusCode, describeCode                               uintptr
+	walkCode                                                                                             uintptr
 
 	targets    uintptr // all targets, by number
 	text       uintptr // the surgeon's buffer for /proc/self/maps
@@ -120,6 +120,7 @@ type worker struct {
 	relieved uint64  // when the watchdog resolved the fault in its place, or 0
 	now      fault   // the message being answered
 	carry    carry   // the memory being moved
+	ask      ask     // what is asked of the kernel
 	looks    looks   // the watchdog's
 	readErr  uintptr // errno of the last read that brought no message
 	fillErr  uintptr // errno of a fill that the kernel refused for good
@@ -133,6 +134,13 @@ type worker struct {
 	vec      [512]byte
 	rusage   [18]uint64
 	buf      [msgSize]byte
+}
+
+// ask is a question of asked, and its answer: what is told across deep.
+type ask struct {
+	fd           uint32
+	addr, length uintptr
+	answer       int
 }
 
 // carry is memory that is to be moved: what is told across deep.

@@ -7,14 +7,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/firsttouch/firsttouch/internal/testproc"
 )
 
-// runCProgram builds a program with C code of testdata and runs it. It says "ok", or "skip: " with a reason.
-func runCProgram(t *testing.T, name string) {
+// buildCProgram compiles a program with C code of testdata.
+func buildCProgram(ctx context.Context, t *testing.T, name string) (path string) {
 	t.Helper()
 	cc := os.Getenv("CC")
 	if cc == "" {
@@ -23,26 +22,26 @@ func runCProgram(t *testing.T, name string) {
 	if _, err := exec.LookPath(cc); err != nil {
 		t.Skipf("no C compiler here: %v", err)
 	}
-	goTool, err := exec.LookPath("go")
-	if err != nil {
+	if _, err := exec.LookPath("go"); err != nil {
 		t.Skipf("no Go toolchain here: %v", err)
 	}
-	program := filepath.Join(t.TempDir(), name)
-	build := exec.Command(goTool, "build", "-o", program, "./testdata/"+name)
+	path = filepath.Join(t.TempDir(), name)
+	build := exec.CommandContext(ctx, "go", "build", "-o", path, "./testdata/"+name)
 	build.Env = append(os.Environ(), "CGO_ENABLED=1")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
+	return path
+}
+
+// runCProgram builds a program of testdata and runs it.
+func runCProgram(t *testing.T, name string) {
+	t.Helper()
+	program := buildCProgram(t.Context(), t, name)
 	ctx, cancel := context.WithTimeout(t.Context(), testproc.Budget(hangBudget))
 	defer cancel()
 	out, err := exec.CommandContext(ctx, program).CombinedOutput()
-	last := strings.TrimSpace(string(out))
-	if reason, skipped := strings.CutPrefix(last, "skip: "); skipped && err == nil {
-		t.Skip(reason)
-	}
-	if err != nil || last != "ok" {
-		t.Errorf("%v\n%s", err, out)
-	}
+	testproc.Told(t, out, err)
 }
 
 // The heap of C code, and a block that malloc mapped, are found in the list of mappings, attached, and observed while C

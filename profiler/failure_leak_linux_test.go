@@ -6,7 +6,6 @@ import (
 	"os"
 	"slices"
 	"strconv"
-	"strings"
 	"testing"
 	"time"
 
@@ -126,9 +125,7 @@ func blocksSignals(tid int) bool {
 	if err != nil {
 		return false // it ended
 	}
-	_, rest, _ := strings.Cut(string(b), "SigBlk:\t")
-	mask, err := strconv.ParseUint(strings.Fields(rest)[0], 16, 64)
-	return err == nil && mask&(1<<(unix.SIGURG-1)) != 0
+	return blocks(b, unix.SIGURG)
 }
 
 // openFiles lists what the descriptors of this process are, but for that of the listing.

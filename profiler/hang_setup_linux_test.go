@@ -45,8 +45,8 @@ func inChild(t *testing.T, top, name string, env []string, body func(t *testing.
 // inChildren is inChild with each delivery.
 func inChildren(t *testing.T, top, name string, env []string, body func(t *testing.T)) {
 	t.Helper()
-	inChild(t, top, name, append([]string{deliveryEnv + "=" + DeliveryThread.String()}, env...), body)
-	inChild(t, top, name+" by signal", append([]string{deliveryEnv + "=" + DeliverySignal.String()}, env...), body)
+	inChild(t, top, name, append([]string{testproc.DeliveryEnv + "=" + DeliveryThread.String()}, env...), body)
+	inChild(t, top, name+" by signal", append([]string{testproc.DeliveryEnv + "=" + DeliverySignal.String()}, env...), body)
 }
 
 // armed is a region, its memory, and what that holds.

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"unsafe"
 
+	"github.com/firsttouch/firsttouch/internal/testproc"
 	"golang.org/x/sys/unix"
 )
 
@@ -34,12 +35,8 @@ func newProfiler(t testing.TB, opts ...Option) *Profiler {
 	return p
 }
 
-// deliveryEnv is the environment variable that chooses the delivery of newProfiler, so that every test
-// can be run with each.
-const deliveryEnv = "FIRSTTOUCH_TEST_DELIVERY"
-
 func testDelivery() Delivery {
-	if os.Getenv(deliveryEnv) == DeliverySignal.String() {
+	if os.Getenv(testproc.DeliveryEnv) == DeliverySignal.String() {
 		return DeliverySignal
 	}
 	return DeliveryThread

@@ -2,6 +2,8 @@
 
 package hazards
 
+import "github.com/firsttouch/firsttouch/internal/testproc"
+
 // hazard is a row of the matrix.
 type hazard struct {
 	name string
@@ -16,8 +18,8 @@ var deliveries = []struct {
 	name string
 	env  []string
 }{
-	{"thread", []string{"FIRSTTOUCH_TEST_DELIVERY=thread", "FIRSTTOUCH_DELIVERY=thread"}},
-	{"signal", []string{"FIRSTTOUCH_TEST_DELIVERY=signal", "FIRSTTOUCH_DELIVERY=signal"}},
+	{"thread", []string{testproc.DeliveryEnv + "=thread", "FIRSTTOUCH_DELIVERY=thread"}},
+	{"signal", []string{testproc.DeliveryEnv + "=signal", "FIRSTTOUCH_DELIVERY=signal"}},
 }
 
 const toucherResolves = "each fault is resolved by the thread that makes it: nobody waits for a thread of the engine"

@@ -28,13 +28,10 @@ func inChild(t *testing.T, env []string, opts ...testproc.Option) bool {
 	return false
 }
 
-// deliveryEnv chooses the delivery, as in the tests of package profiler.
-const deliveryEnv = "FIRSTTOUCH_TEST_DELIVERY"
-
 // start starts a profiler that must not have failed anything by the end of the test.
 func start(t *testing.T, opts ...profiler.Option) *profiler.Profiler {
 	t.Helper()
-	if os.Getenv(deliveryEnv) == profiler.DeliverySignal.String() {
+	if os.Getenv(testproc.DeliveryEnv) == profiler.DeliverySignal.String() {
 		opts = append(opts, profiler.WithDelivery(profiler.DeliverySignal))
 	}
 	p, err := profiler.New(opts...)

@@ -101,26 +101,16 @@ import (
 	"strings"
 	"unsafe"
 
-	"golang.org/x/sys/unix"
-
+	"github.com/firsttouch/firsttouch/internal/testproc"
 	"github.com/firsttouch/firsttouch/profiler"
+	"golang.org/x/sys/unix"
 )
 
 const pages = 500
 
 var page = os.Getpagesize()
 
-func main() {
-	switch err := run(); {
-	case errors.Is(err, profiler.ErrNotSupported):
-		fmt.Println("skip:", err)
-	case err != nil:
-		fmt.Println(err)
-		os.Exit(1)
-	default:
-		fmt.Println("ok")
-	}
-}
+func main() { testproc.Tell(run(), profiler.ErrNotSupported) }
 
 func run() error {
 	dir, err := os.MkdirTemp("", "cbus-")

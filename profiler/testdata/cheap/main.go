@@ -49,6 +49,7 @@ import (
 	"os"
 	"unsafe"
 
+	"github.com/firsttouch/firsttouch/internal/testproc"
 	"github.com/firsttouch/firsttouch/profiler"
 )
 
@@ -57,17 +58,7 @@ const (
 	bigSize = 16 << 20
 )
 
-func main() {
-	switch err := run(); {
-	case errors.Is(err, profiler.ErrNotSupported):
-		fmt.Println("skip:", err)
-	case err != nil:
-		fmt.Println(err)
-		os.Exit(1)
-	default:
-		fmt.Println("ok")
-	}
-}
+func main() { testproc.Tell(run(), profiler.ErrNotSupported) }
 
 func run() error {
 	big := C.fill(bigSize)

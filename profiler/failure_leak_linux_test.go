@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/firsttouch/firsttouch/internal/engine"
 	"golang.org/x/sys/unix"
 )
 
@@ -121,11 +122,8 @@ func threads(t *testing.T) (tids []int) {
 
 // blocksSignals reports whether a thread blocks all signals, as only the engine's do while they run.
 func blocksSignals(tid int) bool {
-	b, err := os.ReadFile("/proc/self/task/" + strconv.Itoa(tid) + "/status")
-	if err != nil {
-		return false // it ended
-	}
-	return blocks(b, unix.SIGURG)
+	_, blocks := engine.Blocks(tid, unix.SIGURG)
+	return blocks
 }
 
 // openFiles lists what the descriptors of this process are, but for that of the listing.

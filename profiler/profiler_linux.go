@@ -61,11 +61,6 @@ func New(opts ...Option) (*Profiler, error) {
 			return nil, err
 		}
 	}
-	if c.delivery == DeliverySignal && !engine.Running() { // whose threads block all signals, and which Start refuses
-		if err := blocksSIGBUS(); err != nil {
-			return nil, fmt.Errorf("start the fault engine: %w", err)
-		}
-	}
 	eng, err := engine.Start(engine.Config{
 		Ring: c.ring, StackEvery: int(c.stacks.every), StackRate: int(c.stacks.perSec), Signal: c.signal,
 		Signals: c.delivery == DeliverySignal,

@@ -116,6 +116,9 @@ func (e *Engine) start(c Config) error {
 		return err
 	}
 	if c.Signals {
+		if err := refuseBlocked(); err != nil { // before there are threads of the engine, which do
+			return err
+		}
 		e.prepareBus()
 		if err := installBus(); err != nil {
 			return err

@@ -15,9 +15,6 @@ import (
 // running is held by the one engine of the process.
 var running atomic.Bool
 
-// Running reports whether the process has an engine.
-func Running() bool { return running.Load() }
-
 // inHandler counts threads inside the signal handler, so that nothing is freed under them.
 var inHandler uint32
 

@@ -83,12 +83,13 @@ func run() error {
 	}
 	rnd := rand.New(rand.NewPCG(1, 1))
 	for w := range windows {
+		// Before arming: the C library, which allocates for threads of Go, may touch the heap as soon as it is armed.
+		before := p.Snapshot()
 		for _, r := range []*profiler.Region{heap, block} {
 			if err := again(r.Rearm); err != nil {
 				return err
 			}
 		}
-		before := p.Snapshot()
 		set := rnd.Perm(pages)[:rnd.IntN(pages)]
 		want := map[uintptr]profiler.Access{}
 		for j, i := range set {

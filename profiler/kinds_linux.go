@@ -41,7 +41,7 @@ func (j *judge) kind(m *smap) MappingKind {
 		return MappingHugeShared
 	case m.huge():
 		return MappingHugePrivate
-	case m.inode == 0:
+	case m.inode == 0 && !m.shared:
 		return MappingPrivate
 	case !m.shared:
 		return MappingFilePrivate

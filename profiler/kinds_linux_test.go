@@ -161,6 +161,23 @@ func systemV(t *testing.T, size int) []byte {
 	return b
 }
 
+// The first segment of System V after the system's start has the id 0, and so the inode 0, which private memory has too.
+func TestFirstSystemVMemory(t *testing.T) {
+	p := newProfiler(t)
+	j, err := p.newJudge()
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := smapAt(addressOf(systemV(t, pageSize)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.inode = 0
+	if k, why := j.kind(&m), j.refusal(&m, false); k != MappingShared || !strings.Contains(why, "System V") {
+		t.Errorf("%v, %q", k, why)
+	}
+}
+
 // diskFile is newFile where that is not in memory.
 func diskFile(t *testing.T, size int) string {
 	t.Helper()

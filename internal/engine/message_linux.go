@@ -186,7 +186,10 @@ func write(arg uintptr) {
 	}
 	if wanted || !known {
 		s.ask(w, seq, r)
+		return
 	}
+	_, length := t.span(w.now.g, 1)
+	w.now.hastens = t.kind == kindArena && length == s.pageSize && r.Span == 0
 }
 
 // again counts a further message for a granule in flight: the same thread's, whose wait was
@@ -240,8 +243,9 @@ func resolve(arg uintptr) {
 	s.finish(w, t, g, seq, source)
 }
 
-// finish publishes a resolved fault, whose record is seq-1 or none, and only then wakes its threads:
-// totals are exact before the toucher goes on.
+// finish publishes a resolved fault, whose record is seq-1 or none, and only then wakes its threads: the totals of
+// its span are exact before the toucher goes on. One that no span counts may have been woken by the fill; a snapshot
+// waits for its record.
 //
 //go:nosplit
 //go:norace
@@ -268,7 +272,9 @@ func (s *shared) finish(w *worker, t *target, g uintptr, seq uint64, source uint
 			s.settle(r)
 		}
 	}
-	s.wake(w, t, g, 1)
+	if !w.now.woken {
+		s.wake(w, t, g, 1)
+	}
 	raw.Add32(&t.inflight, ^uint32(0))
 }
 

@@ -8,7 +8,6 @@ import (
 	"unsafe"
 
 	"github.com/firsttouch/firsttouch/internal/raw"
-	"golang.org/x/sys/unix"
 )
 
 // With signal delivery (UFFD_FEATURE_SIGBUS) the kernel sends no message for a fault but SIGBUS to the
@@ -109,7 +108,7 @@ func (s *shared) claimBus(w *worker, t *target, p *uint32) bool {
 	c := at[counters](t.counters)
 	raw.Add64(&s.messages, 1)
 	raw.Add64(&c.messages, 1)
-	w.bus.tid = uint32(raw.Syscall(unix.SYS_GETTID, 0, 0, 0, 0, 0, 0))
+	w.bus.tid = s.threadID(w)
 	for {
 		v := raw.Load32(p)
 		if v >= gPending {

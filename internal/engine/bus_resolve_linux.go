@@ -126,10 +126,7 @@ func describe(arg uintptr) {
 	}
 	r := s.record(w.now.seq - 1)
 	pc, sp, fp, word := registers(w.bus.ctx)
-	g := w.bus.g
-	if !inGo(pc, g) {
-		g = currentG(g)
-	}
+	g := w.goroutine(pc)
 	if s.wantStack(r.Time) {
 		w.bus.stack.g = g
 		w.bus.stack.start(r, pc, sp, fp, word)
@@ -137,6 +134,37 @@ func describe(arg uintptr) {
 	}
 	goid, parent, _ := s.goroutine(g)
 	s.account(r, goid, parent, at[target](w.now.target))
+}
+
+// goroutine returns the g of the thread that runs the handler, or 0.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (w *worker) goroutine(pc uintptr) (g uintptr) {
+	// nosplit: runs in the signal handler.
+	if !inGo(pc, w.bus.g) {
+		return currentG(w.bus.g)
+	}
+	return w.bus.g
+}
+
+// threadID is gettid(2), without the system call where Go knows the thread.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) threadID(w *worker) uint32 {
+	// nosplit: runs in the signal handler.
+	pc, _, _, _ := registers(w.bus.ctx)
+	if g := w.goroutine(pc); g != 0 && s.threadOff != 0 {
+		if m := *at[uintptr](g + s.machineOff); m != 0 {
+			if id := *at[uint64](m + s.threadOff); id != 0 {
+				return uint32(id)
+			}
+		}
+	}
+	return uint32(raw.Syscall(unix.SYS_GETTID, 0, 0, 0, 0, 0, 0))
 }
 
 // provenBus asks whether the memory at the fault is our placeholder still: a SIGBUS alone does not prove

@@ -41,6 +41,8 @@ type shared struct {
 	textHi     uintptr
 	goidOff    uintptr // offset of the goroutine id in g, 0 when unknown
 	parentOff  uintptr // offset of the parent's id in g, 0 when unknown
+	machineOff uintptr // offset of the m in g
+	threadOff  uintptr // offset of the thread id in m, 0 when unknown
 	arenaFD    uint32
 	overlayFD  uint32
 	layersFD   uint32          // what pages are moved to and from, see memory_linux.go

@@ -17,8 +17,8 @@ const zerosLen = 2 << 20
 const MostPage = zerosLen
 
 // fill gives a granule of an arena what the kernel itself would: the shared zero page to a
-// reader, zeroed pages to a writer. Nobody is woken, unless the fault hastens. Pages that are there already stay.
-// ok is false when the kernel refuses for the moment.
+// reader, zeroed pages to a writer. Nobody is woken. Pages that are there already stay. ok is false when
+// the kernel refuses for the moment.
 //
 //go:nosplit
 //go:norace
@@ -72,21 +72,17 @@ func (s *shared) fill(w *worker, t *target, g uintptr, flags uint64) (source uin
 func (s *shared) fillOnce(w *worker, t *target, addr, length uintptr, write bool) (done, errno uintptr) {
 	// nosplit: runs without a g.
 	args := uintptr(unsafe.Pointer(&w.args))
-	mode := uint64(uffd.CopyModeDontwake) // the same bit as that of UFFDIO_ZEROPAGE
-	if w.now.hastens {
-		mode = 0
-	}
 	request, out := uintptr(uffd.IoctlZeropage), &w.args[3]
-	w.args[0], w.args[1], w.args[2] = uint64(addr), uint64(length), mode
 	if write {
 		request, out = uffd.IoctlCopy, &w.args[4]
-		w.args[1], w.args[2], w.args[3] = uint64(s.zeros), uint64(length), mode
+		w.args[0], w.args[1], w.args[2], w.args[3] = uint64(addr), uint64(s.zeros), uint64(length), uffd.CopyModeDontwake
+	} else {
+		w.args[0], w.args[1], w.args[2] = uint64(addr), uint64(length), uffd.ZeropageModeDontwake
 	}
 	*out = 0 // older kernels leave it untouched when nothing was done
 	e := raw.Errno(raw.Syscall(unix.SYS_IOCTL, uintptr(t.uffd), request, args, 0, 0, 0))
 	if int64(*out) > 0 {
 		done = uintptr(*out)
-		w.now.woken = w.now.hastens
 	}
 	return done, e
 }

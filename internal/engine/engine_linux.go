@@ -105,7 +105,9 @@ func (e *Engine) start(c Config) error {
 	s.readAllCode = codeOf(readAll)
 	s.textLo, s.textHi = raw.Text()
 	s.goidOff, s.parentOff = goidOffsets()
-	s.machineOff, s.threadOff = threadOffsets()
+	if c.Signals {
+		s.machineOff, s.threadOff = threadOffsets()
+	}
 	s.stackEvery, s.stackRate = uint32(c.StackEvery), uint32(c.StackRate)
 	if err := e.prepareMemory(); err != nil {
 		return err

@@ -186,10 +186,7 @@ func write(arg uintptr) {
 	}
 	if wanted || !known {
 		s.ask(w, seq, r)
-		return
 	}
-	_, length := t.span(w.now.g, 1)
-	w.now.hastens = t.kind == kindArena && length == s.pageSize && r.Span == 0
 }
 
 // again counts a further message for a granule in flight: the same thread's, whose wait was
@@ -243,9 +240,9 @@ func resolve(arg uintptr) {
 	s.finish(w, t, g, seq, source)
 }
 
-// finish publishes a resolved fault, whose record is seq-1 or none, and only then wakes its threads: the totals of
-// its span are exact before the toucher goes on. One that no span counts may have been woken by the fill; a snapshot
-// waits for its record.
+// finish publishes a resolved fault, whose record is seq-1 or none, and only then wakes its threads: totals are exact
+// before the toucher goes on. Nor may the fill wake it: on the CPU that it shares with the follower it would go on at
+// once, and the follower read the clock only at its next fault.
 //
 //go:nosplit
 //go:norace
@@ -272,9 +269,7 @@ func (s *shared) finish(w *worker, t *target, g uintptr, seq uint64, source uint
 			s.settle(r)
 		}
 	}
-	if !w.now.woken {
-		s.wake(w, t, g, 1)
-	}
+	s.wake(w, t, g, 1)
 	raw.Add32(&t.inflight, ^uint32(0))
 }
 

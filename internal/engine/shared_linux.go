@@ -170,8 +170,6 @@ type fault struct {
 	proven  bool   // all of the granule is known to be our placeholder
 	partial bool   // only the touched page was restored
 	gone    bool   // the page is not ours: the kernel refused to fill it
-	hastens bool   // the fill may wake the toucher itself: no total is asked for before the record is folded
-	woken   bool   // and it did
 	source  uint8
 	waited  int64 // ns for storage
 }

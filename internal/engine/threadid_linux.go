@@ -34,6 +34,7 @@ var threadOffsets = sync.OnceValues(func() (m, id uintptr) {
 			// The thread is kept until all have been tried, so that the next one is another.
 			runtime.LockOSThread()
 			<-release
+			runtime.UnlockOSThread()
 		}()
 		here := <-found
 		if places == nil {

@@ -231,6 +231,7 @@ func relieve(arg uintptr) {
 		if *at[uint8](w.now.message) == uffd.EventPagefault {
 			raw.Store64(&v.relieved, uint64(raw.Nanotime()))
 			raw.Add64(&s.relieved, 1)
+			w.now.seq = 0 // that of an earlier fault, where this one's record will be dropped
 			deep(s.answerCode, arg)
 		}
 	}

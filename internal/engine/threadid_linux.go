@@ -55,11 +55,11 @@ var threadOffsets = sync.OnceValues(func() (m, id uintptr) {
 // stack, whose bounds a g begins with (runtime/runtime2.go).
 func idPlaces() map[idPlace]bool {
 	for {
-		lo, hi := *at[uintptr](raw.G()), *at[uintptr](raw.G() + 8)
 		places := map[idPlace]bool{}
 		thread := unix.Gettid()
 		for m := range gWords {
-			p := *at[uintptr](raw.G() + uintptr(m)*8)
+			g := raw.G()
+			lo, hi, p := *at[uintptr](g), *at[uintptr](g + 8), *at[uintptr](g + uintptr(m)*8) // the stack may grow in calls
 			if lo <= p && p < hi {
 				continue
 			}

@@ -88,9 +88,7 @@ and ` + "`go test ./...`" + ` holds that it has every hazard that is known, and 
 const tail = `
 ## Cells that are not as expected
 
-"FAILED" by signal, each system call refused one by one: two of the calls, UFFDIO_WRITEPROTECT and MADV_DONTNEED of memory that is
-shared, are for kinds of memory that this delivery leaves out, so nothing says that they are refused, which the test wants. Touches
-go on there with contents intact. "Not run" was left out for time. Delivery by signal is for arenas and files on disk, and serves no
+"Not run" was left out for time. Delivery by signal is for arenas and files on disk, and serves no
 system calls: "not possible here" says so where that is what a test is about.
 
 ## Soak

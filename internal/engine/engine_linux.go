@@ -101,7 +101,7 @@ func (e *Engine) start(c Config) error {
 	s.placeCode, s.disarmCode = codeOf(place), codeOf(disarm)
 	s.refileCode, s.restoreMappingCode = codeOf(refile), codeOf(restoreMapping)
 	s.lookCode, s.relieveCode = codeOf(look), codeOf(relieve)
-	s.failOpenCode, s.openTargetCode = codeOf(failOpen), codeOf(openTarget)
+	s.failOpenCode, s.openTargetCode, s.listenCode = codeOf(failOpen), codeOf(openTarget), codeOf(listen)
 	s.readAllCode = codeOf(readAll)
 	s.textLo, s.textHi = raw.Text()
 	s.goidOff, s.parentOff = goidOffsets()

@@ -18,6 +18,43 @@ func (e *Engine) blind() error {
 	return nil
 }
 
+// listen makes sure that messages can be read, and where they cannot makes everything plain memory. It answers what
+// it reads.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func listen(arg uintptr) {
+	// nosplit: runs without a g.
+	w := at[worker](arg)
+	s := at[shared](w.shared)
+	if raw.Load64(&s.failed) != 0 {
+		return
+	}
+	w.reads, w.readErr = 1, 0
+	if raw.Cas32(&s.reading, 0, 1) { // else somebody reads
+		s.awaitHome(w)
+		s.drainOne(w, s.arenaFD)
+		unlock(&s.reading)
+	}
+	s.drainOne(w, s.overlayFD)
+	w.reads = 0
+	s.heed(w)
+}
+
+// heed makes everything plain memory if the worker's last read failed.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) heed(w *worker) {
+	// nosplit: runs without a g.
+	if e := unix.Errno(w.readErr); e != 0 && e != unix.EAGAIN && e != unix.EINTR {
+		raw.Store64(&s.failed, uint64(e))
+		deep(s.failOpenCode, uintptr(unsafe.Pointer(w)))
+	}
+}
+
 // failOpen makes every target plain memory with its contents, since no fault can be heard of any more.
 //
 //go:nosplit

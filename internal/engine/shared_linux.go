@@ -18,7 +18,7 @@ type shared struct {
 	// See deep.
 	eventCode, answerCode, writeCode, resolveCode, restoreCode, restorePagesCode, askCode, openAgainCode uintptr
 	errandCode, toDiskCode, fromDiskCode, operateCode, cutCode, captureCode                              uintptr
-	openCode, bringCode, forceCode, remapHomeCode, followMoveCode                                        uintptr
+	openCode, bringCode, forceCode, remapHomeCode, followMoveCode, listenCode                            uintptr
 	memoryEventCode, operateMemoryCode, yankCode, knownCode                                              uintptr
 	mergeCode, mergePieceCode, homeCode, homePieceCode                                                   uintptr
 	placeCode, disarmCode, releaseMemoryCode, bringRunsCode                                              uintptr

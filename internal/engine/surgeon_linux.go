@@ -99,6 +99,14 @@ func operate(arg uintptr) {
 	s := at[shared](w.shared)
 	c := &s.cmd
 	c.status, c.errno, c.call, c.took, c.holes, c.moved = statusOK, 0, 0, 0, 0, 0
+	if c.op == opPlace || c.op == opRearm || c.op == opYank {
+		// Each moves registered memory, and mremap then waits until its event has been read.
+		deep(s.listenCode, arg)
+		if e := raw.Load64(&s.failed); e != 0 {
+			c.status, c.errno = statusFailed, uint32(e)
+			return
+		}
+	}
 	if c.op >= opDrop {
 		c.took = s.whileStill(w, s.armSharedCode)
 		return

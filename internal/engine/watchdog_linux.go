@@ -7,7 +7,6 @@ import (
 
 	"github.com/firsttouch/firsttouch/internal/raw"
 	"github.com/firsttouch/firsttouch/uffd"
-	"golang.org/x/sys/unix"
 )
 
 // A thread of the engine can stand still: a debugger may hold it, or the kernel, while it waits for storage
@@ -173,10 +172,7 @@ func readAll(arg uintptr) {
 		more = a+b != 0 && raw.Load32(&s.stop) == 0
 	}
 	w.reads = 0
-	if e := unix.Errno(w.readErr); e != unix.EAGAIN && e != unix.EINTR {
-		raw.Store64(&s.failed, uint64(e))
-		deep(s.failOpenCode, arg)
-	}
+	s.heed(w)
 }
 
 // relieve resolves the fault that a worker stands still at. The record is left to it: nobody can tell how far

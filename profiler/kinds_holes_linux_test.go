@@ -127,10 +127,18 @@ func TestReadOnlySharedMemory(t *testing.T) {
 		t.Fatal(err)
 	}
 	b := mapFile(t, f.Name(), pages*pageSize, unix.PROT_READ, unix.MAP_SHARED)
+	// What comes first where there is more than one reason.
+	byAddress, writes := "open its file for writing", "open its file for writing"
+	if p.eng.UserModeOnly() {
+		byAddress = "user mode only"
+	}
+	if p.config.delivery == DeliverySignal {
+		writes = "deliver by thread"
+	}
 	_, err := p.AttachMemory("memory", b)
-	wantError(t, "by address", err, ErrNotSupported, "open its file for writing")
+	wantError(t, "by address", err, ErrNotSupported, byAddress)
 	_, err = p.AttachFile(f.Name(), WithWritesOnly())
-	wantError(t, "writes only", err, ErrNotSupported, "open its file for writing")
+	wantError(t, "writes only", err, ErrNotSupported, writes)
 	r := attach(t, p, f.Name())
 	for range 3 {
 		before := p.Snapshot()

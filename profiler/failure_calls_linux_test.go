@@ -128,9 +128,7 @@ func armKinds(t *testing.T, p *Profiler, pages int) (regions []*armed) {
 		memory []byte
 		attach func(b []byte) (*Region, error)
 	}{
-		{"shared", shared, func([]byte) (*Region, error) {
-			return p.AttachFile(fmt.Sprintf("/proc/self/fd/%d", fd), WithName("shared"))
-		}},
+		{"shared", shared, func([]byte) (*Region, error) { return p.AttachFile(fmt.Sprintf("/proc/self/fd/%d", fd)) }},
 		{"private", mapMemory(t, pages), func(b []byte) (*Region, error) { return p.AttachMemory("private", b) }},
 		{"writes", mapMemory(t, pages), func(b []byte) (*Region, error) {
 			return p.AttachMemory("writes", b, WithWritesOnly())

@@ -75,10 +75,5 @@ func (fs fileSystems) memfd(kind string, flags int) {
 	}
 }
 
-// of is the file system of a mapping, or empty. The inode of System V memory is its id, and the first one is 0.
-func (fs fileSystems) of(m *procMap) string {
-	if m.inode == 0 && !m.shared {
-		return ""
-	}
-	return fs[m.dev]
-}
+// of is the file system of a mapping, or empty: memory of no file has the device 0, which none has.
+func (fs fileSystems) of(m *procMap) string { return fs[m.dev] }

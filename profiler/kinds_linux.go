@@ -41,7 +41,7 @@ func (j *judge) kind(m *smap) MappingKind {
 		return MappingHugeShared
 	case m.huge():
 		return MappingHugePrivate
-	case m.inode == 0 && !m.shared:
+	case m.inode == 0 && !m.shared: // the inode of System V memory is its id, and the first one is 0
 		return MappingPrivate
 	case !m.shared:
 		return MappingFilePrivate

@@ -88,7 +88,8 @@ and ` + "`go test ./...`" + ` holds that it has every hazard that is known, and 
 const tail = `
 ## Cells that are not as expected
 
-None. Delivery by signal is for arenas and files on disk, and serves no system calls: "not possible here" says so where that is what a test is about.
+None. Delivery by signal is for arenas and files on disk, and serves no system calls: "not possible here" says so
+where that is what a test is about.
 
 ## Soak
 

@@ -56,7 +56,7 @@ func toDisk(arg uintptr) {
 			s.nap(w, 20e3) // full
 		case d == 0 && raw.Cas64(&s.queueHead, h, h+1):
 			j.target, j.g, j.flags, j.seq, j.moved = w.now.target, w.now.g, w.now.flags, w.now.seq, w.now.moved
-			w.now.target = 0 // not this worker's any more
+			w.now.target, w.now.seq = 0, 0 // not this worker's any more
 			raw.Store64(&j.turn, h+1)
 			raw.Add32(&s.queueBell, 1)
 			if raw.Load32(&s.queueSleep) != 0 {

@@ -28,18 +28,15 @@ func listen(arg uintptr) {
 	// nosplit: runs without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
-	if raw.Load64(&s.failed) != 0 {
-		return
+	for _, fd := range [2]uint32{s.arenaFD, s.overlayFD} {
+		if raw.Load64(&s.failed) != 0 {
+			return
+		}
+		w.reads, w.readErr = 1, 0
+		s.drain(w, fd)
+		w.reads = 0
+		s.heed(w)
 	}
-	w.reads, w.readErr = 1, 0
-	if raw.Cas32(&s.reading, 0, 1) { // else somebody reads
-		s.awaitHome(w)
-		s.drainOne(w, s.arenaFD)
-		unlock(&s.reading)
-	}
-	s.drainOne(w, s.overlayFD)
-	w.reads = 0
-	s.heed(w)
 }
 
 // heed makes everything plain memory if the worker's last read failed.

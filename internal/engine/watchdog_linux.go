@@ -155,19 +155,14 @@ func readAll(arg uintptr) {
 	w.reads = 1
 	for more := true; more; {
 		a := uintptr(0)
-		switch {
-		case w.looks.unheld >= looksMost:
+		if w.looks.unheld >= looksMost {
 			raw.Store32(&s.reading, 1)
 			a = s.drainOne(w, s.arenaFD)
 			unlock(&s.reading)
-		case raw.Cas32(&s.reading, 0, 1):
-			s.awaitHome(w)
-			a = s.drainOne(w, s.arenaFD)
-			unlock(&s.reading)
-		default:
-			s.nap(w, 50e3)
+		} else {
+			a = s.drain(w, s.arenaFD)
 		}
-		b := s.drainOne(w, s.overlayFD)
+		b := s.drain(w, s.overlayFD)
 		raw.Add64(&s.relieved, uint64(a+b))
 		more = a+b != 0 && raw.Load32(&s.stop) == 0
 	}
@@ -227,7 +222,6 @@ func relieve(arg uintptr) {
 		if *at[uint8](w.now.message) == uffd.EventPagefault {
 			raw.Store64(&v.relieved, uint64(raw.Nanotime()))
 			raw.Add64(&s.relieved, 1)
-			w.now.seq = 0 // that of an earlier fault, where this one's record will be dropped
 			deep(s.answerCode, arg)
 		}
 	}

@@ -233,7 +233,11 @@ func (k *keeper) report() {
 	if k.limit.faults > 0 {
 		k.state.Spent = fmt.Sprintf("%.0f first touches a second", lately)
 	}
-	k.p.SetBudget(k.state)
+	state := k.state
+	if state.Share == 0 {
+		state.Paused += time.Since(k.paused)
+	}
+	k.p.SetBudget(state)
 }
 
 // notes say what is left out now.

@@ -56,7 +56,7 @@ type DocumentRegion struct {
 }
 
 // DocumentEstimate is what there was, by estimate from what is observed, with standard errors; see
-// profiler.Estimate.
+// profiler.Estimate. PausedNS is for how long nothing was observed: what happened then is in no field.
 type DocumentEstimate struct {
 	Faults       float64 `json:"faults"`
 	FaultsError  float64 `json:"faults_error"`
@@ -64,6 +64,7 @@ type DocumentEstimate struct {
 	TouchedError float64 `json:"touched_bytes_error"`
 	StallNS      int64   `json:"stall_ns"`
 	StallErrorNS int64   `json:"stall_ns_error"`
+	PausedNS     int64   `json:"paused_ns"`
 }
 
 // DocumentHeap is what there is of the Go heap besides, see profiler.HeapStats. The touched bytes of all of it are

@@ -12,7 +12,7 @@ func documentRegion(s *profiler.Snapshot, r *profiler.RegionStats, addresses boo
 		Mappings:      make([]DocumentMapping, 0, len(r.Mappings)),
 		ObservedShare: r.Share(), Sampling: s.SamplingNote(r.ID), Estimate: DocumentEstimate{
 			Faults: r.Estimate.Faults, FaultsError: r.Estimate.FaultsError, TouchedBytes: r.Estimate.Touched, TouchedError: r.Estimate.TouchedError,
-			StallNS: int64(r.Estimate.Stall), StallErrorNS: int64(r.Estimate.StallError),
+			StallNS: int64(r.Estimate.Stall), StallErrorNS: int64(r.Estimate.StallError), PausedNS: int64(r.Estimate.Paused),
 		},
 	}
 	if r.Heap != nil {

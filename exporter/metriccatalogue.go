@@ -92,11 +92,13 @@ var metrics = []Metric{
 	{MetricRegionObserved, Gauge, "1", []string{KeyRegion}, nil, "Share of a region's memory that is observed.",
 		"1 unless there is a budget (FIRSTTOUCH_BUDGET) and more to do than it allows. 0 is a pause. The smallest of the regions that count together."},
 	{MetricFaultsEstimate, Counter, "{fault}", []string{KeyRegion}, nil, "First touches of a region as estimated from the part that is observed.",
-		"The same as firsttouch.faults where all of it is. All other counters and histograms have what was seen."},
+		"The same as firsttouch.faults where all of it is. What happened in pauses (firsttouch.budget.paused) is not in it. All other counters and histograms have what was seen."},
 	{MetricTouchedEstimate, Gauge, "By", []string{KeyRegion, KeyWindow}, nil, "Memory of a region that was touched in the window, as estimated from the part that is observed.", ""},
 	{MetricBudgetShare, Gauge, "1", nil, nil, "Share of the memory of all regions that the budget lets be observed.",
 		"1 without a budget. 0 is a pause."},
 	{MetricBudgetChanges, Counter, "{change}", []string{KeyChange}, nil, "How often the budget had less observed, or more again.", ""},
+	{MetricBudgetPaused, Counter, "s", nil, nil, "Time in which the budget had nothing observed.",
+		"Its rate is the share of the time of which no counter and no estimate says anything."},
 }
 
 var metricAttributes = []MetricAttribute{

@@ -22,6 +22,7 @@ const (
 	MetricTouchedEstimate = "firsttouch.region.touched.estimate"
 	MetricBudgetShare     = "firsttouch.budget.share"
 	MetricBudgetChanges   = "firsttouch.budget.changes"
+	MetricBudgetPaused    = "firsttouch.budget.paused"
 )
 
 // Attributes of metrics.

@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"strings"
 	"testing"
+	"time"
 
+	"github.com/firsttouch/firsttouch/internal/engine"
 	"golang.org/x/sys/unix"
 )
 
@@ -134,6 +137,45 @@ func TestEstimatesAreUnbiased(t *testing.T) {
 			})
 		}
 	}
+}
+
+// What happens in a pause is in no estimate, which says for how long that was; what happens before and after it is,
+// without bias.
+func TestEstimatesLeavePausesOut(t *testing.T) {
+	const pages, runs = 1536, 60
+	p := newProfiler(t, WithStacks(StacksNone()), WithSamplingSeed(12))
+	want := pattern(2, pages)
+	third := len(want) / 3
+	var faults estimates
+	for run := range runs {
+		r, b := sampledRegion(t, p, KindArena, fmt.Sprint("run ", run), pages, 0.25)
+		var paused time.Duration
+		for i, share := range []float64{0.25, 0, 0.25} {
+			if err := r.SetSampling(share); err != nil {
+				t.Fatal(err)
+			}
+			began := engine.Now()
+			for _, k := range want[i*third : (i+1)*third] {
+				b[k*pageSize] = 1
+			}
+			if share == 0 {
+				paused = engine.Now() - began
+			}
+		}
+		s := p.Snapshot()
+		e := s.Regions[r.ID()].Estimate
+		faults.add(e.Faults, e.FaultsError, float64(2*third))
+		if e.Paused < paused {
+			t.Errorf("a pause of %v at least is said to be one of %v", paused, e.Paused)
+		}
+		if n := s.SamplingNote(r.ID()); !strings.Contains(n, "nothing was, which is in no count") {
+			t.Errorf("the note says nothing of a pause: %s", n)
+		}
+		if err := r.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	faults.check(t, "faults outside the pause", float64(2*third))
 }
 
 func kindWord(k Kind) string {

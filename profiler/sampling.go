@@ -26,12 +26,13 @@ func (s SamplingStep) Share() float64 {
 }
 
 // Estimate is what a region would have shown had all of it been observed, estimated without bias from
-// the blocks that were. The errors are standard errors, from how much the blocks differ; they are 0 where
-// nothing was left out. What happened in pauses is not in it.
+// the blocks that were, in the time in which any were. The errors are standard errors, from how much the blocks
+// differ; they are 0 where no block was left out.
 type Estimate struct {
 	Faults, FaultsError   float64
 	Touched, TouchedError float64 // bytes
 	Stall, StallError     time.Duration
+	Paused                time.Duration // in which nothing was observed: what happened then is in no field
 }
 
 // Scaled are the totals of a group, each fault counted as often as its Weight says.
@@ -213,6 +214,7 @@ func (r *RegionStats) estimate(from, to time.Duration) {
 	if !r.sampled.foreign {
 		r.Estimate.Touched, r.Estimate.TouchedError = r.touchedIn(&r.touched, r.coarsest(from, to))
 	}
+	r.Estimate.Paused = r.paused(from, to)
 }
 
 // freeze is what a snapshot needs of it.
@@ -246,4 +248,5 @@ func (r *RegionStats) estimateSince(old *RegionStats, from, to time.Duration, bl
 	if !r.sampled.foreign {
 		r.Estimate.Touched, r.Estimate.TouchedError = r.touchedIn(&r.touched, s)
 	}
+	r.Estimate.Paused = r.paused(from, to)
 }

@@ -26,7 +26,7 @@ func (s *Snapshot) SamplingNote(id RegionID) string {
 	if least < now.Share() || now.Sampled == 0 {
 		text += fmt.Sprintf(", and %.2g%% were at the least", 100*least)
 	}
-	if p := r.paused(s.StartMono, s.EndMono); p > 0 {
+	if p := r.Estimate.Paused; p > 0 {
 		text += fmt.Sprintf("; in %v nothing was, which is in no count", p.Round(time.Millisecond))
 	}
 	e := r.Estimate

@@ -1,7 +1,8 @@
 //go:build linux && (amd64 || arm64)
 
 // Command budget shows that a budget is kept: a load whose first touches would cost 30% of a processor
-// is run without a budget, and then with one. It prints what each cost, and how good the estimates are.
+// is run without a budget, and then with one. It prints what each cost, and how good the estimates are: of
+// what was touched while anything was observed. Pauses are in no estimate.
 //
 //	go run ./bench/budget -limit 1% -seconds 20
 package main
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"github.com/firsttouch/firsttouch/agent"
+	"github.com/firsttouch/firsttouch/profiler"
 	"golang.org/x/sys/unix"
 )
 
@@ -54,19 +56,21 @@ func run(limit string, length time.Duration, load float64) error {
 // measured is one run.
 type measured struct {
 	limit                 string
-	touched               int
+	touched               int     // in all
+	known                 int     // of these, while anything was observed
 	share                 float64 // of a processor, that it cost
 	seen                  uint64
 	estimate, error       float64
 	observed              float64 // share of the region at the end
+	paused                time.Duration
 	cuts, raises          uint64
 	engine, touchers, all time.Duration
 }
 
 func (m measured) String() string {
-	return fmt.Sprintf("budget %-4s %6.2f%% of a processor (engine %v, touchers %v, in %v): %d first touches, %d seen, estimate %.0f ± %.0f; %.3g of the region observed, %d cuts, %d raises",
+	return fmt.Sprintf("budget %-4s %6.2f%% of a processor (engine %v, touchers %v, in %v): %d first touches, %d of them outside pauses of %v, %d seen, estimate %.0f ± %.0f; %.3g of the region observed, %d cuts, %d raises",
 		m.limit, 100*m.share, m.engine.Round(time.Millisecond), m.touchers.Round(time.Millisecond), m.all.Round(time.Millisecond),
-		m.touched, m.seen, m.estimate, m.error, m.observed, m.cuts, m.raises)
+		m.touched, m.known, m.paused.Round(time.Millisecond), m.seen, m.estimate, m.error, m.observed, m.cuts, m.raises)
 }
 
 // measure touches so many pages a second of an arena, whose memory is discarded whenever all of it was touched.
@@ -81,8 +85,10 @@ func measure(limit string, rate float64, length time.Duration) (m measured, err 
 		return m, err
 	}
 	mem, next := arena.Bytes(), 0
+	var log []moment
 	before, start := a.Profiler().Cost(), time.Now()
 	for time.Since(start) < length {
+		log = append(log, moment{monotonic(), m.touched})
 		for due := int(rate * time.Since(start).Seconds()); m.touched < due; m.touched++ {
 			mem[next*7919%pages*os.Getpagesize()] = 1
 			if next++; next == pages {
@@ -100,7 +106,39 @@ func measure(limit string, rate float64, length time.Duration) (m measured, err 
 	m.share = float64(m.engine+m.touchers) / float64(m.all)
 	s := a.Profiler().Snapshot()
 	r := s.Region("load")
+	m.known, m.paused = m.touched-inPauses(log, m.touched, r.Sampling), r.Estimate.Paused
 	m.seen, m.estimate, m.error = r.Faults, r.Estimate.Faults, r.Estimate.FaultsError
 	m.observed, m.cuts, m.raises = r.Share(), s.Stats.Budget.Cuts, s.Stats.Budget.Raises
 	return m, nil
+}
+
+// moment is how much had been touched at a time, CLOCK_MONOTONIC.
+type moment struct {
+	at      time.Duration
+	touched int
+}
+
+func monotonic() time.Duration {
+	var t unix.Timespec
+	unix.ClockGettime(unix.CLOCK_MONOTONIC, &t) // cannot fail
+	return time.Duration(t.Nano())
+}
+
+// inPauses counts the touches, in all so many, that were made while nothing was observed.
+func inPauses(log []moment, all int, steps []profiler.SamplingStep) (n int) {
+	for i, m := range log {
+		after := all
+		if i+1 < len(log) {
+			after = log[i+1].touched
+		}
+		for j := len(steps) - 1; j >= 0; j-- {
+			if steps[j].Since <= m.at {
+				if steps[j].Sampled == 0 {
+					n += after - m.touched
+				}
+				break
+			}
+		}
+	}
+	return n
 }

@@ -96,4 +96,5 @@ func (e *Exporter) observeSampling(o metric.Observer, s *profiler.Snapshot, name
 	o.ObserveFloat64(e.ins.budgetShare, b.Share)
 	o.ObserveInt64(e.ins.budgetChanges, int64(b.Cuts), option(attribute.String(exporter.KeyChange, exporter.ChangeLess)))
 	o.ObserveInt64(e.ins.budgetChanges, int64(b.Raises), option(attribute.String(exporter.KeyChange, exporter.ChangeMore)))
+	o.ObserveFloat64(e.ins.budgetPaused, b.Paused.Seconds())
 }

@@ -21,12 +21,13 @@ type instruments struct {
 	faultsEstimate                  metric.Float64ObservableCounter
 	touchedEstimate                 metric.Int64ObservableGauge
 	budgetChanges                   metric.Int64ObservableCounter
+	budgetPaused                    metric.Float64ObservableCounter
 }
 
 // observables are the instruments that are read at a collection.
 func (i *instruments) observables() []metric.Observable {
 	return []metric.Observable{i.faults, i.messages, i.dropped, i.overhead, i.mapped, i.touched, i.threadsStalled, i.resident, i.idle, i.phase,
-		i.observed, i.faultsEstimate, i.touchedEstimate, i.budgetShare, i.budgetChanges}
+		i.observed, i.faultsEstimate, i.touchedEstimate, i.budgetShare, i.budgetChanges, i.budgetPaused}
 }
 
 func newInstruments(m metric.Meter) (instruments, error) {
@@ -52,6 +53,7 @@ func newInstruments(m metric.Meter) (instruments, error) {
 		touchedEstimate: b.gauge(exporter.MetricTouchedEstimate),
 		budgetShare:     b.share(exporter.MetricBudgetShare),
 		budgetChanges:   b.counter(exporter.MetricBudgetChanges),
+		budgetPaused:    b.real(exporter.MetricBudgetPaused),
 	}
 	return i, errors.Join(b.errs...)
 }

@@ -35,6 +35,7 @@ func visitRegion(c *columns, r *profiler.RegionStats) {
 	number(c, 35, &r.Estimate.Stall)
 	number(c, 36, &r.Estimate.StallError)
 	number(c, 37, &r.Discarded)
+	number(c, 38, &r.Estimate.Paused)
 	visitHeap(c, r)
 }
 

@@ -36,7 +36,8 @@ type Region struct {
 	Estimate Estimate `json:"estimate"` // of what there was; the other fields are what was seen
 }
 
-// Estimate is what there was, by estimate from what was observed, with standard errors.
+// Estimate is what there was, by estimate from what was observed, with standard errors; but for a time in which nothing
+// was observed.
 type Estimate struct {
 	Faults       float64       `json:"faults"`
 	FaultsError  float64       `json:"faults_error"`
@@ -44,6 +45,7 @@ type Estimate struct {
 	TouchedError float64       `json:"touched_bytes_error"`
 	Stall        time.Duration `json:"stall_ns"`
 	StallError   time.Duration `json:"stall_ns_error"`
+	Paused       time.Duration `json:"paused_ns"`
 }
 
 // Stall describes how long first touches waited: the sum over threads, so that it can be more than

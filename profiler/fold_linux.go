@@ -46,6 +46,7 @@ func (p *Profiler) fold() {
 		}
 		p.foldOne(&rec, seq)
 	}
+	p.eng.ReadyRing()
 	p.releaseSpans()
 }
 

@@ -93,6 +93,8 @@ func answerBus(arg uintptr) {
 	} else if p := t.state(w.now.g); s.claimBus(w, t, p) {
 		deep(s.serveBusCode, arg)
 		return
+	} else {
+		raw.Add64(&at[counters](t.counters).repeats, 1)
 	}
 	raw.Add32(&t.inflight, ^uint32(0))
 }
@@ -107,7 +109,6 @@ func (s *shared) claimBus(w *worker, t *target, p *uint32) bool {
 	// nosplit: runs in the signal handler.
 	c := at[counters](t.counters)
 	raw.Add64(&s.messages, 1)
-	raw.Add64(&c.messages, 1)
 	w.bus.tid = s.threadID(w)
 	for {
 		v := raw.Load32(p)

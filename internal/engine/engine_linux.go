@@ -46,6 +46,8 @@ type Engine struct {
 	tables  [2]uintptr // the spare one, the current one
 	number  uint32
 
+	ready uint64 // records that the ring has memory for
+
 	op         sync.Mutex // one command at a time for the surgeon; guards what follows
 	rearmKnown bool
 	rearmErr   error
@@ -128,6 +130,7 @@ func (e *Engine) start(c Config) error {
 		}
 	}
 	raw.Store64(&sh, uint64(uintptr(unsafe.Pointer(s))))
+	e.ReadyRing()
 	if err := e.startThreads(); err != nil {
 		return err
 	}
@@ -229,8 +232,19 @@ func (e *Engine) startThreads() error {
 		}
 		e.threads = append(e.threads, t)
 		raw.Store32(at[uint32](e.s.own+uintptr(i)*4), uint32(t.TID()))
+		prompt(t.TID())
 	}
 	return e.allowFollower()
+}
+
+// prompt has a thread of the engine run soon when it is woken, also where other threads want all processors: with the
+// shortest slice it has the earliest deadline (sched_setattr(2), Linux 6.12; kernel/sched/fair.c, place_entity). What
+// waits for it is a toucher, or all of them while memory is armed again. Older kernels know no slices.
+func prompt(tid int) {
+	if a, err := unix.SchedGetAttr(tid, 0); err == nil && a.Policy == unix.SCHED_NORMAL {
+		a.Runtime = uint64(100 * time.Microsecond)
+		unix.SchedSetAttr(tid, a, 0) // refused: as any other thread
+	}
 }
 
 // allowFollower finds out whether an idle-class thread can be given the normal class back.
@@ -242,7 +256,7 @@ func (e *Engine) allowFollower() error {
 		return nil
 	}
 	w := at[worker](e.workers[1])
-	if setClass(w, tid, unix.SCHED_IDLE) == 0 && setClass(w, tid, unix.SCHED_NORMAL) == 0 {
+	if setClass(w, tid, unix.SCHED_IDLE, 0) == 0 && setClass(w, tid, unix.SCHED_NORMAL, 0) == 0 {
 		raw.Store32(&p.allowed, 1)
 	}
 	return nil

@@ -24,7 +24,7 @@ import (
 // time.
 
 const (
-	followAfter = 8      // faults in a row until the follower takes over, which costs what a few of them do
+	followAfter = 2      // faults in quick succession until the follower takes over, which costs what one of them does
 	followGap   = 200e3  // ns between them at most
 	backoffNS   = 50e6   // after a rescue, so long without the follower; twice as long after the next one,
 	backoffMost = 1600e6 // and so on until this, unless it was let run for leftAlone faults in between
@@ -35,6 +35,7 @@ const (
 // follower state that both readers see.
 type placement struct {
 	allowed  uint32 // the keeper can rescue the follower
+	barred   uint32 // an operation of the surgeon waits for who reads: not for a thread of the idle class
 	tid      uint32 // of the follower
 	toucher  uint32
 	stalls   uint32 // rescues
@@ -56,7 +57,7 @@ func (s *shared) follow(w *worker, tid uint32, now int64) {
 	}
 	w.lastTID, w.lastTime = tid, now
 	if w.runs < followAfter || raw.Load32(&s.mode) == modeFollower ||
-		s.place.allowed == 0 || now < s.place.notUntil {
+		s.place.allowed == 0 || now < s.place.notUntil || raw.Load32(&s.place.barred) != 0 {
 		return
 	}
 	w.runs = 0
@@ -83,7 +84,7 @@ func follower(arg uintptr) {
 		}
 		tid := raw.Load32(&s.place.toucher)
 		cpu := s.bind(w, s.cpuOf(w, tid))
-		w.idleClass(unix.SCHED_IDLE)
+		setClass(w, 0, unix.SCHED_IDLE, 0)
 		s.chase(w, cpu)
 		if raw.Cas32(&s.mode, modeFollower, modeKeeper) {
 			futexWake(&s.mode, 1<<30)
@@ -149,26 +150,34 @@ func (s *shared) watch(w *worker, before uint64) uint64 {
 	pause := min(max(2*raw.Load64(&s.place.backoff), backoffNS), backoffMost)
 	raw.Store64(&s.place.backoff, pause)
 	s.place.notUntil = raw.Nanotime() + int64(pause)
-	raw.Store32(&s.mode, modeKeeper)
-	setClass(w, s.place.tid, unix.SCHED_NORMAL)
-	raw.Syscall(unix.SYS_SCHED_SETAFFINITY, uintptr(s.place.tid), uintptr(unsafe.Sizeof(s.place.cpus)),
-		uintptr(unsafe.Pointer(&s.place.cpus)), 0, 0, 0)
+	s.recall(w)
 	return p
 }
 
-//go:nosplit
-//go:norace
-//go:nocheckptr
-func (w *worker) idleClass(policy uintptr) uintptr { return setClass(w, 0, policy) } // nosplit: runs without a g
-
-// setClass sets the scheduling class of a thread, 0 is the caller.
+// recall has the keeper read, and lets the follower finish as a normal thread on any CPU.
 //
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func setClass(w *worker, tid uint32, policy uintptr) uintptr {
-	// nosplit: runs without a g. struct sched_param is one int, the priority, 0 here.
-	w.args[10] = 0
+func (s *shared) recall(w *worker) {
+	// nosplit: runs without a g.
+	if !raw.Cas32(&s.mode, modeFollower, modeKeeper) {
+		return
+	}
+	futexWake(&s.mode, 1<<30)
+	setClass(w, s.place.tid, unix.SCHED_NORMAL, 0)
+	raw.Syscall(unix.SYS_SCHED_SETAFFINITY, uintptr(s.place.tid), uintptr(unsafe.Sizeof(s.place.cpus)),
+		uintptr(unsafe.Pointer(&s.place.cpus)), 0, 0, 0)
+}
+
+// setClass sets the scheduling class of a thread, 0 is the caller, and its priority, which the real-time classes have.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func setClass(w *worker, tid uint32, policy, priority uintptr) uintptr {
+	// nosplit: runs without a g. struct sched_param is one int, the priority.
+	w.args[10] = uint64(priority)
 	return raw.Errno(raw.Syscall(unix.SYS_SCHED_SETSCHEDULER, uintptr(tid), policy, uintptr(unsafe.Pointer(&w.args[10])), 0, 0, 0))
 }
 

@@ -255,4 +255,4 @@ func (s *shared) lock(w *worker, p *uint32) {
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func unlock(p *uint32) { raw.Store32(p, 0) } // nosplit: runs without a g
+func unlock(p *uint32) { raw.Release32(p, 0) } // nosplit: runs without a g

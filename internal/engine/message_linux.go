@@ -20,17 +20,30 @@ import (
 //go:nocheckptr
 func (s *shared) drain(w *worker, fd uint32) uintptr {
 	// nosplit: runs without a g.
-	if fd == s.arenaFD {
+	arena := fd == s.arenaFD
+	if arena {
 		if !raw.Cas32(&s.reading, 0, 1) {
 			s.nap(w, 20e3)
 			return 0
 		}
 		s.awaitHome(w)
-		n := s.drainOne(w, fd)
-		unlock(&s.reading)
-		return n
 	}
-	return s.drainOne(w, fd)
+	n := s.drainOne(w, fd)
+	if arena {
+		unlock(&s.reading)
+	}
+	if n == 0 {
+		return 0
+	}
+	// Here, not where the fault is finished: who is woken on the follower's CPU goes on at once, and it should find no
+	// lock taken; and when the follower runs again, after others, each return is predicted wrongly.
+	if d := &w.due; d.length != 0 {
+		raw.Syscall(unix.SYS_IOCTL, uintptr(d.fd), uffd.IoctlWake, uintptr(unsafe.Pointer(&d.addr)), 0, 0, 0)
+		d.length = 0
+	}
+	raw.Release32(&w.busy, 0)
+	raw.Release64(&w.progress, w.progress+1)
+	return n
 }
 
 //go:nosplit
@@ -43,17 +56,19 @@ func (s *shared) drainOne(w *worker, fd uint32) uintptr {
 		w.readErr = raw.Errno(n)
 		return 0
 	}
-	raw.Store64(&w.relieved, 0)
+	if raw.Load64(&w.relieved) != 0 {
+		raw.Store64(&w.relieved, 0)
+	}
 	raw.Store32(&w.busy, 1)
-	raw.Add64(&s.messages, 1)
-	w.now = fault{addr: *at[uintptr](m + 16), flags: *at[uint64](m + 8), fd: fd, tid: *at[uint32](m + 24), message: m}
+	raw.Release64(&w.messages, w.messages+1)
+	w.now = fault{} // in place: with the fields it would be made on the stack, which has no room
+	w.now.addr, w.now.flags, w.now.fd = *at[uintptr](m + 16), *at[uint64](m + 8), fd
+	w.now.tid, w.now.message = *at[uint32](m + 24), m
 	code := s.answerCode
 	if *at[uint8](m) != uffd.EventPagefault {
 		code = s.eventCode
 	}
 	deep(code, uintptr(unsafe.Pointer(w)))
-	raw.Store32(&w.busy, 0)
-	raw.Add64(&w.progress, 1)
 	return 1
 }
 
@@ -113,29 +128,30 @@ func answer(arg uintptr) {
 		return
 	}
 	c := at[counters](t.counters)
-	raw.Add64(&c.messages, 1)
 	g := t.granule(addr)
 	p := t.state(g)
+	w.now.goid, w.now.parent, w.now.known = s.goroutineOf(tid, now)
 	for {
 		v := raw.Load32(p)
 		if v >= gPending {
 			s.again(t, c, v, tid)
-			raw.Add32(&t.inflight, ^uint32(0))
+			t.pass(c)
 			return
 		}
 		if v == gOpen && t.kind >= kindShared {
+			raw.Add64(&c.repeats, 1)
 			s.quiet(w, t, g)
 			return
 		}
 		if v == gOpen && !s.discarded(w, t, addr) {
 			// The message was under way while the granule was opened.
 			s.wake(w, t, g, 1)
-			raw.Add32(&t.inflight, ^uint32(0))
+			t.pass(c)
 			return
 		}
-		if v == gArmed && s.absent(tid, addr, now) {
+		if v == gArmed && s.absent(w) {
 			s.wake(w, t, g, 1)
-			raw.Add32(&t.inflight, ^uint32(0))
+			t.pass(c)
 			return
 		}
 		if raw.Cas32(p, v, gPending) {
@@ -150,6 +166,17 @@ func answer(arg uintptr) {
 		deep(s.writeCode, arg)
 	}
 	deep(s.resolveCode, arg)
+}
+
+// pass ends a message that is no first touch.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (t *target) pass(c *counters) {
+	// nosplit: hot path.
+	raw.Add64(&c.repeats, 1)
+	raw.Add32(&t.inflight, ^uint32(0))
 }
 
 // write fills the record of a claimed fault and asks for what only the thread itself can tell.
@@ -168,8 +195,8 @@ func write(arg uintptr) {
 	r.Goid, r.Span, r.Stack = 0, 0, 0
 	r.Thread, r.Target, r.Messages = tid, t.number, 1
 	r.Access, r.Source, r.Flags = uint8(w.now.flags&uffd.PagefaultFlagWrite), SourceUnknown, 0
-	raw.Store32(&r.state, s.generation(seq)|stClaimed)
-	raw.Store32(t.state(w.now.g), gRecord+uint32(seq&s.ringMask))
+	raw.Release32(&r.state, s.generation(seq)|stClaimed)
+	raw.Release32(t.state(w.now.g), gRecord+uint32(seq&s.ringMask))
 	if s.byHandler(t, tid) {
 		r.Flags |= FlagOwn
 		return
@@ -178,9 +205,9 @@ func write(arg uintptr) {
 	if wanted {
 		r.Flags |= flagStack
 	}
-	goid, parent, known := s.goroutineOf(tid, now)
+	known := w.now.known
 	if known {
-		s.account(r, goid, parent, t)
+		s.account(r, w.now.goid, w.now.parent, t)
 	} else {
 		r.Flags |= FlagHandlerAccounts
 	}
@@ -224,7 +251,12 @@ func resolve(arg uintptr) {
 	source := uint8(SourceUnknown)
 	if t.kind == kindArena {
 		var ok bool
-		if source, ok = s.open(w, t, g, w.now.flags); !ok {
+		if raw.Load64(&t.young) == 0 && raw.Load64(&t.old) == 0 { // stays so: the fault is in flight
+			source, ok = s.fill(w, t, g, w.now.flags)
+		} else {
+			source, ok = s.open(w, t, g, w.now.flags)
+		}
+		if !ok {
 			deep(s.toDiskCode, arg)
 			return
 		}
@@ -253,7 +285,7 @@ func (s *shared) finish(w *worker, t *target, g uintptr, seq uint64, source uint
 	if w.now.partial {
 		state = gArmed
 	}
-	raw.Store32(t.state(g), state)
+	raw.Store32(t.state(g), state) // before wake looks who waits
 	if seq != 0 {
 		r := s.record(seq - 1)
 		r.Source = source
@@ -269,7 +301,12 @@ func (s *shared) finish(w *worker, t *target, g uintptr, seq uint64, source uint
 			s.settle(r)
 		}
 	}
-	s.wake(w, t, g, 1)
+	if w.reads != 0 && !s.signals {
+		w.due.fd = t.uffd
+		w.due.addr, w.due.length = t.span(g, 1)
+	} else {
+		s.wake(w, t, g, 1)
+	}
 	raw.Add32(&t.inflight, ^uint32(0))
 }
 

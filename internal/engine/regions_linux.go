@@ -55,8 +55,9 @@ func (e *Engine) DropRegion(r *Region) {
 
 // Totals reads the counters.
 func (r *Region) Totals() Totals {
+	faults := raw.Load64(&r.c.faults)
 	return Totals{
-		Faults: raw.Load64(&r.c.faults), Messages: raw.Load64(&r.c.messages), CoTouch: raw.Load64(&r.c.cotouch),
+		Faults: faults, Messages: faults + raw.Load64(&r.c.repeats), CoTouch: raw.Load64(&r.c.cotouch),
 		Widened: raw.Load64(&r.c.widened), Errors: raw.Load64(&r.c.errors), Left: raw.Load64(&r.c.left),
 		Discarded: raw.Load64(&r.c.discarded),
 	}

@@ -103,6 +103,10 @@ func (r *Record) arrive(bit uint32) uint32 {
 	// nosplit: hot path.
 	for {
 		st := raw.Load32(&r.state)
+		if st&stWanted == 0 {
+			raw.Release32(&r.state, st|bit) // nobody else writes
+			return st
+		}
 		if raw.Cas32(&r.state, st, st|bit) {
 			return st
 		}

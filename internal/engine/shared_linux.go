@@ -66,7 +66,7 @@ type shared struct {
 	mode       uint32 // who reads: modeKeeper or modeFollower
 	head, tail uint64 // of the ring
 	dropped    uint64
-	messages   uint64
+	messages   uint64 // signals, which are no worker's
 	strays     uint64 // messages for memory that no target covers
 	events     uint64 // messages that are not faults
 	maps       uint64 // estimate of the process's mappings, an int64
@@ -116,11 +116,13 @@ type worker struct {
 	busy     uint32  // answers a message or does a job: may hold targets of the current table
 	apart    uint32  // apartOK once the thread has its own descriptors, or why not
 	progress uint64  // messages answered, or jobs done
+	messages uint64  // that it has read
 	reads    uint32  // it reads messages, so it may wait for nothing that needs a message to be read
 	watches  uint32  // it is the watchdog, and may not wait for storage
 	standing uint32  // as the watchdog sees it, it has not moved for long
 	relieved uint64  // when the watchdog resolved the fault in its place, or 0
 	now      fault   // the message being answered
+	due      due     // what drain is to wake
 	carry    carry   // the memory being moved
 	ask      ask     // what is asked of the kernel
 	looks    looks   // the watchdog's
@@ -154,6 +156,13 @@ type carry struct {
 	source           uint8
 }
 
+// due is a range of a descriptor whose waiting threads are to be woken; none where its length is 0. addr and length are
+// struct uffdio_range.
+type due struct {
+	fd           uint32
+	addr, length uintptr
+}
+
 // fault is a message and, once it is claimed, what is to be resolved.
 type fault struct {
 	addr    uintptr
@@ -162,6 +171,9 @@ type fault struct {
 	tid     uint32
 	message uintptr // struct uffd_msg
 	time    int64   // when it was claimed
+	goid    uint64  // of the goroutine that touched, and of the one that started it
+	parent  uint64
+	known   bool // these two are
 	target  uintptr
 	g       uintptr
 	seq     uint64 // of the record, plus 1; 0 when it was dropped

@@ -6,6 +6,7 @@ import (
 	"unsafe"
 
 	"github.com/firsttouch/firsttouch/internal/raw"
+	"golang.org/x/sys/unix"
 )
 
 // whileStill runs code of the surgeon while nothing changes the command's target: the other threads are parked,
@@ -19,26 +20,45 @@ func (s *shared) whileStill(w *worker, code uintptr) (took int64) {
 	// nosplit: runs without a g.
 	c := &s.cmd
 	t := at[target](c.target)
+	// Where threads want more processors than there are, each slice that the surgeon waits for one is a slice more
+	// that others are stopped. Not for what may take long.
+	raw.Store32(&s.place.barred, 1)
+	s.recall(w)
+	hurried := (c.op == opYank || c.op == opPlace || c.op == opRearm) && setClass(w, 0, unix.SCHED_RR, 1) == 0
 	start := raw.Nanotime()
-	if c.park != 0 && !s.parkAll(w, start+c.limit) {
-		s.unpark()
-		c.status = statusBusy
-		return raw.Nanotime() - start
-	}
-	// Only once no thread can wait in the kernel for a fault of this target may its faults be left
-	// unanswered: a system call would not let its thread park.
-	raw.Store32(&t.frozen, 1)
-	if s.quiesce(w, t, start+c.limit) {
-		deep(code, uintptr(unsafe.Pointer(w)))
+	if c.park == 0 || s.parkAll(w, start+c.limit) {
+		s.freeze(w, t, code, start+c.limit)
 	} else {
 		c.status = statusBusy
 	}
-	raw.Store32(&t.frozen, 0)
-	s.wake(w, t, 0, t.granules())
 	if c.park != 0 {
 		s.unpark()
 	}
-	return raw.Nanotime() - start
+	took = raw.Nanotime() - start
+	if hurried {
+		setClass(w, 0, unix.SCHED_NORMAL, 0)
+	}
+	raw.Store32(&s.place.barred, 0)
+	return took
+}
+
+// freeze runs code of the surgeon while no fault of the target is in flight, or has the command busy.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) freeze(w *worker, t *target, code uintptr, deadline int64) {
+	// nosplit: runs without a g.
+	// Only once no thread can wait in the kernel for a fault of this target may its faults be left
+	// unanswered: a system call would not let its thread park.
+	raw.Store32(&t.frozen, 1)
+	if s.quiesce(w, t, deadline) {
+		deep(code, uintptr(unsafe.Pointer(w)))
+	} else {
+		s.cmd.status = statusBusy
+	}
+	raw.Store32(&t.frozen, 0)
+	s.wake(w, t, 0, t.granules())
 }
 
 // quiesce waits until no fault of a frozen target is in flight.

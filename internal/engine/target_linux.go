@@ -61,7 +61,7 @@ const (
 
 // counters are the totals of one region that the hot path keeps.
 type counters struct {
-	faults, messages, cotouch, widened, errors, left, discarded uint64
+	faults, repeats, cotouch, widened, errors, left, discarded uint64
 }
 
 // countersLen is what a region's counters and the backing behind them take.

@@ -93,23 +93,23 @@ func (s *shared) goroutine(g uintptr) (goid, parent uint64, ok bool) {
 	return goid, parent, true
 }
 
-// absent reports, once for each fault, that the goroutine which faulted has left its thread: Go
+// absent reports, once for each fault, that the goroutine which faulted, the worker's, has left its thread: Go
 // preempted it before the message was read. It faults again where it is resumed, and that is the
 // touch to count. A thread that faults without a goroutine is believed the second time.
 //
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func (s *shared) absent(tid uint32, addr uintptr, now int64) bool {
+func (s *shared) absent(w *worker) bool {
 	// nosplit: hot path.
-	goid, _, known := s.goroutineOf(tid, now)
-	if !known || goid != 0 || s.goidOff == 0 {
+	f := &w.now
+	if !f.known || f.goid != 0 || s.goidOff == 0 {
 		return false
 	}
-	t := s.threadOf(tid, false)
-	if t == nil || t.left == uint32(addr>>12) {
+	t := s.threadOf(f.tid, false)
+	if t == nil || t.left == uint32(f.addr>>12) {
 		return false
 	}
-	t.left = uint32(addr >> 12)
+	t.left = uint32(f.addr >> 12)
 	return true
 }

@@ -49,6 +49,8 @@ func TestAtomics32AgreeWithSyncAtomic(t *testing.T) {
 		g.check(t, b)
 		Store32(&g.v, a)
 		g.check(t, a)
+		Release32(&g.v, b)
+		g.check(t, b)
 	}
 }
 

@@ -24,6 +24,18 @@ func Store32(p *uint32, v uint32)
 //go:noescape
 func Store64(p *uint64, v uint64)
 
+// Release32 is an atomic store with release order: who loads the value sees what was stored before.
+//
+//go:nosplit
+//go:norace
+func Release32(p *uint32, v uint32) { Store32(p, v) } // nosplit: called on threads without a g.
+
+// Release64 is an atomic store with release order.
+//
+//go:nosplit
+//go:norace
+func Release64(p *uint64, v uint64) { Store64(p, v) } // nosplit: called on threads without a g.
+
 // Cas32 is an atomic compare-and-swap.
 //
 //go:noescape

@@ -193,7 +193,8 @@ func TestMemoryOutlivesTheProfiler(t *testing.T) {
 }
 
 // Closing an arena unmaps it. Whoever still reads it then gets the error that the Go runtime makes
-// of that, or the zeros that it held before, but waits for nobody.
+// of that, or the zeros that it held before, but waits for nobody. Seen once under the race detector: what somebody else
+// had mapped there by then.
 func TestArenaClosedUnderItsReaders(t *testing.T) {
 	inChild(t, "TestArenaClosedUnderItsReaders", "all", []string{"GOGC=1"}, func(t *testing.T) {
 		const rounds, pages = 8, 1000
@@ -203,6 +204,7 @@ func TestArenaClosedUnderItsReaders(t *testing.T) {
 			a := newArena(t, p, "arena", pages*pageSize)
 			memory := a.Bytes()
 			var wg sync.WaitGroup
+			var closing atomic.Bool
 			for g := range stormers {
 				wg.Go(func() {
 					defer func() {
@@ -214,7 +216,7 @@ func TestArenaClosedUnderItsReaders(t *testing.T) {
 					}()
 					debug.SetPanicOnFault(true)
 					for i := g; ; i += stormers {
-						if b := page(memory, i%pages)[0]; b != 0 {
+						if b := page(memory, i%pages)[0]; b != 0 && !closing.Load() {
 							t.Errorf("page %d holds %d", i%pages, b)
 						}
 					}
@@ -223,6 +225,7 @@ func TestArenaClosedUnderItsReaders(t *testing.T) {
 			for p.Snapshot().Regions[a.ID()].Faults < pages/2 {
 				runtime.Gosched()
 			}
+			closing.Store(true)
 			if err := a.Close(); err != nil {
 				t.Error(err)
 			}

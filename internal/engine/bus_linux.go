@@ -204,6 +204,7 @@ func (s *shared) finishBus(w *worker, t *target, p *uint32) {
 func (s *shared) void(w *worker, t *target) {
 	// nosplit: runs in the signal handler.
 	raw.Store32(t.state(w.now.g), gOpen)
+	raw.Add64(&at[counters](t.counters).repeats, 1)
 	raw.Add64(&at[counters](t.counters).faults, ^uint64(0))
 	if w.now.seq == 0 {
 		raw.Add64(&s.dropped, ^uint64(0))

@@ -109,12 +109,8 @@ type Stats struct {
 // Stats reads the counters.
 func (e *Engine) Stats() Stats {
 	s := e.s
-	messages := raw.Load64(&s.messages)
-	for _, p := range e.workers {
-		messages += raw.Load64(&at[worker](p).messages)
-	}
-	return Stats{
-		Claimed: raw.Load64(&s.head), Dropped: raw.Load64(&s.dropped), Messages: messages,
+	out := Stats{
+		Claimed: raw.Load64(&s.head), Dropped: raw.Load64(&s.dropped),
 		Missed: uint64(raw.Load32(&s.missed)), Late: raw.Load64(&s.late), StackFull: uint64(raw.Load32(&s.stackFull)),
 		Errors: raw.Load64(&s.errors), Strays: raw.Load64(&s.strays), Events: raw.Load64(&s.events),
 		LastErr: raw.Load64(&s.lastErr),
@@ -123,6 +119,12 @@ func (e *Engine) Stats() Stats {
 		Switches: raw.Load64(&s.place.switches), Rescues: uint64(raw.Load32(&s.place.stalls)),
 		Overhead: e.overhead(),
 	}
+	// Last: never fewer than there are faults.
+	out.Messages = raw.Load64(&s.messages)
+	for _, p := range e.workers {
+		out.Messages += raw.Load64(&at[worker](p).messages)
+	}
+	return out
 }
 
 // overhead is the processor time of the engine's threads and of its signal handler.

@@ -256,7 +256,7 @@ func (e *Engine) allowFollower() error {
 		return nil
 	}
 	w := at[worker](e.workers[1])
-	if setClass(w, tid, unix.SCHED_IDLE, 0) == 0 && setClass(w, tid, unix.SCHED_NORMAL, 0) == 0 {
+	if setClass(w, tid, unix.SCHED_IDLE) == 0 && setClass(w, tid, unix.SCHED_NORMAL) == 0 {
 		raw.Store32(&p.allowed, 1)
 	}
 	return nil

@@ -36,6 +36,7 @@ const (
 type placement struct {
 	allowed  uint32 // the keeper can rescue the follower
 	barred   uint32 // an operation of the surgeon waits for who reads: not for a thread of the idle class
+	recalls  uint32 // times that the follower was told to stop: it may read again at once, but not as it is
 	tid      uint32 // of the follower
 	toucher  uint32
 	stalls   uint32 // rescues
@@ -63,9 +64,14 @@ func (s *shared) follow(w *worker, tid uint32, now int64) {
 	w.runs = 0
 	raw.Store32(&s.place.toucher, tid)
 	s.place.switches++
-	if raw.Cas32(&s.mode, modeKeeper, modeFollower) {
-		futexWake(&s.mode, 1<<30)
+	if !raw.Cas32(&s.mode, modeKeeper, modeFollower) {
+		return
 	}
+	if raw.Load32(&s.place.barred) != 0 {
+		s.recall(w) // since it was looked at
+		return
+	}
+	futexWake(&s.mode, 1<<30)
 }
 
 // follower is the loop of the idle-class resolver.
@@ -82,26 +88,27 @@ func follower(arg uintptr) {
 			futexWait(w, &s.mode, modeKeeper, 0)
 			continue
 		}
+		recalls := raw.Load32(&s.place.recalls)
 		tid := raw.Load32(&s.place.toucher)
 		cpu := s.bind(w, s.cpuOf(w, tid))
-		setClass(w, 0, unix.SCHED_IDLE, 0)
-		s.chase(w, cpu)
+		setClass(w, 0, unix.SCHED_IDLE)
+		s.chase(w, cpu, recalls)
 		if raw.Cas32(&s.mode, modeFollower, modeKeeper) {
 			futexWake(&s.mode, 1<<30)
 		}
 	}
 }
 
-// chase reads until the burst is over, or the keeper has taken over, and keeps to the toucher's CPU.
+// chase reads until the burst is over, or the follower is recalled, and keeps to the toucher's CPU.
 //
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func (s *shared) chase(w *worker, cpu uint32) {
+func (s *shared) chase(w *worker, cpu, recalls uint32) {
 	// nosplit: runs without a g.
 	misses, faults := 0, 0
 	hot, other := s.arenaFD, s.overlayFD
-	for raw.Load32(&s.mode) == modeFollower && raw.Load32(&s.stop) == 0 {
+	for raw.Load32(&s.mode) == modeFollower && raw.Load32(&s.place.recalls) == recalls && raw.Load32(&s.stop) == 0 {
 		n := s.drain(w, hot)
 		if n == 0 {
 			if n = s.drain(w, other); n != 0 {
@@ -146,38 +153,42 @@ func (s *shared) watch(w *worker, before uint64) uint64 {
 	if p != before || s.wait(w, 0)&3 == 0 && raw.Load32(&f.busy) == 0 {
 		return p
 	}
-	raw.Add32(&s.place.stalls, 1)
-	pause := min(max(2*raw.Load64(&s.place.backoff), backoffNS), backoffMost)
-	raw.Store64(&s.place.backoff, pause)
-	s.place.notUntil = raw.Nanotime() + int64(pause)
-	s.recall(w)
+	if s.recall(w) {
+		raw.Add32(&s.place.stalls, 1)
+		pause := min(max(2*raw.Load64(&s.place.backoff), backoffNS), backoffMost)
+		raw.Store64(&s.place.backoff, pause)
+		s.place.notUntil = raw.Nanotime() + int64(pause)
+	}
 	return p
 }
 
-// recall has the keeper read, and lets the follower finish as a normal thread on any CPU.
+// recall has the keeper read, and lets the follower finish as a normal thread on any CPU. It reports whether the
+// follower was at it.
 //
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func (s *shared) recall(w *worker) {
+func (s *shared) recall(w *worker) bool {
 	// nosplit: runs without a g.
 	if !raw.Cas32(&s.mode, modeFollower, modeKeeper) {
-		return
+		return false
 	}
+	raw.Add32(&s.place.recalls, 1)
 	futexWake(&s.mode, 1<<30)
-	setClass(w, s.place.tid, unix.SCHED_NORMAL, 0)
+	setClass(w, s.place.tid, unix.SCHED_NORMAL)
 	raw.Syscall(unix.SYS_SCHED_SETAFFINITY, uintptr(s.place.tid), uintptr(unsafe.Sizeof(s.place.cpus)),
 		uintptr(unsafe.Pointer(&s.place.cpus)), 0, 0, 0)
+	return true
 }
 
-// setClass sets the scheduling class of a thread, 0 is the caller, and its priority, which the real-time classes have.
+// setClass sets the scheduling class of a thread, 0 is the caller.
 //
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func setClass(w *worker, tid uint32, policy, priority uintptr) uintptr {
-	// nosplit: runs without a g. struct sched_param is one int, the priority.
-	w.args[10] = uint64(priority)
+func setClass(w *worker, tid uint32, policy uintptr) uintptr {
+	// nosplit: runs without a g. struct sched_param is one int, the priority, 0 here.
+	w.args[10] = 0
 	return raw.Errno(raw.Syscall(unix.SYS_SCHED_SETSCHEDULER, uintptr(tid), policy, uintptr(unsafe.Pointer(&w.args[10])), 0, 0, 0))
 }
 

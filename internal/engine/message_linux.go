@@ -32,20 +32,31 @@ func (s *shared) drain(w *worker, fd uint32) uintptr {
 	if arena {
 		unlock(&s.reading)
 	}
-	if n == 0 {
-		return 0
+	if n != 0 {
+		w.drained()
 	}
-	// Here, not where the fault is finished: who is woken on the follower's CPU goes on at once, and it should find no
-	// lock taken; and when the follower runs again, after others, each return is predicted wrongly.
+	return n
+}
+
+// drained ends a message that drainOne has answered, and wakes who waited. Here, not where the fault is finished: who is
+// woken on the follower's CPU goes on at once, and should find no lock taken; and when the follower runs again, after
+// others, each return is predicted wrongly.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (w *worker) drained() {
+	// nosplit: runs without a g.
 	if d := &w.due; d.length != 0 {
 		raw.Syscall(unix.SYS_IOCTL, uintptr(d.fd), uffd.IoctlWake, uintptr(unsafe.Pointer(&d.addr)), 0, 0, 0)
 		d.length = 0
 	}
 	raw.Release32(&w.busy, 0)
 	raw.Release64(&w.progress, w.progress+1)
-	return n
 }
 
+// drainOne is drain without what drained does.
+//
 //go:nosplit
 //go:norace
 //go:nocheckptr
@@ -130,7 +141,6 @@ func answer(arg uintptr) {
 	c := at[counters](t.counters)
 	g := t.granule(addr)
 	p := t.state(g)
-	w.now.goid, w.now.parent, w.now.known = s.goroutineOf(tid, now)
 	for {
 		v := raw.Load32(p)
 		if v >= gPending {
@@ -149,6 +159,8 @@ func answer(arg uintptr) {
 			t.pass(c)
 			return
 		}
+		// Not before it is known that the thread still waits: what is read may be gone with it.
+		w.now.goid, w.now.parent, w.now.known = s.goroutineOf(tid, now)
 		if v == gArmed && s.absent(w) {
 			s.wake(w, t, g, 1)
 			t.pass(c)

@@ -122,7 +122,7 @@ type worker struct {
 	standing uint32  // as the watchdog sees it, it has not moved for long
 	relieved uint64  // when the watchdog resolved the fault in its place, or 0
 	now      fault   // the message being answered
-	due      due     // what drain is to wake
+	due      due     // what drained is to wake
 	carry    carry   // the memory being moved
 	ask      ask     // what is asked of the kernel
 	looks    looks   // the watchdog's

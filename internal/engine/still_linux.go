@@ -6,7 +6,6 @@ import (
 	"unsafe"
 
 	"github.com/firsttouch/firsttouch/internal/raw"
-	"golang.org/x/sys/unix"
 )
 
 // whileStill runs code of the surgeon while nothing changes the command's target: the other threads are parked,
@@ -20,11 +19,9 @@ func (s *shared) whileStill(w *worker, code uintptr) (took int64) {
 	// nosplit: runs without a g.
 	c := &s.cmd
 	t := at[target](c.target)
-	// Where threads want more processors than there are, each slice that the surgeon waits for one is a slice more
-	// that others are stopped. Not for what may take long.
+	// What waits for a message to be read would wait for a thread of the idle class.
 	raw.Store32(&s.place.barred, 1)
 	s.recall(w)
-	hurried := (c.op == opYank || c.op == opPlace || c.op == opRearm) && setClass(w, 0, unix.SCHED_RR, 1) == 0
 	start := raw.Nanotime()
 	if c.park == 0 || s.parkAll(w, start+c.limit) {
 		s.freeze(w, t, code, start+c.limit)
@@ -34,12 +31,8 @@ func (s *shared) whileStill(w *worker, code uintptr) (took int64) {
 	if c.park != 0 {
 		s.unpark()
 	}
-	took = raw.Nanotime() - start
-	if hurried {
-		setClass(w, 0, unix.SCHED_NORMAL, 0)
-	}
 	raw.Store32(&s.place.barred, 0)
-	return took
+	return raw.Nanotime() - start
 }
 
 // freeze runs code of the surgeon while no fault of the target is in flight, or has the command busy.

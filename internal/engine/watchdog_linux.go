@@ -159,6 +159,9 @@ func readAll(arg uintptr) {
 			raw.Store32(&s.reading, 1)
 			a = s.drainOne(w, s.arenaFD)
 			unlock(&s.reading)
+			if a != 0 {
+				w.drained()
+			}
 		} else {
 			a = s.drain(w, s.arenaFD)
 		}
@@ -194,6 +197,9 @@ func relieve(arg uintptr) {
 		// Counted as its own: while the surgeon takes pages away nobody may look for them.
 		raw.Add32(&t.inflight, 1)
 		done := raw.Load32(t.state(w.now.g)) < gPending || raw.Load32(&t.frozen) != 0
+		if done && v.reads != 0 {
+			s.wake(w, t, w.now.g, 1) // which it may not have come to
+		}
 		if !done {
 			raw.Store64(&v.relieved, uint64(raw.Nanotime()))
 			switch t.kind {
@@ -226,8 +232,7 @@ func relieve(arg uintptr) {
 		}
 	}
 	w.reads = 0
-	raw.Store32(&w.busy, 0)
-	raw.Add64(&w.progress, 1)
+	w.drained()
 }
 
 // standing reports whether the watchdog sees a thread of the engine that does not move.

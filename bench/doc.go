@@ -21,3 +21,6 @@
 // The benchmarks run the same variants one at a time, with the usual flags of go test. A variant
 // that needs what is not there (a C compiler, perf, a permission) is skipped with the reason.
 package bench
+
+// Pages is how many pages of an arena or file a variant touches in one round, unless asked for more.
+const Pages = 8192

@@ -13,17 +13,14 @@ import (
 	"strings"
 )
 
-// Pages is how many pages of an arena or file a variant touches in one round.
-const Pages = 8192
-
-// Report measures everything so many times and writes tables in Markdown. The caller has called
-// Child before.
-func Report(w io.Writer, rounds int, only string) (err error) {
+// Report measures the groups whose title a regular expression matches, so many times and with so many pages, and
+// writes tables in Markdown. The caller has called Child before.
+func Report(w io.Writer, rounds, pages int, only string) (err error) {
 	match, err := regexp.Compile(only)
 	if err != nil {
 		return err
 	}
-	r, err := newRig(Pages)
+	r, err := newRig(pages)
 	if err != nil {
 		return err
 	}
@@ -42,7 +39,7 @@ func Report(w io.Writer, rounds int, only string) (err error) {
 		}
 	}
 	busy = append(busy, loadAverage())
-	if err := writeSystem(w, rounds, busy); err != nil {
+	if err := writeSystem(w, rounds, pages, busy); err != nil {
 		return err
 	}
 	for i, g := range list {

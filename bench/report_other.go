@@ -13,7 +13,7 @@ import (
 func Child() {}
 
 // Report has nothing to measure here.
-func Report(io.Writer, int, string) error {
+func Report(io.Writer, int, int, string) error {
 	return fmt.Errorf("benchmarks need Linux on amd64 or arm64: %w", profiler.ErrNotSupported)
 }
 

@@ -14,7 +14,7 @@ import (
 )
 
 // writeSystem says what the figures hold for.
-func writeSystem(w io.Writer, rounds int, busy []string) error {
+func writeSystem(w io.Writer, rounds, pages int, busy []string) error {
 	var u unix.Utsname
 	if err := unix.Uname(&u); err != nil {
 		return fmt.Errorf("uname: %w", err)
@@ -29,7 +29,7 @@ func writeSystem(w io.Writer, rounds int, busy []string) error {
 | load average before, after | %s |
 `, unix.ByteSliceToString(u.Sysname[:]), unix.ByteSliceToString(u.Release[:]), unix.ByteSliceToString(u.Machine[:]),
 		processor(), runtime.NumCPU(), runtime.Version(), runtime.GOMAXPROCS(0), commit(),
-		rounds, Pages, pageSize, strings.Join(busy, ", "))
+		rounds, pages, pageSize, strings.Join(busy, ", "))
 	return err
 }
 

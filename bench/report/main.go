@@ -14,13 +14,14 @@ import (
 func main() {
 	bench.Child()
 	rounds := flag.Int("rounds", 15, "how often each group is measured")
+	pages := flag.Int("pages", bench.Pages, "how many pages a variant of a group touches in a round")
 	quick := flag.Bool("quick", false, "three rounds of the groups, and the comparison in a part of its cells, once")
 	parts := flag.String("parts", "groups,scale,compare", "what to measure")
 	only := flag.String("only", "", "regular expression: measure only groups whose title it matches")
 	plots := flag.String("json", "", "write the comparison to this file too, for bench/plot")
 	flag.Parse()
-	if *rounds < 1 {
-		fmt.Fprintln(os.Stderr, "report: -rounds must be 1 or more")
+	if *rounds < 1 || *pages < 64 {
+		fmt.Fprintln(os.Stderr, "report: -rounds must be 1 or more, -pages 64 or more")
 		os.Exit(2)
 	}
 	turns := compareRounds
@@ -31,7 +32,7 @@ func main() {
 		var err error
 		switch part {
 		case "groups":
-			err = bench.Report(os.Stdout, *rounds, *only)
+			err = bench.Report(os.Stdout, *rounds, *pages, *only)
 		case "scale":
 			err = bench.Scale(os.Stdout)
 		case "compare":

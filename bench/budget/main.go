@@ -88,7 +88,7 @@ func measure(limit string, rate float64, length time.Duration) (m measured, err 
 	var log []moment
 	before, start := a.Profiler().Cost(), time.Now()
 	for time.Since(start) < length {
-		log = append(log, moment{monotonic(), m.touched})
+		log = append(log, moment{profiler.Monotonic(), m.touched})
 		for due := int(rate * time.Since(start).Seconds()); m.touched < due; m.touched++ {
 			mem[next*7919%pages*os.Getpagesize()] = 1
 			if next++; next == pages {
@@ -116,12 +116,6 @@ func measure(limit string, rate float64, length time.Duration) (m measured, err 
 type moment struct {
 	at      time.Duration
 	touched int
-}
-
-func monotonic() time.Duration {
-	var t unix.Timespec
-	unix.ClockGettime(unix.CLOCK_MONOTONIC, &t) // cannot fail
-	return time.Duration(t.Nano())
 }
 
 // inPauses counts the touches, in all so many, that were made while nothing was observed.

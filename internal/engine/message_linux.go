@@ -167,6 +167,7 @@ func answer(arg uintptr) {
 			return
 		}
 		if raw.Cas32(p, v, gPending) {
+			w.now.before = v
 			break
 		}
 	}
@@ -176,6 +177,13 @@ func answer(arg uintptr) {
 	if seq, ok := s.claim(); ok {
 		w.now.seq, w.now.time = seq+1, now
 		deep(s.writeCode, arg)
+	}
+	if w.now.retracted {
+		raw.Add64(&c.faults, ^uint64(0))
+		raw.Store32(p, w.now.before)
+		s.wake(w, t, g, 1) // others may wait for it by now
+		t.pass(c)
+		return
 	}
 	deep(s.resolveCode, arg)
 }
@@ -217,15 +225,21 @@ func write(arg uintptr) {
 	if wanted {
 		r.Flags |= flagStack
 	}
-	known := w.now.known
-	if known {
-		s.account(r, w.now.goid, w.now.parent, t)
-	} else {
+	if !w.now.known {
 		r.Flags |= FlagHandlerAccounts
-	}
-	if wanted || !known {
 		s.ask(w, seq, r)
+		return
 	}
+	r.Goid = w.now.goid
+	if wanted {
+		s.ask(w, seq, r)
+		// Go may have preempted it since the message was read. Once it is asked that cannot pass unseen.
+		if goid, _, ok := s.goroutineOf(tid, now); ok && goid != w.now.goid && r.retract() {
+			w.now.retracted = true
+			return
+		}
+	}
+	s.account(r, w.now.goid, w.now.parent, t)
 }
 
 // again counts a further message for a granule in flight: the same thread's, whose wait was

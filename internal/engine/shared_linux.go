@@ -165,25 +165,27 @@ type due struct {
 
 // fault is a message and, once it is claimed, what is to be resolved.
 type fault struct {
-	addr    uintptr
-	flags   uint64
-	fd      uint32
-	tid     uint32
-	message uintptr // struct uffd_msg
-	time    int64   // when it was claimed
-	goid    uint64  // of the goroutine that touched, and of the one that started it
-	parent  uint64
-	known   bool // these two are
-	target  uintptr
-	g       uintptr
-	seq     uint64 // of the record, plus 1; 0 when it was dropped
-	moved   piece  // for a disk thread: what to bring back instead
-	left    bool   // restore left it to a disk thread
-	proven  bool   // all of the granule is known to be our placeholder
-	partial bool   // only the touched page was restored
-	gone    bool   // the page is not ours: the kernel refused to fill it
-	source  uint8
-	waited  int64 // ns for storage
+	addr      uintptr
+	flags     uint64
+	fd        uint32
+	tid       uint32
+	message   uintptr // struct uffd_msg
+	time      int64   // when it was claimed
+	goid      uint64  // of the goroutine that touched, and of the one that started it
+	parent    uint64
+	known     bool // these two are
+	target    uintptr
+	g         uintptr
+	seq       uint64 // of the record, plus 1; 0 when it was dropped
+	moved     piece  // for a disk thread: what to bring back instead
+	left      bool   // restore left it to a disk thread
+	proven    bool   // all of the granule is known to be our placeholder
+	partial   bool   // only the touched page was restored
+	gone      bool   // the page is not ours: the kernel refused to fill it
+	before    uint32 // state of the granule when it was claimed
+	retracted bool   // the claim was: the goroutine has left the thread, see absent
+	source    uint8
+	waited    int64 // ns for storage
 }
 
 const (

@@ -46,8 +46,9 @@
 // goroutine faults again where it goes on. Three moments are left, each of some hundred nanoseconds
 // unless the system takes the processor from the engine in it. A goroutine that is preempted between the
 // reading of its fault and the look at its thread is taken for the one that the thread runs then; when
-// that is none, the fault is left to come again. One that is preempted between that look and the signal
-// for its stack has no stack, which StacksMissed counts: it cannot be had later, because the page is
+// that is none, the fault is left to come again, and so it is when the thread is seen to run another one
+// right before the signal for its stack. One that is preempted between this second look and that signal
+// has no stack, which StacksMissed counts: it cannot be had later, because the page is
 // there when the goroutine goes on. And for the first fault of a thread in a quarter of a second only the
 // signal can tell the goroutine. With forced garbage collections without a pause, 16 goroutines and
 // GOMAXPROCS=8 on two processors, 2 in 10,000 faults were taken for another goroutine's, and 1 in 10,000

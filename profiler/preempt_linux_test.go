@@ -49,3 +49,28 @@ func TestGoroutinesUnderPreemption(t *testing.T) {
 		}
 	})
 }
+
+// The first fault of each 1,024 granules takes the engine long, which meets the memory of their states for the first
+// time: long enough for Go to preempt the goroutine between the reading of its fault and the signal for its stack.
+// Such a claim is taken back.
+func TestSlowClaimsUnderPreemption(t *testing.T) {
+	inChild(t, "TestSlowClaimsUnderPreemption", "all", []string{"GOGC=1", "GOMAXPROCS=2"}, func(t *testing.T) {
+		const touches, stride = 4096, 1024
+		p := newProfiler(t)
+		collected := collecting(t)
+		a := newArena(t, p, "arena", touches*stride*pageSize)
+		for i := range touches {
+			a.Bytes()[i*stride*pageSize]++
+		}
+		s := p.Snapshot()
+		checkSums(t, s)
+		if len(s.Faults) != touches || s.Stats.Stacks+s.Stats.StacksMissed != touches {
+			t.Fatalf("%d faults, want %d: %+v", len(s.Faults), touches, s.Stats)
+		}
+		t.Logf("%d of %d stacks missed, %d collections", s.Stats.StacksMissed, touches, collected.Load())
+		// With the claims left standing it is one in thirty, one for each collection.
+		if s.Stats.StacksMissed > touches/100 {
+			t.Errorf("%d of %d stacks missed", s.Stats.StacksMissed, touches)
+		}
+	})
+}

@@ -34,7 +34,7 @@ func (e *Engine) Next() (rec Record, seq uint64, ok bool) {
 	if st>>stBits<<stBits != s.generation(seq) || st&stClaimed == 0 || st&stResolved == 0 {
 		return rec, 0, false
 	}
-	if st&stWanted != 0 && st&(stHandled|stAbandoned) == 0 {
+	if st&stWanted != 0 && st&stHandled == 0 {
 		if st&stActive != 0 || Now()-time.Duration(r.Time) < patience || !e.abandon(r, st) {
 			return rec, 0, false
 		}

@@ -225,21 +225,22 @@ func write(arg uintptr) {
 	if wanted {
 		r.Flags |= flagStack
 	}
-	if !w.now.known {
-		r.Flags |= FlagHandlerAccounts
-		s.ask(w, seq, r)
+	// Go may have preempted it since the message was read: what lies between can be page faults of our own.
+	// It meets this one again, see absent.
+	if goid, _, ok := s.goroutineOf(tid, now); w.now.known && ok && goid != w.now.goid {
+		r.Flags |= flagVoid
+		r.arrive(stResolved)
+		w.now.retracted = true
 		return
 	}
-	r.Goid = w.now.goid
-	if wanted {
-		s.ask(w, seq, r)
-		// Go may have preempted it since the message was read. Once it is asked that cannot pass unseen.
-		if goid, _, ok := s.goroutineOf(tid, now); ok && goid != w.now.goid && r.retract() {
-			w.now.retracted = true
-			return
-		}
+	if w.now.known {
+		s.account(r, w.now.goid, w.now.parent, t)
+	} else {
+		r.Flags |= FlagHandlerAccounts
 	}
-	s.account(r, w.now.goid, w.now.parent, t)
+	if wanted || !w.now.known {
+		s.ask(w, seq, r)
+	}
 }
 
 // again counts a further message for a granule in flight: the same thread's, whose wait was

@@ -41,7 +41,7 @@ const (
 	stActive                // the handler writes
 	stHandled               // the handler has arrived
 	stResolved              // the granule is accessible, the resolver has arrived
-	stAbandoned             // the handler is not waited for any more
+	stAbandoned             // the reader gave the handler up
 	stBits      = iota
 )
 
@@ -109,27 +109,6 @@ func (r *Record) arrive(bit uint32) uint32 {
 		}
 		if raw.Cas32(&r.state, st, st|bit) {
 			return st
-		}
-	}
-}
-
-// retract makes readers skip a record whose fault will be met again. It reports false when the handler has come
-// already: then the record stands.
-//
-//go:nosplit
-//go:norace
-//go:nocheckptr
-func (r *Record) retract() bool {
-	// nosplit: hot path.
-	for {
-		st := raw.Load32(&r.state)
-		if st&(stActive|stHandled) != 0 {
-			return false
-		}
-		if raw.Cas32(&r.state, st, st|stAbandoned) {
-			r.Flags |= flagVoid
-			r.arrive(stResolved)
-			return true
 		}
 	}
 }

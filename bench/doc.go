@@ -5,9 +5,11 @@
 // counts are the ratios between variants of the same round; Report prints their medians and
 // quartiles, and docs/overhead.md holds what it printed:
 //
-//	go run ./bench/report                     # all of it: half an hour
-//	go run ./bench/report -quick              # a few minutes
-//	go run ./bench/report -parts compare -json compare.json && go run -C bench/plot . $PWD/compare.json
+//	CGO_ENABLED=0 go run ./bench/report         # all of it: half an hour
+//	CGO_ENABLED=0 go run ./bench/report -quick  # a few minutes
+//	CGO_ENABLED=0 go run ./bench/report -parts compare -json compare.json && go run -C bench/plot . $PWD/compare.json
+//
+// Without cgo, since the C library's threads take longer at each switch to them, see docs/overhead.md.
 //
 // The report has three parts. The groups have the ratios of what one fault costs. Scale has what an agent
 // costs by the rate of faults, what an export takes, and what a ring that is too small loses. Compare has

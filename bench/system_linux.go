@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"runtime/debug"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -23,12 +24,12 @@ func writeSystem(w io.Writer, rounds, pages int, busy []string) error {
 |---|---|
 | kernel | %s %s, %s |
 | processor | %s, %d CPUs |
-| Go | %s, GOMAXPROCS %d |
+| Go | %s, %s, GOMAXPROCS %d |
 | commit | %s |
 | method | %d rounds of %d pages of %d bytes; medians, and ratios within a round: median (quartiles) |
 | load average before, after | %s |
 `, unix.ByteSliceToString(u.Sysname[:]), unix.ByteSliceToString(u.Release[:]), unix.ByteSliceToString(u.Machine[:]),
-		processor(), runtime.NumCPU(), runtime.Version(), runtime.GOMAXPROCS(0), commit(),
+		processor(), runtime.NumCPU(), runtime.Version(), cgo(), runtime.GOMAXPROCS(0), commit(),
 		rounds, pages, pageSize, strings.Join(busy, ", "))
 	return err
 }
@@ -42,6 +43,19 @@ func processor() string {
 		}
 	}
 	return runtime.GOARCH
+}
+
+// cgo tells whether this program was built with it: then the C library has the kernel keep a restartable sequence
+// (rseq(2)) up to date in each of its threads, at every switch to one.
+func cgo() string {
+	if b, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range b.Settings {
+			if s.Key == "CGO_ENABLED" {
+				return s.Key + "=" + s.Value
+			}
+		}
+	}
+	return "CGO_ENABLED unknown"
 }
 
 // commit asks git, since go run does not stamp it.

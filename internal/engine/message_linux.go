@@ -179,10 +179,9 @@ func answer(arg uintptr) {
 		deep(s.writeCode, arg)
 	}
 	if w.now.retracted {
-		raw.Add64(&c.faults, ^uint64(0))
-		raw.Store32(p, w.now.before)
 		s.wake(w, t, g, 1) // others may wait for it by now
 		t.pass(c)
+		raw.Add64(&c.faults, ^uint64(0))
 		return
 	}
 	deep(s.resolveCode, arg)
@@ -221,25 +220,28 @@ func write(arg uintptr) {
 		r.Flags |= FlagOwn
 		return
 	}
-	wanted := t.flags&tgHeap != 0 || s.wantStack(now)
-	if wanted {
-		r.Flags |= flagStack
-	}
-	// Go may have preempted it since the message was read: what lies between can be page faults of our own.
-	// It meets this one again, see absent.
-	if goid, _, ok := s.goroutineOf(tid, now); w.now.known && ok && goid != w.now.goid {
+	// Go may have preempted it since the message was read: what lies between may have taken page faults of our own.
+	// It meets this one again, see absent. A thread that the watchdog has woken meanwhile does not.
+	if w.now.known && raw.Load64(&w.relieved) == 0 && s.left(w) {
+		raw.Store32(t.state(w.now.g), w.now.before)
 		r.Flags |= flagVoid
 		r.arrive(stResolved)
 		w.now.retracted = true
 		return
 	}
-	if w.now.known {
-		s.account(r, w.now.goid, w.now.parent, t)
-	} else {
+	wanted := t.flags&tgHeap != 0 || s.wantStack(now)
+	if wanted {
+		r.Flags |= flagStack
+	}
+	r.Goid = w.now.goid
+	if !w.now.known {
 		r.Flags |= FlagHandlerAccounts
 	}
 	if wanted || !w.now.known {
 		s.ask(w, seq, r)
+	}
+	if w.now.known {
+		s.account(r, w.now.goid, w.now.parent, t)
 	}
 }
 

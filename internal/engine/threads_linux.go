@@ -113,3 +113,14 @@ func (s *shared) absent(w *worker) bool {
 	t.left = uint32(f.addr >> 12)
 	return true
 }
+
+// left reports that the worker's thread runs another goroutine than when it was looked at first.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) left(w *worker) bool {
+	// nosplit: hot path.
+	goid, _, ok := s.goroutineOf(w.now.tid, w.now.time)
+	return ok && goid != w.now.goid
+}

@@ -22,8 +22,8 @@ func kernelArena(_ *rig, l load) (result, error) {
 	if err != nil {
 		return result{}, err
 	}
-	res := touch(b, l)
-	return res, unix.Munmap(b)
+	defer unix.Munmap(b)
+	return touchFresh(b, l)
 }
 
 // profiledArena has the faults observed, with a profiler of its own.
@@ -38,7 +38,9 @@ func profiledArena(stacks profiler.StackSampling, opts ...profiler.Option) func(
 		if err != nil {
 			return result{}, err
 		}
-		res = touch(region.Bytes(), l)
+		if res, err = touchFresh(region.Bytes(), l); err != nil {
+			return result{}, err
+		}
 		faults := uint64(l.size() / max(p.Granule(region.ID()), l.stride*pageSize))
 		return res, p.check("bench", faults, stacks == profiler.StacksEvery())
 	}

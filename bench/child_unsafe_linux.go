@@ -22,7 +22,7 @@ type task struct {
 	Cell   cell
 	File   string // empty for an arena
 	Mode   string // of our profiler, see modes; empty for none
-	Simple bool   // as touch does: no touch is timed
+	Simple bool   // as kernelArena does: no touch is timed
 }
 
 // answer is what a child prints.
@@ -71,7 +71,8 @@ func (t task) run() (observation, error) {
 		return observation{}, err
 	}
 	if t.Simple {
-		return observation{PerPage: touch(b, t.Cell.load()).perPage}, nil
+		res, err := touchFresh(b, t.Cell.load())
+		return observation{PerPage: res.perPage}, err
 	}
 	return touchTimed(b, t.Cell), nil
 }

@@ -21,7 +21,7 @@ func kernelFile(advice int) func(*rig, load) (result, error) {
 		if err := unix.Madvise(b, advice); err != nil {
 			return result{}, fmt.Errorf("madvise: %w", err)
 		}
-		res := touch(b, l)
+		res := touch(b, nil, l)
 		return res, unix.Munmap(b)
 	}
 }
@@ -38,7 +38,7 @@ func profiledFile(granule int, stacks profiler.StackSampling, opts ...profiler.O
 		if err != nil {
 			return result{}, err
 		}
-		res = touch(region.Bytes()[:l.size()], l)
+		res = touch(region.Bytes()[:l.size()], nil, l)
 		faults := uint64(l.size() / max(granule, l.stride*pageSize))
 		if err := p.check("bench", faults, stacks == profiler.StacksEvery()); err != nil {
 			return result{}, err

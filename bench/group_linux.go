@@ -71,13 +71,21 @@ func pair(title string, names [2]string, l func(pages int) load, run func(*rig, 
 func firstTouch() (bases []base, variants []variant) {
 	return []base{{"kernel", 0}, {"C loop", 1}, {"C handler", 3}}, []variant{
 		{"kernel's own fault", kernelArena},
-		{"C loop, one CPU", peer(oneCPU)},
-		{"C loop, left to the scheduler", peer(anyCPU)},
-		{"C handler of SIGBUS", peer(bySIGBUS)},
+		{"C loop, one CPU", peer(oneCPU, 1)},
+		{"C loop, left to the scheduler", peer(anyCPU, 1)},
+		{"C handler of SIGBUS", peer(bySIGBUS, 1)},
 		{"profiler, no stacks", profiledArena(profiler.StacksNone())},
 		{"profiler, every stack", profiledArena(profiler.StacksEvery())},
 		{"by signal, every stack", profiledArena(profiler.StacksEvery(), bySignal)},
-		{"by signal, every stack, granule 64 KiB", profiledArena(profiler.StacksEvery(), bySignal, profiler.WithGranule(64<<10))},
+	}
+}
+
+// wideTouch are those for granules of 64 KiB.
+func wideTouch() (bases []base, variants []variant) {
+	return []base{{"kernel", 0}, {"C handler", 1}}, []variant{
+		{"kernel's own fault", kernelArena},
+		{"C handler of SIGBUS", peer(bySIGBUS, 16)},
+		{"by signal, every stack", profiledArena(profiler.StacksEvery(), bySignal, profiler.WithGranule(64<<10))},
 	}
 }
 
@@ -86,6 +94,7 @@ func groups() []group {
 	bases, variants := firstTouch()
 	alone := append(variants[:len(variants):len(variants)], variant{"perf record, every stack", perfArena})
 	beside := append(bases[:len(bases):len(bases)], base{"perf", len(alone) - 1})
+	wideBases, wide := wideTouch()
 	small, large := pageSize, 16*pageSize
 	file := []variant{
 		{"plain mapping", kernelFile(unix.MADV_NORMAL)},
@@ -106,7 +115,10 @@ func groups() []group {
 	return []group{
 		separate("First write to a page of an arena", writes(1), beside, alone...),
 		separate("First read of a page of an arena", reads(1, 1), beside, alone...),
+		separate("First write to a page of an arena, granules of 64 KiB", writes(1), wideBases, wide...),
+		separate("First read of a page of an arena, granules of 64 KiB", reads(1, 1), wideBases, wide...),
 		separate("First write to a page of an arena, 64 goroutines", writes(64), bases, variants...),
+		separate("First write to a page of an arena, 64 goroutines, granules of 64 KiB", writes(64), wideBases, wide...),
 		separate("First read of a page of a cached file, one after the other", reads(1, 1), plain, file...),
 		separate("First read of a page of a cached file, one in 16", reads(16, 1), plain, file...),
 		separate("First read of a page of a cached file, 64 goroutines", reads(1, 64), plain, file...),

@@ -44,18 +44,18 @@ const (
 	bySIGBUS                  // the toucher itself, in a signal handler
 )
 
-// peer runs the C yardstick as a process of its own.
-func peer(where placement) func(*rig, load) (result, error) {
+// peer runs the C yardstick as a process of its own. One fault fills so many pages.
+func peer(where placement, granulePages int) func(*rig, load) (result, error) {
 	return func(r *rig, l load) (result, error) {
 		if r.peer == "" {
 			return result{skip: r.peerSkip}, nil
 		}
-		out, skip, err := runPeer(r.peer, where, l, "ascending", 1, "untimed")
+		out, skip, err := runPeer(r.peer, where, l, "ascending", granulePages, "untimed")
 		if err != nil || skip != "" {
 			return result{skip: skip}, err
 		}
-		if out.messages < l.pages {
-			return result{}, fmt.Errorf("the C loop saw %d of %d faults", out.messages, l.pages)
+		if faults := l.pages / granulePages; out.messages < faults {
+			return result{}, fmt.Errorf("the C loop saw %d of %d faults", out.messages, faults)
 		}
 		return result{perPage: float64(out.wall) / float64(l.pages)}, nil
 	}

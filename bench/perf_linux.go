@@ -49,8 +49,12 @@ func perfArena(r *rig, l load) (result, error) {
 	if m == nil {
 		return result{}, fmt.Errorf("perf record did not say how much it recorded: %s", stderr)
 	}
-	if n, _ := strconv.Atoi(string(m[1])); n < l.pages {
-		return result{skip: fmt.Sprintf("perf recorded only %d of %d faults", n, l.pages)}, nil
+	made := l.pages
+	if l.write {
+		made *= 2 // see touchFresh
+	}
+	if n, _ := strconv.Atoi(string(m[1])); n < made {
+		return result{skip: fmt.Sprintf("perf recorded only %d of %d faults", n, made)}, nil
 	}
 	return result{perPage: a.PerPage}, nil
 }

@@ -68,8 +68,8 @@ func touchedArena(_ *rig, l load) (out [2]result, err error) {
 		return out, err
 	}
 	defer unix.Munmap(plain)
-	touch(plain, l)
-	touch(region.Bytes(), l)
+	touch(plain, nil, l)
+	touch(region.Bytes(), nil, l)
 	out = newWalk(l).compare(plain, region.Bytes())
 	return out, p.check("bench", uint64(l.pages), false)
 }
@@ -109,7 +109,7 @@ func detachedAtOnce(dropped bool) func(*rig, load) ([2]result, error) {
 			if err := unix.Madvise(b, unix.MADV_DONTNEED); err != nil {
 				return fmt.Errorf("madvise: %w", err)
 			}
-			touch(b, l)
+			touch(b, nil, l)
 			return nil
 		})
 	}
@@ -143,8 +143,8 @@ func (p *running) touchedFile(path string, l load, profiled []byte, after func()
 		return out, err
 	}
 	defer unix.Munmap(plain)
-	touch(plain, l)
-	touch(profiled[:l.size()], l)
+	touch(plain, nil, l)
+	touch(profiled[:l.size()], nil, l)
 	if after != nil {
 		if err := after(); err != nil {
 			return out, err

@@ -121,9 +121,29 @@ static void plan(size_t number)
 	free(seen);
 }
 
+static void *map(size_t length, int flags)
+{
+	void *p = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
+	check(p == MAP_FAILED, "mmap");
+	return p;
+}
+
+// prepare has the thread write to plain memory and give the pages back, so that it gets these: touchFresh in
+// bench/touch_linux.go says why.
+static void prepare(size_t length)
+{
+	char *p = map(length, MAP_NORESERVE);
+	madvise(p, length, MADV_NOHUGEPAGE); // fails on a kernel without huge pages
+	for (size_t i = 0; i < length; i += page)
+		*(volatile char *)(p + i) = 1;
+	check(madvise(p, length, MADV_DONTNEED), "madvise");
+}
+
 static void *touch(void *number)
 {
 	size_t share = pages / threads, at = (size_t)number * share;
+	if (write_access && !timed)
+		prepare(share * stride * page);
 	pthread_barrier_wait(&ready);
 	began[(size_t)number] = now();
 	for (size_t i = at; i < at + share; i++) {
@@ -138,13 +158,6 @@ static void *touch(void *number)
 	}
 	ended[(size_t)number] = now();
 	return NULL;
-}
-
-static void *map(size_t length, int flags)
-{
-	void *p = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
-	check(p == MAP_FAILED, "mmap");
-	return p;
 }
 
 static void arm(int by_signal)

@@ -131,6 +131,8 @@ func (e *Engine) start(c Config) error {
 	}
 	raw.Store64(&sh, uint64(uintptr(unsafe.Pointer(s))))
 	e.ReadyRing()
+	// A source that is not there makes a fill go the long way, page by page (mfill_atomic_pte_copy in mm/userfaultfd.c).
+	unix.Syscall(unix.SYS_MADVISE, s.zeros, zerosLen, unix.MADV_POPULATE_READ) // refused: as before
 	if err := e.startThreads(); err != nil {
 		return err
 	}

@@ -10,10 +10,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// readFile has a variant's file in the processor's caches as the other variants have theirs.
+func readFile(path string, size int) error {
+	b, err := mapFile(path, size)
+	if err != nil {
+		return err
+	}
+	fetch(b, 64)
+	return unix.Munmap(b)
+}
+
 // kernelFile touches a plain mapping of a file that is in the page cache. With fault-around, the
 // kernel maps up to 64 KiB at the first touch.
 func kernelFile(advice int) func(*rig, load) (result, error) {
 	return func(r *rig, l load) (result, error) {
+		if err := readFile(r.plain, l.size()); err != nil {
+			return result{}, err
+		}
 		b, err := mapFile(r.plain, l.size())
 		if err != nil {
 			return result{}, err
@@ -29,6 +42,9 @@ func kernelFile(advice int) func(*rig, load) (result, error) {
 // profiledFile has the profiler map the file, one fault opening so many bytes.
 func profiledFile(granule int, stacks profiler.StackSampling, opts ...profiler.Option) func(*rig, load) (result, error) {
 	return func(r *rig, l load) (res result, err error) {
+		if err := readFile(r.profiled, l.size()); err != nil {
+			return result{}, err
+		}
 		p, res, err := newProfiler(append(opts, profiler.WithStacks(stacks), profiler.WithGranule(granule))...)
 		if p == nil {
 			return res, err

@@ -35,20 +35,22 @@ func main() {
 func run(limit string, length time.Duration, load float64) error {
 	// The rate of touches that costs the load: found without a budget.
 	rate := 5000.0
-	for range 2 {
+	for i := range 2 {
+		fmt.Fprintf(os.Stderr, "looking for the rate of touches that costs %.0f%%: %d of 2, 3 s\n", 100*load, i+1)
 		m, err := measure("off", rate, 3*time.Second)
 		if err != nil {
 			return err
 		}
-		fmt.Println(m)
 		rate *= load / m.share
 	}
+	fmt.Fprintf(os.Stderr, "%.0f first touches a second, for %v without a budget and %v with one\n", rate, length, length)
+	printHeader()
 	for _, l := range []string{"off", limit} {
 		m, err := measure(l, rate, length)
 		if err != nil {
 			return err
 		}
-		fmt.Println(m)
+		m.print()
 	}
 	return nil
 }
@@ -67,10 +69,22 @@ type measured struct {
 	engine, touchers, all time.Duration
 }
 
-func (m measured) String() string {
-	return fmt.Sprintf("budget %-4s %6.2f%% of a processor (engine %v, touchers %v, in %v): %d first touches, %d of them outside pauses of %v, %d seen, estimate %.0f ± %.0f; %.3g of the region observed, %d cuts, %d raises",
-		m.limit, 100*m.share, m.engine.Round(time.Millisecond), m.touchers.Round(time.Millisecond), m.all.Round(time.Millisecond),
-		m.touched, m.known, m.paused.Round(time.Millisecond), m.seen, m.estimate, m.error, m.observed, m.cuts, m.raises)
+const columns = "%-7s %10s %9s %9s %13s %8s %15s %8s %18s %9s %5s %6s\n"
+
+func printHeader() {
+	fmt.Printf(columns, "budget", "processor", "engine", "touchers", "first touches", "paused", "outside pauses", "seen",
+		"estimate", "observed", "cuts", "raises")
+}
+
+// print writes a row: in observed, what share of the memory is at the end.
+func (m measured) print() {
+	observed := fmt.Sprintf("%.3g%%", 100*m.observed)
+	if m.observed == 0 {
+		observed = "paused"
+	}
+	fmt.Printf(columns, m.limit, fmt.Sprintf("%.2f%%", 100*m.share), m.engine.Round(time.Millisecond), m.touchers.Round(time.Millisecond),
+		fmt.Sprint(m.touched), m.paused.Round(time.Millisecond), fmt.Sprint(m.known), fmt.Sprint(m.seen),
+		fmt.Sprintf("%.0f ± %.0f", m.estimate, m.error), observed, fmt.Sprint(m.cuts), fmt.Sprint(m.raises))
 }
 
 // measure touches so many pages a second of an arena, whose memory is discarded whenever all of it was touched.

@@ -1,10 +1,6 @@
 package agent
 
-import (
-	"math"
-
-	"github.com/firsttouch/firsttouch/profiler"
-)
+import "github.com/firsttouch/firsttouch/profiler"
 
 func documentHeap(s *profiler.Snapshot, r *profiler.RegionStats) *DocumentHeap {
 	h := r.Heap
@@ -13,10 +9,9 @@ func documentHeap(s *profiler.Snapshot, r *profiler.RegionStats) *DocumentHeap {
 		ObjectsBytes: h.Objects, UnusedBytes: h.Unused, StacksBytes: h.Stacks, FreeBytes: h.Free,
 		ReleasedBytes: h.Released, UnseenBytes: h.Unseen, Actors: []DocumentActor{},
 	}
-	touched, stderr, _ := r.HeapTouched()
-	d.TouchedBytes = int64(touched)
-	if !math.IsInf(stderr, 0) {
-		e := int64(stderr)
+	d.TouchedBytes = int64(r.Estimate.Touched)
+	if h.Observed > 1 || h.Observed == h.Blocks { // one block says nothing of how much they differ
+		e := int64(r.Estimate.TouchedError)
 		d.TouchedStderrBytes = &e
 	}
 	for _, a := range s.Actors(r.ID) {

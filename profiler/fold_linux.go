@@ -71,7 +71,7 @@ func (p *Profiler) foldOne(rec *engine.Record, seq uint64) {
 	p.nameSpan(f)
 	f = p.agg.observe(f)
 	for _, w := range p.watched[f.Region] {
-		w.add(uint64(f.Offset)/uint64(p.agg.regions[f.Region].Granule), f.Source == SourceDisk)
+		w.add(uint64(f.Offset)/uint64(p.agg.regions[f.Region].Granule), f.Source, f.Actor)
 	}
 	for _, observe := range p.config.observe {
 		observe(f)

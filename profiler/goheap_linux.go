@@ -24,7 +24,7 @@ const goHeapName = "go heap"
 //
 // Of the heap's blocks of 2 MiB a share is observed (WithHeapShare; 1/16 unless it is set), since a fault
 // costs some microseconds and the garbage collector touches all live memory in each cycle:
-// RegionStats.HeapTouched scales up and states the error.
+// RegionStats.Estimate scales up and states the error.
 //
 // Offsets are those in the arenas of 64 MiB that the runtime reserves, in the order in which they were found.
 // It needs Linux 6.8 and is refused where faults in system calls cannot be served. While it is attached a
@@ -143,7 +143,7 @@ func (r *Region) lookHeap(list []procMap, now time.Duration) error {
 			break
 		}
 	}
-	r.publishHeap(stats)
+	r.publishHeap(stats, now)
 	return err
 }
 
@@ -165,13 +165,17 @@ func (r *Region) armHeap(lo, hi uintptr, latency time.Duration) error {
 	return err
 }
 
-// publishHeap tells how the heap is observed. The caller holds r.mu.
-func (r *Region) publishHeap(stats HeapStats) {
+// publishHeap tells how the heap is observed since a moment. The caller holds r.mu.
+func (r *Region) publishHeap(stats HeapStats, since time.Duration) {
 	h := r.heap
 	stats.Share, stats.Blocks, stats.Observed = r.config.share, h.blocks, len(h.covered)
 	stats.Unseen = max(stats.Mapped()-h.mapped, 0)
 	r.publishMaps(int64(len(h.arenas.order)) * heapArena)
-	r.update(func(s *RegionStats) { s.Heap, s.Stopped = &stats, r.longest })
+	r.update(func(s *RegionStats) {
+		r.p.fold() // what was seen before belongs to the step before
+		s.Heap, s.Stopped = &stats, r.longest
+		s.heapStep(&stats, since)
+	})
 }
 
 // rearmHeap arms the heap again, its new blocks included. The caller holds r.mu.

@@ -1,9 +1,6 @@
 package profiler
 
-import (
-	"math"
-	"runtime/metrics"
-)
+import "runtime/metrics"
 
 // heapBlock is the unit in which the Go heap is sampled: what a page table of 4 KiB pages maps, so that
 // taking it away is one step for the kernel, and huge pages outside are left whole.
@@ -18,7 +15,8 @@ func chosen(block uintptr, share float64) bool {
 	return float64(h>>11)/(1<<53) < share
 }
 
-// HeapStats is what there is to know of the Go heap beyond what other regions show. Sizes are in bytes.
+// HeapStats is what there is to know of the Go heap beyond what other regions show. Sizes are in bytes. What the
+// whole heap would have shown is in RegionStats.Estimate, from the blocks that are observed.
 type HeapStats struct {
 	// Share is that of the heap's blocks of 2 MiB which are observed, chosen by a hash of their address.
 	Share float64
@@ -59,48 +57,4 @@ func (h *HeapStats) read() (most int64) {
 		}
 	}
 	return h.Mapped() + other
-}
-
-// HeapTouched estimates how much of the Go heap was touched from the blocks that are observed, with its
-// standard error: that of choosing the blocks, 0 when all are observed, and infinite when fewer than two
-// are. ok is false for other regions.
-func (r *RegionStats) HeapTouched() (bytes, stderr float64, ok bool) {
-	if r.Heap == nil {
-		return 0, 0, false
-	}
-	perBlock := make(map[int64]float64)
-	for off := range r.TouchedGranules {
-		perBlock[off/heapBlock] += float64(r.GranuleBytes(off))
-	}
-	var in []float64
-	for _, v := range perBlock {
-		in = append(in, v)
-	}
-	bytes, stderr = estimate(in, r.Heap.Observed, r.Heap.Blocks)
-	return bytes, stderr, true
-}
-
-// estimate scales what was found in the observed of all blocks, of which those not listed are 0: the total
-// and its standard error, for a sample without replacement.
-func estimate(found []float64, observed, all int) (total, stderr float64) {
-	n, sum, squares := float64(observed), 0.0, 0.0
-	for _, v := range found {
-		sum += v
-	}
-	if observed == 0 {
-		return 0, math.Inf(1)
-	}
-	mean := sum / n
-	for _, v := range found {
-		squares += (v - mean) * (v - mean)
-	}
-	squares += (n - float64(len(found))) * mean * mean
-	total = mean * float64(all)
-	switch {
-	case observed >= all:
-		return total, 0
-	case observed < 2:
-		return total, math.Inf(1)
-	}
-	return total, float64(all) * math.Sqrt(squares/(n-1)/n*(1-n/float64(all)))
 }

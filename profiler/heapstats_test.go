@@ -20,13 +20,13 @@ func TestEstimateFromBlocks(t *testing.T) {
 	}
 	var sum, squares, variance float64
 	for range rounds {
-		var found []float64
+		var found spread
 		for _, i := range rnd.Perm(all)[:observed] {
 			if blocks[i] > 0 {
-				found = append(found, blocks[i])
+				found.add(blocks[i] * all / observed)
 			}
 		}
-		total, stderr := estimate(found, observed, all)
+		total, stderr := found.sum, found.error(SamplingStep{Blocks: all, Sampled: observed})
 		sum += total
 		squares += (total - truth) * (total - truth)
 		variance += stderr * stderr
@@ -38,17 +38,21 @@ func TestEstimateFromBlocks(t *testing.T) {
 		t.Errorf("the standard error stated is %.3f of the one found", r)
 	}
 	for _, c := range []struct {
-		found         []float64
+		found         []float64 // scaled
 		observed, all int
-		total, stderr float64
+		stderr        float64
 	}{
-		{nil, 0, 5, 0, math.Inf(1)},
-		{[]float64{7}, 1, 5, 35, math.Inf(1)},
-		{[]float64{7, 9}, 3, 3, 16, 0},
-		{nil, 3, 9, 0, 0},
+		{nil, 1, 5, 0},
+		{[]float64{35}, 1, 5, 35}, // nothing is known of how much blocks differ
+		{[]float64{7, 9}, 3, 3, 0},
+		{nil, 3, 9, 0},
 	} {
-		if total, stderr := estimate(c.found, c.observed, c.all); total != c.total || stderr != c.stderr {
-			t.Errorf("%v of %d of %d: %v ± %v, want %v ± %v", c.found, c.observed, c.all, total, stderr, c.total, c.stderr)
+		var found spread
+		for _, v := range c.found {
+			found.add(v)
+		}
+		if stderr := found.error(SamplingStep{Blocks: c.all, Sampled: c.observed}); stderr != c.stderr {
+			t.Errorf("%v of %d of %d: ± %v, want ± %v", c.found, c.observed, c.all, stderr, c.stderr)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package profiler
 
 import (
 	"math"
+	"math/bits"
 	"time"
 )
 
@@ -27,7 +28,7 @@ func (s SamplingStep) Share() float64 {
 
 // Estimate is what a region would have shown had all of it been observed, estimated without bias from
 // the blocks that were, in the time in which any were. The errors are standard errors, from how much the blocks
-// differ; they are 0 where no block was left out.
+// differ; they are 0 where no block was left out, and as large as the estimate where only one was observed.
 type Estimate struct {
 	Faults, FaultsError   float64
 	Touched, TouchedError float64 // bytes
@@ -67,8 +68,10 @@ func (r *RegionStats) step(c chooser, s SamplingStep) {
 	}
 	p := r.sampled
 	p.chooser = c
-	p.error = p.sumError(r.now())
-	p.blocks = make(map[uint64]Scaled)
+	if len(r.Sampling) == 0 || r.now().limit != s.limit {
+		p.error = p.sumError(r.now())
+		p.blocks = make(map[uint64]Scaled)
+	} // else the same sample goes on, of more blocks
 	if len(r.Sampling) == mostSteps {
 		if l := r.Sampling[0].limit; l != 0 {
 			p.coarsest = min(p.coarsest, l)
@@ -76,6 +79,23 @@ func (r *RegionStats) step(c chooser, s SamplingStep) {
 		r.Sampling = r.Sampling[1:]
 	}
 	r.Sampling = append(r.Sampling, s)
+}
+
+// someBlocks is the limit for the Go heap, of which only chosen blocks are armed: whatever comes from it is in the sample.
+const someBlocks = allBlocks - 1
+
+// heapStep notes how much of the Go heap is observed from a moment on.
+func (r *RegionStats) heapStep(h *HeapStats, since time.Duration) {
+	s := SamplingStep{Since: since, Blocks: h.Blocks, Sampled: h.Observed, BlockBytes: heapBlock, limit: someBlocks}
+	switch {
+	case h.Observed == h.Blocks && len(r.Sampling) == 0:
+		return // nothing was ever left out
+	case h.Observed == h.Blocks:
+		s.limit = allBlocks
+	case h.Observed == 0:
+		s.limit = 0
+	}
+	r.step(chooser{shift: uint(bits.TrailingZeros(heapBlock))}, s)
 }
 
 // now is the step that goes on.
@@ -147,11 +167,14 @@ type spread struct{ sum, squares float64 }
 func (p *spread) add(v float64) { p.sum, p.squares = p.sum+v, p.squares+v*v }
 
 // error is the standard error of the sum of values that were scaled to all blocks: of a simple random
-// sample without replacement.
+// sample without replacement. One block says nothing of how much blocks differ: the error is as large as the sum then.
 func (p *spread) error(s SamplingStep) float64 {
 	k := float64(s.Sampled)
-	if s.Share() == 1 || k < 2 {
+	switch {
+	case s.Share() == 1:
 		return 0
+	case k < 2:
+		return p.sum
 	}
 	return math.Sqrt((1 - s.Share()) * k / (k - 1) * max(p.squares-p.sum*p.sum/k, 0))
 }

@@ -31,31 +31,42 @@ type windowed struct {
 // touches are the granules of a region that were touched in the present window, in order. The fold adds
 // to them.
 type touches struct {
-	order []uint64 // with fromDisk
+	order []windowTouch
 	seen  bitmap
 }
 
-// fromDisk marks a granule that came from the disk.
-const fromDisk = 1 << 63
+// windowTouch is the number of a granule, with who touched it above it and whether it came from the disk in the highest bit.
+type windowTouch uint64
 
-func (t *touches) add(granule uint64, disk bool) {
+const (
+	fromDisk  windowTouch = 1 << 63
+	actorBits             = 60 // of 2^60 granules are none: addresses have 57 bits
+)
+
+func (t windowTouch) granule() uint64 { return uint64(t) & (1<<actorBits - 1) }
+func (t windowTouch) actor() Actor    { return Actor(t &^ fromDisk >> actorBits) }
+func (t windowTouch) disk() bool      { return t&fromDisk != 0 }
+
+func (t *touches) add(granule uint64, source Source, actor Actor) {
 	if !t.seen.add(granule) {
 		return
 	}
-	if disk {
-		granule |= fromDisk
+	n := windowTouch(granule) | windowTouch(min(actor, ActorUnknown))<<actorBits
+	if source == SourceDisk {
+		n |= fromDisk
 	}
-	t.order = append(t.order, granule)
+	t.order = append(t.order, n)
 }
 
 // cut is what the fold knows of a region at the end of a window.
 type cut struct {
-	order           []uint64
+	order           []windowTouch
 	now             time.Duration
 	granule, mapped int64
 	dropped         uint64
 	part            part          // what was observed of it
 	paused          time.Duration // in which nothing was
+	heap            bool          // it is the Go heap
 }
 
 // armTries and armPause bound how long a region may resist because the other threads cannot be stopped.
@@ -102,7 +113,9 @@ func (r *windowed) ended(c cut) RegionWindow {
 	if out.Err == nil && dropped > 0 {
 		out.Err = fmt.Errorf("%d records were dropped: the window is not complete (WithRing)", dropped)
 	}
-	if out.Err == nil && c.paused > 0 {
+	if out.Err == nil && c.paused > 0 && c.heap {
+		out.Err = fmt.Errorf("none of the heap's blocks of 2 MiB was observed for %v of the window: choose a larger share of them (WithHeapShare, FIRSTTOUCH_GOHEAP=all)", c.paused)
+	} else if out.Err == nil && c.paused > 0 {
 		out.Err = fmt.Errorf("nothing was observed for %v of the window, to keep the budget", c.paused)
 	}
 	if out.Err != nil {
@@ -112,13 +125,22 @@ func (r *windowed) ended(c cut) RegionWindow {
 	}
 	if r.tracker.Ever() == 0 && len(r.history) == 0 || c.part.limit < r.core.limit {
 		r.narrow(c.part)
+	} else if c.part.limit == r.core.limit {
+		r.core = c.part // the same sample, of as many blocks as there are now
 	}
 	win := workingset.Window{Start: out.Start, End: out.End, Touched: make([]uint64, 0, len(c.order))}
 	var touched, fresh, again, reread []uint64
-	for _, g := range c.order {
-		disk := g&fromDisk != 0
-		if g &^= fromDisk; c.part.has(g) {
+	var actors [len(out.Actors)]tally
+	for i := range actors {
+		actors[i].part = c.part
+	}
+	for _, t := range c.order {
+		g := t.granule()
+		if c.part.has(g) {
 			touched = append(touched, g)
+			if c.heap {
+				actors[t.actor()].add(g)
+			}
 		}
 		if !r.core.has(g) {
 			continue
@@ -128,7 +150,7 @@ func (r *windowed) ended(c cut) RegionWindow {
 			fresh = append(fresh, g)
 			continue
 		}
-		if again = append(again, g); disk {
+		if again = append(again, g); t.disk() {
 			reread = append(reread, g)
 		}
 	}
@@ -140,6 +162,9 @@ func (r *windowed) ended(c cut) RegionWindow {
 	e := &out.Errors
 	out.Share, out.Mapped = c.part.Share(), c.mapped
 	out.Touched, e.Touched = c.part.bytes(touched)
+	for i := range actors {
+		out.Actors[i].Touched, out.Actors[i].Error = actors[i].bytes()
+	}
 	out.New, e.New = r.core.bytes(fresh)
 	out.Reused, e.Reused = r.core.bytes(again)
 	out.Reread, _ = r.core.bytes(reread)

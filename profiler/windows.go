@@ -52,7 +52,13 @@ type RegionWindow struct {
 	// windows. Errors are their standard errors.
 	Share  float64
 	Errors WindowErrors
+	// Actors divides what was Touched of the Go heap by on whose behalf it was touched first in the window; all 0 for
+	// other regions. What one actor came to first does not show as another's that came to it later.
+	Actors [ActorUnknown + 1]WindowActor
 }
+
+// WindowActor is what one actor touched before the others in a window, in bytes, and the standard error.
+type WindowActor struct{ Touched, Error int64 }
 
 // WindowErrors are the standard errors of a window's sizes, in bytes; 0 where all of the region was observed.
 type WindowErrors struct {

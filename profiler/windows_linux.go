@@ -40,10 +40,14 @@ func (p *Profiler) cut(regions []*windowed) []cut {
 	for _, r := range regions {
 		s := p.agg.regions[r.region.id]
 		part := s.partIn(r.start, now)
-		cuts = append(cuts, cut{
+		c := cut{
 			order: r.touches.order, now: now, granule: int64(s.Granule), mapped: s.Mapped, dropped: p.agg.stats.Dropped,
 			part: part, paused: s.paused(part.since, now),
-		})
+		}
+		if s.Heap != nil {
+			c.heap, c.mapped = true, int64(s.Heap.Blocks)*heapBlock
+		}
+		cuts = append(cuts, c)
 		r.touches = touches{}
 	}
 	return cuts

@@ -56,7 +56,7 @@ func groupScales(s *profiler.Snapshot) map[cellKey]scale {
 	m := make(map[cellKey]scale)
 	for _, g := range s.Groups {
 		if r := &s.Regions[g.Region]; len(r.Sampling) > 0 {
-			m[cellKey{region: g.Region, stack: g.Stack, access: g.Access, source: g.Source}] = scale{
+			m[cellKey{region: g.Region, stack: g.Stack, access: g.Access, source: g.Source, actor: g.Actor}] = scale{
 				ratio(g.Scaled.Faults, float64(g.Faults)), regionScale(r).touched, ratio(float64(g.Scaled.Stall), float64(g.Stall)),
 			}
 		}

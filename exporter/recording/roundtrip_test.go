@@ -104,6 +104,10 @@ func fill(v reflect.Value) {
 			f.SetString(v.Type().Field(i).Name)
 		case f.Kind() == reflect.Bool:
 			f.SetBool(true)
+		case f.Kind() == reflect.Array && f.Type().Elem().Kind() == reflect.Struct:
+			for k := range f.Len() {
+				fill(f.Index(k))
+			}
 		case f.Kind() == reflect.Array:
 			f.Index(0).SetUint(uint64(20 + i))
 		}

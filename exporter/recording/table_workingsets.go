@@ -35,6 +35,10 @@ func visitWindow(c *columns, w *regionWindow) {
 	for i, p := range []*int64{&e.Touched, &e.New, &e.Reused, &e.Never, &e.Touched1s, &e.Touched10s, &e.Touched60s, &e.Idle30s, &e.Idle2m, &e.Idle10m} {
 		number(c, 18+i, p)
 	}
+	for i := range w.Actors {
+		number(c, 28+2*i, &w.Actors[i].Touched)
+		number(c, 29+2*i, &w.Actors[i].Error)
+	}
 }
 
 // curvePoint is one point of the curve of a region's working set.

@@ -2,7 +2,6 @@ package report
 
 import (
 	"cmp"
-	"math"
 	"slices"
 
 	"github.com/firsttouch/firsttouch/profiler"
@@ -68,10 +67,9 @@ func heap(s *profiler.Snapshot, r *profiler.RegionStats) *Heap {
 		Size: r.Heap.Mapped(), InUse: r.Heap.Objects + r.Heap.Stacks, Released: r.Heap.Released,
 		Actors: []Actor{},
 	}
-	touched, stderr, _ := r.HeapTouched()
-	h.Touched = int64(touched)
-	if !math.IsInf(stderr, 0) {
-		e := int64(stderr)
+	h.Touched = int64(r.Estimate.Touched)
+	if h.Observed > 1 || h.Observed == h.Blocks { // one block says nothing of how much they differ
+		e := int64(r.Estimate.TouchedError)
 		h.Stderr = &e
 	}
 	for _, a := range s.Actors(r.ID) {

@@ -69,9 +69,7 @@ func TestSampledWindows(t *testing.T) {
 		}
 		curve[n].check(t, fmt.Sprintf("%d windows in a row", n+1), float64(pageSize)*curveOf(sets, n+1))
 	}
-	if mean := miss.sum / runs; math.Abs(mean) > 0.02 {
-		t.Errorf("the miss ratio is off by %v in the mean", mean)
-	}
+	miss.check(t, "miss ratio", missOf(sets))
 }
 
 // countWindows counts what windows have to show.

@@ -110,7 +110,7 @@ func misses(history []workingset.Window, granule int64, ever int, core part) (ou
 	if err != nil {
 		return nil, 0 // it is above 0 and at most 1
 	}
-	r.Shown(core.Share(), core.has)
+	r.Shown(core.Share(), core.has, core.block)
 	ever = int(float64(ever) * core.scale())
 	for _, win := range history {
 		for _, g := range win.Touched {

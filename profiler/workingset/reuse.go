@@ -12,7 +12,8 @@ import (
 // At a rate of 1 it is exact. It is not safe for concurrent use.
 type Reuse struct {
 	rate      float64
-	shown     float64 // share of all granules that Touch is called for
+	shown     float64                     // share of all granules that Touch is called for
+	block     func(granule uint64) uint64 // in which they were chosen; nil for one by one
 	threshold uint64
 	clock     int
 	at        map[uint64]int // place of a granule's last touch, from 1
@@ -41,12 +42,13 @@ func NewReuse(rate float64) (*Reuse, error) {
 }
 
 // Shown says that from now on Touch is called for a share of the granules only, and always for the same ones:
-// those to keep. It must be a part of those before. Where they come in runs of neighbours, which are alike,
-// the errors are too small.
-func (r *Reuse) Shown(share float64, keep func(granule uint64) bool) {
+// those to keep. It must be a part of those before. They were chosen in blocks, whose granules may be alike: errors
+// are made of how much the blocks differ. nil stands for granules that were chosen one by one.
+func (r *Reuse) Shown(share float64, keep func(granule uint64) bool, block func(granule uint64) uint64) {
 	if share >= r.shown {
 		return
 	}
+	r.block = block
 	r.all *= share / r.shown
 	r.shown = share
 	for g, place := range r.at {
@@ -107,8 +109,8 @@ type Point struct {
 	Size float64 // of a cache with least recently used replacement, in granules
 	Miss float64 // share of the touches that it would miss, 0 to 1
 	// Error is the standard error of Miss that comes from sampling; 0 at a rate of 1. It is made of how much the
-	// misses of the sampled granules differ, and of how far off Size may be: few sampled granules fit into a
-	// small one.
+	// misses of the sampled granules differ, or of blocks of them, and of how far off Size may be: few sampled
+	// granules, or blocks, fit into a small one.
 	Error float64
 }
 
@@ -123,12 +125,19 @@ func (r *Reuse) MissRatio(sizes []float64) []Point {
 	// the smallest distance: it is usually the reuse of the few granules that are used most.
 	want := r.all * r.rate
 	points := make([]Point, 0, len(sizes))
+	alike := r.alike()
 	for _, size := range sizes {
 		misses, squares := r.misses(size)
 		p := Point{Size: size, Miss: min(misses/want, 1)}
 		if rate := r.rate * r.shown; rate < 1 {
-			vertical := math.Sqrt((1-rate)*max(squares, 1)) / want
-			off := math.Sqrt((1 - rate) / max(size*rate, 1))
+			var vertical float64
+			if r.block == nil {
+				vertical = math.Sqrt((1-rate)*max(squares, 1)) / want
+			} else {
+				// First blocks were chosen, then granules of them.
+				vertical = math.Sqrt((1-r.rate)*squares+(1-r.shown)*max(r.blockSquares(size, p.Miss), 1)) / want
+			}
+			off := math.Sqrt((1 - rate) / max(size*rate/alike, 1))
 			more, _ := r.misses(size * (1 - min(off, 1)))
 			less, _ := r.misses(size * (1 + off))
 			p.Error = math.Hypot(vertical, (more-less)/2/want)
@@ -136,6 +145,43 @@ func (r *Reuse) MissRatio(sizes []float64) []Point {
 		points = append(points, p)
 	}
 	return points
+}
+
+// alike is how many sampled granules were chosen together: the size of the block that one of them is in, on average.
+func (r *Reuse) alike() float64 {
+	if r.block == nil || len(r.at) == 0 {
+		return 1
+	}
+	blocks := make(map[uint64]float64)
+	for g := range r.at {
+		blocks[r.block(g)]++
+	}
+	squares := 0.0
+	for _, n := range blocks {
+		squares += n * n
+	}
+	return squares / float64(len(r.at))
+}
+
+// blockSquares adds up by how much each block's misses are more or less than its touches at a miss ratio, squared: since
+// the touches of the same blocks are what misses are divided by.
+func (r *Reuse) blockSquares(size, miss float64) (squares float64) {
+	blocks := make(map[uint64]float64)
+	for g := range r.at {
+		blocks[r.block(g)] += 1 - miss // the first touch
+	}
+	for _, u := range r.reuses {
+		if blocks[r.block(u.granule)] -= miss; u.distance >= size {
+			blocks[r.block(u.granule)]++
+		}
+	}
+	for _, v := range blocks {
+		squares += v * v
+	}
+	if k := float64(len(blocks)); k > 1 {
+		squares *= k / (k - 1)
+	}
+	return squares
 }
 
 // misses counts the sampled touches that a cache of this size would miss, and adds up the squares of

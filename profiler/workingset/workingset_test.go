@@ -160,6 +160,76 @@ func TestSampledMissRatio(t *testing.T) {
 	}
 }
 
+// A sample of blocks whose granules are alike: each block is used as often as others are not, and one granule at a time
+// or all of them in a row. The errors hold for all sizes; where uses of blocks are mixed well they are too large for small
+// sizes, since they take the granules of a block as touched together.
+func TestMissRatioOfBlocks(t *testing.T) {
+	const runs, blocks, each = 80, 256, 16
+	sizes := []float64{64, 256, 1024, 4096}
+	for _, c := range []struct {
+		shown, rate float64
+		row         bool
+	}{{0.25, 1, false}, {0.25, 0.5, false}, {0.25, 1, true}, {0.25, 0.5, true}} {
+		bias, off, stated := make([]float64, len(sizes)), make([]float64, len(sizes)), make([]float64, len(sizes))
+		within, all := 0, 0
+		for run := range uint64(runs) {
+			rnd := rand.New(rand.NewPCG(run, 9))
+			var trace []uint64
+			var uses []uint64 // of blocks
+			for b := range uint64(blocks) {
+				for range []int{1, 1, 4, 16}[rnd.IntN(4)] {
+					uses = append(uses, b)
+				}
+			}
+			rnd.Shuffle(len(uses), func(i, j int) { uses[i], uses[j] = uses[j], uses[i] })
+			for _, b := range uses {
+				for g := range uint64(each) {
+					trace = append(trace, b*each+g)
+				}
+			}
+			if !c.row {
+				rnd.Shuffle(len(trace), func(i, j int) { trace[i], trace[j] = trace[j], trace[i] })
+			}
+			kept := make(map[uint64]bool)
+			for _, b := range rnd.Perm(blocks)[:int(blocks*c.shown)] {
+				kept[uint64(b)] = true
+			}
+			block := func(g uint64) uint64 { return g &^ (run << 32) / each }
+			exact, _ := NewReuse(1)
+			sampled, err := NewReuse(c.rate)
+			if err != nil {
+				t.Fatal(err)
+			}
+			sampled.Shown(c.shown, func(g uint64) bool { return kept[block(g)] }, block)
+			for _, g := range trace {
+				exact.Touch(g)
+				if kept[g/each] {
+					sampled.Touch(g + run<<32)
+				}
+			}
+			want := exact.MissRatio(sizes)
+			for i, p := range sampled.MissRatio(sizes) {
+				d := p.Miss - want[i].Miss
+				bias[i] += d / runs
+				off[i] += d * d / runs
+				stated[i] += p.Error * p.Error / runs
+				all++
+				if math.Abs(d) <= 3*p.Error {
+					within++
+				}
+			}
+		}
+		for i, b := range bias {
+			if ratio := math.Sqrt(stated[i] / off[i]); math.Abs(b) > 0.02 || ratio < 0.7 || ratio > 10 {
+				t.Errorf("%+v, size %v: the mean is off by %.4f, the stated error is %.2f of the one found (%.4f)", c, sizes[i], b, ratio, math.Sqrt(off[i]))
+			}
+		}
+		if within < all*95/100 {
+			t.Errorf("%+v: %d of %d within three errors", c, within, all)
+		}
+	}
+}
+
 func TestRateIsChecked(t *testing.T) {
 	for _, rate := range []float64{0, -1, 1.1, math.NaN()} {
 		if _, err := NewReuse(rate); err == nil {

@@ -24,8 +24,9 @@ func TestGoHeapWindows(t *testing.T) {
 		runtime.GC()
 		r := attachHeap(t, p, WithHeapShare(0.5))
 		h := p.Snapshot().Regions[r.ID()]
-		if share := float64(h.Heap.Observed) / float64(h.Heap.Blocks); h.Share() != share || share == 1 || len(h.Sampling) == 0 {
-			t.Fatalf("%d of %d blocks, a share of %v, steps %+v", h.Heap.Observed, h.Heap.Blocks, h.Share(), h.Sampling)
+		now, wanted := r.Observed()
+		if share := float64(h.Heap.Observed) / float64(h.Heap.Blocks); h.Share() != share || now != share || wanted != share || share == 1 {
+			t.Fatalf("%d of %d blocks, a share of %v, %v and %v", h.Heap.Observed, h.Heap.Blocks, h.Share(), now, wanted)
 		}
 		w := p.NewWindows(r)
 		defer w.Close()

@@ -73,6 +73,10 @@ func (r *Region) Observed() (share, wanted float64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	share, wanted = 1, 1
+	if r.heap != nil {
+		share = SamplingStep{Blocks: r.heap.blocks, Sampled: len(r.heap.covered)}.Share()
+		return share, share
+	}
 	if r.chooser.shift == 0 {
 		return share, wanted
 	}

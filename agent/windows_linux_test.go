@@ -53,7 +53,7 @@ func TestWindowsOfAnAgent(t *testing.T) {
 	}
 	for i, want := range [][3]int64{{10, 10, 0}, {7, 2, 5}} {
 		w := first.Windows[i]
-		if got := [3]int64{*w.Touched / page, *w.New / page, *w.Reused / page}; got != want || w.Idle30s != nil || w.EndNS <= w.StartNS {
+		if got := [3]int64{*w.Touched / page, *w.New / page, *w.Reused / page}; got != want || w.Idle30s != nil || w.EndNS <= w.StartNS || *w.ObservedShare != 1 || w.TouchedError+w.NewError+w.ReusedError+w.NeverError != 0 {
 			t.Errorf("window %d: %v, want %v", i, got, want)
 		}
 	}
@@ -96,6 +96,48 @@ func TestWindowsOfAnAgent(t *testing.T) {
 	}
 	if len(r.WorkingSets) != 2 || len(r.WorkingSets[0].Windows) != 2 || r.WorkingSets[0].Windows[1].Touched != 7*page || r.WorkingSets[0].Curve[1].Bytes != 12*page {
 		t.Errorf("the recording holds %+v", r.WorkingSets)
+	}
+}
+
+// Of a file of which a half is observed all say so, with the standard errors of what they estimate.
+func TestSampledWindowsOfAnAgent(t *testing.T) {
+	const pages = 1024
+	path, file := database(t, pages)
+	a := start(t, WithFiles(path), WithWindows(time.Hour)) // ended by the test, not by the clock
+	if err := a.Profiler().SetSampling(0.5); err != nil {
+		t.Fatal(err)
+	}
+	a.windows.Load().next() // was begun before
+	for i := 0; i < pages; i += 1 + i%3 {
+		touchPage(file, i)
+	}
+	a.windows.Load().next()
+	ws := a.WorkingSets()[0]
+	want := ws.Windows[1]
+	if want.Err != nil || want.Share < 0.4 || want.Share > 0.6 || want.Errors.Touched == 0 {
+		t.Fatalf("the window is %+v, want one of a half", want)
+	}
+	_, body := serve(t, a, "/debug/firsttouch/windows")
+	var d WindowsDocument
+	if err := json.Unmarshal([]byte(body), &d); err != nil {
+		t.Fatal(err)
+	}
+	r := d.Regions[0]
+	if w := r.Windows[1]; *w.ObservedShare != want.Share || *w.Touched != want.Touched || w.TouchedError != want.Errors.Touched || w.NeverError != want.Errors.Never {
+		t.Errorf("the document has %+v, want %+v", w, want)
+	}
+	if c := r.Curve[0]; c.Error == 0 || c.Error != ws.Curve[0].Error || r.Sample >= 0.6 {
+		t.Errorf("the curve begins with %+v, want %+v", c, ws.Curve[0])
+	}
+	stderr, err := showBytes(want.Errors.Touched)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, page := serve(t, a, "/debug/firsttouch/")
+	for _, text := range []string{showPercent(want.Share) + " observed", "± " + stderr} {
+		if !strings.Contains(page, text) {
+			t.Errorf("the page does not show %q: %s", text, page)
+		}
 	}
 }
 

@@ -29,11 +29,15 @@ type DocumentWorkingSet struct {
 	Sample  float64              `json:"miss_sample"` // share of the granules that misses follows
 }
 
-// DocumentWindow is one window, see profiler.RegionWindow. Sizes that are not known are null.
+// DocumentWindow is one window, see profiler.RegionWindow. Sizes and a share that are not known are null.
 type DocumentWindow struct {
-	StartNS    int64  `json:"start_ns"` // since the start of the snapshot
-	EndNS      int64  `json:"end_ns"`
-	Error      string `json:"error,omitempty"` // why it is not known
+	StartNS int64  `json:"start_ns"` // since the start of the snapshot
+	EndNS   int64  `json:"end_ns"`
+	Error   string `json:"error,omitempty"` // why it is not known
+	// ObservedShare of the region was observed all through the window. Below 1 the sizes are estimates from it, and
+	// those that look beyond the window, from new to idle without mapped, are from the least share of all windows.
+	ObservedShare *float64 `json:"observed_share"`
+
 	Touched    *int64 `json:"touched_bytes"`
 	New        *int64 `json:"new_bytes"`
 	Reused     *int64 `json:"reused_bytes"`
@@ -46,6 +50,18 @@ type DocumentWindow struct {
 	Idle30s    *int64 `json:"idle_30s_bytes"`
 	Idle2m     *int64 `json:"idle_2m_bytes"`
 	Idle10m    *int64 `json:"idle_10m_bytes"`
+
+	// The standard errors of those sizes. Absent is 0: nothing was left out, or nothing of that kind was seen.
+	TouchedError    int64 `json:"touched_bytes_error,omitempty"`
+	NewError        int64 `json:"new_bytes_error,omitempty"`
+	ReusedError     int64 `json:"reused_bytes_error,omitempty"`
+	NeverError      int64 `json:"never_touched_bytes_error,omitempty"`
+	Touched1sError  int64 `json:"touched_1s_bytes_error,omitempty"`
+	Touched10sError int64 `json:"touched_10s_bytes_error,omitempty"`
+	Touched60sError int64 `json:"touched_60s_bytes_error,omitempty"`
+	Idle30sError    int64 `json:"idle_30s_bytes_error,omitempty"`
+	Idle2mError     int64 `json:"idle_2m_bytes_error,omitempty"`
+	Idle10mError    int64 `json:"idle_10m_bytes_error,omitempty"`
 }
 
 // DocumentCurvePoint is the mean size of the working set of so many windows in a row.
@@ -53,13 +69,14 @@ type DocumentCurvePoint struct {
 	Windows  int   `json:"windows"`
 	LengthNS int64 `json:"length_ns"`
 	Bytes    int64 `json:"bytes"`
+	Error    int64 `json:"error_bytes,omitempty"` // standard error; absent is 0: nothing was left out
 }
 
 // DocumentMissPoint is a point of the miss-ratio curve, see profiler.MissPoint.
 type DocumentMissPoint struct {
 	CacheBytes int64   `json:"cache_bytes"`
 	Miss       float64 `json:"miss"`
-	Error      float64 `json:"error"` // standard error from sampling
+	Error      float64 `json:"error"` // standard error from sampling; 0 where miss_sample is 1
 }
 
 func (a *Agent) serveWindows(w http.ResponseWriter, _ *http.Request) {
@@ -94,7 +111,7 @@ func documentWorkingSet(ws profiler.WorkingSet, name string, start time.Duration
 		d.Windows = append(d.Windows, documentWindow(&w, start))
 	}
 	for _, p := range ws.Curve {
-		d.Curve = append(d.Curve, DocumentCurvePoint{p.Windows, int64(p.Length), p.Bytes})
+		d.Curve = append(d.Curve, DocumentCurvePoint{p.Windows, int64(p.Length), p.Bytes, p.Error})
 	}
 	for _, p := range ws.Misses {
 		d.Misses = append(d.Misses, DocumentMissPoint{p.Bytes, p.Miss, p.Error})
@@ -108,6 +125,9 @@ func documentWindow(w *profiler.RegionWindow, start time.Duration) DocumentWindo
 		d.Error = w.Err.Error()
 		return d
 	}
+	if w.Share > 0 {
+		d.ObservedShare = &w.Share
+	}
 	known := func(n int64) *int64 {
 		if n < 0 {
 			return nil
@@ -118,5 +138,9 @@ func documentWindow(w *profiler.RegionWindow, start time.Duration) DocumentWindo
 	d.Mapped, d.Never = known(w.Mapped), known(w.Never)
 	d.Touched1s, d.Touched10s, d.Touched60s = known(w.Touched1s), known(w.Touched10s), known(w.Touched60s)
 	d.Idle30s, d.Idle2m, d.Idle10m = known(w.Idle30s), known(w.Idle2m), known(w.Idle10m)
+	e := &w.Errors
+	d.TouchedError, d.NewError, d.ReusedError, d.NeverError = e.Touched, e.New, e.Reused, e.Never
+	d.Touched1sError, d.Touched10sError, d.Touched60sError = e.Touched1s, e.Touched10s, e.Touched60s
+	d.Idle30sError, d.Idle2mError, d.Idle10mError = e.Idle30s, e.Idle2m, e.Idle10m
 	return d
 }

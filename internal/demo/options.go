@@ -36,6 +36,8 @@ type Options struct {
 	BeforeOutput func()
 	// Service is the command that runs ServeControl on its standard input and output.
 	Service []string
+
+	stage time.Duration // with Windows: how long each of the parts after the phases takes; 0: stageLength
 }
 
 // ErrUsage says that an option has a value that cannot be used.
@@ -57,6 +59,9 @@ func (o *Options) check() error {
 	}
 	if o.Window == 0 {
 		o.Window = windowLength
+	}
+	if o.stage == 0 {
+		o.stage = stageLength
 	}
 	if o.Window < shortestWindow {
 		return fmt.Errorf("%w: -window %v: choose %v or more", ErrUsage, o.Window, shortestWindow)

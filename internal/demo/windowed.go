@@ -14,8 +14,8 @@ import (
 const (
 	windowLength   = 2 * time.Second // unless Options.Window says otherwise
 	shortestWindow = 100 * time.Millisecond
-	stageLength    = 17 * time.Second
-	stageSlices    = 16 // parts of a stage, each an eighth of the requests
+	stageLength    = 17 * time.Second // unless a test says otherwise
+	stageSlices    = 16               // parts of a stage, each an eighth of the requests
 	answerCache    = 2 << 20
 	windowsListed  = 30
 )
@@ -24,7 +24,7 @@ const (
 func (d *demo) driveWindows(ctx context.Context, address string) error {
 	half := max(len(d.paths)/2, 1)
 	stages := [][]string{d.paths[:half], d.paths[len(d.paths)-half:], d.paths[len(d.paths)-half:]}
-	tick := time.NewTicker(stageLength / stageSlices)
+	tick := time.NewTicker(d.stage / stageSlices)
 	defer tick.Stop()
 	for i, paths := range stages {
 		size := max(len(paths)*2/stageSlices, 1)

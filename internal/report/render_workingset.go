@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"strconv"
 )
 
@@ -28,48 +29,82 @@ func explain(w io.Writer, t *Table, text string) error {
 
 func renderWindowsOf(w io.Writer, s WorkingSet, most int) error {
 	list := s.Windows[max(0, len(s.Windows)-most):]
+	if len(list) == 0 {
+		return nil
+	}
 	title := fmt.Sprintf("Working set of %s by window", shorten(filepath.Base(s.Region), nameWidth))
 	if left := len(s.Windows) - len(list); left > 0 {
 		title += fmt.Sprintf(" (%s earlier ones are not listed)", Count(left))
 	}
-	t := NewTable(title, Right("from"), Right("to"), Right("touched"), Right("of mapped"), Right("new"), Right("used again"), Right("disk again"),
-		Right("last 10 s"), Right("idle 30 s"), Right("never"), Left("phase"))
+	columns := []any{Right("from"), Right("to"), Right("touched"), Right("of mapped"), Right("new"), Right("used again"), Right("disk again"),
+		Right("last 10 s"), Right("idle 30 s"), Right("idle 2 min"), Right("idle 10 min"), Right("never"), Left("phase")}
+	const observed = 2 // where the share has its column
+	sampled := slices.ContainsFunc(list, RegionWindow.sampled)
+	if sampled {
+		columns = slices.Insert(columns, observed, any(Right("observed")))
+	}
+	t := NewTable(title, columns...)
 	var last string // why the last window that is not known is not
 	for _, x := range list {
-		cells := []string{Duration(x.From), Duration(x.To)}
+		cells := []string{Duration(x.From), Duration(x.To), estimate(x.Touched, x.TouchedError), Percent(ratio(x.Touched, x.Mapped)),
+			estimate(x.New, x.NewError), estimate(x.Reused, x.ReusedError), Bytes(x.Reread), estimate(x.Touched10s, x.Touched10sError),
+			estimate(x.Idle30s, x.Idle30sError), estimate(x.Idle2m, x.Idle2mError), estimate(x.Idle10m, x.Idle10mError),
+			estimate(x.Never, x.NeverError), string(x.Phase)}
+		if sampled {
+			cells = slices.Insert(cells, observed, Percent(x.Observed))
+		}
 		if x.Error != "" {
 			last = x.Error
-			t.Row(append(cells, "?", "?", "?", "?", "?", "?", "?", "?", "not known")...)
-			continue
+			for i := observed; i < len(cells); i++ {
+				cells[i] = "?"
+			}
+			cells[len(cells)-1] = "not known"
 		}
-		t.Row(append(cells, Bytes(x.Touched), Percent(ratio(x.Touched, x.Mapped)), Bytes(x.New), Bytes(x.Reused), Bytes(x.Reread),
-			sizeOrNone(x.Touched10s), sizeOrNone(x.Idle30s), Bytes(x.Never), string(x.Phase))...)
-	}
-	if len(list) == 0 {
-		return nil
+		t.Row(cells...)
 	}
 	text := "Touched is all that was used in the window; what is new was not used in any before. Idle was used, and not for so long; never is what the region could do without."
+	if sampled {
+		text += "\n  Observed is the share of the region that was watched all through the window: the sizes are estimates from it, ± their standard errors; those that look beyond the window are from the least share so far."
+	}
 	if last != "" {
 		text += "\n  Not known: " + last
 	}
 	return explain(w, t, text)
 }
 
-// sizeOrNone is a size, or a dash for one that is not known yet.
-func sizeOrNone(n int64) string {
-	if n < 0 {
+// sampled reports whether sizes of the window are estimates, because of what was left out in it or in earlier ones.
+func (x RegionWindow) sampled() bool {
+	lookBack := x.NewError + x.ReusedError + x.NeverError + x.Touched10sError + x.Idle30sError + x.Idle2mError + x.Idle10mError
+	return x.Observed > 0 && x.Observed < 1 || lookBack != 0
+}
+
+// estimate is a size with its standard error below it, where it has one, or a dash for a size that is not known yet.
+func estimate(n, err int64) string {
+	switch {
+	case n < 0:
 		return "-"
+	case err == 0:
+		return Bytes(n)
 	}
-	return Bytes(n)
+	return Bytes(n) + "\n± " + Bytes(err)
 }
 
 func renderCurve(w io.Writer, s WorkingSet) error {
 	if len(s.Curve) == 0 {
 		return nil
 	}
-	t := NewTable("Its size by length of the window", Right("windows"), Right("length"), Right("touched, mean"))
+	columns := []any{Right("windows"), Right("length"), Right("touched, mean")}
+	sampled := slices.ContainsFunc(s.Curve, func(p CurvePoint) bool { return p.Error != 0 })
+	if sampled {
+		columns = append(columns, Right("± error"))
+	}
+	t := NewTable("Its size by length of the window", columns...)
 	for _, p := range s.Curve {
-		t.Row(strconv.Itoa(p.Windows), Duration(p.Length), Bytes(p.Bytes))
+		cells := []string{strconv.Itoa(p.Windows), Duration(p.Length), Bytes(p.Bytes)}
+		if sampled {
+			cells = append(cells, Bytes(p.Error))
+		}
+		t.Row(cells...)
 	}
 	return explain(w, t, "Where the size stops growing with the length, that much memory is enough for so long a time.")
 }

@@ -1,4 +1,4 @@
-// The tables of a recording, see docs/recording.md: columns of numbers, steps, texts, bytes and lists.
+// The tables of a recording, see docs/recording.md: columns of numbers, steps, reals, texts, bytes and lists.
 
 const utf8 = new TextDecoder()
 
@@ -22,6 +22,17 @@ export class Cursor {
     return v % 2 === 0 ? v / 2 : -(v + 1) / 2
   }
 
+  // bits is a signed value of 64 bits of which all are needed, as a BigInt.
+  bits() {
+    let v = 0n
+    for (let shift = 0n; ; shift += 7n) {
+      if (this.p >= this.b.length) throw new Error('a column ends within a value')
+      const c = this.b[this.p++]
+      v |= BigInt(c & 127) << shift
+      if (c < 128) return v & 1n ? -(v >> 1n) - 1n : v >> 1n
+    }
+  }
+
   bytes() {
     const n = this.unsigned()
     if (n > this.b.length - this.p) throw new Error('a column ends within a value')
@@ -33,6 +44,15 @@ export class Cursor {
 const readers = {
   number: c => () => c.signed(),
   step: c => { let last = 0; return () => (last += c.signed()) },
+  real: c => {
+    const of = new DataView(new ArrayBuffer(8))
+    let last = 0n
+    return () => {
+      last = BigInt.asIntN(64, last + c.bits())
+      of.setBigInt64(0, last)
+      return of.getFloat64(0)
+    }
+  },
   text: c => () => utf8.decode(c.bytes()),
   id: c => () => Array.from(c.bytes(), x => x.toString(16).padStart(2, '0')).join(''),
   list: c => {
@@ -40,7 +60,7 @@ const readers = {
     return () => Array.from({ length: c.signed() }, () => (last += c.signed()))
   },
 }
-const absent = { number: 0, step: 0, text: '', id: '', list: [] }
+const absent = { number: 0, step: 0, real: 0, text: '', id: '', list: [] }
 
 // split returns the number of rows of a table's content, and the bytes of each column by id.
 export function split(content) {

@@ -167,37 +167,51 @@ function order(v) {
     el('div', { class: 'scroll' }, el('table', {}, table(columns, v.list)))]
 }
 
+// sizeOf is a size of a window in words, and its standard error where it has one.
+function sizeOf(w, key) {
+  if (w[key] < 0) return ['–']
+  return w[key + 'Error'] ? [bytes(w[key]), ` ± ${bytes(w[key + 'Error'])}`] : [bytes(w[key])]
+}
+
+// estimated tells whether sizes of a window are estimates, because of what was left out in it or in earlier ones.
+const estimated = w => (w.share > 0 && w.share < 1) || ['fresh', 'reused', 'never', 'touched10s', 'idle30s', 'idle2m', 'idle10m'].some(key => w[key + 'Error'])
+
 // workingSet draws what was touched in each window of a region that is armed again and again.
 function workingSet(v) {
   const start = v.r.origin.startMono, all = v.r.windows.filter(w => w.region === v.region), known = all.filter(w => !w.failed)
   if (all.length === 0) return [how('This region is not armed again and again, so that only its first touches are known: FIRSTTOUCH_WINDOWS=10s or agent.WithWindows switches that on.')]
-  const size = n => (n < 0 ? '–' : bytes(n)), width = 1000, height = 170, left = 4
-  const most = Math.max(1, ...known.map(w => w.touched)), t0 = all[0].start, t1 = all.at(-1).end
+  const width = 1000, height = 170, left = 4
+  // Of estimates from different shares what was used again may come out as more than all.
+  const top = w => Math.max(w.touched, w.reused), most = Math.max(1, ...known.map(top)), t0 = all[0].start, t1 = all.at(-1).end
   const x = t => left + ((t - t0) / (t1 - t0 || 1)) * (width - 2 * left), y = n => 14 + (height - 34) * (1 - n / most)
   const art = svg('svg', { viewBox: `0 0 ${width} ${height}`, role: 'img', id: 'windows-chart', 'aria-label': `Memory touched in each of ${known.length} windows, ${bytes(most)} at most` })
   for (const w of all) {
-    const from = x(w.start), to = Math.max(x(w.end) - 1, from + 0.5), title = () => svg('title', {}, w.failed ? `not known: ${w.failed}` : `${duration(w.start - start)}: touched ${bytes(w.touched)}, new ${bytes(w.fresh)}, used again ${bytes(w.reused)}, from the disk again ${bytes(w.reread)}`)
+    const from = x(w.start), to = Math.max(x(w.end) - 1, from + 0.5), words = key => sizeOf(w, key).join('')
+    const title = () => svg('title', {}, w.failed ? `not known: ${w.failed}` : `${duration(w.start - start)}: touched ${words('touched')}, new ${words('fresh')}, used again ${words('reused')}, from the disk again ${words('reread')}`)
     if (w.failed) { art.append(svg('rect', { class: 'unknown', x: from, y: y(most), width: to - from, height: y(0) - y(most) }, title())); continue }
     art.append(svg('rect', { class: 'again', x: from, y: y(w.reused), width: to - from, height: y(0) - y(w.reused) }, title()),
-      svg('rect', { class: 'fresh', x: from, y: y(w.touched), width: to - from, height: y(w.reused) - y(w.touched) }, title()))
+      svg('rect', { class: 'fresh', x: from, y: y(top(w)), width: to - from, height: y(w.reused) - y(top(w)) }, title()))
   }
   art.append(svg('text', { class: 'label', x: left, y: 10 }, `${bytes(most)} touched`), svg('text', { class: 'label', x: left, y: height - 4 }, duration(t0 - start)),
     svg('text', { class: 'label', x: width - left, y: height - 4, 'text-anchor': 'end' }, duration(t1 - start)))
   const curve = v.r.curve.filter(p => p.region === v.region), misses = v.r.misses.filter(p => p.region === v.region)
+  const sampled = known.some(estimated), size = (name, key) => ({ name, text: w => (w.failed ? '?' : sizeOf(w, key).map((t, i) => (i ? el('small', {}, t) : t))) })
   const columns = [
     { name: 'from', text: w => duration(w.start - start) }, { name: 'to', text: w => duration(w.end - start) },
-    { name: 'touched', text: w => (w.failed ? '?' : bytes(w.touched)) }, { name: 'of mapped', text: w => (w.failed ? '?' : percent(w.touched / (w.mapped || 1))) },
-    { name: 'new', text: w => (w.failed ? '?' : bytes(w.fresh)) }, { name: 'used again', text: w => (w.failed ? '?' : bytes(w.reused)) },
-    { name: 'from disk again', text: w => (w.failed ? '?' : bytes(w.reread)) }, { name: 'last 10 s', text: w => size(w.touched10s) },
-    { name: 'idle 30 s', text: w => size(w.idle30s) }, { name: 'idle 2 min', text: w => size(w.idle2m) },
-    { name: 'never', text: w => (w.failed ? '?' : bytes(w.never)) }, { name: '', left: true, text: w => w.failed },
+    ...(sampled ? [{ name: 'observed', text: w => (w.failed ? '?' : percent(w.share)) }] : []),
+    size('touched', 'touched'), { name: 'of mapped', text: w => (w.failed ? '?' : percent(w.touched / (w.mapped || 1))) },
+    size('new', 'fresh'), size('used again', 'reused'), size('from disk again', 'reread'), size('last 10 s', 'touched10s'),
+    size('idle 30 s', 'idle30s'), size('idle 2 min', 'idle2m'), size('idle 10 min', 'idle10m'), size('never', 'never'),
+    ...(known.length < all.length ? [{ name: '', left: true, text: w => w.failed }] : []),
   ]
+  const curveColumns = [{ name: 'windows in a row', text: p => count(p.windows) }, { name: 'length', text: p => duration(p.length) }, { name: 'touched, mean', text: p => bytes(p.bytes) },
+    ...(curve.some(p => p.error) ? [{ name: '± error', text: p => bytes(p.error) }] : [])]
   return [how('Each bar is a window: what was used in it, the upper part for the first time, the lower part also in a window before. A gap in the marks is a window that is not known.'),
     el('div', { class: 'scroll' }, art),
-    how('The latest window first. Idle is what was used, and then not for so long; never is what the region could do without.'),
+    how('The latest window first. Idle is what was used, and then not for so long; never is what the region could do without.' + (sampled ? ' Observed is the share of the region that was watched all through the window: the sizes are estimates from it, ± their standard errors; those that look beyond the window are from the least share so far.' : '')),
     el('div', { class: 'scroll' }, el('table', { id: 'windows' }, table(columns, [...all].reverse()))),
     how('The mean size of the working set by the length of the window: where it stops growing, that much memory is enough.'),
-    el('div', { class: 'scroll' }, el('table', { id: 'curve' }, table([{ name: 'windows in a row', text: p => count(p.windows) }, { name: 'length', text: p => duration(p.length) }, { name: 'touched, mean', text: p => bytes(p.bytes) }], curve))),
+    el('div', { class: 'scroll' }, el('table', { id: 'curve' }, table(curveColumns, curve))),
     how('The share of the first touches per window that a cache would miss if it gave up what was used least recently, with the standard error of the sample.'),
     el('div', { class: 'scroll' }, el('table', { id: 'misses' }, table([{ name: 'cache', text: p => bytes(p.bytes) }, { name: 'misses', text: p => percent(p.miss / 1e6) }, { name: '± error', text: p => (p.sample === 1e6 ? 'exact' : percent(p.error / 1e6)) }], misses)))]
 }

@@ -4,7 +4,7 @@ import { objects, split, values } from './columns.js'
 const magic = [0x89, 0x46, 0x54, 0x52, 0x0d, 0x0a, 0x1a, 0x0a]
 const frameHead = 13
 
-const n = name => [name, 'number'], s = name => [name, 'step'], t = name => [name, 'text'], id = name => [name, 'id'], l = name => [name, 'list']
+const n = name => [name, 'number'], s = name => [name, 'step'], x = name => [name, 'real'], t = name => [name, 'text'], id = name => [name, 'id'], l = name => [name, 'list']
 
 const tables = {
   1: ['origin', [t('program'), t('go'), t('system'), n('process'), t('writer'), n('written'), t('reason'), t('scope'), n('start'), n('end'), n('startMono'), n('endMono')]],
@@ -19,8 +19,11 @@ const tables = {
   11: ['groups', [s('region'), s('stack'), n('access'), n('source'), n('faults'), n('bytes'), n('stall'), n('max')]],
   13: ['spans', [s('ref'), id('trace'), id('span'), n('faults'), n('stall'), n('max'), n('bytes'), l('regions')]],
   17: ['windows', [n('region'), s('start'), s('end'), t('failed'), n('touched'), n('fresh'), n('reused'), n('reread'), n('mapped'), n('never'),
-    n('touched1s'), n('touched10s'), n('touched60s'), n('idle30s'), n('idle2m'), n('idle10m')]],
-  18: ['curve', [n('region'), n('windows'), n('length'), n('bytes')]],
+    n('touched1s'), n('touched10s'), n('touched60s'), n('idle30s'), n('idle2m'), n('idle10m'), x('share'),
+    // Standard errors.
+    n('touchedError'), n('freshError'), n('reusedError'), n('neverError'), n('touched1sError'), n('touched10sError'), n('touched60sError'),
+    n('idle30sError'), n('idle2mError'), n('idle10mError')]],
+  18: ['curve', [n('region'), n('windows'), n('length'), n('bytes'), n('error')]],
   19: ['misses', [n('region'), n('bytes'), n('miss'), n('error'), n('sample')]],
   20: ['events', [s('time'), s('last'), t('kind'), t('region'), t('text'), n('count')]],
   14: ['requests', [id('trace'), id('span'), id('parent'), n('entry'), n('kind'), t('name'), t('target'), s('start'), n('duration'), n('failed'),

@@ -46,6 +46,22 @@ func (p pageSet) Sizes() []pageSize {
 		{w.Idle30s, e.Idle30s}, {w.Idle2m, e.Idle2m}, {w.Idle10m, e.Idle10m}, {w.Never, e.Never}}
 }
 
+// pageActor is what one actor touched first in the last window.
+type pageActor struct {
+	Name string
+	pageSize
+}
+
+// Actors are those of the Go heap, none for other regions.
+func (p pageSet) Actors() (list []pageActor) {
+	for i, a := range p.Last.Actors {
+		if a.Touched > 0 {
+			list = append(list, pageActor{profiler.Actor(i).String(), pageSize{a.Touched, a.Error}})
+		}
+	}
+	return list
+}
+
 // Sampled reports whether something in the table of working sets is an estimate.
 func (c *pageContent) Sampled() bool {
 	return slices.ContainsFunc(c.Sets, func(p pageSet) bool {

@@ -62,6 +62,17 @@ type DocumentWindow struct {
 	Idle30sError    int64 `json:"idle_30s_bytes_error,omitempty"`
 	Idle2mError     int64 `json:"idle_2m_bytes_error,omitempty"`
 	Idle10mError    int64 `json:"idle_10m_bytes_error,omitempty"`
+
+	// Actors divides what was touched of the Go heap by who touched it first; absent for other regions.
+	Actors []DocumentWindowActor `json:"actors,omitempty"`
+}
+
+// DocumentWindowActor is what one of program, gc, runtime, profiler and unknown touched before the others, with its
+// standard error.
+type DocumentWindowActor struct {
+	Actor        string `json:"actor"`
+	Touched      int64  `json:"touched_bytes"`
+	TouchedError int64  `json:"touched_bytes_error,omitempty"`
 }
 
 // DocumentCurvePoint is the mean size of the working set of so many windows in a row.
@@ -76,7 +87,8 @@ type DocumentCurvePoint struct {
 type DocumentMissPoint struct {
 	CacheBytes int64   `json:"cache_bytes"`
 	Miss       float64 `json:"miss"`
-	Error      float64 `json:"error"` // standard error from sampling; 0 where miss_sample is 1
+	Error      float64 `json:"error"`  // standard error from sampling; 0 where miss_sample is 1
+	Reused     float64 `json:"reused"` // share with a reuse distance below cache_bytes, but not below that of the point before
 }
 
 func (a *Agent) serveWindows(w http.ResponseWriter, _ *http.Request) {
@@ -113,8 +125,9 @@ func documentWorkingSet(ws profiler.WorkingSet, name string, start time.Duration
 	for _, p := range ws.Curve {
 		d.Curve = append(d.Curve, DocumentCurvePoint{p.Windows, int64(p.Length), p.Bytes, p.Error})
 	}
-	for _, p := range ws.Misses {
-		d.Misses = append(d.Misses, DocumentMissPoint{p.Bytes, p.Miss, p.Error})
+	reused := ws.Distances()
+	for i, p := range ws.Misses {
+		d.Misses = append(d.Misses, DocumentMissPoint{p.Bytes, p.Miss, p.Error, reused[i]})
 	}
 	return d
 }
@@ -142,5 +155,10 @@ func documentWindow(w *profiler.RegionWindow, start time.Duration) DocumentWindo
 	d.TouchedError, d.NewError, d.ReusedError, d.NeverError = e.Touched, e.New, e.Reused, e.Never
 	d.Touched1sError, d.Touched10sError, d.Touched60sError = e.Touched1s, e.Touched10s, e.Touched60s
 	d.Idle30sError, d.Idle2mError, d.Idle10mError = e.Idle30s, e.Idle2m, e.Idle10m
+	for i, a := range w.Actors {
+		if a.Touched > 0 {
+			d.Actors = append(d.Actors, DocumentWindowActor{profiler.Actor(i).String(), a.Touched, a.Error})
+		}
+	}
 	return d
 }

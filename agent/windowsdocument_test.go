@@ -23,7 +23,8 @@ func sampledSets() []profiler.WorkingSet {
 				window(0, 0, profiler.RegionWindow{Err: errors.New("nothing was observed for 2s of the window, to keep the budget")}),
 				window(0, 1, profiler.RegionWindow{Share: 0.25, Touched: 131072, New: 65536, Reused: 65537, Reread: 4096, Mapped: 262144, Never: 98304,
 					Touched1s: 131071, Touched10s: 131073, Touched60s: 131074, Idle30s: 24576, Idle2m: 12288, Idle10m: 4097,
-					Errors: profiler.WindowErrors{Touched: 20480, New: 10240, Reused: 9216, Never: 30720, Touched1s: 20479, Touched10s: 20481, Touched60s: 20482, Idle30s: 5120, Idle2m: 3072, Idle10m: 2048}}),
+					Errors: profiler.WindowErrors{Touched: 20480, New: 10240, Reused: 9216, Never: 30720, Touched1s: 20479, Touched10s: 20481, Touched60s: 20482, Idle30s: 5120, Idle2m: 3072, Idle10m: 2048},
+					Actors: [...]profiler.WindowActor{profiler.ActorGC: {Touched: 131072 - 8192, Error: 20480}, profiler.ActorUnknown: {Touched: 8192}}}),
 			},
 			Curve:  []profiler.CurvePoint{{Windows: 1, Length: 10 * time.Second, Bytes: 131072, Error: 20480}, {Windows: 2, Length: 20 * time.Second, Bytes: 163840, Error: 25600}},
 			Misses: []profiler.MissPoint{{Bytes: 262144, Miss: 0.75, Error: 0.03125}}},
@@ -71,6 +72,7 @@ func TestPageOfWindows(t *testing.T) {
 		"<td>24.0 KiB<small>± 5.00 KiB</small></td><td>12.0 KiB<small>± 3.00 KiB</small></td><td>4.00 KiB<small>± 2.00 KiB</small></td>", // idle
 		"<td>96.0 KiB<small>± 30.0 KiB</small></td>", // never
 		">1: 128 KiB ± 20.0 KiB, 2: 160 KiB ± 25.0 KiB</td>",
+		"first in the last window: gc 120 KiB ± 20.0 KiB, unknown 8.00 KiB.",
 		"the sizes are estimates",
 	} {
 		if !strings.Contains(got, want) {
@@ -78,7 +80,7 @@ func TestPageOfWindows(t *testing.T) {
 		}
 	}
 	c.Sets = pageSets(s, sampledSets()[1:])
-	if got := row(c); !strings.Contains(got, "<td>128 KiB</td><td>–</td><td>–</td><td>512 KiB</td>") || strings.Contains(got, "±") || strings.Contains(got, "observed") {
+	if got := row(c); !strings.Contains(got, "<td>128 KiB</td><td>–</td><td>–</td><td>512 KiB</td>") || strings.Contains(got, "Who touched") || strings.Contains(got, "±") || strings.Contains(got, "observed") {
 		t.Errorf("of a window that was observed whole the page has %s", got)
 	}
 	unknown := sampledSets()[:1]

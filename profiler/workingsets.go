@@ -35,6 +35,18 @@ type MissPoint struct {
 	Miss, Error float64
 }
 
+// Distances tells how reuse distances are spread: of the first touches per window, the share with less than a point's
+// Bytes touched since the touch before, but not less than the Bytes of the point before it. What is left to 1 had not been
+// touched before, or is at a distance beyond the last point.
+func (s *WorkingSet) Distances() (shares []float64) {
+	before := 1.0
+	for _, p := range s.Misses {
+		shares = append(shares, max(before-p.Miss, 0))
+		before = min(before, p.Miss)
+	}
+	return shares
+}
+
 // followMost bounds the granules that a miss-ratio curve follows, and so what it costs.
 const followMost = 1 << 14
 

@@ -35,7 +35,8 @@ func TestSampledWindows(t *testing.T) {
 		window(cache, 1, profiler.RegionWindow{Err: errors.New("nothing was observed for 2s of the window, to keep the budget")}),
 		// More is observed again, but what looks back is estimated from less.
 		window(cache, 2, profiler.RegionWindow{Share: 0.75, Touched: 256 * KiB, New: 8 * KiB, Reused: 270 * KiB, Reread: 4 * KiB, Never: 504 * KiB, Touched10s: 278 * KiB, Idle30s: 96 * KiB, Idle2m: 64 * KiB, Idle10m: 0,
-			Errors: profiler.WindowErrors{Touched: 20 * KiB, New: 6 * KiB, Reused: 30 * KiB, Never: 44 * KiB, Touched10s: 31 * KiB, Idle30s: 18 * KiB, Idle2m: 16 * KiB}}),
+			Errors: profiler.WindowErrors{Touched: 20 * KiB, New: 6 * KiB, Reused: 30 * KiB, Never: 44 * KiB, Touched10s: 31 * KiB, Idle30s: 18 * KiB, Idle2m: 16 * KiB},
+			Actors: [...]profiler.WindowActor{profiler.ActorProgram: {Touched: 64 * KiB, Error: 9 * KiB}, profiler.ActorGC: {Touched: 192 * KiB, Error: 18 * KiB}, profiler.ActorUnknown: {}}}),
 	}
 	whole := window(file, 0, profiler.RegionWindow{Share: 1, Touched: 64 * KiB, Reused: 64 * KiB, Never: 128 * KiB, Touched10s: 64 * KiB, Idle30s: 32 * KiB, Idle2m: 16 * KiB, Idle10m: 8 * KiB})
 	r := recording.New(b.Snapshot(), "windows")
@@ -75,12 +76,12 @@ func TestSampledWindows(t *testing.T) {
 		}
 	}
 	check("windows",
-		"from | to | observed | touched | of mapped | new | used again | from disk again | last 10 s | idle 30 s | idle 2 min | idle 10 min | never | ",
-		"20.0 s | 30.0 s | 75.0% | 256 KiB ± 20.0 KiB | 25.0% | 8.00 KiB ± 6.00 KiB | 270 KiB ± 30.0 KiB | 4.00 KiB | 278 KiB ± 31.0 KiB | 96.0 KiB ± 18.0 KiB | 64.0 KiB ± 16.0 KiB | 0 B | 504 KiB ± 44.0 KiB | ",
-		"10.0 s | 20.0 s | ? | ? | ? | ? | ? | ? | ? | ? | ? | ? | ? | nothing was observed for 2s of the window, to keep the budget",
-		"0 ns | 10.0 s | 33.3% | 512 KiB ± 40.0 KiB | 50.0% | 512 KiB ± 41.0 KiB | 0 B | 0 B | 512 KiB ± 43.0 KiB | – | – | – | 512 KiB ± 42.0 KiB | ")
+		"from | to | observed | touched | of mapped | new | used again | from disk again | last 10 s | idle 30 s | idle 2 min | idle 10 min | never | by program | by gc | ",
+		"20.0 s | 30.0 s | 75.0% | 256 KiB ± 20.0 KiB | 25.0% | 8.00 KiB ± 6.00 KiB | 270 KiB ± 30.0 KiB | 4.00 KiB | 278 KiB ± 31.0 KiB | 96.0 KiB ± 18.0 KiB | 64.0 KiB ± 16.0 KiB | 0 B | 504 KiB ± 44.0 KiB | 64.0 KiB ± 9.00 KiB | 192 KiB ± 18.0 KiB | ",
+		"10.0 s | 20.0 s | ? | ? | ? | ? | ? | ? | ? | ? | ? | ? | ? | ? | ? | nothing was observed for 2s of the window, to keep the budget",
+		"0 ns | 10.0 s | 33.3% | 512 KiB ± 40.0 KiB | 50.0% | 512 KiB ± 41.0 KiB | 0 B | 0 B | 512 KiB ± 43.0 KiB | – | – | – | 512 KiB ± 42.0 KiB | 0 B | 0 B | ")
 	check("curve", "windows in a row | length | touched, mean | ± error", "1 | 10.0 s | 384 KiB | 25.0 KiB", "2 | 20.0 s | 500 KiB | 35.0 KiB")
-	check("misses", "cache | misses | ± error", "1.00 MiB | 50.0% | 3.00%")
+	check("misses", "cache | misses | ± error | reused at that distance", "1.00 MiB | 50.0% | 3.00% | 50.0%")
 	if titles := eval[string](t, ctx, "document.querySelector('#windows-chart').textContent"); !strings.Contains(titles, "touched 256 KiB ± 20.0 KiB, new 8.00 KiB ± 6.00 KiB") {
 		t.Errorf("the bars say %q", titles)
 	}
@@ -89,5 +90,5 @@ func TestSampledWindows(t *testing.T) {
 		"from | to | touched | of mapped | new | used again | from disk again | last 10 s | idle 30 s | idle 2 min | idle 10 min | never",
 		"0 ns | 10.0 s | 64.0 KiB | 6.25% | 0 B | 64.0 KiB | 0 B | 64.0 KiB | 32.0 KiB | 16.0 KiB | 8.00 KiB | 128 KiB")
 	check("curve", "windows in a row | length | touched, mean", "1 | 10.0 s | 64.0 KiB")
-	check("misses", "cache | misses | ± error", "1.00 MiB | 50.0% | exact")
+	check("misses", "cache | misses | ± error | reused at that distance", "1.00 MiB | 50.0% | exact | 50.0%")
 }

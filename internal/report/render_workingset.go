@@ -7,13 +7,15 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+
+	"github.com/firsttouch/firsttouch/profiler"
 )
 
 // RenderWorkingSets writes the windows of each region, the last most of them, and what follows from them.
 func RenderWorkingSets(w io.Writer, sets []WorkingSet, most int) error {
 	var errs []error
 	for _, s := range sets {
-		errs = append(errs, renderWindowsOf(w, s, most), renderCurve(w, s), renderMisses(w, s))
+		errs = append(errs, renderWindowsOf(w, s, most), renderActors(w, s, most), renderCurve(w, s), renderMisses(w, s))
 	}
 	return errors.Join(errs...)
 }
@@ -72,6 +74,43 @@ func renderWindowsOf(w io.Writer, s WorkingSet, most int) error {
 	return explain(w, t, text)
 }
 
+// renderActors shows on whose behalf the Go heap was touched in each window; nothing for other regions.
+func renderActors(w io.Writer, s WorkingSet, most int) error {
+	var names []string
+	for a := range profiler.ActorUnknown + 1 {
+		if slices.ContainsFunc(s.Windows, func(x RegionWindow) bool {
+			return slices.ContainsFunc(x.Actors, func(y WindowActor) bool { return y.Actor == a.String() })
+		}) {
+			names = append(names, a.String())
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	columns := []any{Right("from"), Right("to")}
+	for _, name := range names {
+		columns = append(columns, Right(name))
+	}
+	t := NewTable(fmt.Sprintf("Who touched %s first, by window", shorten(filepath.Base(s.Region), nameWidth)), columns...)
+	for _, x := range s.Windows[max(0, len(s.Windows)-most):] {
+		cells := []string{Duration(x.From), Duration(x.To)}
+		for _, name := range names {
+			cell := "?"
+			if x.Error == "" {
+				cell = Bytes(0)
+			}
+			for _, a := range x.Actors {
+				if a.Actor == name {
+					cell = estimate(a.Touched, a.Error)
+				}
+			}
+			cells = append(cells, cell)
+		}
+		t.Row(cells...)
+	}
+	return explain(w, t, "By the stack of the first touch in the window. What the garbage collector came to first may have been used by the program later in the window.")
+}
+
 // sampled reports whether sizes of the window are estimates, because of what was left out in it or in earlier ones.
 func (x RegionWindow) sampled() bool {
 	lookBack := x.NewError + x.ReusedError + x.NeverError + x.Touched10sError + x.Idle30sError + x.Idle2mError + x.Idle10mError
@@ -114,9 +153,11 @@ func renderMisses(w io.Writer, s WorkingSet) error {
 		return nil
 	}
 	t := NewTable(fmt.Sprintf("First touches that a cache would miss (%s of the granules followed)", Percent(s.Sample)),
-		Right("cache"), Right("misses"), Right("± error"))
+		Right("cache"), Right("misses"), Right("± error"), Right("reused at that distance"))
 	const all = 0.995 // of the small sizes, with which everything is missed, one row will do
+	reused := 0.0     // of the rows that are left out
 	for i, p := range s.Misses {
+		reused += p.Reused
 		if i+1 < len(s.Misses) && s.Misses[i+1].Miss >= all {
 			continue
 		}
@@ -124,7 +165,8 @@ func renderMisses(w io.Writer, s WorkingSet) error {
 		if s.Sample >= 1 {
 			e = "exact"
 		}
-		t.Row(Bytes(p.Bytes), Percent(p.Miss), e)
+		t.Row(Bytes(p.Bytes), Percent(p.Miss), e, Percent(reused))
+		reused = 0
 	}
-	return explain(w, t, "Of the first touches per window, least recently used memory given up first. What is used again within a window is not counted, so it is an upper bound for all accesses.")
+	return explain(w, t, "Of the first touches per window, least recently used memory given up first. What is used again within a window is not counted, so it is an upper bound for all accesses. The reuse distance is how much was touched in between: the share with one up to the row's size, and beyond that of the row above.")
 }

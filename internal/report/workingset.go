@@ -49,6 +49,16 @@ type RegionWindow struct {
 	Idle30sError    int64 `json:"idle_30s_bytes_error,omitempty"`
 	Idle2mError     int64 `json:"idle_2m_bytes_error,omitempty"`
 	Idle10mError    int64 `json:"idle_10m_bytes_error,omitempty"`
+
+	// Actors divides what was touched of the Go heap; absent for other regions.
+	Actors []WindowActor `json:"actors,omitempty"`
+}
+
+// WindowActor is what of the Go heap one actor touched before the others in a window, with its standard error.
+type WindowActor struct {
+	Actor   string `json:"actor"` // program, gc, runtime, profiler or unknown
+	Touched int64  `json:"touched_bytes"`
+	Error   int64  `json:"touched_bytes_error,omitempty"`
 }
 
 // CurvePoint is the mean size of the working set of so many windows in a row.
@@ -59,11 +69,13 @@ type CurvePoint struct {
 	Error   int64         `json:"error_bytes,omitempty"` // standard error, where a part of the region was observed
 }
 
-// MissPoint is the share of first touches that a cache of so many bytes would miss, with its standard error.
+// MissPoint is the share of first touches that a cache of so many bytes would miss, with its standard error. Reused is the
+// share with a reuse distance below it, but not below the point before.
 type MissPoint struct {
-	Bytes int64   `json:"cache_bytes"`
-	Miss  float64 `json:"miss"`
-	Error float64 `json:"error"`
+	Bytes  int64   `json:"cache_bytes"`
+	Miss   float64 `json:"miss"`
+	Error  float64 `json:"error"`
+	Reused float64 `json:"reused"`
 }
 
 // WorkingSets puts what the windows showed into words. It is empty, not nil, where there are none.
@@ -79,8 +91,9 @@ func WorkingSets(s *profiler.Snapshot, sets []profiler.WorkingSet) []WorkingSet 
 		for _, p := range ws.Curve {
 			w.Curve = append(w.Curve, CurvePoint(p))
 		}
-		for _, p := range ws.Misses {
-			w.Misses = append(w.Misses, MissPoint(p))
+		reused := ws.Distances()
+		for i, p := range ws.Misses {
+			w.Misses = append(w.Misses, MissPoint{p.Bytes, p.Miss, p.Error, reused[i]})
 		}
 		out = append(out, w)
 	}
@@ -103,5 +116,10 @@ func regionWindow(r *profiler.RegionWindow, start time.Duration) RegionWindow {
 	w.TouchedError, w.NewError, w.ReusedError, w.NeverError = e.Touched, e.New, e.Reused, e.Never
 	w.Touched10sError, w.Touched60sError = e.Touched10s, e.Touched60s
 	w.Idle30sError, w.Idle2mError, w.Idle10mError = e.Idle30s, e.Idle2m, e.Idle10m
+	for i, a := range r.Actors {
+		if a.Touched > 0 {
+			w.Actors = append(w.Actors, WindowActor{profiler.Actor(i).String(), a.Touched, a.Error})
+		}
+	}
 	return w
 }

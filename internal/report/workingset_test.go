@@ -19,6 +19,7 @@ func workingSets() (*profiler.Snapshot, []profiler.WorkingSet) {
 	b.SetTime(time.Time{}, time.Time{}, time.Hour, time.Hour+time.Minute)
 	file := b.AddRegion(profiler.RegionStats{Name: "/var/lib/app/index.db", Granule: 4096})
 	cache := b.AddRegion(profiler.RegionStats{Name: "cache", Granule: 4096})
+	heap := b.AddRegion(profiler.RegionStats{Name: "go heap", Kind: profiler.KindGoHeap, Granule: 4096})
 	window := func(r profiler.RegionID, n int, w profiler.RegionWindow) profiler.RegionWindow {
 		w.Region, w.Start, w.End = r, time.Hour+time.Duration(n)*10*time.Second, time.Hour+time.Duration(n+1)*10*time.Second
 		return w
@@ -30,6 +31,10 @@ func workingSets() (*profiler.Snapshot, []profiler.WorkingSet) {
 	none := profiler.WindowErrors{}
 	reread := known(1, 8*MiB, 0, 40*MiB, 8*MiB, 6*MiB, 2*MiB, 0, none)
 	reread.Reread = 20 << 10
+	collected := known(0.0625, 24*MiB, 24*MiB, 40*MiB, 24*MiB, -1, -1, -1,
+		profiler.WindowErrors{Touched: 4 * MiB, New: 4 * MiB, Never: 4 * MiB, Touched10s: 4 * MiB})
+	collected.Actors[profiler.ActorProgram] = profiler.WindowActor{Touched: 8 * MiB, Error: 3 * MiB}
+	collected.Actors[profiler.ActorGC] = profiler.WindowActor{Touched: 16 * MiB, Error: 5 * MiB}
 	return b.Snapshot(), []profiler.WorkingSet{
 		{Region: file, Sample: 1,
 			Windows: []profiler.RegionWindow{
@@ -52,6 +57,10 @@ func workingSets() (*profiler.Snapshot, []profiler.WorkingSet) {
 			},
 			Curve:  []profiler.CurvePoint{{Windows: 1, Length: 10 * time.Second, Bytes: 13 * MiB, Error: 5 * MiB / 2}, {Windows: 3, Length: 30 * time.Second, Bytes: 20 * MiB, Error: 4 * MiB}},
 			Misses: []profiler.MissPoint{{Bytes: 4 * MiB, Miss: 0.8, Error: 0.04}, {Bytes: 32 * MiB, Miss: 0.55, Error: 0.012}}},
+		{Region: heap, Windows: []profiler.RegionWindow{
+			window(heap, 0, collected),
+			window(heap, 1, profiler.RegionWindow{Err: errors.New("none of the heap's blocks of 2 MiB was observed for 2s of the window")}),
+		}},
 	}
 }
 

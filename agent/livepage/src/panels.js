@@ -202,18 +202,21 @@ function workingSet(v) {
     size('touched', 'touched'), { name: 'of mapped', text: w => (w.failed ? '?' : percent(w.touched / (w.mapped || 1))) },
     size('new', 'fresh'), size('used again', 'reused'), size('from disk again', 'reread'), size('last 10 s', 'touched10s'),
     size('idle 30 s', 'idle30s'), size('idle 2 min', 'idle2m'), size('idle 10 min', 'idle10m'), size('never', 'never'),
+    ...['program', 'gc', 'runtime', 'profiler', 'unknown'].filter(actor => known.some(w => w[actor])).map(actor => size(`by ${actor}`, actor)),
     ...(known.length < all.length ? [{ name: '', left: true, text: w => w.failed }] : []),
   ]
+  const byActor = known.some(w => w.program || w.gc)
+  const reused = p => (misses[misses.indexOf(p) - 1]?.miss ?? 1e6) - p.miss
   const curveColumns = [{ name: 'windows in a row', text: p => count(p.windows) }, { name: 'length', text: p => duration(p.length) }, { name: 'touched, mean', text: p => bytes(p.bytes) },
     ...(curve.some(p => p.error) ? [{ name: '± error', text: p => bytes(p.error) }] : [])]
   return [how('Each bar is a window: what was used in it, the upper part for the first time, the lower part also in a window before. A gap in the marks is a window that is not known.'),
     el('div', { class: 'scroll' }, art),
-    how('The latest window first. Idle is what was used, and then not for so long; never is what the region could do without.' + (sampled ? ' Observed is the share of the region that was watched all through the window: the sizes are estimates from it, ± their standard errors; those that look beyond the window are from the least share so far.' : '')),
+    how('The latest window first. Idle is what was used, and then not for so long; never is what the region could do without.' + (sampled ? ' Observed is the share of the region that was watched all through the window: the sizes are estimates from it, ± their standard errors; those that look beyond the window are from the least share so far.' : '') + (byActor ? ' By tells on whose behalf it was touched first in the window.' : '')),
     el('div', { class: 'scroll' }, el('table', { id: 'windows' }, table(columns, [...all].reverse()))),
     how('The mean size of the working set by the length of the window: where it stops growing, that much memory is enough.'),
     el('div', { class: 'scroll' }, el('table', { id: 'curve' }, table(curveColumns, curve))),
-    how('The share of the first touches per window that a cache would miss if it gave up what was used least recently, with the standard error of the sample.'),
-    el('div', { class: 'scroll' }, el('table', { id: 'misses' }, table([{ name: 'cache', text: p => bytes(p.bytes) }, { name: 'misses', text: p => percent(p.miss / 1e6) }, { name: '± error', text: p => (p.sample === 1e6 ? 'exact' : percent(p.error / 1e6)) }], misses)))]
+    how('The share of the first touches per window that a cache would miss if it gave up what was used least recently, with the standard error of the sample; and the share with a reuse distance, what was touched in between, up to that size and beyond that of the row above.'),
+    el('div', { class: 'scroll' }, el('table', { id: 'misses' }, table([{ name: 'cache', text: p => bytes(p.bytes) }, { name: 'misses', text: p => percent(p.miss / 1e6) }, { name: '± error', text: p => (p.sample === 1e6 ? 'exact' : percent(p.error / 1e6)) }, { name: 'reused at that distance', text: p => percent(reused(p) / 1e6) }], misses)))]
 }
 
 function events(v) {

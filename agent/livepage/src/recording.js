@@ -22,7 +22,9 @@ const tables = {
     n('touched1s'), n('touched10s'), n('touched60s'), n('idle30s'), n('idle2m'), n('idle10m'), x('share'),
     // Standard errors.
     n('touchedError'), n('freshError'), n('reusedError'), n('neverError'), n('touched1sError'), n('touched10sError'), n('touched60sError'),
-    n('idle30sError'), n('idle2mError'), n('idle10mError')]],
+    n('idle30sError'), n('idle2mError'), n('idle10mError'),
+    // Of the Go heap.
+    n('program'), n('programError'), n('gc'), n('gcError'), n('runtime'), n('runtimeError'), n('profiler'), n('profilerError'), n('unknown'), n('unknownError')]],
   18: ['curve', [n('region'), n('windows'), n('length'), n('bytes'), n('error')]],
   19: ['misses', [n('region'), n('bytes'), n('miss'), n('error'), n('sample')]],
   20: ['events', [s('time'), s('last'), t('kind'), t('region'), t('text'), n('count')]],

@@ -45,7 +45,7 @@ func runCProgram(t *testing.T, name string) {
 }
 
 // The heap of C code, and a block that malloc mapped, are found in the list of mappings, attached, and observed while C
-// code touches them.
+// code touches them, also from a thread of its own. Afterwards they hold what they should, and their mappings are what they were.
 func TestHeapOfCCode(t *testing.T) { runCProgram(t, "cheap") }
 
 // A handler of SIGBUS that C code has installed gets the signals that are not the profiler's, and no others; Go's

@@ -101,7 +101,7 @@ func sampledRegion(t *testing.T, p *Profiler, kind Kind, name string, pages int,
 func TestEstimatesAreUnbiased(t *testing.T) {
 	const pages = 1536
 	runs := 120
-	for _, kind := range []Kind{KindArena, KindMemory, KindMappedFile} {
+	for _, kind := range []Kind{KindArena, KindMemory, KindMappedFile, KindAttached} {
 		for _, shares := range [][]float64{{0.25}, {0.5, 0.125}} {
 			t.Run(fmt.Sprintf("%s %v", kindWord(kind), shares), func(t *testing.T) {
 				if kind != KindArena {

@@ -12,6 +12,8 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 	"unsafe"
@@ -46,12 +48,53 @@ func walkHeap(h *heapNode, n int) bool {
 	return n == 0
 }
 
+// writeHeap writes to every node, before it reads anything of it, and reports whether it holds what it should: what
+// was written last is in was.
+//
+//go:noinline
+func writeHeap(h *heapNode, n int, was, is uint64) bool {
+	for i := n - 1; h != nil; h, i = h.next, i-1 {
+		h.v[1] = is
+		if h.v[0] != uint64(i) || h.v[5] != was || h.v[6] != ^uint64(i) {
+			return false
+		}
+		h.v[5] = is
+		n--
+	}
+	return n == 0
+}
+
 // pages are those that the list lies on.
 func (h *heapNode) pages() map[uintptr]bool {
 	pages := make(map[uintptr]bool)
 	for ; h != nil; h = h.next {
 		pages[uintptr(unsafe.Pointer(h))/uintptr(pageSize)] = true
 	}
+	return pages
+}
+
+// ownPages are those of pages that have nothing but the list. The runtime takes objects of this size from spans of
+// 8 KiB: one that holds as many nodes as any has no room for objects of others.
+func (h *heapNode) ownPages() map[uintptr]bool {
+	const span = 8 << 10
+	nodes := make(map[uintptr]int)
+	for n := h; n != nil; n = n.next {
+		nodes[uintptr(unsafe.Pointer(n))/span]++
+	}
+	most := 0
+	for _, n := range nodes {
+		most = max(most, n)
+	}
+	pages := h.pages()
+	maps.DeleteFunc(pages, func(page uintptr, _ bool) bool {
+		lo := page * uintptr(pageSize)
+		for s := lo / span; s <= (lo+uintptr(pageSize)-1)/span; s++ {
+			if nodes[s] < most {
+				return true
+			}
+		}
+		return false
+	})
 	return pages
 }
 
@@ -101,6 +144,18 @@ func (m heapTouches) check(t *testing.T, s *Snapshot, pages map[uintptr]bool, ac
 	return others
 }
 
+// accesses counts the pages of a list that a function of the program touched first, by access.
+func (m heapTouches) accesses(s *Snapshot, pages map[uintptr]bool, leaf string) (n [2]int) {
+	for page := range pages {
+		for _, f := range m[page] {
+			if f.Actor == ActorProgram && onStack(s, f.Stack, leaf) {
+				n[f.Access]++
+			}
+		}
+	}
+	return n
+}
+
 func describe(s *Snapshot, faults []Fault) string {
 	var b strings.Builder
 	for _, f := range faults {
@@ -121,37 +176,90 @@ func onStack(s *Snapshot, id StackID, function string) bool {
 	return false
 }
 
-// A walk over known objects touches exactly their pages, and the collector all that was not walked, window
-// by window.
+// heapWork has goroutines read and write a list of n nodes and a map of their own until it is stopped, which tells
+// how often they went through all of it. They allocate nothing, so that they get no part of pages that others have.
+func heapWork(t *testing.T, list *heapNode, n int) (stop func() (rounds int64)) {
+	numbers := make(map[uint64]uint64, n)
+	for i := range uint64(n) {
+		numbers[i*i] = i
+	}
+	var over atomic.Bool
+	var rounds atomic.Int64
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for k := uint64(0); !over.Load(); k++ {
+			if !writeHeap(list, n, k, k+1) || !walkHeap(list, n) {
+				t.Errorf("round %d: the list of another goroutine is not what it was", k)
+				return
+			}
+			rounds.Add(1)
+			time.Sleep(time.Millisecond) // else the faults of others wait for a processor
+		}
+	})
+	wg.Go(func() {
+		for k := uint64(0); !over.Load(); k++ {
+			for i := range uint64(len(numbers)) {
+				if numbers[i*i] != i+k {
+					t.Errorf("round %d: the map of another goroutine has %d for %d, want %d", k, numbers[i*i], i*i, i+k)
+					return
+				}
+				numbers[i*i]++
+			}
+			rounds.Add(1)
+			time.Sleep(time.Millisecond) // else the faults of others wait for a processor
+		}
+	})
+	return func() int64 {
+		over.Store(true)
+		wg.Wait()
+		return rounds.Load()
+	}
+}
+
+// A walk over known objects touches exactly their pages, by reading or by writing, and the collector all that
+// was not walked, window by window, while other goroutines work on other objects.
 func TestGoHeapIsExact(t *testing.T) {
 	inChild(t, "TestGoHeapIsExact", "all", nil, func(t *testing.T) {
 		const n, lists, windows = 1 << 14, 4, 24
 		var all [lists]*heapNode
 		var pages [lists]map[uintptr]bool
+		var written [lists]uint64 // last
 		for i := range all {
 			all[i] = heapList(n)
-			pages[i] = all[i].pages()
-		}
-		// The ends of a list share their pages with other objects, and a page may lie on two lists.
-		for i := range pages {
-			for j := range i {
-				maps.DeleteFunc(pages[i], func(p uintptr, _ bool) bool { return pages[j][p] })
+			// The ends of a list share their pages with other objects, such as the other goroutines'.
+			pages[i] = all[i].ownPages()
+			if own, on := len(pages[i]), len(all[i].pages()); own < on/2 {
+				t.Fatalf("list %d lies on %d pages, and only %d have nothing else", i, on, own)
 			}
 		}
+		const otherNodes = 1 << 12
+		other := heapList(otherNodes)
+		otherPages := other.ownPages()
 		p := newProfiler(t, WithLogLimit(1<<20))
 		debug.SetGCPercent(-1)
 		runtime.GC() // and sweeps
+		stop := heapWork(t, other, otherNodes)
+		defer stop()
 		r := attachHeap(t, p, WithHeapShare(1))
 		rnd := rand.New(rand.NewPCG(1, 2))
-		const ends = 4 // pages at the ends of a list, of which other objects have a part
+		const few = 4 // pages of a list that may be somebody else's: a stack was missed, or the profiler came first
 		var stacksMissed uint64
+		beside := 0 // faults of the other goroutines in their list
 		for w := range windows {
 			before := p.Snapshot()
 			rearm(t, r)
 			order := rnd.Perm(lists)
 			walked := order[:rnd.IntN(lists+1)]
-			for _, i := range walked {
-				if !walkHeap(all[i], n) {
+			var leaf [lists]string
+			for at, i := range walked {
+				ok := false
+				if (at+w)%2 == 0 {
+					leaf[i], ok = "walkHeap", walkHeap(all[i], n)
+				} else {
+					leaf[i], ok = "writeHeap", writeHeap(all[i], n, written[i], uint64(w+1))
+					written[i] = uint64(w + 1)
+				}
+				if !ok {
 					t.Fatalf("window %d: list %d is not what it was", w, i)
 				}
 			}
@@ -164,11 +272,19 @@ func TestGoHeapIsExact(t *testing.T) {
 			for at, i := range order {
 				switch {
 				case at < len(walked):
-					if others := m.check(t, s, pages[i], ActorProgram, "walkHeap"); others > ends {
+					others := m.check(t, s, pages[i], ActorProgram, leaf[i])
+					if others > few {
 						t.Errorf("window %d: %d of %d pages of a list that was walked are somebody else's", w, others, len(pages[i]))
 					}
+					want := [2]int{len(pages[i]) - others, 0}
+					if leaf[i] == "writeHeap" {
+						want[0], want[1] = want[1], want[0]
+					}
+					if got := m.accesses(s, pages[i], leaf[i]); got != want {
+						t.Errorf("window %d: %s touched %d pages first by reading and %d by writing, want %d and %d", w, leaf[i], got[Read], got[Write], want[Read], want[Write])
+					}
 				case collect:
-					if others := m.check(t, s, pages[i], ActorGC, ""); others > ends {
+					if others := m.check(t, s, pages[i], ActorGC, ""); others > few {
 						t.Errorf("window %d: %d of %d pages of a list that was not walked are not the collector's", w, others, len(pages[i]))
 					}
 				default:
@@ -176,7 +292,7 @@ func TestGoHeapIsExact(t *testing.T) {
 					for page := range pages[i] {
 						touched += len(m[page])
 					}
-					if touched > ends {
+					if touched > few {
 						t.Errorf("window %d: %d pages of a list were touched by nobody", w, touched)
 					}
 				}
@@ -185,13 +301,20 @@ func TestGoHeapIsExact(t *testing.T) {
 				t.Fatalf("window %d: %+v", w, s.Stats)
 			}
 			stacksMissed += s.Stats.StacksMissed
+			for _, leaf := range []string{"walkHeap", "writeHeap"} {
+				n := m.accesses(s, otherPages, leaf)
+				beside += n[Read] + n[Write]
+			}
 		}
 		if stacksMissed > windows {
 			t.Errorf("%d stacks missed", stacksMissed)
 		}
 		closeBusy(t, r.Close)
+		if rounds := stop(); rounds < windows || beside == 0 {
+			t.Errorf("the other goroutines went through their objects %d times, and touched %d pages first", rounds, beside)
+		}
 		for i := range all {
-			if !walkHeap(all[i], n) {
+			if !writeHeap(all[i], n, written[i], 0) {
 				t.Fatalf("afterwards list %d is not what it was", i)
 			}
 		}

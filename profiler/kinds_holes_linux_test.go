@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
+	"sync"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -118,12 +120,18 @@ func TestSharedMemoryThatCannotBeHad(t *testing.T) {
 }
 
 // What is open for reading only is not taken by userfaultfd: on tmpfs a placeholder covers it, a memfd's
-// address is refused with what to do.
+// address is refused with what to do. Each window sees exactly what was touched in it, while other readers go
+// on through the arming.
 func TestReadOnlySharedMemory(t *testing.T) {
-	const pages = 32
+	inChildren(t, "TestReadOnlySharedMemory", "all", nil, readOnlySharedMemory)
+}
+
+func readOnlySharedMemory(t *testing.T) {
+	const pages, half, readers, windows = 256, 128, 4, 25
 	p := newProfiler(t)
 	f := tmpfsFile(t, pages*pageSize)
-	if _, err := f.WriteAt(contents(pages*pageSize), 0); err != nil {
+	whole := contents(pages * pageSize)
+	if _, err := f.WriteAt(whole, 0); err != nil {
 		t.Fatal(err)
 	}
 	b := mapFile(t, f.Name(), pages*pageSize, unix.PROT_READ, unix.MAP_SHARED)
@@ -139,16 +147,61 @@ func TestReadOnlySharedMemory(t *testing.T) {
 	wantError(t, "by address", err, ErrNotSupported, byAddress)
 	_, err = p.AttachFile(f.Name(), WithWritesOnly())
 	wantError(t, "writes only", err, ErrNotSupported, writes)
-	r := attach(t, p, f.Name())
+	flags := smapsOf(t, b)
+	r := attachPath(t, p, f.Name())
+	t.Cleanup(func() { closeBusy(t, r.Close) }) // before the mapping goes
+	// At first nobody else reads.
 	for range 3 {
 		before := p.Snapshot()
-		if i := different(b, contents(pages*pageSize)); i >= 0 {
+		if i := different(b, whole); i >= 0 {
 			t.Fatalf("wrong byte at %d", i)
 		}
 		if s := p.Snapshot().Sub(before); s.Stats.Faults != pages || s.Faults[0].Source != SourcePageCache {
 			t.Errorf("%d faults, the first one from %v", s.Stats.Faults, s.Faults[0].Source)
 		}
 		rearm(t, r)
+	}
+	stop := background(t, b[:half*pageSize])
+	defer stop()
+	rnd := rand.New(rand.NewPCG(5, 7))
+	for range windows {
+		before := p.Snapshot()
+		want := rnd.Perm(half)[:rnd.IntN(half+1)]
+		var wg sync.WaitGroup
+		for range readers {
+			order := rnd.Perm(len(want))
+			wg.Go(func() { // all read all of it, so that they meet at pages
+				for _, k := range order {
+					at := (half + want[k]) * pageSize
+					if i := different(b[at:at+pageSize], whole[at:at+pageSize]); i >= 0 {
+						t.Errorf("wrong byte at %d", at+i)
+					}
+				}
+			})
+		}
+		wg.Wait()
+		s := p.Snapshot().Sub(before)
+		checkWindow(t, s)
+		checkUpperHalf(t, s, half, want)
+		for _, f := range s.Faults {
+			if f.Access != Read || f.Source != SourcePageCache {
+				t.Errorf("page %d: %v from %v", f.Offset/int64(pageSize), f.Access, f.Source)
+			}
+		}
+		rearm(t, r)
+	}
+	stop()
+	closeBusy(t, r.Close)
+	if after := smapsOf(t, b); !slices.Equal(flags, after) {
+		t.Errorf("mappings were %q and are %q", flags, after)
+	}
+	if i := different(b, whole); i >= 0 {
+		t.Errorf("wrong byte at %d", i)
+	}
+	s := p.Snapshot()
+	checkSums(t, s)
+	if got := s.Regions[r.ID()]; got.Rearms != 3+windows || s.Stats.ResolveErrs != 0 {
+		t.Errorf("armed again %d times, %d resolves failed: %s", got.Rearms, s.Stats.ResolveErrs, s.Stats.LastError)
 	}
 	if _, err := p.AttachFile(diskFile(t, 1), WithWritesOnly()); !errors.Is(err, ErrNotMapped) {
 		t.Error(err)

@@ -6,9 +6,11 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -104,32 +106,65 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// Children, those that share memory and those that have a copy of the page tables, find the contents, and do
-// not disturb the windows.
+// lookEnv is set in a program that only looks at the memory of a file, which is its descriptor 3.
+const lookEnv = "FIRSTTOUCH_TEST_LOOK"
+
+// Children, those that share memory until they execute a program and those that have a copy of the page tables, do
+// not disturb the windows. Nor do those that map the object's file themselves, who find its contents while it is armed
+// here; of memory without a file a program that was executed has nothing.
 func TestSharedMemoryWhileForking(t *testing.T) {
-	const pages = 512
-	inKinds(t, "TestSharedMemoryWhileForking", pages, func(t *testing.T, p *Profiler, r *Region, b []byte) {
-		want := contents(len(b))
+	const top, pages = "TestSharedMemoryWhileForking", 512
+	want := contents(pages * pageSize)
+	if os.Getenv(lookEnv) != "" {
+		b := mapKind(t, 3, len(want), unix.MAP_SHARED)
+		if i := different(b, want); i >= 0 {
+			t.Errorf("byte %d is %d, want %d", i, b[i], want[i])
+		}
+		return
+	}
+	inKinds(t, top, pages, func(t *testing.T, p *Profiler, r *Region, b []byte) {
 		copy(b, want)
+		var file *os.File
+		if r.kind == KindAttached {
+			var err error
+			file, err = os.OpenFile(r.Name(), os.O_RDWR, 0)
+			must(t, err)
+			defer file.Close()
+		}
 		apart := &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWUSER | unix.CLONE_NEWNS}
 		if err := runTrue(apart); err != nil {
 			t.Logf("only children that share memory: %v", err)
 			apart = nil
 		}
 		var over atomic.Bool
+		var looks atomic.Int64
 		var wg sync.WaitGroup
 		wg.Go(func() {
 			for n := 0; !over.Load(); n++ {
-				c := exec.Command("true")
+				c, says := exec.Command("true"), ""
+				if look := file != nil && n%8 < 2; look {
+					c = exec.Command(os.Args[0], "-test.v", "-test.count=1", "-test.run=^"+top+"$")
+					c.Env = append(os.Environ(), lookEnv+"=1")
+					c.ExtraFiles = []*os.File{file}
+					says = "--- PASS: " + top
+				}
 				if n%2 == 0 {
 					c.SysProcAttr = apart
 				}
-				if err := c.Run(); err != nil {
-					t.Error(err)
+				if out, err := c.CombinedOutput(); err != nil || !strings.Contains(string(out), says) {
+					t.Errorf("child %d: %v\n%s", n, err, out)
+					return
+				}
+				if says != "" {
+					looks.Add(1)
 				}
 			}
 		})
-		for range 25 {
+		enough := int64(0)
+		if file != nil {
+			enough = 4 // two of each way to fork, whatever the speed of this machine
+		}
+		for n := 0; n < 25 || looks.Load() < enough && !t.Failed(); n++ {
 			rearm(t, r)
 			before := p.Snapshot()
 			if !bytes.Equal(b, want) {

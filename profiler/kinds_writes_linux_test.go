@@ -17,8 +17,8 @@ import (
 )
 
 // windowsOf runs 25 windows over memory that is a region, under a storm of readers and writers, and wants exactly
-// what was touched in each.
-func windowsOf(t *testing.T, p *Profiler, r *Region, b []byte, size int, writes bool) {
+// what was touched in each. It returns what the memory then holds, which is no region any more.
+func windowsOf(t *testing.T, p *Profiler, r *Region, b []byte, size int, writes bool) (holds []byte) {
 	t.Helper()
 	const windows = 25
 	k := newTruthOf(r, b, size)
@@ -34,6 +34,7 @@ func windowsOf(t *testing.T, p *Profiler, r *Region, b []byte, size int, writes 
 	closeBusy(t, r.Close)
 	k.end(t)
 	checkSums(t, p.Snapshot())
+	return k.now()
 }
 
 // Where writes alone are observed, each window has exactly the pages that were written in it, of every kind
@@ -93,14 +94,26 @@ func TestWritesOnlyWindows(t *testing.T) {
 		collecting(t)
 		r := newArena(t, p, "arena", pages*pageSize, WithWritesOnly())
 		b := r.Bytes()
+		rnd := rand.New(rand.NewPCG(3, 9))
+		empty := newTruth(r, b) // as the arena was armed when it was made, with nothing in it
+		empty.writes = true
+		empty.window(t, p, rnd, 4)
+		empty.end(t)
+		copy(b, contents(len(b)))
 		k := newTruth(r, b)
 		k.writes = true
-		rnd := rand.New(rand.NewPCG(3, 9))
+		rearm(t, r)
+		k.storm(t, 3)
 		for range 25 {
 			k.window(t, p, rnd, 4)
 			rearm(t, r)
 		}
 		k.end(t)
+		if err := p.Close(); err != nil {
+			t.Error(err)
+		}
+		k.end(t)
+		checkSums(t, p.Snapshot())
 	})
 }
 
@@ -195,6 +208,17 @@ func TestHugePages(t *testing.T) {
 				_, err := p.AttachMemory("moved", b)
 				wantError(t, "private", err, ErrNotSupported, "cannot be moved", "map them shared", "WithWritesOnly")
 			}
+			fill := func(mod int) { // the pages whose number is less than 3 modulo mod
+				want := contents(pages * size)
+				for i := range pages {
+					if i%mod < 3 {
+						copy(b[i*size:(i+1)*size], want[i*size:])
+					}
+				}
+			}
+			if c.writes {
+				fill(4) // the others are holes
+			}
 			before := smapsOf(t, b)
 			var r *Region
 			if path != "" {
@@ -218,6 +242,7 @@ func TestHugePages(t *testing.T) {
 				if len(s.Faults) != pages {
 					t.Errorf("%d faults", len(s.Faults))
 				}
+				fill(3)
 			}
 			windowsOf(t, p, r, b, size, c.writes)
 			if after := smapsOf(t, b); !slices.Equal(before, after) {

@@ -4,6 +4,7 @@ package profiler
 
 import (
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 	"unsafe"
@@ -17,72 +18,108 @@ func TestMappingsTellWhatCanBeAttached(t *testing.T) {
 	const pages = 4
 	p := newProfiler(t)
 	size := pages * pageSize
-	disk := diskFile(t, size)
-	fd := newMemfd(t, size, 0)
-	arena := newArena(t, p, "arena", size)
-	heap := make([]byte, 1<<20)
-	locked := mapMemory(t, pages)
-	if err := unix.Mlock(locked); err != nil {
-		t.Skipf("memory cannot be locked here: %v", err)
-	}
-	private := mapMemory(t, pages)
-	tmp := tmpfsFile(t, size)
-	local := 0
 	if p.eng.UserModeOnly() {
 		t.Skip("Stats.UserModeOnly: memory is not attached")
 	}
 	move, writes := p.eng.HaveRearm() == nil, p.eng.HaveWrites() == nil
 	byMove := map[bool]string{true: "AttachRange"}[move]
 	whyNot := map[bool]string{false: "Linux 6.8"}[move]
+	byHuge, whyNotHuge := "AttachRange", ""
+	if err := p.eng.HaveShared(true); err != nil {
+		byHuge, whyNotHuge = "", err.Error()
+	}
+	fd := newMemfd(t, size, 0)
 	for _, c := range []struct {
 		name   string
-		at     uintptr
+		make   func(t *testing.T) []byte
 		kind   MappingKind
 		attach string
 		reason string
 		writes bool
 	}{
-		{"private", addressOf(private), MappingPrivate, byMove, whyNot, writes},
-		{"locked", addressOf(locked), MappingPrivate, "", "mlock", writes},
-		{"shared", addressOf(mapKind(t, -1, size, unix.MAP_SHARED|unix.MAP_ANONYMOUS)), MappingShared, "AttachRange", "", writes},
-		{"memfd", addressOf(mapKind(t, fd, size, unix.MAP_SHARED)), MappingShared, "AttachRange", "", writes},
-		{"private memfd", addressOf(mapKind(t, fd, size, unix.MAP_PRIVATE)), MappingFilePrivate, "", "map it shared", false},
-		{"tmpfs, read only", addressOf(mapFile(t, tmp.Name(), size, unix.PROT_READ, unix.MAP_SHARED)), MappingShared, "AttachFile", "", false},
-		{"System V", addressOf(systemV(t, size)), MappingShared, "", "System V", false},
-		{"file", addressOf(mapFile(t, disk, size, unix.PROT_READ, unix.MAP_SHARED)), MappingFile, "AttachFile", "", false},
-		{"private file", addressOf(mapFile(t, disk, size, unix.PROT_READ, unix.MAP_PRIVATE)), MappingFilePrivate, "", "map it shared", false},
-		{"arena", addressOf(arena.Bytes()), MappingPrivate, "", "region arena", false},
-		{"Go's heap", addressOf(heap), MappingGo, "", "Go runtime", false},
-		{"a goroutine's stack", uintptr(unsafe.Pointer(&local)), MappingGo, "", "Go runtime", false},
+		{"private", func(t *testing.T) []byte { return mapMemory(t, pages) }, MappingPrivate, byMove, whyNot, writes},
+		{"locked", func(t *testing.T) []byte {
+			b := mapMemory(t, pages)
+			if err := unix.Mlock(b); err != nil {
+				t.Skipf("memory cannot be locked here: %v", err)
+			}
+			return b
+		}, MappingPrivate, "", "mlock", writes},
+		{"shared", func(t *testing.T) []byte {
+			return mapKind(t, -1, size, unix.MAP_SHARED|unix.MAP_ANONYMOUS)
+		}, MappingShared, "AttachRange", "", writes},
+		{"memfd", func(t *testing.T) []byte { return mapKind(t, fd, size, unix.MAP_SHARED) }, MappingShared, "AttachRange", "", writes},
+		{"private memfd", func(t *testing.T) []byte { return mapKind(t, fd, size, unix.MAP_PRIVATE) }, MappingFilePrivate, "", "map it shared", false},
+		{"tmpfs, read only", func(t *testing.T) []byte {
+			return mapFile(t, tmpfsFile(t, size).Name(), size, unix.PROT_READ, unix.MAP_SHARED)
+		}, MappingShared, "AttachFile", "", false},
+		{"huge pages, shared", func(t *testing.T) []byte { return mapHuge(t, pages, unix.MAP_SHARED) }, MappingHugeShared, byHuge, whyNotHuge, writes},
+		{"huge pages, private", func(t *testing.T) []byte { return mapHuge(t, pages, unix.MAP_PRIVATE) }, MappingHugePrivate, "", "map them shared", writes},
+		{"System V", func(t *testing.T) []byte { return systemV(t, size) }, MappingShared, "", "System V", false},
+		{"file", func(t *testing.T) []byte {
+			return mapFile(t, diskFile(t, size), size, unix.PROT_READ, unix.MAP_SHARED)
+		}, MappingFile, "AttachFile", "", false},
+		{"private file", func(t *testing.T) []byte {
+			return mapFile(t, diskFile(t, size), size, unix.PROT_READ, unix.MAP_PRIVATE)
+		}, MappingFilePrivate, "", "map it shared", false},
+		{"arena", func(t *testing.T) []byte { return newArena(t, p, "arena", size).Bytes() }, MappingPrivate, "", "region arena", false},
+		{"Go's heap", func(t *testing.T) []byte { return make([]byte, 1<<20) }, MappingGo, "", "Go runtime", false},
+		{"a goroutine's stack", nil, MappingGo, "", "Go runtime", false},
 	} {
-		list, err := p.Mappings()
-		if err != nil {
-			t.Fatal(err)
-		}
-		var m Mapping
-		for i, o := range list {
-			if i > 0 && o.Start < list[i-1].End {
-				t.Errorf("%+v is behind %+v", o, list[i-1])
+		t.Run(c.name, func(t *testing.T) {
+			local := 0
+			at := uintptr(unsafe.Pointer(&local))
+			if c.make != nil {
+				b := c.make(t)
+				defer runtime.KeepAlive(b)
+				at = addressOf(b)
 			}
-			if o.Start <= c.at && c.at < o.End {
-				m = o
+			m := mappingOf(t, p, at)
+			if m.Kind != c.kind || m.Attach != c.attach || !strings.Contains(m.Reason, c.reason) || (m.Reason == "") != (c.attach != "") || m.WritesOnly != c.writes {
+				t.Fatalf("%+v", m)
 			}
+			if c.kind == MappingPrivate && c.attach != "" {
+				// A mapping of ours may have merged with what others use: the list is not to be tried on it.
+				return
+			}
+			r, err := p.AttachMapping(m, WithName(fmt.Sprint("attached ", c.name)))
+			if (err == nil) != (c.attach != "") {
+				t.Error(err)
+			}
+			if err == nil {
+				closeBusy(t, r.Close)
+			}
+		})
+	}
+}
+
+// mappingOf is what the list, which is in order, says of the mapping that holds an address.
+func mappingOf(t *testing.T, p *Profiler, at uintptr) (m Mapping) {
+	t.Helper()
+	list, err := p.Mappings()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, o := range list {
+		if i > 0 && o.Start < list[i-1].End {
+			t.Errorf("%+v is behind %+v", o, list[i-1])
 		}
-		if m.Kind != c.kind || m.Attach != c.attach || !strings.Contains(m.Reason, c.reason) || (m.Reason == "") != (c.attach != "") || m.WritesOnly != c.writes {
-			t.Errorf("%s: %+v", c.name, m)
-			continue
-		}
-		if c.kind == MappingPrivate && c.attach != "" {
-			// A mapping of ours may have merged with what others use: the list is not to be tried on it.
-			continue
-		}
-		r, err := p.AttachMapping(m, WithName(fmt.Sprint("attached ", c.name)))
-		if (err == nil) != (c.attach != "") {
-			t.Errorf("%s: %v", c.name, err)
-		}
-		if err == nil {
-			closeBusy(t, r.Close)
+		if o.Start <= at && at < o.End {
+			m = o
 		}
 	}
-	use(heap[len(heap)-1])
+	return m
+}
+
+// mapHuge maps huge pages until the end of the test, before which they cannot be taken from the system's again.
+func mapHuge(t *testing.T, pages, flags int) []byte {
+	t.Helper()
+	size := pages * reserveHuge(t, pages)
+	b := mapKind(t, -1, size, flags|unix.MAP_ANONYMOUS|unix.MAP_HUGETLB)
+	t.Cleanup(func() {
+		if err := unix.MunmapPtr(unsafe.Pointer(&b[0]), uintptr(size)); err != nil {
+			t.Error(err)
+		}
+	})
+	return b
 }

@@ -34,7 +34,8 @@ type truth struct {
 	memory []byte
 	size   int             // of a page
 	writes bool            // reads are not observed
-	words  []atomic.Uint64 // first word of each page
+	kept   []byte          // what the memory held at first
+	words  []atomic.Uint64 // first word of each page, which alone is written from then on
 	half   int
 	over   atomic.Bool
 	storms sync.WaitGroup
@@ -46,14 +47,23 @@ func newTruth(r *Region, memory []byte) *truth {
 
 func newTruthOf(r *Region, memory []byte, size int) *truth {
 	n := len(memory) / size
-	k := &truth{region: r, memory: memory, size: size, words: make([]atomic.Uint64, n), half: n / 2}
+	k := &truth{region: r, memory: memory, size: size, kept: slices.Clone(memory), words: make([]atomic.Uint64, n), half: n / 2}
 	for i := range k.words {
-		k.words[i].Store(binary.LittleEndian.Uint64(k.page(i)))
+		k.words[i].Store(binary.LittleEndian.Uint64(k.kept[i*size:]))
 	}
 	return k
 }
 
 func (k *truth) page(i int) []byte { return k.memory[i*k.size : (i+1)*k.size] }
+
+// now is what the memory has to hold, each byte of it.
+func (k *truth) now() []byte {
+	b := slices.Clone(k.kept)
+	for i := range k.words {
+		binary.LittleEndian.PutUint64(b[i*k.size:], k.words[i].Load())
+	}
+	return b
+}
 
 // storm has goroutines read and write the lower half, each its own pages.
 func (k *truth) storm(t *testing.T, goroutines int) {
@@ -73,9 +83,16 @@ func (k *truth) storm(t *testing.T, goroutines int) {
 	}
 }
 
+// check compares both ends of a page, since end compares all of it.
 func (k *truth) check(t *testing.T, i int) bool {
 	if got, want := binary.LittleEndian.Uint64(k.page(i)), k.words[i].Load(); got != want {
 		t.Errorf("%s: page %d holds %#x, want %#x", k.region.Name(), i, got, want)
+		k.over.Store(true)
+		return false
+	}
+	last := (i+1)*k.size - 8
+	if got, want := binary.LittleEndian.Uint64(k.memory[last:]), binary.LittleEndian.Uint64(k.kept[last:]); got != want {
+		t.Errorf("%s: page %d ends with %#x, want %#x", k.region.Name(), i, got, want)
 		k.over.Store(true)
 		return false
 	}
@@ -87,14 +104,14 @@ func (k *truth) write(i int, v uint64) {
 	k.words[i].Store(v)
 }
 
+// end ends the storm and compares every byte.
 func (k *truth) end(t *testing.T) {
 	t.Helper()
 	k.over.Store(true)
 	k.storms.Wait()
-	for i := range k.words {
-		if !k.check(t, i) {
-			return
-		}
+	want := k.now()
+	if i := different(k.memory, want); i >= 0 {
+		t.Errorf("%s: byte %d of page %d is %d, want %d", k.region.Name(), i%k.size, i/k.size, k.memory[i], want[i])
 	}
 }
 
@@ -160,6 +177,7 @@ func TestArenaWindows(t *testing.T) {
 		p := newProfiler(t, WithLogLimit(1<<22))
 		collecting(t)
 		a := newArena(t, p, "arena", pages*pageSize)
+		copy(a.Bytes(), contents(pages*pageSize))
 		k := newTruth(a, a.Bytes())
 		rearm(t, a)
 		k.storm(t, 3)

@@ -167,7 +167,8 @@ func TestLockArmedMemory(t *testing.T) {
 	})
 }
 
-// Children, with shared memory and without, do not disturb the windows, nor those them.
+// Children, with shared memory and without, do not disturb the windows, nor those them: they fork and execute. What they
+// execute has none of the memory, so that it could not look at it.
 func TestRearmWhileForking(t *testing.T) {
 	const pages = 1024
 	inArena(t, "TestRearmWhileForking", "all", pages, func(t *testing.T, p *Profiler, a *Region, want []byte) {
@@ -190,8 +191,12 @@ func TestRearmWhileForking(t *testing.T) {
 			}
 		})
 		for range 25 {
+			before := p.Snapshot()
 			if !bytes.Equal(a.Bytes(), want) {
 				t.Error("wrong contents")
+			}
+			if s := p.Snapshot().Sub(before); s.Stats.Faults != pages || s.Stats.ResolveErrs != 0 {
+				t.Errorf("%d faults, want %d; %d failed: %s", s.Stats.Faults, pages, s.Stats.ResolveErrs, s.Stats.LastError)
 			}
 			rearm(t, a)
 		}

@@ -25,7 +25,7 @@ func wordAt(t *testing.T, b []byte, offset int) {
 // Each window sees exactly what was touched in it, while other readers go on through the re-arming
 // and always find the file's contents.
 func TestWindows(t *testing.T) {
-	const pages, half, readers = 512, 256, 4
+	const pages, half, readers, windows = 512, 256, 4, 25
 	for _, c := range []struct {
 		name     string
 		kind     Kind
@@ -55,7 +55,7 @@ func TestWindows(t *testing.T) {
 			stop := background(t, b[:half*pageSize])
 			defer stop()
 			rnd := rand.New(rand.NewPCG(5, 6))
-			for window := range 6 {
+			for window := range windows {
 				before := p.Snapshot()
 				want := rnd.Perm(half)[:rnd.IntN(half)]
 				var wg sync.WaitGroup
@@ -80,7 +80,7 @@ func TestWindows(t *testing.T) {
 			}
 			s := p.Snapshot()
 			checkSums(t, s)
-			if got := s.Regions[0]; got.Rearms != 6 || got.Touched != pages*int64(pageSize) || s.Stats.ResolveErrs != 0 {
+			if got := s.Regions[0]; got.Rearms != windows || got.Touched != pages*int64(pageSize) || s.Stats.ResolveErrs != 0 {
 				t.Errorf("re-armed %d times, %d bytes touched, %+v", got.Rearms, got.Touched, s.Stats)
 			}
 		})

@@ -1,5 +1,8 @@
 // Command cbus is a program whose C code handles SIGBUS itself, as some libraries that map files do, before the
 // profiler delivers faults by that signal. It prints "ok", or "skip: " with a reason, or says what is wrong.
+//
+// With the name of a signal that is not the profiler's, and "handler" and "profiler" where C's handler and the profiler
+// are wanted, it makes that signal alone.
 package main
 
 /*
@@ -98,6 +101,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"unsafe"
 
@@ -110,7 +114,14 @@ const pages = 500
 
 var page = os.Getpagesize()
 
-func main() { testproc.Tell(run(), profiler.ErrNotSupported) }
+func main() {
+	if len(os.Args) > 1 {
+		with := os.Args[2:]
+		testproc.Tell(bystander(os.Args[1], slices.Contains(with, "handler"), slices.Contains(with, "profiler")), profiler.ErrNotSupported)
+		return
+	}
+	testproc.Tell(run(), profiler.ErrNotSupported)
+}
 
 func run() error {
 	dir, err := os.MkdirTemp("", "cbus-")
@@ -126,7 +137,7 @@ func run() error {
 	if err != nil {
 		return err
 	}
-	if C.install((*C.char)(unsafe.Pointer(&c[0])), C.size_t(len(c))) != 0 {
+	if !install(c) {
 		return errors.New("sigaction failed")
 	}
 	if err := refused(); err != nil {
@@ -163,6 +174,11 @@ func run() error {
 		return errors.New("some faults could not be resolved")
 	}
 	return p.Close()
+}
+
+// install puts C's handler in front of Go's.
+func install(repaired []byte) bool {
+	return C.install((*C.char)(unsafe.Pointer(&repaired[0])), C.size_t(len(repaired))) == 0
 }
 
 // othersSignals makes signals that are not the profiler's: one that C's handler answers, and some that it

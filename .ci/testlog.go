@@ -1,5 +1,5 @@
-// Testlog reads the events of go test -json, prints what go test prints, each skipped test with its
-// reason, and a summary, and fails when a test failed, or skipped without being on the list.
+// Testlog reads the events of go test -json, prints what go test prints, each skipped test or benchmark with
+// its reason, and a summary, and fails when a test failed, or skipped without being on the list.
 //
 //	go test -json ./... | go run .ci/testlog.go -skips .ci/skips.txt
 //
@@ -22,10 +22,10 @@ import (
 
 // event is one line of go test -json, see go doc cmd/test2json.
 type event struct {
-	Action, Package, Test, Output, ImportPath string
+	Action, Package, Test, Output, ImportPath, FailedBuild string
 }
 
-// skip is a line of the list: a test that may skip when its output matches.
+// skip is a line of the list: a test that may skip when the reason that it gives matches.
 type skip struct{ test, reason *regexp.Regexp }
 
 func main() {
@@ -88,12 +88,32 @@ func (s *summary) add(e event) {
 			s.output[key] = new(strings.Builder)
 		}
 		s.output[key].WriteString(e.Output)
+		if benchmark(e.Test) {
+			s.measured(e, key)
+		}
 	case "build-output":
 		fmt.Print(e.Output)
 	case "build-fail":
 		s.failed = append(s.failed, e.ImportPath)
 	case "pass", "fail", "skip":
 		s.end(e, key)
+	}
+}
+
+func benchmark(test string) bool { return strings.HasPrefix(test, "Benchmark") }
+
+// ran is the line of a benchmark that ran, whose name may have been printed before.
+var ran = regexp.MustCompile(`^(Benchmark\S*)?\s+\d+\t`)
+
+// measured prints what a benchmark says, and counts it when it ran: there is no event for that.
+func (s *summary) measured(e event, key string) {
+	if strings.HasPrefix(e.Output, "===") || strings.TrimSpace(e.Output) == e.Test {
+		return
+	}
+	fmt.Print(e.Output)
+	if ran.MatchString(e.Output) {
+		s.passed++
+		delete(s.output, key)
 	}
 }
 
@@ -111,42 +131,67 @@ func (s *summary) end(e event, key string) {
 	}
 	switch {
 	case e.Action == "fail" && e.Test == "":
-		// What its tests have not said yet: one of them ended the process.
+		// What its tests have not said yet: one of them ended the process. Benchmarks of which others are a part say nothing.
 		for k, b := range s.output {
-			if strings.HasPrefix(k, e.Package+".") {
+			if test, ok := strings.CutPrefix(k, e.Package+"."); ok && !benchmark(test) {
 				fmt.Print(b)
 				s.failed = append(s.failed, k)
 				delete(s.output, k)
 			}
 		}
+		if e.FailedBuild == "" && !slices.ContainsFunc(s.failed, func(f string) bool { return strings.HasPrefix(f, e.Package+".") }) {
+			s.failed = append(s.failed, e.Package)
+		}
 	case e.Test == "":
 	case e.Action == "fail":
 		s.failed = append(s.failed, key)
-		fmt.Print(text)
-	case e.Action == "skip":
-		planned := s.mayskip(key, text)
-		if !planned {
+		if !benchmark(e.Test) {
 			fmt.Print(text)
 		}
-		s.skipped = append(s.skipped, skipped{key, reason(text), planned})
+	case e.Action == "skip":
+		why := reason(text)
+		planned := s.mayskip(key, why)
+		if !planned && !benchmark(e.Test) {
+			fmt.Print(text)
+		}
+		s.skipped = append(s.skipped, skipped{key, why, planned})
 	default:
 		s.passed++
 	}
 }
 
-func (s *summary) mayskip(key, text string) bool {
-	return slices.ContainsFunc(s.allowed, func(a skip) bool { return a.test.MatchString(key) && a.reason.MatchString(text) })
+func (s *summary) mayskip(key, why string) bool {
+	return slices.ContainsFunc(s.allowed, func(a skip) bool { return a.test.MatchString(key) && a.reason.MatchString(why) })
 }
 
-// reason is the output of a skipped test without the frame of go test.
+// logged is the first line of what a test logs; further ones are indented by inLog.
+var logged = regexp.MustCompile(`^    \S+\.go:\d+: (.*)`)
+
+const inLog = "        "
+
+// loggedInChild is the same in the output of a child, which a test may give as its reason.
+var loggedInChild = regexp.MustCompile(`^\s*\S+\.go:\d+: (.*)`)
+
+// reason is the last that a skipped test logged. Where that is the output of a child, it is the last that the child's
+// test logged.
 func reason(text string) string {
 	var lines []string
+	child := false
 	for line := range strings.Lines(text) {
-		if t := strings.TrimSpace(line); t != "" && !strings.HasPrefix(t, "===") && !strings.HasPrefix(t, "---") {
-			lines = append(lines, t)
+		more := strings.TrimSpace(line)
+		if m := logged.FindStringSubmatch(line); m != nil {
+			child = strings.Contains(m[1], "=== ")
+			lines = []string{m[1]}
+		} else if !strings.HasPrefix(line, inLog) || more == "" {
+		} else if strings.HasPrefix(more, "=== ") {
+			child = true
+		} else if m := loggedInChild.FindStringSubmatch(line); child && m != nil {
+			lines = []string{m[1]}
+		} else if !child || more != "PASS" && !strings.HasPrefix(more, "--- ") {
+			lines = append(lines, more)
 		}
 	}
-	return strings.Join(lines, "\n")
+	return strings.TrimPrefix(strings.Join(lines, "\n"), "skipped in the child: ") // see internal/testproc
 }
 
 func (s *summary) print() (ok bool) {

@@ -18,21 +18,27 @@ import (
 //go:embed peer/resolver.c
 var peerSource []byte
 
-// buildPeer compiles the C yardstick and returns its path, or why there is none.
+// buildPeer returns where runPeer finds the C yardstick, which it compiles when it first does, or why there is none.
 func buildPeer(dir string) (path, skip string) {
-	cc, err := exec.LookPath("gcc")
-	if err != nil {
+	if _, err := exec.LookPath("gcc"); err != nil {
 		return "", "no gcc in PATH"
 	}
-	source := filepath.Join(dir, "resolver.c")
+	return filepath.Join(dir, "resolver"), ""
+}
+
+// compilePeer compiles the C yardstick if that has not been done yet.
+func compilePeer(path string) error {
+	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	source := path + ".c"
 	if err := os.WriteFile(source, peerSource, 0o600); err != nil {
-		return "", err.Error()
+		return err
 	}
-	path = filepath.Join(dir, "resolver")
-	if out, err := exec.Command(cc, "-O2", "-pthread", "-o", path, source).CombinedOutput(); err != nil {
-		return "", fmt.Sprintf("gcc: %v: %s", err, out)
+	if out, err := exec.Command("gcc", "-O2", "-pthread", "-o", path, source).CombinedOutput(); err != nil {
+		return fmt.Errorf("gcc: %w: %s", err, out)
 	}
-	return path, ""
+	return nil
 }
 
 // placement is how the yardstick resolves faults.
@@ -71,6 +77,9 @@ type peerOutput struct {
 
 // runPeer runs the C loop, or says in skip why it cannot run here. One fault fills so many pages.
 func runPeer(path string, where placement, l load, order string, granulePages int, timed string) (out peerOutput, skip string, err error) {
+	if err := compilePeer(path); err != nil {
+		return out, "", err
+	}
 	access, cpu := "read", -int(where)
 	if l.write {
 		access = "write"

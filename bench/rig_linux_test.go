@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/firsttouch/firsttouch/profiler"
+	"github.com/firsttouch/firsttouch/uffd"
 )
 
 // startRig makes a rig that ends with the test.
@@ -34,6 +35,19 @@ func skipUnsupported(tb testing.TB, err error) {
 	}
 }
 
+// needUffd skips where the kernel says no, with its words.
+func needUffd(t *testing.T) {
+	t.Helper()
+	fd, err := uffd.Open()
+	if errors.Is(err, uffd.ErrNotSupported) {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	fd.Close()
+}
+
 // TestEveryVariant runs one small round of each group: the variants themselves check that every
 // touch was observed, once.
 func TestEveryVariant(t *testing.T) {
@@ -44,19 +58,18 @@ func TestEveryVariant(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			ran := 0
-			for i, r := range out {
-				switch {
-				case r.skip != "":
-					t.Logf("%s: skipped: %s", g.names[i], r.skip)
-				case !(r.perPage > 0):
-					t.Errorf("%s: %v ns for each page", g.names[i], r.perPage)
-				default:
-					ran++
-				}
+			if len(out) != len(g.names) {
+				t.Fatalf("%d results of %d variants", len(out), len(g.names))
 			}
-			if ran == 0 {
-				t.Skip(out[0].skip)
+			for i, r := range out {
+				t.Run(g.names[i], func(t *testing.T) {
+					if r.skip != "" {
+						t.Skip(r.skip)
+					}
+					if !(r.perPage > 0) {
+						t.Errorf("%v ns for each page", r.perPage)
+					}
+				})
 			}
 		})
 	}

@@ -3,6 +3,7 @@
 package profiler
 
 import (
+	"errors"
 	"fmt"
 	"runtime"
 	"testing"
@@ -23,9 +24,8 @@ func BenchmarkGoHeapWindow(b *testing.B) {
 			if share > 0 {
 				p := newBenchProfiler(b)
 				var err error
-				if r, err = p.AttachGoHeap(WithHeapShare(share)); err != nil {
-					b.Skip(err)
-				}
+				r, err = p.AttachGoHeap(WithHeapShare(share))
+				skipNotSupported(b, err)
 				defer func() {
 					b.ReportMetric(float64(p.Snapshot().Regions[r.ID()].Stopped.Microseconds()), "µs-stopped-at-most")
 					if err := r.Close(); err != nil {
@@ -57,13 +57,21 @@ func BenchmarkGoHeapWindow(b *testing.B) {
 func newBenchProfiler(b *testing.B) *Profiler {
 	b.Helper()
 	p, err := New(WithLogLimit(0))
-	if err != nil {
-		b.Skip(err)
-	}
+	skipNotSupported(b, err)
 	b.Cleanup(func() {
 		if err := p.Close(); err != nil {
 			b.Error(err)
 		}
 	})
 	return p
+}
+
+func skipNotSupported(b *testing.B, err error) {
+	b.Helper()
+	if errors.Is(err, ErrNotSupported) {
+		b.Skip(err)
+	}
+	if err != nil {
+		b.Fatal(err)
+	}
 }

@@ -81,8 +81,23 @@ func TestGoHeapLeavesNoTrace(t *testing.T) {
 			}
 			return n, dontfork
 		}
+		// registered lists what userfaultfd has of the heap, for missing pages, write protection or minor faults.
+		registered := func() (list []string) {
+			if err := eachSmap(func(m *smap) bool {
+				if m.lo < lo+4*heapArena && lo-heapArena < m.hi && (m.has("um") || m.has("uw") || m.has("ui")) {
+					list = append(list, fmt.Sprintf("%x-%x%s", m.lo, m.hi, m.flags))
+				}
+				return true
+			}); err != nil {
+				t.Fatal(err)
+			}
+			return list
+		}
 		before, _ := mappings()
 		p := newProfiler(t)
+		if list := registered(); len(list) != 0 {
+			t.Errorf("registered before it is attached: %q", list)
+		}
 		for _, share := range []float64{1, 0.3} {
 			r := attachHeap(t, p, WithHeapShare(share), WithName(fmt.Sprint("heap ", share)))
 			for range 3 {
@@ -92,7 +107,13 @@ func TestGoHeapLeavesNoTrace(t *testing.T) {
 			if during, dontfork := mappings(); !dontfork {
 				t.Errorf("%d mappings while it is armed, and children have them", during)
 			}
+			if len(registered()) == 0 {
+				t.Error("nothing is registered while it is armed")
+			}
 			closeBusy(t, r.Close)
+			if list := registered(); len(list) != 0 {
+				t.Errorf("still registered after a share of %v: %q", share, list)
+			}
 			if after, dontfork := mappings(); after > before+1 || dontfork {
 				t.Errorf("%d mappings before, %d after a share of %v, absent in children: %v", before, after, share, dontfork)
 			}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -29,6 +30,7 @@ func inChild(t *testing.T, top, name string, env []string, body func(t *testing.
 	t.Helper()
 	if os.Getenv(caseEnv) != "" {
 		if os.Getenv(caseEnv) == name {
+			fmt.Println(testproc.CaseMark(name))
 			body(t)
 		}
 		return
@@ -36,7 +38,11 @@ func inChild(t *testing.T, top, name string, env []string, body func(t *testing.
 	t.Run(name, func(t *testing.T) {
 		// The race detector lingers for a second at the end of a process unless told not to.
 		env := append([]string{caseEnv + "=" + name, "GORACE=atexit_sleep_ms=0 halt_on_error=1"}, env...)
-		if out := testproc.Run(t, top, env, hangBudget); testing.Verbose() {
+		out := testproc.Run(t, top, env, hangBudget)
+		if !strings.Contains(out, testproc.CaseMark(name)+"\n") {
+			t.Errorf("the child did not run case %q:\n%s", name, out)
+		}
+		if testing.Verbose() {
 			t.Log(out)
 		}
 	})

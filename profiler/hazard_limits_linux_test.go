@@ -227,19 +227,24 @@ func limitMemory(t *testing.T, bytes int) {
 	}
 	parent, limit, swap := memoryGroup(t)
 	group := groupName(t, strconv.Itoa(os.Getpid()))
-	if err := os.Mkdir(group, 0o755); err != nil {
-		t.Skipf("no control group can be made: %v", err)
-	}
-	if err := os.WriteFile(filepath.Join(group, limit), []byte(strconv.Itoa(bytes)), 0o644); err != nil {
+	// skipDenied skips for what a container may not have.
+	skipDenied := func(what string, err error) {
+		t.Helper()
+		if err == nil {
+			return
+		}
 		os.Remove(group)
-		t.Skipf("the control group takes no limit on memory: %v", err)
+		if denied(err) {
+			t.Skipf("%s: %v", what, err)
+		}
+		t.Fatalf("%s: %v", what, err)
 	}
+	skipDenied("no control group can be made", os.Mkdir(group, 0o755))
+	// EACCES too where the parent does not hand on its control of memory, so that there is no such file.
+	skipDenied("the control group takes no limit on memory", os.WriteFile(filepath.Join(group, limit), []byte(strconv.Itoa(bytes)), 0o644))
 	os.WriteFile(filepath.Join(group, swap), []byte("0"), 0o644) // not everywhere
 	pid := []byte(strconv.Itoa(os.Getpid()))
-	if err := os.WriteFile(filepath.Join(group, "cgroup.procs"), pid, 0o644); err != nil {
-		os.Remove(group)
-		t.Skipf("the control group does not take this process: %v", err)
-	}
+	skipDenied("the control group does not take this process", os.WriteFile(filepath.Join(group, "cgroup.procs"), pid, 0o644))
 	t.Cleanup(func() {
 		if err := os.WriteFile(filepath.Join(parent, "cgroup.procs"), pid, 0o644); err != nil {
 			t.Errorf("leave the control group: %v", err)
@@ -257,8 +262,10 @@ func groupName(t *testing.T, pid string) string {
 func memoryGroup(t *testing.T) (dir, limit, swap string) {
 	t.Helper()
 	text, err := os.ReadFile("/proc/self/cgroup")
-	if err != nil {
+	if errors.Is(err, os.ErrNotExist) {
 		t.Skipf("no control groups: %v", err)
+	} else if err != nil {
+		t.Fatal(err)
 	}
 	dir = "none"
 	for line := range bytes.Lines(text) {
@@ -270,8 +277,10 @@ func memoryGroup(t *testing.T) (dir, limit, swap string) {
 			dir = filepath.Join("/sys/fs/cgroup", part[2])
 		}
 	}
-	if _, err := os.Stat(filepath.Join(dir, "memory.max")); err != nil {
+	if _, err := os.Stat(filepath.Join(dir, "memory.max")); errors.Is(err, os.ErrNotExist) || denied(err) {
 		t.Skipf("no control group for memory: %v", err)
+	} else if err != nil {
+		t.Fatal(err)
 	}
 	return dir, "memory.max", "memory.swap.max"
 }

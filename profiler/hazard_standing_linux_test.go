@@ -148,9 +148,7 @@ func holdThreads(t *testing.T) {
 	var held []int
 	for _, f := range strings.Fields(os.Getenv(threadsEnv)) {
 		tid, _ := strconv.Atoi(f)
-		if err := unix.PtraceSeize(tid); err != nil {
-			t.Skipf("ptrace is not permitted: %v", err)
-		}
+		seize(t, tid)
 		if _, ok := hold(tid); !ok {
 			t.Fatalf("thread %d was not stopped", tid)
 		}

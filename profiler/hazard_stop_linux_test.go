@@ -65,6 +65,13 @@ func debugThreads(t *testing.T, pid int) {
 	runtime.LockOSThread() // a tracer is a thread
 	over := untilEOF()
 	stops, signals := 0, 0
+	seize(t, pid)
+	if _, ok := hold(pid); !ok {
+		t.Fatalf("thread %d was not stopped", pid)
+	}
+	if err := unix.PtraceDetach(pid); err != nil {
+		t.Fatal(err)
+	}
 	fmt.Println("ready")
 	for round := 0; ; round++ {
 		select {
@@ -78,11 +85,11 @@ func debugThreads(t *testing.T, pid int) {
 		}
 		held := map[int]int{} // the signal to pass on, by thread
 		for _, tid := range tasks(pid) {
-			if err := unix.PtraceSeize(tid); err != nil {
-				if err == unix.EPERM && stops == 0 {
-					t.Skipf("ptrace is not permitted: %v", err)
-				}
-				continue // it ended
+			// A thread that ends gives EPERM until it is gone, see ptrace_attach in kernel/ptrace.c.
+			if err := unix.PtraceSeize(tid); err == unix.ESRCH || err == unix.EPERM {
+				continue
+			} else if err != nil {
+				t.Fatal(err)
 			}
 			if sig, ok := hold(tid); ok {
 				held[tid] = sig
@@ -97,6 +104,16 @@ func debugThreads(t *testing.T, pid int) {
 			unix.RawSyscall6(unix.SYS_PTRACE, unix.PTRACE_DETACH, uintptr(tid), 0, uintptr(sig), 0, 0)
 		}
 		time.Sleep(time.Duration(rand.IntN(4000)) * time.Microsecond)
+	}
+}
+
+// seize makes this thread the tracer of another process's thread that does not end, or skips where it may not.
+func seize(t *testing.T, tid int) {
+	t.Helper()
+	if err := unix.PtraceSeize(tid); err == unix.EPERM {
+		t.Skipf("%s%v: run as root, or sysctl -w kernel.yama.ptrace_scope=0", noPtrace, err)
+	} else if err != nil {
+		t.Fatalf("ptrace: %v", err)
 	}
 }
 

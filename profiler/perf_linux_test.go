@@ -31,10 +31,11 @@ func TestPerfFindsTheSamePages(t *testing.T) {
 	if err != nil {
 		t.Skip("perf is not installed: apt-get install linux-perf (Debian) or linux-tools-generic (Ubuntu)")
 	}
+	needPerfEvents(t)
 	data := filepath.Join(t.TempDir(), "perf.data")
 	record := []string{"record", "-q", "-e", "page-faults", "-c", "1", "-d", "-o", data, "--"}
 	if out, err := exec.Command(perf, append(record, "true")...).CombinedOutput(); err != nil {
-		t.Skipf("perf record is not permitted: run as root, or sysctl -w kernel.perf_event_paranoid=1: %v\n%s", err, out)
+		t.Fatalf("perf record: %v\n%s", err, out)
 	}
 	cmd := exec.CommandContext(t.Context(), perf, append(record, os.Args[0], "-test.v", "-test.run=^"+t.Name()+"$")...)
 	cmd.Env = append(os.Environ(), env+"=1")
@@ -66,6 +67,24 @@ func TestPerfFindsTheSamePages(t *testing.T) {
 	if !slices.Equal(profiled, seen) {
 		t.Errorf("the profiler saw %d pages, perf %d", len(profiled), len(seen))
 	}
+}
+
+// needPerfEvents skips where the kernel does not let this user count page faults.
+func needPerfEvents(t *testing.T) {
+	t.Helper()
+	attr := unix.PerfEventAttr{Type: unix.PERF_TYPE_SOFTWARE, Size: unix.PERF_ATTR_SIZE_VER0, Config: unix.PERF_COUNT_SW_PAGE_FAULTS}
+	if os.Getuid() != 0 {
+		attr.Bits = unix.PerfBitExcludeKernel | unix.PerfBitExcludeHv
+	}
+	fd, err := unix.PerfEventOpen(&attr, 0, -1, -1, unix.PERF_FLAG_FD_CLOEXEC)
+	if err == unix.EPERM || err == unix.EACCES {
+		t.Skipf("perf record is not permitted: run as root, or sysctl -w kernel.perf_event_paranoid=1: %v", err)
+	} else if err == unix.ENOSYS {
+		t.Skipf("the kernel is built without perf events: %v", err)
+	} else if err != nil {
+		t.Fatalf("perf_event_open: %v", err)
+	}
+	unix.Close(fd)
 }
 
 // perfScript lists the pages of the arena at base that perf saw faults of.

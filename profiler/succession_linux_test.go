@@ -202,7 +202,22 @@ func comeAndGo(t *testing.T, p *Profiler, path string, want []byte) ([]byte, *Re
 
 // The list of mappings is older than the duplicates that are made while it is gone through. One of them may lie where
 // the list has a mapping that its owner has unmapped since: of the same file, so that only we can tell.
+//
+// Where a duplicate lies is the kernel's choice: the highest gap that it fits into, which the mappings were given
+// before, unless somebody else in the process unmaps something.
 func TestDuplicatesAreNotCovered(t *testing.T) {
+	const tries = 20
+	for range tries {
+		if duplicatesInTheList(t) > 0 {
+			return
+		}
+	}
+	t.Fatalf("the kernel put no duplicate where a mapping of the list was, %d times", tries)
+}
+
+// duplicatesInTheList does it once, and returns how many duplicates lay where a mapping of the list was.
+func duplicatesInTheList(t *testing.T) (inside int) {
+	t.Helper()
 	const pages, mappings = 2, 64
 	p := newProfiler(t, WithRescan(time.Hour))
 	path := newFile(t, pages*pageSize)
@@ -232,7 +247,6 @@ func TestDuplicatesAreNotCovered(t *testing.T) {
 	}
 	r.mu.Lock()
 	err = r.look(list, engine.Now())
-	inside := 0
 	for _, m := range r.maps {
 		for _, o := range r.maps {
 			if m.Lo < o.Alias()+(o.Hi-o.Lo) && o.Alias() < m.Hi {
@@ -252,9 +266,6 @@ func TestDuplicatesAreNotCovered(t *testing.T) {
 	if t.Failed() {
 		t.FailNow() // touching them would not end well
 	}
-	if inside == 0 {
-		t.Skip("the kernel put no duplicate where a mapping of the list was")
-	}
 	for i := 1; i < mappings; i += 2 {
 		if j := different(all[i], contents(pages*pageSize)); j >= 0 {
 			t.Errorf("mapping %d: byte %d is wrong", i, j)
@@ -263,4 +274,6 @@ func TestDuplicatesAreNotCovered(t *testing.T) {
 			t.Error(err)
 		}
 	}
+	t.Logf("%d duplicates lay where a mapping of the list was", inside)
+	return inside
 }

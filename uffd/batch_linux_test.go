@@ -20,12 +20,15 @@ func TestBatchWakesOnce(t *testing.T) {
 		readFault(t, fd)
 	}
 	b := fd.Batch()
-	moved := HaveIoctl(IoctlMove) == nil
+	noMove := HaveIoctl(IoctlMove)
+	if noMove != nil {
+		leaveOut(t, "UFFDIO_MOVE", noMove)
+	}
 	steps := []func() (int, error){
 		func() (int, error) { return b.Copy(pageRange(mem, 0).Start, pattern(1, 2), 0) }, // pages 0 and 1
 		func() (int, error) { return b.Zeropage(pageRange(mem, 2), 0) },
 		func() (int, error) {
-			if !moved {
+			if noMove != nil {
 				return b.Copy(pageRange(mem, 4).Start, pattern(3, 1), 0)
 			}
 			return b.Move(pageRange(mem, 4).Start, RangeOf(source), 0)
@@ -74,7 +77,9 @@ func TestBatchOfOtherFills(t *testing.T) {
 	fd := openKernelMode(t)
 	b := fd.Batch()
 	var done []<-chan touched
-	if _, err := HaveRegister(MemoryMemfd, ModeMinor, 0); err == nil {
+	if _, err := HaveRegister(MemoryMemfd, ModeMinor, 0); err != nil {
+		leaveOut(t, "minor faults", err)
+	} else {
 		mem, alias := aliased(t, 1)
 		alias[0] = 4
 		register(t, fd, mem, ModeMinor)
@@ -84,7 +89,9 @@ func TestBatchOfOtherFills(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if HaveIoctl(IoctlPoison) == nil {
+	if err := HaveIoctl(IoctlPoison); err != nil {
+		leaveOut(t, "poison", err)
+	} else {
 		mem := anonymous(t, 1)
 		register(t, fd, mem, ModeMissing)
 		poisoned := writeToPipe(t, mem)
@@ -110,6 +117,7 @@ func TestBatchOfOtherFills(t *testing.T) {
 		}
 	}
 	if _, err := HaveRegister(MemoryAnonymous, ModeWP, 0); err != nil {
+		leaveOut(t, "the end of a protection", err)
 		return
 	}
 	mem := anonymous(t, 1)

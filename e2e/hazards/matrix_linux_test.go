@@ -86,11 +86,7 @@ const (
 // verdict is a cell.
 type verdict struct{ result, seen, out string }
 
-var (
-	saw      = regexp.MustCompile(`(?m)seen: (.*)$`)
-	skipLine = regexp.MustCompile(`(?m)^\s*--- SKIP: `)
-	passLine = regexp.MustCompile(`(?m)^\s*--- PASS: `)
-)
+var saw = regexp.MustCompile(`(?m)seen: (.*)$`)
 
 // run runs the test of a hazard in a process of its own.
 func (h hazard) run(t *testing.T, binary string, env []string) verdict {
@@ -103,34 +99,19 @@ func (h hazard) run(t *testing.T, binary string, env []string) verdict {
 	if m := saw.FindStringSubmatch(r.Out); m != nil {
 		v.seen = strings.TrimSpace(m[1])
 	}
-	switch {
+	switch skips := r.Skips(); {
 	case r.TimedOut:
 		v.result = hung
 	case r.Err != nil:
 		v.result = failed
-	case skipLine.MatchString(r.Out) && strings.Count(r.Out, "--- PASS: ") == 0:
-		v.result, v.seen = skipped, reason(r.Out)
-	case !passLine.MatchString(r.Out):
+	case len(skips) > 0: // of a part too: what the cell says holds for all of it
+		v.result, v.seen = skipped, strings.Join(slices.Compact(skips), "; ")
+	case !strings.Contains(r.Out, "--- PASS: "+h.test+" "), h.kase != "" && !strings.Contains(r.Out, testproc.CaseMark(h.kase)+"\n"):
 		v.result = failed // it did not run
 	default:
 		v.result = expected
 	}
 	return v
-}
-
-// reason is the last line that a skipped test printed before it.
-func reason(out string) string {
-	last := ""
-	for line := range strings.Lines(out) {
-		line = strings.TrimSpace(line)
-		if strings.HasPrefix(line, "--- SKIP") {
-			return last
-		}
-		if _, text, ok := strings.Cut(line, ".go:"); ok {
-			_, last, _ = strings.Cut(text, ": ")
-		}
-	}
-	return last
 }
 
 // build compiles the tests of the packages.

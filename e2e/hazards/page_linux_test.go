@@ -152,5 +152,5 @@ func cell(seen, test string) string {
 	if seen == "" {
 		return "`" + test + "`"
 	}
-	return strings.ReplaceAll(seen, "|", "/")
+	return strings.NewReplacer("|", "/", "\n", " ").Replace(seen)
 }

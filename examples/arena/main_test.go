@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -46,8 +47,9 @@ func TestCache(t *testing.T) {
 			if name == "plain" {
 				return
 			}
+			needUffd(t)
 			if a.Reason() != "" {
-				t.Skip(a.Reason())
+				t.Fatalf("not profiled: %s", a.Reason())
 			}
 			pages := make(map[int]bool)
 			for _, slot := range []int{0, 1, 700} {
@@ -58,6 +60,19 @@ func TestCache(t *testing.T) {
 			}
 		})
 	}
+}
+
+// needUffd skips where the kernel says no, with its words.
+func needUffd(t *testing.T) {
+	t.Helper()
+	fd, err := uffd.Open()
+	if errors.Is(err, uffd.ErrNotSupported) {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	fd.Close()
 }
 
 // start serves a cache of 1000 values until the test ends.

@@ -8,6 +8,8 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -81,8 +83,9 @@ func Do(t *testing.T, name string, env []string, budget time.Duration, opts ...O
 	return r
 }
 
-// Run is Do for a child that has to pass. It returns the child's output; when the child skipped the
-// test, so does the caller, with the child's reason.
+// Run is Do for a child that has to pass. It returns the child's output. When the child skipped the test, or every
+// subtest of it, so does the caller, with the child's reasons; where it skipped some subtests, the caller gets
+// subtests of the same names that skip.
 func Run(t *testing.T, name string, env []string, budget time.Duration, opts ...Option) string {
 	t.Helper()
 	r := Do(t, name, env, budget, opts...)
@@ -93,10 +96,99 @@ func Run(t *testing.T, name string, env []string, budget time.Duration, opts ...
 		t.Fatalf("%s left a process behind that holds its output:\n%s", name, r.Out)
 	case r.Err != nil:
 		t.Fatalf("%s: %v\n%s", name, r.Err, r.Out)
-	case strings.Contains(r.Out, "--- SKIP: "+name+" "):
-		t.Skipf("skipped in the child:\n%s", r.Out)
-	case !strings.Contains(r.Out, "--- PASS: "+name+" "):
+	}
+	all := r.ends()
+	i := slices.IndexFunc(all, func(e end) bool { return e.name == name && e.how != "FAIL" })
+	if i < 0 {
 		t.Fatalf("the child did not run %s:\n%s", name, r.Out)
 	}
+	if all[i].how == "SKIP" {
+		t.Skip(InChild + r.reason(name))
+	}
+	skipped, ran := 0, 0 // of the subtests that have none
+	var reasons []string
+	for _, e := range all {
+		if !strings.HasPrefix(e.name, name+"/") {
+			continue
+		}
+		if e.how == "SKIP" {
+			skipped++
+			why := r.reason(e.name)
+			reasons = append(reasons, e.name+": "+why)
+			t.Run(e.name[len(name)+1:], func(t *testing.T) { t.Skip(InChild + why) })
+		} else if !slices.ContainsFunc(all, func(sub end) bool { return strings.HasPrefix(sub.name, e.name+"/") }) {
+			ran++
+		}
+	}
+	if skipped > 0 && ran == 0 {
+		t.Skipf("every subtest was %s%s", InChild, strings.Join(reasons, "\n"))
+	}
 	return r.Out
+}
+
+// InChild comes before the reason for which a child skipped.
+const InChild = "skipped in the child: "
+
+// CaseMark is what a child prints when it runs the body of a case, so that one that knows no such case does not pass.
+func CaseMark(name string) string { return "the body of case " + strconv.Quote(name) }
+
+// end is what a child says of a test when it ended.
+type end struct{ how, name string } // PASS, SKIP or FAIL
+
+var endLine = regexp.MustCompile(`^(?:    )*--- (PASS|SKIP|FAIL): (\S+) \(`)
+
+// ends lists the tests that ended. The lines on subtests come right after that of their test, which is not indented:
+// what looks alike elsewhere is output of a child's own child.
+func (r Result) ends() (all []end) {
+	inside := false
+	for line := range strings.Lines(r.Out) {
+		m := endLine.FindStringSubmatch(line)
+		if inside = m != nil && (inside || strings.HasPrefix(line, "---")); inside {
+			all = append(all, end{m[1], m[2]})
+		}
+	}
+	return all
+}
+
+// Skips lists why tests of the child and their subtests skipped.
+func (r Result) Skips() (reasons []string) {
+	for _, e := range r.ends() {
+		if e.how == "SKIP" {
+			reasons = append(reasons, r.reason(e.name))
+		}
+	}
+	return reasons
+}
+
+var (
+	nowLine = regexp.MustCompile(`^=== \w+\s+(\S+)`)
+	logLine = regexp.MustCompile(`^    \S+\.go:\d+: (.*)`)
+
+	inChildLine = regexp.MustCompile(`(?m)^\s*\S+\.go:\d+: (.*)$`)
+)
+
+// reason is the last that a test logged, which is why it skipped. Where that is the output of a child, it is the last
+// that the child logged.
+func (r Result) reason(name string) string {
+	var last []string
+	now := ""
+	for line := range strings.Lines(r.Out) {
+		line = strings.TrimSuffix(line, "\n")
+		if m := nowLine.FindStringSubmatch(line); m != nil {
+			now = m[1]
+		} else if strings.HasPrefix(line, "---") {
+			now = "" // see ends
+		} else if m := logLine.FindStringSubmatch(line); m != nil && now == name {
+			last = []string{m[1]}
+		} else if more, ok := strings.CutPrefix(line, "        "); ok && now == name {
+			last = append(last, more)
+		}
+	}
+	text := strings.Join(last, "\n")
+	if strings.Contains(text, "=== RUN ") {
+		if all := inChildLine.FindAllStringSubmatch(text, -1); all != nil {
+			text = all[len(all)-1][1]
+		}
+	}
+	return strings.TrimPrefix(text, InChild)
 }

@@ -52,6 +52,7 @@ import (
 	"syscall"
 	"unsafe"
 
+	"github.com/firsttouch/firsttouch/internal/testproc"
 	"github.com/firsttouch/firsttouch/profiler"
 )
 
@@ -63,7 +64,8 @@ func main() {
 	log.SetFlags(0)
 	p, err := profiler.New()
 	if err != nil {
-		log.Fatalf("skip: %v", err)
+		testproc.Tell(err, profiler.ErrNotSupported)
+		return
 	}
 	lib, err := plugin.Open(os.Args[1])
 	if err != nil {
@@ -125,6 +127,7 @@ func main() {
 	}
 	fmt.Printf("seen: %d faults, %d of them by a plugin and the others by threads of C's with all signals blocked; %d stacks, %d missed, contents intact\n",
 		s.Stats.Faults, pages, s.Stats.Stacks, s.Stats.StacksMissed)
+	testproc.Tell(nil, profiler.ErrNotSupported)
 }
 
 // mapFile maps a new file of twos.

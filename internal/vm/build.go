@@ -34,7 +34,7 @@ var tests = []struct {
 const (
 	groundTruth = "TestEveryWayOfTouching|TestOrderOverThreads|TestCoTouchersAreOneFault|TestGranules$/^(4K|16K|64K)|" +
 		"TestSources|TestWindows|TestDiscardedPagesAreTouchedAgain"
-	kinds = "TestArenaWindows|TestAttachedMemoryWindows|TestSharedMemoryWindows|TestWritesOnlyWindows|TestHugePages|" +
+	kinds = "TestArenaWindows|TestAttachedMemoryWindows|TestFileWindows|TestSharedMemoryWindows|TestWritesOnlyWindows|TestHugePages|" +
 		"TestSwappedMemory|TestOtherSignalsAreAsBefore"
 	hangs = "TestNoWayOfTouchingHangs/^(load|copy|write)/^" + cpus + "|TestForkDoesNotHang/./^" + cpus + "|TestGoroutineAsResolverHangs|TestNoCrewHangs"
 )

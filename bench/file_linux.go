@@ -5,28 +5,18 @@ package bench
 import (
 	"errors"
 	"fmt"
+	"os/exec"
+	"path/filepath"
+	"strconv"
 
 	"github.com/firsttouch/firsttouch/profiler"
 	"golang.org/x/sys/unix"
 )
 
-// readFile has a variant's file in the processor's caches as the other variants have theirs.
-func readFile(path string, size int) error {
-	b, err := mapFile(path, size)
-	if err != nil {
-		return err
-	}
-	fetch(b, 64)
-	return unix.Munmap(b)
-}
-
 // kernelFile touches a plain mapping of a file that is in the page cache. With fault-around, the
 // kernel maps up to 64 KiB at the first touch.
 func kernelFile(advice int) func(*rig, load) (result, error) {
 	return func(r *rig, l load) (result, error) {
-		if err := readFile(r.plain, l.size()); err != nil {
-			return result{}, err
-		}
 		b, err := mapFile(r.plain, l.size())
 		if err != nil {
 			return result{}, err
@@ -39,18 +29,40 @@ func kernelFile(advice int) func(*rig, load) (result, error) {
 	}
 }
 
-// profiledFile has the profiler map the file, one fault opening so many bytes.
-func profiledFile(granule int, stacks profiler.StackSampling, opts ...profiler.Option) func(*rig, load) (result, error) {
-	return func(r *rig, l load) (res result, err error) {
-		if err := readFile(r.profiled, l.size()); err != nil {
+// peerFile has the plainest handler in C show the file.
+func peerFile(granule int) func(*rig, load) (result, error) {
+	return func(r *rig, l load) (result, error) {
+		switch {
+		case r.peer == "":
+			return result{skip: r.peerSkip}, nil
+		case l.goroutines > 1:
+			return result{skip: "it has one thread"}, nil
+		}
+		path := filepath.Join(r.dir, "overlay")
+		if err := compilePeer(path, overlaySource); err != nil {
 			return result{}, err
 		}
+		out, err := output(exec.Command(path, r.plain, strconv.Itoa(l.pages), strconv.Itoa(l.stride), strconv.Itoa(granule/pageSize)))
+		if err != nil {
+			return result{}, err
+		}
+		if faults := l.size() / max(granule, l.stride*pageSize); out.messages != faults {
+			return result{}, fmt.Errorf("the C handler saw %d faults of %d", out.messages, faults)
+		}
+		return result{perPage: float64(out.wall) / float64(l.pages)}, nil
+	}
+}
+
+// profiledFile has the profiler map the file, one fault opening so many bytes. It is the same file for all variants: where
+// in memory it lies makes up to a factor of three, and so does who has read it last.
+func profiledFile(granule int, stacks profiler.StackSampling, opts ...profiler.Option) func(*rig, load) (result, error) {
+	return func(r *rig, l load) (res result, err error) {
 		p, res, err := newProfiler(append(opts, profiler.WithStacks(stacks), profiler.WithGranule(granule))...)
 		if p == nil {
 			return res, err
 		}
 		defer func() { err = errors.Join(err, p.Close()) }()
-		region, err := p.MapFile(r.profiled, profiler.WithName("bench"))
+		region, err := p.MapFile(r.plain, profiler.WithName("bench"))
 		if err != nil {
 			return result{}, err
 		}

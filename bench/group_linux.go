@@ -99,13 +99,14 @@ func groups() []group {
 	file := []variant{
 		{"plain mapping", kernelFile(unix.MADV_NORMAL)},
 		{"plain mapping, MADV_RANDOM", kernelFile(unix.MADV_RANDOM)},
+		{fmt.Sprintf("C handler of SIGSEGV, granule %d KiB", large>>10), peerFile(large)},
 		{fmt.Sprintf("profiler, granule %d KiB", small>>10), profiledFile(small, profiler.StacksNone())},
 		{fmt.Sprintf("profiler, granule %d KiB", large>>10), profiledFile(large, profiler.StacksNone())},
 		{fmt.Sprintf("profiler, granule %d KiB, every stack", small>>10), profiledFile(small, profiler.StacksEvery())},
 		{fmt.Sprintf("by signal, granule %d KiB, every stack", small>>10), profiledFile(small, profiler.StacksEvery(), bySignal)},
 		{fmt.Sprintf("by signal, granule %d KiB, every stack", large>>10), profiledFile(large, profiler.StacksEvery(), bySignal)},
 	}
-	plain := []base{{"plain", 0}}
+	plain := []base{{"plain", 0}, {"C handler", 2}}
 	reads := func(stride, goroutines int) func(pages int) load {
 		return func(pages int) load { return load{pages: pages / stride, stride: stride, goroutines: goroutines} }
 	}

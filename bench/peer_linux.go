@@ -16,7 +16,10 @@ import (
 )
 
 //go:embed peer/resolver.c
-var peerSource []byte
+var resolverSource []byte
+
+//go:embed peer/overlay.c
+var overlaySource []byte
 
 // buildPeer returns where runPeer finds the C yardstick, which it compiles when it first does, or why there is none.
 func buildPeer(dir string) (path, skip string) {
@@ -26,13 +29,13 @@ func buildPeer(dir string) (path, skip string) {
 	return filepath.Join(dir, "resolver"), ""
 }
 
-// compilePeer compiles the C yardstick if that has not been done yet.
-func compilePeer(path string) error {
+// compilePeer compiles a C yardstick if that has not been done yet.
+func compilePeer(path string, text []byte) error {
 	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
 	source := path + ".c"
-	if err := os.WriteFile(source, peerSource, 0o600); err != nil {
+	if err := os.WriteFile(source, text, 0o600); err != nil {
 		return err
 	}
 	if out, err := exec.Command("gcc", "-O2", "-pthread", "-o", path, source).CombinedOutput(); err != nil {
@@ -77,7 +80,7 @@ type peerOutput struct {
 
 // runPeer runs the C loop, or says in skip why it cannot run here. One fault fills so many pages.
 func runPeer(path string, where placement, l load, order string, granulePages int, timed string) (out peerOutput, skip string, err error) {
-	if err := compilePeer(path); err != nil {
+	if err := compilePeer(path, resolverSource); err != nil {
 		return out, "", err
 	}
 	access, cpu := "read", -int(where)
@@ -89,27 +92,33 @@ func runPeer(path string, where placement, l load, order string, granulePages in
 			return out, "", err
 		}
 	}
-	text, err := exec.Command(path, access, strconv.Itoa(l.pages), strconv.Itoa(l.goroutines), strconv.Itoa(cpu),
-		strconv.Itoa(l.stride), order, strconv.Itoa(granulePages), timed).Output()
+	out, err = output(exec.Command(path, access, strconv.Itoa(l.pages), strconv.Itoa(l.goroutines), strconv.Itoa(cpu),
+		strconv.Itoa(l.stride), order, strconv.Itoa(granulePages), timed))
 	var failed *exec.ExitError
 	if errors.As(err, &failed) && strings.HasPrefix(string(failed.Stderr), "userfaultfd") {
 		return out, strings.TrimSpace(string(failed.Stderr)), nil
 	}
+	return out, "", err
+}
+
+// output runs a yardstick and reads what it prints.
+func output(c *exec.Cmd) (out peerOutput, err error) {
+	text, err := c.Output()
 	if err != nil {
-		return out, "", fmt.Errorf("the C loop: %w", err)
+		return out, fmt.Errorf("%s: %w", c.Path, err)
 	}
 	var numbers []int
 	for _, f := range strings.Fields(string(text)) {
 		n, err := strconv.Atoi(f)
 		if err != nil {
-			return out, "", fmt.Errorf("the C loop answered %q: %w", text, err)
+			return out, fmt.Errorf("%s answered %q: %w", c.Path, text, err)
 		}
 		numbers = append(numbers, n)
 	}
 	if len(numbers) < 3 {
-		return out, "", fmt.Errorf("the C loop answered %q", text)
+		return out, fmt.Errorf("%s answered %q", c.Path, text)
 	}
-	return peerOutput{numbers[0], numbers[1], numbers[2], numbers[3:]}, "", nil
+	return peerOutput{numbers[0], numbers[1], numbers[2], numbers[3:]}, nil
 }
 
 // allowedCPU is the first CPU that this process may run on.

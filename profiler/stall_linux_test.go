@@ -3,6 +3,9 @@
 package profiler
 
 import (
+	"runtime"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -12,8 +15,28 @@ import (
 // A fault and its stall lie within the touch, also where the toucher works on between its touches: the clock is read
 // before it goes on.
 func TestStallLiesWithinTheTouch(t *testing.T) {
-	const pages = 400
-	p := newProfiler(t, WithStacks(StacksNone()))
+	stallsLieWithin(t, 400, WithStacks(StacksNone()))
+}
+
+// The signal for its stack ends a toucher's wait: it may go on before it is woken, while the resolver has filled the page
+// and not yet read the clock. Other threads that want the processors make that happen.
+func TestStallLiesWithinTheTouchWithStacks(t *testing.T) {
+	var stop atomic.Bool
+	var busy sync.WaitGroup
+	for range 2 * runtime.NumCPU() {
+		busy.Go(func() {
+			runtime.LockOSThread()
+			for !stop.Load() {
+			}
+		})
+	}
+	defer busy.Wait()
+	defer stop.Store(true)
+	stallsLieWithin(t, 4000, WithStacks(StacksEvery()))
+}
+
+func stallsLieWithin(t *testing.T, pages int, stacks Option) {
+	p := newProfiler(t, stacks)
 	arena := newArena(t, p, "arena", pages*pageSize)
 	type span struct{ from, to time.Duration }
 	touched := make([]span, pages)

@@ -273,6 +273,9 @@ func resolve(arg uintptr) {
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	t, g, seq := at[target](w.now.target), w.now.g, w.now.seq
+	if seq != 0 && raw.Load32(&s.record(seq-1).state)&stWanted != 0 {
+		w.now.filling = raw.Nanotime()
+	}
 	if t.kind >= kindShared {
 		deep(s.resolveSharedCode, arg)
 		return
@@ -318,10 +321,11 @@ func (s *shared) finish(w *worker, t *target, g uintptr, seq uint64, source uint
 	if seq != 0 {
 		r := s.record(seq - 1)
 		r.Source = source
-		r.Stall = raw.Nanotime() - r.Time
+		stall := raw.Nanotime() - r.Time
 		if at := raw.Load64(&w.relieved); at != 0 {
-			r.Stall = int64(at) - r.Time // the watchdog was faster
+			stall = int64(at) - r.Time // the watchdog was faster
 		}
+		r.stalled(stall, w.now.filling)
 		accounts := r.Flags&FlagHandlerAccounts != 0
 		if !accounts {
 			s.settle(r)
@@ -337,6 +341,38 @@ func (s *shared) finish(w *worker, t *target, g uintptr, seq uint64, source uint
 		s.wake(w, t, g, 1)
 	}
 	raw.Add32(&t.inflight, ^uint32(0))
+}
+
+// passes notes that the thread of a record leaves the signal handler: if its granule has been filled meanwhile it goes on at
+// once, not when it is woken.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (r *Record) passes() {
+	// nosplit: runs in the signal handler.
+	raw.Cas64((*uint64)(unsafe.Pointer(&r.Stall)), 0, uint64(r.Time-raw.Nanotime()))
+}
+
+// stalled sets the stall: that from the claim until now, or until its thread left the signal handler, if that was after the
+// fill had begun. One that left before has met the fault again, and waits.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (r *Record) stalled(stall, filling int64) {
+	// nosplit: runs without a g.
+	p := (*uint64)(unsafe.Pointer(&r.Stall))
+	for {
+		left := raw.Load64(p) // 0, or the stall until passes, negative
+		n := stall
+		if left != 0 && filling != 0 && r.Time-int64(left) > filling {
+			n = min(n, -int64(left))
+		}
+		if raw.Cas64(p, left, uint64(max(n, 1))) {
+			return
+		}
+	}
 }
 
 // wake lets every thread that waits for these granules try again.

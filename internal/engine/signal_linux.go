@@ -114,6 +114,7 @@ func capture(arg uintptr) {
 		goid, parent, _ := s.goroutine(g)
 		s.account(r, goid, parent, at[target](s.targetOf(r.Target)))
 	}
+	r.passes()
 	if before := r.arrive(stHandled); before&stResolved != 0 && r.Flags&FlagHandlerAccounts != 0 {
 		s.settle(r)
 	}

@@ -4,6 +4,7 @@ package bench
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/firsttouch/firsttouch/profiler"
 	"golang.org/x/sys/unix"
@@ -107,6 +108,7 @@ func groups() []group {
 		{fmt.Sprintf("by signal, granule %d KiB, every stack", large>>10), profiledFile(large, profiler.StacksEvery(), bySignal)},
 	}
 	plain := []base{{"plain", 0}, {"C handler", 2}}
+	many := slices.Delete(slices.Clone(file), 2, 3) // the C handler has one thread
 	reads := func(stride, goroutines int) func(pages int) load {
 		return func(pages int) load { return load{pages: pages / stride, stride: stride, goroutines: goroutines} }
 	}
@@ -122,7 +124,7 @@ func groups() []group {
 		separate("First write to a page of an arena, 64 goroutines, granules of 64 KiB", writes(64), wideBases, wide...),
 		separate("First read of a page of a cached file, one after the other", reads(1, 1), plain, file...),
 		separate("First read of a page of a cached file, one in 16", reads(16, 1), plain, file...),
-		separate("First read of a page of a cached file, 64 goroutines", reads(1, 64), plain, file...),
+		separate("First read of a page of a cached file, 64 goroutines", reads(1, 64), plain[:1], many...),
 		pair("Touched pages of an arena", [2]string{"plain memory", "arena"}, writes(1), touchedArena),
 		pair("Touched pages of a mapped file", [2]string{"plain mapping", "mapped by the profiler"}, reads(1, 1), touchedMapped),
 		pair("Touched pages of an attached file", [2]string{"plain mapping", "attached"}, reads(1, 1), touchedAttached),

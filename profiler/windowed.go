@@ -162,6 +162,9 @@ func (r *windowed) ended(c cut) RegionWindow {
 	e := &out.Errors
 	out.Share, out.Mapped = c.part.Share(), c.mapped
 	out.Touched, e.Touched = c.part.bytes(touched)
+	if c.heap { // its blocks are armed before they are counted
+		out.Mapped = max(out.Mapped, out.Touched)
+	}
 	for i := range actors {
 		out.Actors[i].Touched, out.Actors[i].Error = actors[i].bytes()
 	}

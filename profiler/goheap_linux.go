@@ -137,6 +137,13 @@ func (r *Region) lookHeap(list []procMap, now time.Duration) error {
 	if same {
 		return nil
 	}
+	if coming := stats; len(runs) > 0 { // a fault has the weight of the step that it comes in
+		coming.Blocks, coming.Observed = blocks, len(h.covered)
+		for _, n := range runs {
+			coming.Observed += int(n.hi-n.lo) / heapBlock
+		}
+		r.update(func(s *RegionStats) { s.heapStep(&coming, now) })
+	}
 	var err error
 	for _, n := range runs {
 		if err = r.armHeap(n.lo, n.hi, latency); err != nil {
@@ -172,7 +179,6 @@ func (r *Region) publishHeap(stats HeapStats, since time.Duration) {
 	stats.Unseen = max(stats.Mapped()-h.mapped, 0)
 	r.publishMaps(int64(len(h.arenas.order)) * heapArena)
 	r.update(func(s *RegionStats) {
-		r.p.fold() // what was seen before belongs to the step before
 		s.Heap, s.Stopped = &stats, r.longest
 		s.heapStep(&stats, since)
 	})

@@ -72,3 +72,32 @@ func TestChosenBlocks(t *testing.T) {
 		}
 	}
 }
+
+// A sample that goes on over more blocks keeps what its blocks have shown; one that loses blocks keeps its error too.
+func TestErrorsOfStepsWithTheSameLimit(t *testing.T) {
+	of := func(steps ...SamplingStep) Scaled {
+		r := &RegionStats{Granule: 4096, Size: 1 << 30}
+		for i, s := range steps {
+			s.limit, s.BlockBytes = someBlocks, heapBlock
+			r.step(chooser{shift: 21}, s)
+			if i == 0 {
+				for block := range int64(3) { // 1, 2 and 3 faults, each for ten
+					for range block + 1 {
+						r.sampled.add(&Fault{Offset: block * heapBlock, Weight: 10, Stall: 1}, 4096)
+					}
+				}
+			}
+		}
+		return r.sampled.sumError(r.now())
+	}
+	first := SamplingStep{Blocks: 1000, Sampled: 100}
+	before := of(first)
+	if before.Faults <= 0 {
+		t.Fatalf("%+v", before)
+	}
+	for _, later := range []SamplingStep{{Blocks: 1010, Sampled: 101}, {Blocks: 100, Sampled: 2}, {Blocks: 0, Sampled: 0}} {
+		if after := of(first, later); after.Faults < before.Faults*0.99 || after.Faults > before.Faults*1.01 {
+			t.Errorf("the error of the faults was %v, and is %v after a step to %+v", before.Faults, after.Faults, later)
+		}
+	}
+}

@@ -68,7 +68,7 @@ func (r *RegionStats) step(c chooser, s SamplingStep) {
 	}
 	p := r.sampled
 	p.chooser = c
-	if len(r.Sampling) == 0 || r.now().limit != s.limit {
+	if now := r.now(); len(r.Sampling) == 0 || now.limit != s.limit || now.Sampled > s.Sampled || now.Blocks > s.Blocks {
 		p.error = p.sumError(r.now())
 		p.blocks = make(map[uint64]Scaled)
 	} // else the same sample goes on, of more blocks
@@ -95,7 +95,9 @@ func (r *RegionStats) heapStep(h *HeapStats, since time.Duration) {
 	case h.Observed == 0:
 		s.limit = 0
 	}
-	r.step(chooser{shift: uint(bits.TrailingZeros(heapBlock))}, s)
+	if now := r.now(); len(r.Sampling) == 0 || now.Blocks != s.Blocks || now.Sampled != s.Sampled {
+		r.step(chooser{shift: uint(bits.TrailingZeros(heapBlock))}, s)
+	}
 }
 
 // now is the step that goes on.

@@ -125,7 +125,7 @@ func (r *windowed) ended(c cut) RegionWindow {
 	}
 	if r.tracker.Ever() == 0 && len(r.history) == 0 || c.part.limit < r.core.limit {
 		r.narrow(c.part)
-	} else if c.part.limit == r.core.limit {
+	} else if c.part.limit == r.core.limit && c.part.Sampled >= r.core.Sampled && c.part.Blocks >= r.core.Blocks {
 		r.core = c.part // the same sample, of as many blocks as there are now
 	}
 	win := workingset.Window{Start: out.Start, End: out.End, Touched: make([]uint64, 0, len(c.order))}

@@ -273,9 +273,6 @@ func resolve(arg uintptr) {
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	t, g, seq := at[target](w.now.target), w.now.g, w.now.seq
-	if seq != 0 && raw.Load32(&s.record(seq-1).state)&stWanted != 0 {
-		w.now.filling = raw.Nanotime()
-	}
 	if t.kind >= kindShared {
 		deep(s.resolveSharedCode, arg)
 		return
@@ -284,6 +281,9 @@ func resolve(arg uintptr) {
 	if t.kind == kindArena {
 		var ok bool
 		if raw.Load64(&t.young) == 0 && raw.Load64(&t.old) == 0 { // stays so: the fault is in flight
+			if seq != 0 && uintptr(1)<<t.shift == s.pageSize && raw.Load32(&s.record(seq-1).state)&stWanted != 0 {
+				w.now.filling = raw.Nanotime()
+			}
 			source, ok = s.fill(w, t, g, w.now.flags)
 		} else {
 			source, ok = s.open(w, t, g, w.now.flags)
@@ -355,7 +355,9 @@ func (r *Record) passes() {
 }
 
 // stalled sets the stall: that from the claim until now, or until its thread left the signal handler, if that was after the
-// fill had begun. One that left before has met the fault again, and waits.
+// fill of a single page had begun: that takes less time than meeting the fault again. One that left before has met it
+// again, and waits. So may one that left during a longer fill, of which filling is 0: its stall is too long where the
+// reader loses its processor before it reads the clock.
 //
 //go:nosplit
 //go:norace

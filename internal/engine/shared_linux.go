@@ -186,7 +186,7 @@ type fault struct {
 	retracted bool   // the claim was: the goroutine has left the thread, see absent
 	source    uint8
 	waited    int64 // ns for storage
-	filling   int64 // when the fill began, of a thread that was asked for its stack; 0 otherwise
+	filling   int64 // when the fill of one page began, for a thread that was asked for its stack; 0 otherwise
 }
 
 const (

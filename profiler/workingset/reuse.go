@@ -125,7 +125,7 @@ func (r *Reuse) MissRatio(sizes []float64) []Point {
 	// the smallest distance: it is usually the reuse of the few granules that are used most.
 	want := r.all * r.rate
 	points := make([]Point, 0, len(sizes))
-	alike := r.alike()
+	alike, blocks := r.alike()
 	for _, size := range sizes {
 		misses, squares := r.misses(size)
 		p := Point{Size: size, Miss: min(misses/want, 1)}
@@ -141,16 +141,20 @@ func (r *Reuse) MissRatio(sizes []float64) []Point {
 			more, _ := r.misses(size * (1 - min(off, 1)))
 			less, _ := r.misses(size * (1 + off))
 			p.Error = math.Hypot(vertical, (more-less)/2/want)
+			if r.block != nil && blocks < 2 {
+				p.Error = 1 // one block says nothing of the others
+			}
 		}
 		points = append(points, p)
 	}
 	return points
 }
 
-// alike is how many sampled granules were chosen together: the size of the block that one of them is in, on average.
-func (r *Reuse) alike() float64 {
+// alike is how many sampled granules were chosen together: the size of the block that one of them is in, on average; and
+// the number of blocks.
+func (r *Reuse) alike() (size float64, n int) {
 	if r.block == nil || len(r.at) == 0 {
-		return 1
+		return 1, 0
 	}
 	blocks := make(map[uint64]float64)
 	for g := range r.at {
@@ -160,7 +164,7 @@ func (r *Reuse) alike() float64 {
 	for _, n := range blocks {
 		squares += n * n
 	}
-	return squares / float64(len(r.at))
+	return squares / float64(len(r.at)), len(blocks)
 }
 
 // blockSquares adds up by how much each block's misses are more or less than its touches at a miss ratio, squared: since

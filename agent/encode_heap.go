@@ -10,7 +10,7 @@ func documentHeap(s *profiler.Snapshot, r *profiler.RegionStats) *DocumentHeap {
 		ReleasedBytes: h.Released, UnseenBytes: h.Unseen, Actors: []DocumentActor{},
 	}
 	d.TouchedBytes = int64(r.Estimate.Touched)
-	if h.Observed > 1 || h.Observed == h.Blocks { // one block says nothing of how much they differ
+	if h.ErrorKnown() {
 		e := int64(r.Estimate.TouchedError)
 		d.TouchedStderrBytes = &e
 	}

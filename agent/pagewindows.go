@@ -54,10 +54,8 @@ type pageActor struct {
 
 // Actors are those of the Go heap, none for other regions.
 func (p pageSet) Actors() (list []pageActor) {
-	for i, a := range p.Last.Actors {
-		if a.Touched > 0 {
-			list = append(list, pageActor{profiler.Actor(i).String(), pageSize{a.Touched, a.Error}})
-		}
+	for actor, a := range p.Last.ByActor {
+		list = append(list, pageActor{actor.String(), pageSize{a.Touched, a.Error}})
 	}
 	return list
 }

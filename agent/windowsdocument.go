@@ -155,10 +155,8 @@ func documentWindow(w *profiler.RegionWindow, start time.Duration) DocumentWindo
 	d.TouchedError, d.NewError, d.ReusedError, d.NeverError = e.Touched, e.New, e.Reused, e.Never
 	d.Touched1sError, d.Touched10sError, d.Touched60sError = e.Touched1s, e.Touched10s, e.Touched60s
 	d.Idle30sError, d.Idle2mError, d.Idle10mError = e.Idle30s, e.Idle2m, e.Idle10m
-	for i, a := range w.Actors {
-		if a.Touched > 0 {
-			d.Actors = append(d.Actors, DocumentWindowActor{profiler.Actor(i).String(), a.Touched, a.Error})
-		}
+	for actor, a := range w.ByActor {
+		d.Actors = append(d.Actors, DocumentWindowActor{actor.String(), a.Touched, a.Error})
 	}
 	return d
 }

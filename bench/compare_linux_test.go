@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/firsttouch/firsttouch/internal/uffdtest"
 	"golang.org/x/sys/unix"
 )
 
@@ -40,7 +41,7 @@ func TestEveryObserver(t *testing.T) {
 				}
 				if o.Skip != "" {
 					if strings.HasPrefix(v.name, "firsttouch") {
-						needUffd(t)
+						uffdtest.Need(t)
 						t.Fatalf("not run: %s", o.Skip)
 					}
 					if os.Getuid() != 0 && strings.Contains(o.Skip, "exit status") { // perf trace says no more
@@ -115,7 +116,7 @@ func TestLosses(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, reason, skipped := strings.Cut(out.String(), "skipped: "); skipped {
-		needUffd(t)
+		uffdtest.Need(t)
 		t.Fatalf("not run: %s", reason)
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"github.com/firsttouch/firsttouch/profiler"
-	"github.com/firsttouch/firsttouch/uffd"
 )
 
 // startRig makes a rig that ends with the test.
@@ -33,19 +32,6 @@ func skipUnsupported(tb testing.TB, err error) {
 	if err != nil {
 		tb.Fatal(err)
 	}
-}
-
-// needUffd skips where the kernel says no, with its words.
-func needUffd(t *testing.T) {
-	t.Helper()
-	fd, err := uffd.Open()
-	if errors.Is(err, uffd.ErrNotSupported) {
-		t.Skip(err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	fd.Close()
 }
 
 // TestEveryVariant runs one small round of each group: the variants themselves check that every

@@ -36,6 +36,9 @@ func (h *HeapStats) Mapped() int64 {
 	return h.Objects + h.Unused + h.Stacks + h.Free + h.Released
 }
 
+// ErrorKnown reports whether the error of estimates can be stated: one block says nothing of how much they differ.
+func (h *HeapStats) ErrorKnown() bool { return h.Observed > 1 || h.Observed == h.Blocks }
+
 var heapMetrics = []string{
 	"/memory/classes/heap/objects:bytes", "/memory/classes/heap/unused:bytes", "/memory/classes/heap/stacks:bytes",
 	"/memory/classes/heap/free:bytes", "/memory/classes/heap/released:bytes",

@@ -57,6 +57,15 @@ type RegionWindow struct {
 	Actors [ActorUnknown + 1]WindowActor
 }
 
+// ByActor goes over those actors that touched anything.
+func (w *RegionWindow) ByActor(yield func(Actor, WindowActor) bool) {
+	for i, a := range w.Actors {
+		if a.Touched > 0 && !yield(Actor(i), a) {
+			return
+		}
+	}
+}
+
 // WindowActor is what one actor touched before the others in a window, in bytes, and the standard error.
 type WindowActor struct{ Touched, Error int64 }
 

@@ -13,7 +13,7 @@ import (
 
 	"github.com/firsttouch/firsttouch/internal/demo"
 	"github.com/firsttouch/firsttouch/internal/doctor"
-	"github.com/firsttouch/firsttouch/uffd"
+	"github.com/firsttouch/firsttouch/internal/uffdtest"
 )
 
 // asCommand makes the test binary the command, and so its children, too.
@@ -59,18 +59,6 @@ func wait(t *testing.T, c *exec.Cmd) result {
 		t.Fatal(err)
 	}
 	return result{out.String(), diag.String(), c.ProcessState.ExitCode()}
-}
-
-func needUffd(t *testing.T) {
-	t.Helper()
-	fd, err := uffd.Open()
-	if errors.Is(err, uffd.ErrNotSupported) {
-		t.Skip(err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	fd.Close()
 }
 
 // source is a small tree of Go files.
@@ -119,7 +107,7 @@ func TestCommandLine(t *testing.T) {
 }
 
 func TestDemoErrors(t *testing.T) {
-	needUffd(t)
+	uffdtest.Need(t)
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o644); err != nil {
 		t.Fatal(err)
@@ -145,7 +133,7 @@ func TestDemoErrors(t *testing.T) {
 }
 
 func TestDemo(t *testing.T) {
-	needUffd(t)
+	uffdtest.Need(t)
 	cache, src := t.TempDir(), source(t)
 	args := []string{"demo", "-cache", cache, "-source", src, "-requests=20", "--concurrency", "2", "-seed", "9"}
 	c := command(t, args...)
@@ -172,7 +160,7 @@ func TestDemo(t *testing.T) {
 }
 
 func TestInterruptedDemo(t *testing.T) {
-	needUffd(t)
+	uffdtest.Need(t)
 	c := command(t, "demo", "-cache", t.TempDir(), "-source", source(t), "-requests", "1000000")
 	var diag bytes.Buffer
 	c.Stderr = &diag

@@ -15,13 +15,14 @@ import (
 	"github.com/firsttouch/firsttouch/agent"
 	"github.com/firsttouch/firsttouch/exporter/recording"
 	"github.com/firsttouch/firsttouch/internal/report"
+	"github.com/firsttouch/firsttouch/internal/uffdtest"
 	"github.com/firsttouch/firsttouch/profiler"
 )
 
 // profiled is a recording of a real arena in this process, of which n pages were touched, and its agent.
 func profiled(t *testing.T, n int) (*agent.Agent, string) {
 	t.Helper()
-	needUffd(t)
+	uffdtest.Need(t)
 	a, err := agent.Start(t.Context(), agent.Required(), agent.WithStacks(profiler.StacksEvery()))
 	if err != nil {
 		t.Fatal(err)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -10,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/firsttouch/firsttouch/agent"
+	"github.com/firsttouch/firsttouch/internal/uffdtest"
 	"github.com/firsttouch/firsttouch/uffd"
 )
 
@@ -47,7 +47,7 @@ func TestCache(t *testing.T) {
 			if name == "plain" {
 				return
 			}
-			needUffd(t)
+			uffdtest.Need(t)
 			if a.Reason() != "" {
 				t.Fatalf("not profiled: %s", a.Reason())
 			}
@@ -60,19 +60,6 @@ func TestCache(t *testing.T) {
 			}
 		})
 	}
-}
-
-// needUffd skips where the kernel says no, with its words.
-func needUffd(t *testing.T) {
-	t.Helper()
-	fd, err := uffd.Open()
-	if errors.Is(err, uffd.ErrNotSupported) {
-		t.Skip(err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	fd.Close()
 }
 
 // start serves a cache of 1000 values until the test ends.

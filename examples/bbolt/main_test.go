@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -12,7 +11,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/firsttouch/firsttouch/uffd"
+	"github.com/firsttouch/firsttouch/internal/uffdtest"
 	"github.com/google/pprof/profile"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	"go.opentelemetry.io/collector/pdata/ptrace/ptraceotlp"
@@ -80,19 +79,6 @@ func get200(t *testing.T, url string) []byte {
 	return b
 }
 
-// needUffd skips where the kernel says no, with its words.
-func needUffd(t *testing.T) {
-	t.Helper()
-	fd, err := uffd.Open()
-	if errors.Is(err, uffd.ErrNotSupported) {
-		t.Skip(err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	fd.Close()
-}
-
 // TestService asks for keys and sees the service's own profile and, at a collector that the OTEL_
 // variables name, the faults of each request.
 func TestService(t *testing.T) {
@@ -106,7 +92,7 @@ func TestService(t *testing.T) {
 			t.Errorf("%s: %.40s", key, got)
 		}
 	}
-	needUffd(t)
+	uffdtest.Need(t)
 	p, err := profile.ParseData(get200(t, url+"/debug/firsttouch/profile"))
 	if err != nil {
 		t.Fatal(err)

@@ -17,6 +17,7 @@ import (
 	"github.com/firsttouch/firsttouch/exporter"
 	"github.com/firsttouch/firsttouch/internal/demo/index"
 	"github.com/firsttouch/firsttouch/internal/testproc"
+	"github.com/firsttouch/firsttouch/internal/uffdtest"
 	"github.com/firsttouch/firsttouch/profiler"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 	"go.opentelemetry.io/collector/pdata/pmetric/pmetricotlp"
@@ -38,7 +39,7 @@ func childOnly(t *testing.T) {
 }
 
 func TestDemoAsOrdinaryUser(t *testing.T) {
-	needUffd(t)
+	uffdtest.Need(t)
 	if os.Getuid() != 0 {
 		t.Skip("only root can become another user; TestDemo runs as this one")
 	}
@@ -47,7 +48,7 @@ func TestDemoAsOrdinaryUser(t *testing.T) {
 
 func TestDemoOfOrdinaryUser(t *testing.T) {
 	childOnly(t)
-	needUffd(t)
+	uffdtest.Need(t)
 	if os.Getuid() == 0 {
 		t.Fatal("still root")
 	}
@@ -122,7 +123,7 @@ func denyUserfaultfd(t *testing.T) {
 }
 
 func TestExportToACollector(t *testing.T) {
-	needUffd(t)
+	uffdtest.Need(t)
 	var spans, faults atomic.Int64
 	srv := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
@@ -178,7 +179,7 @@ func sumOf(m pmetric.Metrics, name string) (sum int64) {
 
 // Where nothing takes metrics, that is said, with the variable that ends it.
 func TestMetricsToNobody(t *testing.T) {
-	needUffd(t)
+	uffdtest.Need(t)
 	srv := httptest.NewServer(http.NotFoundHandler())
 	defer srv.Close()
 	t.Setenv("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", srv.URL)
@@ -197,7 +198,7 @@ func TestMetricsToNobody(t *testing.T) {
 
 // A collector that is not there costs a note, and nothing else.
 func TestExportToNobody(t *testing.T) {
-	needUffd(t)
+	uffdtest.Need(t)
 	srv := httptest.NewServer(http.NotFoundHandler())
 	srv.Close()
 	t.Setenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", srv.URL)
@@ -213,7 +214,7 @@ func TestExportToNobody(t *testing.T) {
 
 // Variables that are meant for services do not change what the demo shows.
 func TestDemoIgnoresTheAgentsVariables(t *testing.T) {
-	needUffd(t)
+	uffdtest.Need(t)
 	t.Setenv("FIRSTTOUCH_DISABLED", "true")
 	t.Setenv("FIRSTTOUCH_STACKS", "none")
 	sum := run(t, small(t))

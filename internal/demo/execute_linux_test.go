@@ -8,13 +8,14 @@ import (
 	"testing"
 
 	"github.com/firsttouch/firsttouch/exporter"
+	"github.com/firsttouch/firsttouch/internal/uffdtest"
 	"github.com/google/pprof/profile"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	"go.opentelemetry.io/collector/pdata/ptrace/ptraceotlp"
 )
 
 func TestDemo(t *testing.T) {
-	needUffd(t)
+	uffdtest.Need(t)
 	checkDemo(t, small(t))
 }
 

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/firsttouch/firsttouch/internal/demo/index"
+	"github.com/firsttouch/firsttouch/internal/uffdtest"
 )
 
 // syncBuffer may be written by one goroutine and read by another.
@@ -36,7 +37,7 @@ func (b *syncBuffer) String() string {
 }
 
 func TestServe(t *testing.T) {
-	needUffd(t)
+	uffdtest.Need(t)
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	out := &syncBuffer{}
@@ -74,7 +75,7 @@ func TestServe(t *testing.T) {
 }
 
 func TestInterrupt(t *testing.T) {
-	needUffd(t)
+	uffdtest.Need(t)
 	for _, stage := range []string{"reading", "cold requests, without", "warm requests, with "} {
 		t.Run(stage, func(t *testing.T) {
 			ctx, cancel := context.WithCancel(context.Background())
@@ -94,7 +95,7 @@ func TestInterrupt(t *testing.T) {
 
 // A service that dies is reported with how it died, and the database stays as it was.
 func TestServiceIsKilled(t *testing.T) {
-	needUffd(t)
+	uffdtest.Need(t)
 	o := small(t)
 	tree, err := index.ListTree(o.Source)
 	if err != nil {
@@ -136,7 +137,7 @@ func TestProgramThatIsNoService(t *testing.T) {
 }
 
 func TestAddressInUse(t *testing.T) {
-	needUffd(t)
+	uffdtest.Need(t)
 	o := small(t)
 	o.Listen = "127.0.0.1:99999"
 	err := Execute(context.Background(), o)
@@ -146,7 +147,7 @@ func TestAddressInUse(t *testing.T) {
 }
 
 func TestProgressIsReported(t *testing.T) {
-	needUffd(t)
+	uffdtest.Need(t)
 	o := small(t)
 	var mu sync.Mutex
 	last := map[string]string{}

@@ -4,13 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
-
-	"github.com/firsttouch/firsttouch/uffd"
 )
 
 // asService makes the test binary the service, as the command's hidden subcommand is.
@@ -25,19 +22,6 @@ func TestMain(m *testing.M) {
 		return
 	}
 	os.Exit(m.Run())
-}
-
-// needUffd skips where the kernel says no, with its words.
-func needUffd(t *testing.T) {
-	t.Helper()
-	fd, err := uffd.Open()
-	if errors.Is(err, uffd.ErrNotSupported) {
-		t.Skip(err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	fd.Close()
 }
 
 // small are options for a demo of some hundred kilobytes and some dozen requests. Every directory

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/firsttouch/firsttouch/internal/uffdtest"
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 	"golang.org/x/sys/unix"
 )
@@ -101,7 +102,7 @@ func TestFullDisk(t *testing.T) {
 
 // A disk that fills up while the service runs: the demo fails and says why.
 func TestDemoOnAFullDisk(t *testing.T) {
-	needUffd(t)
+	uffdtest.Need(t)
 	o := small(t)
 	o.Out = smallDisk(t, "72k") // enough to begin with
 	err := Execute(context.Background(), o)

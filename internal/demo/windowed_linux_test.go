@@ -9,16 +9,17 @@ import (
 
 	"github.com/firsttouch/firsttouch/internal/report"
 	"github.com/firsttouch/firsttouch/internal/testproc"
+	"github.com/firsttouch/firsttouch/internal/uffdtest"
 	"github.com/firsttouch/firsttouch/uffd"
 )
 
 func TestWindowedDemo(t *testing.T) {
-	needUffd(t)
+	uffdtest.Need(t)
 	checkWindows(t)
 }
 
 func TestWindowedDemoAsOrdinaryUser(t *testing.T) {
-	needUffd(t)
+	uffdtest.Need(t)
 	if os.Getuid() != 0 {
 		t.Skip("only root can become another user; TestWindowedDemo runs as this one")
 	}
@@ -27,7 +28,7 @@ func TestWindowedDemoAsOrdinaryUser(t *testing.T) {
 
 func TestWindowedDemoOfOrdinaryUser(t *testing.T) {
 	childOnly(t)
-	needUffd(t)
+	uffdtest.Need(t)
 	checkWindows(t)
 }
 

@@ -3,13 +3,13 @@ package doctor
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/firsttouch/firsttouch/internal/testproc"
+	"github.com/firsttouch/firsttouch/internal/uffdtest"
 	"github.com/firsttouch/firsttouch/uffd"
 )
 
@@ -58,21 +58,8 @@ func TestTrialInChild(t *testing.T) {
 	}
 }
 
-// needUffd skips where the kernel says no, with its words.
-func needUffd(t *testing.T) {
-	t.Helper()
-	fd, err := uffd.Open()
-	if errors.Is(err, uffd.ErrNotSupported) {
-		t.Skip(err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	fd.Close()
-}
-
 func TestRun(t *testing.T) {
-	needUffd(t)
+	uffdtest.Need(t)
 	t.Setenv(childMode, "work")
 	r := Run(context.Background(), os.Args[0])
 	if !r.Works {
@@ -95,7 +82,7 @@ func TestOrdinaryUserChild(t *testing.T) {
 	if os.Getenv("FIRSTTOUCH_TEST_USER") == "" {
 		t.Skip("runs as a child of TestTryAsOrdinaryUser")
 	}
-	needUffd(t)
+	uffdtest.Need(t)
 	trial := Try(t.TempDir())
 	if trial.Reason != "" {
 		t.Fatal(trial.Reason)

@@ -68,7 +68,7 @@ func heap(s *profiler.Snapshot, r *profiler.RegionStats) *Heap {
 		Actors: []Actor{},
 	}
 	h.Touched = int64(r.Estimate.Touched)
-	if h.Observed > 1 || h.Observed == h.Blocks { // one block says nothing of how much they differ
+	if r.Heap.ErrorKnown() {
 		e := int64(r.Estimate.TouchedError)
 		h.Stderr = &e
 	}

@@ -116,10 +116,8 @@ func regionWindow(r *profiler.RegionWindow, start time.Duration) RegionWindow {
 	w.TouchedError, w.NewError, w.ReusedError, w.NeverError = e.Touched, e.New, e.Reused, e.Never
 	w.Touched10sError, w.Touched60sError = e.Touched10s, e.Touched60s
 	w.Idle30sError, w.Idle2mError, w.Idle10mError = e.Idle30s, e.Idle2m, e.Idle10m
-	for i, a := range r.Actors {
-		if a.Touched > 0 {
-			w.Actors = append(w.Actors, WindowActor{profiler.Actor(i).String(), a.Touched, a.Error})
-		}
+	for actor, a := range r.ByActor {
+		w.Actors = append(w.Actors, WindowActor{actor.String(), a.Touched, a.Error})
 	}
 	return w
 }

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/firsttouch/firsttouch/internal/testproc"
 )
 
 // Per build and run, in a child process. Generous: a mode's first build compiles the standard
@@ -38,11 +40,8 @@ func runTool(t *testing.T, env []string, name string, args ...string) string {
 }
 
 // TestBuildModes builds this package's tests in each way in which text and table may be laid out
-// differently, and runs the ones about the running program there.
+// differently, and runs the ones about the running program there. What the linker alone changes is quick.
 func TestBuildModes(t *testing.T) {
-	if testing.Short() {
-		t.Skip("builds seven executables")
-	}
 	if _, err := exec.LookPath("go"); err != nil {
 		t.Skipf("no go command: %v", err)
 	}
@@ -66,6 +65,9 @@ func TestBuildModes(t *testing.T) {
 		{name: "other architecture", arch: other},
 	} {
 		t.Run(m.name, func(t *testing.T) {
+			if m.args != nil && !m.stripped || m.arch != runtime.GOARCH {
+				testproc.NeedLong(t, "compiles the standard library once more")
+			}
 			if m.cgo && ccErr != nil {
 				t.Skipf("needs a C compiler: %v", ccErr)
 			}

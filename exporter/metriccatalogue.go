@@ -89,6 +89,8 @@ var metrics = []Metric{
 	{MetricRecordsDropped, Counter, "{record}", []string{KeyReason}, nil, "Records of first touches that were lost on their way.", ""},
 	{MetricOverhead, Counter, "s", nil, nil, "Processor time of the profiler's own threads and signal handler.",
 		"Its rate is the share of one core."},
+	{MetricThreadsStopped, Counter, "s", nil, nil, "Time for which the process's other threads were stopped, so that mappings of other code could be changed.",
+		"Its rate is the share of the time in which nothing ran. 0 where the owner of every mapping gives a guard (WithGuard)."},
 	{MetricRegionObserved, Gauge, "1", []string{KeyRegion}, nil, "Share of a region's memory that is observed.",
 		"1 unless there is a budget (FIRSTTOUCH_BUDGET) and more to do than it allows. 0 is a pause. The smallest of the regions that count together."},
 	{MetricFaultsEstimate, Counter, "{fault}", []string{KeyRegion}, nil, "First touches of a region as estimated from the part that is observed.",

@@ -16,6 +16,7 @@ const (
 	MetricThreadsStalled = "firsttouch.threads.stalled"
 	MetricRecordsDropped = "firsttouch.records.dropped"
 	MetricOverhead       = "firsttouch.overhead"
+	MetricThreadsStopped = "firsttouch.threads.stopped"
 
 	MetricRegionObserved  = "firsttouch.region.observed"
 	MetricFaultsEstimate  = "firsttouch.faults.estimate"

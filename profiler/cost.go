@@ -13,6 +13,9 @@ type Cost struct {
 	// switches and the kernel's message. It is Faults times TouchCost; how long they waited is not in it.
 	Touchers time.Duration
 	Faults   uint64 // first touches that were seen
+	// Stopped is for how long the process's other threads were stopped, as in Stats.Stopped. It is no processor time, and
+	// not in Total.
+	Stopped time.Duration
 }
 
 // TouchCost is the processor time that a first touch costs its thread on top of what the kernel would have

@@ -12,7 +12,9 @@ func (p *Profiler) Cost() Cost {
 		return p.cost
 	}
 	s := p.eng.Stats()
-	p.cost = Cost{Engine: s.Overhead, Faults: s.Claimed + s.Dropped, Touchers: time.Duration(s.Claimed+s.Dropped) * TouchCost}
+	p.cost = Cost{
+		Engine: s.Overhead, Faults: s.Claimed + s.Dropped, Touchers: time.Duration(s.Claimed+s.Dropped) * TouchCost, Stopped: s.Stopped,
+	}
 	return p.cost
 }
 

@@ -127,5 +127,7 @@ func subStats(s, old Stats) Stats {
 	s.SpansDropped -= old.SpansDropped
 	s.ResolveErrs -= old.ResolveErrs
 	s.Overhead -= old.Overhead
+	s.Stops -= old.Stops
+	s.Stopped -= old.Stopped
 	return s
 }

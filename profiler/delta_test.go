@@ -12,14 +12,14 @@ func TestSub(t *testing.T) {
 	for _, f := range faults[:500] {
 		whole.AddFault(f)
 	}
-	whole.SetStats(Stats{Dropped: 10, StacksMissed: 1, Overhead: 100})
+	whole.SetStats(Stats{Dropped: 10, StacksMissed: 1, Overhead: 100, Stops: 1, Stopped: 7})
 	whole.AddRegion(RegionStats{Name: "late", Granule: 4096, Size: 4096})
 	old := whole.Snapshot()
 	for _, f := range faults[500:] {
 		whole.AddFault(f)
 		rest.AddFault(f)
 	}
-	whole.SetStats(Stats{Dropped: 15, StacksMissed: 4, Overhead: 300})
+	whole.SetStats(Stats{Dropped: 15, StacksMissed: 4, Overhead: 300, Stops: 4, Stopped: 20})
 	d, want := whole.Snapshot().Sub(old), rest.Snapshot()
 	if !slices.Equal(d.Faults, want.Faults) {
 		t.Errorf("%d faults, want %d", len(d.Faults), len(want.Faults))
@@ -49,7 +49,7 @@ func TestSub(t *testing.T) {
 	if len(d.Groups) != len(want.Groups) || !slices.Equal(d.Threads, want.Threads) {
 		t.Errorf("%d groups of %d, threads %+v, want %+v", len(d.Groups), len(want.Groups), d.Threads, want.Threads)
 	}
-	if s := d.Stats; s.Faults != 405 || s.Records != 400 || s.Dropped != 5 || s.StacksMissed != 3 || s.Overhead != 200 ||
+	if s := d.Stats; s.Faults != 405 || s.Records != 400 || s.Dropped != 5 || s.StacksMissed != 3 || s.Overhead != 200 || s.Stops != 3 || s.Stopped != 13 ||
 		s.Unattributed != want.Stats.Unattributed || s.Stacks != want.Stats.Stacks || s.Messages != want.Stats.Messages {
 		t.Errorf("%+v", s)
 	}

@@ -170,6 +170,7 @@ func (p *Profiler) collect() {
 	}
 	s.Faults, s.Dropped, s.Messages = s.Records+e.Dropped, e.Dropped, e.Messages
 	s.ResolveErrs, s.Overhead = e.Errors, e.Overhead
+	s.Stops, s.Stopped = e.Stops, e.Stopped
 	p.spanMu.Lock()
 	s.SpansDropped = p.lost
 	p.spanMu.Unlock()

@@ -135,6 +135,10 @@ type Stats struct {
 	SpansDropped uint64        // spans that found no free slot: their faults are unattributed
 	ResolveErrs  uint64        // resolves that failed; the region failed open
 	Overhead     time.Duration // processor time of the engine's threads
+	// Stops counts how often the process's other threads were stopped so that mappings of other code could be changed,
+	// also where not all of them could be in time; Stopped is for how long in all, from when the first one was asked.
+	Stops   uint64
+	Stopped time.Duration
 	// StackSampling says which faults had a stack taken, in words ("every fault", "1 in 64", "at most 100/s").
 	StackSampling string
 	// Delivery says how faults reach the engine: "thread" or "signal", see Delivery.

@@ -31,6 +31,7 @@ func (e *Exporter) collect(_ context.Context, o metric.Observer) error {
 	o.ObserveInt64(e.ins.threadsStalled, int64(stalled))
 	o.ObserveInt64(e.ins.messages, int64(s.Stats.Messages))
 	o.ObserveFloat64(e.ins.overhead, s.Stats.Overhead.Seconds())
+	o.ObserveFloat64(e.ins.threadsStopped, s.Stats.Stopped.Seconds())
 	for reason, n := range map[string]uint64{
 		exporter.ReasonRingFull: s.Stats.Dropped, exporter.ReasonLogFull: s.Stats.LogCut, exporter.ReasonQueueFull: e.lost.Load(),
 	} {

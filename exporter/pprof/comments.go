@@ -34,6 +34,9 @@ func comments(s *profiler.Snapshot, what string) []string {
 		out = append(out, "budget: "+b)
 	}
 	out = append(out, fmt.Sprintf("overhead: the engine's threads used %v of processor time; placement: %s", st.Overhead, st.Placement))
+	if st.Stops > 0 {
+		out = append(out, fmt.Sprintf("stopped: all other threads for %v in all, %d times, to change mappings of other code", st.Stopped, st.Stops))
+	}
 	if st.UserModeOnly {
 		out = append(out, "user mode only: faults inside system calls are not served, such a call fails with EFAULT")
 	}

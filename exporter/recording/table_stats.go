@@ -43,4 +43,6 @@ func visitStats(c *columns, s *profiler.Stats) {
 		s.Budget.Changed = timeOf(changed)
 	}
 	text(c, 26, &s.Delivery)
+	number(c, 27, &s.Stops)
+	number(c, 28, &s.Stopped)
 }

@@ -104,6 +104,8 @@ type Stats struct {
 	Switches                   uint64        // hand-overs to the follower
 	Rescues                    uint64        // times that the follower did not get its CPU
 	Overhead                   time.Duration
+	Stops                      uint64        // times that the other threads were parked, or asked to
+	Stopped                    time.Duration // for how long, in all: from when the first one was asked
 }
 
 // Stats reads the counters.
@@ -118,6 +120,7 @@ func (e *Engine) Stats() Stats {
 		Refiled: raw.Load64(&s.refiled), Waited: time.Duration(raw.Load64(&s.waited)),
 		Switches: raw.Load64(&s.place.switches), Rescues: uint64(raw.Load32(&s.place.stalls)),
 		Overhead: e.overhead(),
+		Stops:    raw.Load64(&s.stops), Stopped: time.Duration(raw.Load64(&s.stopped)),
 	}
 	// Last: never fewer than there are faults.
 	out.Messages = raw.Load64(&s.messages)

@@ -87,6 +87,8 @@ type shared struct {
 	relieved   uint64        // times that the watchdog did what another thread of the engine should have done
 	widened    uint64
 
+	stopped   uint64 // ns for which threads were parked
+	stops     uint64 // times that they were
 	parkRound uint32 // surgeon: the round that threads are to park in, 0 is none
 	rounds    uint32
 

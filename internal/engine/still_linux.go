@@ -28,11 +28,15 @@ func (s *shared) whileStill(w *worker, code uintptr) (took int64) {
 	} else {
 		c.status = statusBusy
 	}
+	took = raw.Nanotime() - start
 	if c.park != 0 {
 		s.unpark()
+		took = raw.Nanotime() - start
+		raw.Add64(&s.stopped, uint64(took))
+		raw.Add64(&s.stops, 1)
 	}
 	raw.Store32(&s.place.barred, 0)
-	return raw.Nanotime() - start
+	return took
 }
 
 // freeze runs code of the surgeon while no fault of the target is in flight, or has the command busy.

@@ -33,7 +33,7 @@ func engine(s profiler.Stats) Engine {
 	return Engine{
 		Faults: s.Faults, Records: s.Records, Dropped: s.Dropped, Messages: s.Messages,
 		Stacks: s.Stacks, StacksMissed: s.StacksMissed, StacksCut: s.StacksCut,
-		SpansDropped: s.SpansDropped, ResolveErrors: s.ResolveErrs, Overhead: s.Overhead,
+		SpansDropped: s.SpansDropped, ResolveErrors: s.ResolveErrs, Overhead: s.Overhead, Stops: s.Stops, Stopped: s.Stopped,
 		StackSampling: s.StackSampling, Delivery: s.Delivery, Placement: s.Placement, UserModeOnly: s.UserModeOnly,
 		Budget: s.Budget.String(), Notes: append([]string{}, s.Notes...),
 	}

@@ -21,6 +21,9 @@ func renderEngine(w io.Writer, s Summary) error {
 	add("attributed     %s of the records to a span", Percent(ratio(int64(e.Records-min(e.Records, s.Requests.Unattributed)), int64(e.Records))))
 	add("overhead       %s of processor time in %s: %s of one core%s", Duration(e.Overhead), Duration(took),
 		Percent(ratio(int64(e.Overhead), int64(took))), perFault(e))
+	if e.Stops > 0 {
+		add("stopped        all other threads for %s in all, %s times, to change mappings of other code", Duration(e.Stopped), Count(e.Stops))
+	}
 	if e.Budget != "" {
 		add("budget         %s", e.Budget)
 	}

@@ -50,7 +50,7 @@ func snapshot() *profiler.Snapshot {
 		add(file, 100+i, time.Duration(i+1)*time.Millisecond, profiler.SourceDisk, inHandler, span)
 	}
 	add(arena, 0, 3*time.Microsecond, profiler.SourceZero, 0, 0)
-	b.SetStats(profiler.Stats{Dropped: 5, StacksMissed: 1, Overhead: 20 * time.Millisecond,
+	b.SetStats(profiler.Stats{Dropped: 5, StacksMissed: 1, Overhead: 20 * time.Millisecond, Stops: 3, Stopped: 2 * time.Millisecond,
 		StackSampling: "every fault", Delivery: "thread", Placement: "with the toucher", Notes: []string{"a note of the engine"}})
 	return b.Snapshot()
 }

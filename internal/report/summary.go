@@ -152,6 +152,8 @@ type Engine struct {
 	SpansDropped  uint64        `json:"spans_dropped"`
 	ResolveErrors uint64        `json:"resolve_errors"`
 	Overhead      time.Duration `json:"overhead_ns"` // processor time of the profiler's threads
+	Stops         uint64        `json:"stops"`       // times that the process's other threads were stopped
+	Stopped       time.Duration `json:"stopped_ns"`  // for how long, in all
 	StackSampling string        `json:"stack_sampling"`
 	Delivery      string        `json:"delivery"`            // of faults to the engine: thread or signal
 	Placement     string        `json:"placement,omitempty"` // where the resolver runs

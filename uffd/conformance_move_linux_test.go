@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -71,6 +72,10 @@ func moveAll(t *testing.T, a, source area, step int) {
 		at := m.Address().AlignDown(uintptr(step))
 		from := source.rng().Start + at - a.rng().Start
 		n, err := fd.Move(at, Range{from, from + Addr(step)}, 0)
+		// The kernel itself holds new pages for a moment, and a huge one that is held cannot be split.
+		for ; errors.Is(err, ErrBusy); n, err = fd.Move(at, Range{from, from + Addr(step)}, 0) {
+			time.Sleep(time.Millisecond)
+		}
 		if n != step || err != nil {
 			t.Errorf("moved %d bytes, %v", n, err)
 		}

@@ -200,11 +200,15 @@ func (s scanner) wantOne(other area, category Categories) {
 }
 
 // unpopulated: a page that is not there counts as written, and as swapped once a marker protects it;
-// anonymous memory that was only read is the page of zeros.
+// anonymous memory may be the kernel's page of zeros, which it uses where UFFDIO_ZEROPAGE asks for it, and for
+// reads where it likes.
 func (s scanner) unpopulated(fd *FD) {
 	s.t.Helper()
 	if s.a.kind == MemoryAnonymous {
 		zeros := newArea(s.t, s.a.kind, 1)
+		register(s.t, fd, zeros.mem, ModeMissing)
+		_, err := fd.Zeropage(zeros.rng(), 0)
+		noErr(s.t, "zeropage", err)
 		if zeros.mem[0] != 0 {
 			s.t.Error("not zero")
 		}

@@ -39,7 +39,8 @@ var (
 	ErrNoSpace = errors.New("no space for the page")
 	// ErrGone (ESRCH): the process whose memory it was has ended.
 	ErrGone = errors.New("the process is gone")
-	// ErrClosed is os.ErrClosed: the FD was closed, possibly while the call was waiting.
+	// ErrClosed is os.ErrClosed: the FD, or the socket of Send or Receive, was closed, possibly while the call was
+	// waiting.
 	ErrClosed = os.ErrClosed
 )
 

@@ -65,6 +65,12 @@ func (f *FD) SetReadDeadline(t time.Time) error {
 	if err != nil {
 		return err
 	}
+	// Under the lock, since what a file says of a deadline after its Close is not os.ErrClosed.
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	if f.closed {
+		return ErrClosed
+	}
 	if err := file.SetReadDeadline(t); err != nil {
 		return readError(err)
 	}

@@ -23,7 +23,7 @@ func newConvert() *cobra.Command {
 ` + sourceHelp,
 		Example: `  firsttouch convert -to chrome -out trace.json firsttouch-demo/recording.ftr
   firsttouch convert -to otlp -out - :6060 | curl -H 'Content-Type: application/json' -d @- http://localhost:4318/v1/traces`,
-		Args:              cobra.ExactArgs(1),
+		Args:              wantSource(),
 		ValidArgsFunction: recordingFiles,
 		RunE: runningWith(func(c *cobra.Command, args []string) error {
 			write, ok := map[string]func(io.Writer, *recordings.Opened) error{

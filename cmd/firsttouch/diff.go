@@ -11,7 +11,7 @@ import (
 func newDiff() *cobra.Command {
 	var source sourceFlags
 	var asJSON bool
-	by, callers := string(report.ByTouched), 20
+	by, callers := string(report.ByChange), 20
 	c := &cobra.Command{
 		Use:   "diff A B",
 		Short: "Compare two recordings: what only one touched, and the code that grew",
@@ -22,12 +22,12 @@ of their path. Then it lists the code that touches more, or waits longer, in B t
 A and B are each a ` + sourceHelp[len("SOURCE is a "):],
 		Example: `  firsttouch diff before.ftr after.ftr
   firsttouch diff -by stall monday.ftr :6060`,
-		Args:              cobra.ExactArgs(2),
+		Args:              want("before.ftr after.ftr", "two recordings (files) or addresses of live agents", "a second recording, or the address of a live agent, to compare with"),
 		ValidArgsFunction: recordingFiles,
 		RunE: runningWith(func(c *cobra.Command, args []string) error {
 			order := report.Order(by)
-			if order != report.ByTouched && order != report.ByStall {
-				return fmt.Errorf("%w: -by %s: choose touched or stall", recordings.ErrUsage, by)
+			if order != report.ByChange && order != report.ByTouched && order != report.ByStall {
+				return fmt.Errorf("%w: -by %s: choose touched, stall or change", recordings.ErrUsage, by)
 			}
 			a, err := source.open(c, args[0])
 			if err != nil {
@@ -50,7 +50,7 @@ A and B are each a ` + sourceHelp[len("SOURCE is a "):],
 		}),
 	}
 	source.add(c)
-	c.Flags().StringVar(&by, "by", by, "order the code by how its `value` grew: touched or stall")
+	c.Flags().StringVar(&by, "by", by, "order the code by how its `value` grew: touched, stall, or change for the one of them that differs more in all")
 	c.Flags().IntVar(&callers, "callers", callers, "callers to list")
 	c.Flags().BoolVar(&asJSON, "json", false, "print the comparison as JSON")
 	return c

@@ -9,6 +9,7 @@
 //	firsttouch convert   writes OTLP JSON or trace events
 //	firsttouch top       watches a live agent
 //	firsttouch serve     shows a recording in the browser
+//	firsttouch version   version or commit, Go and kernel
 //
 // Flags may be written with one dash or two.
 //

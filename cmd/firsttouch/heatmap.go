@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
+	"strings"
 
 	"github.com/firsttouch/firsttouch/internal/heatmap"
 	"github.com/firsttouch/firsttouch/internal/recordings"
@@ -23,12 +25,15 @@ func newHeatmap() *cobra.Command {
 ` + sourceHelp,
 		Example: `  firsttouch heatmap firsttouch-demo/recording.ftr
   firsttouch heatmap -value stall -out touches.svg :6060`,
-		Args:              cobra.ExactArgs(1),
+		Args:              wantSource(),
 		ValidArgsFunction: recordingFiles,
 		RunE: runningWith(func(c *cobra.Command, args []string) error {
 			v := heatmap.Value(value)
 			if v != heatmap.Faults && v != heatmap.Stall {
 				return fmt.Errorf("%w: -value %s: choose faults or stall", recordings.ErrUsage, value)
+			}
+			if e := filepath.Ext(out); e != "" && !strings.EqualFold(e, ".svg") {
+				return fmt.Errorf("%w: -out %s: the picture is SVG: name a file that ends in .svg", recordings.ErrUsage, out)
 			}
 			return source.read(c, args[0], func(r *recordings.Opened) error {
 				o := heatmap.Options{Region: region, Value: v, Columns: 195, Rows: 128}

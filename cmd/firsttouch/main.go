@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/firsttouch/firsttouch/internal/demo"
@@ -41,7 +42,7 @@ func execute(ctx context.Context, args []string) int {
 	}
 	status := statusOf(err)
 	if status != exitInterrupted && !errors.Is(err, errReported) {
-		fmt.Fprintln(os.Stderr, "firsttouch:", err)
+		fmt.Fprintln(os.Stderr, "firsttouch:", strings.TrimSpace(err.Error()))
 	}
 	if status == exitUsage {
 		fmt.Fprintln(os.Stderr, "firsttouch -help lists the commands, firsttouch COMMAND -help its flags")
@@ -98,12 +99,13 @@ waits for it: for memory-mapped databases, caches and arenas.
 Exit status: 0 done; 1 something failed; 2 a command line that cannot be used;
 3 the kernel, the user or the container does not allow the profiler to run; 4 done, with the part of a
 recording that could be read; 130 interrupted.`,
-		Args:              cobra.NoArgs,
+		Version:           version(),
 		RunE:              func(c *cobra.Command, _ []string) error { return c.Help() },
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
-	root.AddCommand(newDoctor(), newTrial(), newDemo(), newService(), newReport(), newDiff(), newPprof(), newHeatmap(), newConvert(), newTop(), newServe())
+	root.AddCommand(newDoctor(), newTrial(), newDemo(), newService(), newReport(), newDiff(), newPprof(), newHeatmap(), newConvert(), newTop(), newServe(), newVersion())
+	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	return root
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -89,6 +90,9 @@ func TestCommandLine(t *testing.T) {
 		{"nothing", nil, 0, "", "Available Commands"},
 		{"help with one dash", []string{"demo", "-help"}, 0, "", "--granule"},
 		{"no such command", []string{"demos"}, 2, `unknown command "demos"`, ""},
+		{"nearly a command", []string{"repot", "x"}, 2, "Did you mean this?\n\treport\n", ""},
+		{"version", []string{"version"}, 0, "", "firsttouch "},
+		{"the flag -version", []string{"-version"}, 0, "", runtime.Version() + " linux/" + runtime.GOARCH + ", Linux "},
 		{"no such flag", []string{"demo", "-bogus"}, 2, "unknown flag: --bogus", ""},
 		{"an argument too many", []string{"doctor", "now"}, 2, `unknown command "now"`, ""},
 		{"not a number", []string{"demo", "-requests", "many"}, 2, "--requests", ""},

@@ -22,7 +22,7 @@ func newPprof() *cobra.Command {
 ` + sourceHelp,
 		Example: `  firsttouch pprof firsttouch-demo/recording.ftr && go tool pprof -http=: profile.pb.gz
   firsttouch pprof -address -out address.pb.gz :6060`,
-		Args:              cobra.ExactArgs(1),
+		Args:              wantSource(),
 		ValidArgsFunction: recordingFiles,
 		RunE: runningWith(func(c *cobra.Command, args []string) error {
 			return source.read(c, args[0], func(r *recordings.Opened) error {

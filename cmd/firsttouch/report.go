@@ -24,7 +24,7 @@ requests waited most, and when.
 		Example: `  firsttouch report firsttouch-demo/recording.ftr
   firsttouch report :6060
   firsttouch report -seconds 10 -json http://host:6060/debug/firsttouch/`,
-		Args:              cobra.ExactArgs(1),
+		Args:              wantSource(),
 		ValidArgsFunction: recordingFiles,
 		RunE: runningWith(func(c *cobra.Command, args []string) error {
 			return source.read(c, args[0], func(r *recordings.Opened) error {

@@ -25,7 +25,7 @@ interrupted.
 
 ` + sourceHelp,
 		Example:           `  firsttouch serve firsttouch-demo/recording.ftr`,
-		Args:              cobra.ExactArgs(1),
+		Args:              wantSource(),
 		ValidArgsFunction: recordingFiles,
 		RunE: runningWith(func(c *cobra.Command, args []string) error {
 			return source.read(c, args[0], func(r *recordings.Opened) error { return serve(c, r, listen, traces) })

@@ -21,7 +21,7 @@ is that of a live agent: host:port, :port for this machine, or a URL. Where the 
 terminal, the looks stand one below the other.`,
 		Example: `  firsttouch top :6060
   firsttouch top -times 3 -every 10s host:6060`,
-		Args: cobra.ExactArgs(1),
+		Args: want(":6060", "the address of a live agent: host:port, :port for this machine, or a URL"),
 		RunE: runningWith(func(c *cobra.Command, args []string) error {
 			if o.Every < 100*time.Millisecond || o.Times < 0 {
 				return fmt.Errorf("%w: -every %v -times %d: choose 100ms or more, and 0 times or more", recordings.ErrUsage, o.Every, o.Times)

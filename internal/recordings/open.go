@@ -67,11 +67,14 @@ func Open(ctx context.Context, name string, o Options) (*Opened, error) {
 
 func source(ctx context.Context, name string, o Options) (r io.ReadCloser, total int64, err error) {
 	if name == "-" {
-		return io.NopCloser(o.Stdin), -1, nil
+		return io.NopCloser(o.Stdin), -1, recorded(name, o)
 	}
 	if !strings.Contains(name, "://") {
 		f, err := os.Open(name)
 		if err == nil {
+			if err := recorded(name, o); err != nil {
+				return nil, 0, errors.Join(err, f.Close())
+			}
 			total := int64(-1)
 			if st, err := f.Stat(); err == nil {
 				if st.IsDir() {
@@ -95,6 +98,14 @@ func source(ctx context.Context, name string, o Options) (r io.ReadCloser, total
 	}
 	r, err = fetch(ctx, u, o.Seconds)
 	return r, -1, err
+}
+
+// recorded refuses a window of what was recorded already.
+func recorded(name string, o Options) error {
+	if o.Seconds == 0 {
+		return nil
+	}
+	return fmt.Errorf("%w: -seconds %d: %s is a recording, and only a live agent can record the next seconds: leave -seconds out", ErrUsage, o.Seconds, name)
 }
 
 // isAddress reports whether a name could be host:port.

@@ -2,6 +2,7 @@ package report
 
 import (
 	"cmp"
+	"math"
 	"path/filepath"
 	"slices"
 	"time"
@@ -15,7 +16,8 @@ type Comparison struct {
 	A        Side            `json:"a"`
 	B        Side            `json:"b"`
 	Regions  []RegionChange  `json:"regions"`
-	Callers  []CallerChange  `json:"callers"` // those that grew, by what they were ordered by, and then those that shrank
+	By       Order           `json:"callers_by"` // touched or stall
+	Callers  []CallerChange  `json:"callers"`    // those that grew, by what they were ordered by, and then those that shrank
 	Requests RequestsChanges `json:"requests"`
 }
 
@@ -73,16 +75,39 @@ type RequestsChanges struct {
 // Order says what callers are ordered by.
 type Order string
 
-// The orders.
+// The orders. ByChange is the one of the others in which the two recordings differ more.
 const (
 	ByTouched Order = "touched"
 	ByStall   Order = "stall"
+	ByChange  Order = "change"
 )
+
+// choose settles ByChange: the sum that is further from that of the other recording, by their ratio, is what one wants to see
+// explained.
+func (o Order) choose(a, b Side) Order {
+	if o != ByChange {
+		return o
+	}
+	if apart(float64(a.Stall), float64(b.Stall)) > apart(float64(a.Touched), float64(b.Touched)) {
+		return ByStall
+	}
+	return ByTouched
+}
+
+// apart is by how much two sums differ, of their larger one: 0 to 1.
+func apart(a, b float64) float64 {
+	if a == b {
+		return 0
+	}
+	return math.Abs(a-b) / max(a, b)
+}
 
 // Compare compares two recordings, and lists at most n callers.
 func Compare(a, b *recording.Recording, nameA, nameB string, by Order, n int) Comparison {
+	sideA, sideB := sideOf(a, nameA), sideOf(b, nameB)
+	by = by.choose(sideA, sideB)
 	return Comparison{
-		A: sideOf(a, nameA), B: sideOf(b, nameB),
+		A: sideA, B: sideB, By: by,
 		Regions:  regionChanges(a.Snapshot, b.Snapshot),
 		Callers:  callerChanges(a.Snapshot, b.Snapshot, by, n),
 		Requests: RequestsChanges{sumRequests(RequestsOf(a), 0), sumRequests(RequestsOf(b), 0)},

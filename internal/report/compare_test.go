@@ -80,3 +80,31 @@ func TestCompareWithItself(t *testing.T) {
 		t.Errorf("%s, %v", text, err)
 	}
 }
+
+// What changed more is what the code is ordered by: the same pages that waited longer are explained by stalls, more pages by
+// memory.
+func TestCompareByWhatChangedMore(t *testing.T) {
+	a := touching(4096, map[string][]int64{"db": {0, 1}}, "db")
+	slow := touching(4096, map[string][]int64{"db": {0, 1}}, "db")
+	for i := range slow.Snapshot.Regions {
+		slow.Snapshot.Regions[i].Stall.Sum *= 3
+	}
+	more := touching(4096, map[string][]int64{"db": {0, 1, 2, 3, 4, 5, 6, 7}}, "db")
+	for i := range more.Snapshot.Regions {
+		more.Snapshot.Regions[i].Stall.Sum = a.Snapshot.Regions[i].Stall.Sum
+	}
+	for _, tt := range []struct {
+		b    *recording.Recording
+		by   report.Order
+		want report.Order
+	}{
+		{slow, report.ByChange, report.ByStall},
+		{more, report.ByChange, report.ByTouched},
+		{a, report.ByChange, report.ByTouched},
+		{slow, report.ByTouched, report.ByTouched},
+	} {
+		if got := report.Compare(a, tt.b, "A", "B", tt.by, 1).By; got != tt.want {
+			t.Errorf("by %s the code is ordered by %s, want %s", tt.by, got, tt.want)
+		}
+	}
+}

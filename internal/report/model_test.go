@@ -48,7 +48,7 @@ func TestBuildCallers(t *testing.T) {
 
 func TestBuildRequests(t *testing.T) {
 	r := report.Build(snapshot(), requests(), report.Limits{Requests: 2}).Requests
-	if r.Count != 3 || r.WithFaults != 1 || r.Attributed != 104 || r.Unattributed != 1 {
+	if r.Count != 4 || r.WithFaults != 1 || r.Attributed != 104 || r.Unattributed != 1 {
 		t.Errorf("got %+v", r)
 	}
 	if len(r.Slowest) != 2 || r.Slowest[0].SpanID != "b" || r.Slowest[1].SpanID != "c" {

@@ -73,7 +73,7 @@ func renderRequests(s Summary) *Table {
 	t := NewTable(title, Right("took"), Right("in faults"), Right("faults"), Right("longest"), Right("touched"), Left("request"), Left("trace"))
 	for _, r := range s.Requests.Slowest {
 		t.Row(Duration(r.Duration), Percent(r.StallShare()), Count(r.Faults), Duration(r.StallMax),
-			Bytes(r.Touched), shorten(r.Target, nameWidth), r.TraceID)
+			Bytes(r.Touched), shorten(r.Label(), nameWidth), r.TraceID)
 	}
 	return t
 }

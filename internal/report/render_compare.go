@@ -48,7 +48,7 @@ func renderRegionChanges(c Comparison) *Table {
 }
 
 func renderCallerChanges(c Comparison) *Table {
-	t := NewTable("Code, what grew most first", Right("touched A"), Right("B"), Right("change"), Right("stall A"), Right("B"), Right("change"),
+	t := NewTable("Code, "+map[Order]string{ByTouched: "what touches more memory in B first", ByStall: "what waits longer in B first"}[c.By], Right("touched A"), Right("B"), Right("change"), Right("stall A"), Right("B"), Right("change"),
 		Right("faults A"), Right("B"), Left("function"), Left("called from"))
 	for _, x := range c.Callers {
 		function := shortFunction(x.Function)

@@ -62,6 +62,7 @@ func requests() []report.Request {
 		{TraceID: "02", SpanID: "b", Name: "GET /x", Target: "/x/slow", Start: at, Duration: 20 * time.Millisecond,
 			Faults: 104, Stall: 11 * time.Millisecond, StallMax: 4 * time.Millisecond, Touched: 104 * 4096},
 		{TraceID: "03", SpanID: "c", Name: "GET /x", Target: "/x/a-very-long-target-whose-end-says-what-it-was-for", Start: at, Duration: 2 * time.Millisecond},
+		{TraceID: "04", SpanID: "d", Name: "nightly compaction", Start: at, Duration: 1500 * time.Microsecond},
 	}
 }
 
@@ -84,7 +85,7 @@ func golden(t *testing.T, name string, got []byte) {
 
 func TestRender(t *testing.T) {
 	var out bytes.Buffer
-	sum := report.Build(snapshot(), requests(), report.Limits{Callers: 10, Requests: 2})
+	sum := report.Build(snapshot(), requests(), report.Limits{Callers: 10, Requests: 3})
 	if err := report.Render(&out, sum); err != nil {
 		t.Fatal(err)
 	}

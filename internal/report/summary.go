@@ -140,6 +140,15 @@ func (r Request) StallShare() float64 {
 	return float64(r.Stall) / float64(r.Duration)
 }
 
+// Label is what a person knows the request by: what was asked for, or the span's name where it says nothing of that, as
+// those of jobs, databases and gRPC.
+func (r Request) Label() string {
+	if r.Target == "" {
+		return r.Name
+	}
+	return r.Target
+}
+
 // Engine is what the profiler says of itself.
 type Engine struct {
 	Faults        uint64        `json:"faults"`

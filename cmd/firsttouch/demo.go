@@ -54,10 +54,16 @@ its first touch fail with EFAULT, so the service copies what it answers out of t
 			}
 			o.Service = []string{exe, serviceCommand}
 			o.Stdout, o.Stderr = c.OutOrStdout(), c.ErrOrStderr()
+			if !o.JSON {
+				o.Stdout = screen(c)
+			}
+			o.Command = invocation(exe, os.Args[0])
 			if term.IsTerminal(int(os.Stderr.Fd())) {
 				p := newProgress(os.Stderr)
 				defer p.finish()
 				o.Progress, o.BeforeOutput = p.report, p.finish
+			} else {
+				o.Progress = (&stages{w: c.ErrOrStderr()}).report
 			}
 			return demo.Execute(c.Context(), o)
 		}),

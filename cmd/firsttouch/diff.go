@@ -41,7 +41,7 @@ A and B are each a ` + sourceHelp[len("SOURCE is a "):],
 			if asJSON {
 				err = printJSON(c.OutOrStdout(), d)
 			} else {
-				err = printing(report.RenderComparison(c.OutOrStdout(), d))
+				err = printing(report.RenderComparison(screen(c), d))
 			}
 			if err != nil {
 				return err

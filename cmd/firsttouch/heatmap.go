@@ -39,7 +39,7 @@ func newHeatmap() *cobra.Command {
 				o := heatmap.Options{Region: region, Value: v, Columns: 195, Rows: 128}
 				colors := false
 				if out == "" {
-					o.Columns, o.Rows, colors = screen()
+					o.Columns, o.Rows, colors = canvas()
 				}
 				g, err := heatmap.New(r.Snapshot, o)
 				if err != nil {
@@ -59,8 +59,8 @@ func newHeatmap() *cobra.Command {
 	return c
 }
 
-// screen is the size of a drawing in text, and whether it may have colors (https://no-color.org).
-func screen() (columns, rows int, colors bool) {
+// canvas is the size of a drawing in text, and whether it may have colors (https://no-color.org).
+func canvas() (columns, rows int, colors bool) {
 	columns, rows = 100, 30
 	fd := int(os.Stdout.Fd())
 	if term.IsTerminal(fd) {

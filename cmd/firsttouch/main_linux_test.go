@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -142,10 +143,22 @@ func TestDemo(t *testing.T) {
 	args := []string{"demo", "-cache", cache, "-source", src, "-requests=20", "--concurrency", "2", "-seed", "9"}
 	c := command(t, args...)
 	r := wait(t, c)
-	if r.status != exitDone || r.diag != "" {
-		t.Fatalf("status %d\n%s", r.status, r.diag) // and no progress where there is no terminal
+	if r.status != exitDone {
+		t.Fatalf("status %d\n%s", r.status, r.diag)
 	}
-	for _, want := range []string{"Code that waited most", "Slowest requests", "Load: 20 requests of seed 9 by 2 clients",
+	// Each step has a line of its own where there is no terminal, and nothing else is written there.
+	begun := strings.Split(strings.TrimSpace(r.diag), "\n")
+	for _, line := range begun {
+		if !strings.HasPrefix(line, "step ") {
+			t.Errorf("standard error has %q", line)
+		}
+	}
+	for n := 1; n <= 6; n++ {
+		if !strings.Contains(r.diag, fmt.Sprintf("step %d of 6, ", n)) {
+			t.Errorf("step %d of 6 is missing from\n%s", n, r.diag)
+		}
+	}
+	for _, want := range []string{"Code that waited most", "Slowest requests", "Load: 20 requests of seed 9 by 2 clients", "What it means", "were never touched",
 		"go tool pprof -top -sample_index=stall " + filepath.Join("firsttouch-demo", "profile.pb.gz")} {
 		if !strings.Contains(r.out, want) {
 			t.Errorf("%q is missing from\n%s", want, r.out)
@@ -182,8 +195,8 @@ func TestInterruptedDemo(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = c.Wait() // the status is looked at
-	if got := c.ProcessState.ExitCode(); got != exitInterrupted || diag.Len() != 0 {
-		t.Errorf("status %d, %q; want %d and nothing", got, &diag, exitInterrupted)
+	if got := c.ProcessState.ExitCode(); got != exitInterrupted || strings.Contains(diag.String(), "firsttouch:") {
+		t.Errorf("status %d, %q; want %d and no error", got, &diag, exitInterrupted)
 	}
 }
 

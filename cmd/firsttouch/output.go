@@ -8,9 +8,20 @@ import (
 	"path/filepath"
 
 	"github.com/firsttouch/firsttouch/internal/recordings"
+	"github.com/firsttouch/firsttouch/internal/report"
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 )
+
+// screen is where text for a person goes: a terminal with its width, or anything else as it is.
+func screen(c *cobra.Command) io.Writer {
+	if f, ok := c.OutOrStdout().(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		if columns, _, err := term.GetSize(int(f.Fd())); err == nil {
+			return &report.Screen{W: f, Columns: columns}
+		}
+	}
+	return c.OutOrStdout()
+}
 
 // toFile writes a result to a file that is either whole or as it was before, or to the standard
 // output for "-".

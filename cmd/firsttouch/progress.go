@@ -1,12 +1,30 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"sync"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
 )
+
+// stages writes a line where a stage begins, for output that is no terminal. It is safe for concurrent use.
+type stages struct {
+	w io.Writer
+
+	mu   sync.Mutex // guards what follows
+	last string
+}
+
+func (s *stages) report(stage string, _, _ int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if stage != s.last {
+		s.last = stage
+		fmt.Fprintln(s.w, stage)
+	}
+}
 
 // progress draws a bar for one stage after the other. It is safe for concurrent use.
 type progress struct {

@@ -32,7 +32,7 @@ requests waited most, and when.
 				if asJSON {
 					return printJSON(c.OutOrStdout(), d)
 				}
-				return printing(report.RenderDocument(c.OutOrStdout(), d))
+				return printing(report.RenderDocument(screen(c), d))
 			})
 		}),
 	}

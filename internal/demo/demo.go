@@ -14,6 +14,7 @@ type demo struct {
 	out      string // absolute
 	database string
 	paths    []string
+	steps    *steps
 }
 
 // Execute runs the demo. It returns when all is printed and written, or, with Serve, when ctx ends.
@@ -25,7 +26,7 @@ func Execute(ctx context.Context, o Options) error {
 	if err := allowed(); err != nil {
 		return err
 	}
-	d := &demo{Options: o}
+	d := &demo{Options: o, steps: newSteps(&o)}
 	var err error
 	if d.out, err = filepath.Abs(o.Out); err != nil {
 		return outputError(o.Out, err)
@@ -50,6 +51,7 @@ func Execute(ctx context.Context, o Options) error {
 		return err
 	}
 	defer c.stop() // for the errors below; on the way that succeeds it was called
+	d.steps.next("profiles, traces and the recording", roughly(0))
 	var finish FinishReply
 	if err := c.call(ctx, "Finish", &struct{}{}, &finish); err != nil {
 		return err
@@ -83,7 +85,7 @@ func (d *demo) publish(sum Summary, failed string) error {
 	if err := writeFile(d.out, fileSummary, encode); err != nil {
 		return err
 	}
-	print := func(w io.Writer) error { return Render(w, sum, d.Out) }
+	print := func(w io.Writer) error { return Render(w, sum, d.Out, d.command()) }
 	if d.JSON {
 		print = encode
 	}
@@ -96,15 +98,33 @@ func (d *demo) publish(sum Summary, failed string) error {
 	return nil
 }
 
+// announce says where the live page is as soon as it is there.
+func (d *demo) announce(address string) error {
+	to := d.Stdout
+	if d.JSON {
+		to = d.Stderr
+	}
+	if d.BeforeOutput != nil {
+		d.BeforeOutput()
+	}
+	if _, err := fmt.Fprintf(to, "Live page: %s\n\n", livePage(address)); err != nil {
+		return fmt.Errorf("printing the address: %w", err)
+	}
+	return nil
+}
+
+func livePage(address string) string { return "http://" + address + "/debug/firsttouch/live" }
+
 // serve keeps the service up until ctx ends.
 func (d *demo) serve(ctx context.Context, address string) error {
 	to := d.Stdout
 	if d.JSON {
 		to = d.Stderr
 	}
-	_, err := fmt.Fprintf(to, "Serving until interrupted\n  http://%s/debug/firsttouch/        what the profiler sees\n"+
-		"  http://%s/identifiers/Reader       a search\n"+
-		"  http://%s/metrics                  metrics for Prometheus\n\n", address, address, address)
+	_, err := fmt.Fprintf(to, "Serving until interrupted\n  %s     what the profiler sees, live\n"+
+		"  http://%s/debug/firsttouch/         the same in tables\n"+
+		"  http://%s/identifiers/Reader        a search\n"+
+		"  http://%s/metrics                   metrics for Prometheus\n\n", livePage(address), address, address, address)
 	if err != nil {
 		return fmt.Errorf("printing the address: %w", err)
 	}

@@ -31,9 +31,11 @@ type Options struct {
 
 	Stdout   io.Writer      // for the result
 	Stderr   io.Writer      // for the service's diagnostics
-	Progress index.Progress // may be called from several goroutines; nil is silent
+	Progress index.Progress // may be called from several goroutines, the total is -1 where it is not known; nil is silent
 	// BeforeOutput is called once before the result is printed; nil is nothing.
 	BeforeOutput func()
+	// Command is how the user runs this program, for the commands that the result suggests; empty: firsttouch.
+	Command string
 	// Service is the command that runs ServeControl on its standard input and output.
 	Service []string
 
@@ -70,6 +72,13 @@ func (o *Options) check() error {
 		return fmt.Errorf("%w: -granule %d: choose a power of two from the page size, %d, to 1 GiB", ErrUsage, o.Granule, page)
 	}
 	return nil
+}
+
+func (o *Options) command() string {
+	if o.Command == "" {
+		return "firsttouch"
+	}
+	return o.Command
 }
 
 func (o *Options) cacheDir() (string, error) {

@@ -39,7 +39,7 @@ func (d *demo) prepareIndex(ctx context.Context) (sum Index, err error) {
 		return sum, err
 	}
 	start := time.Now()
-	d.database, sum.Built, err = index.Ensure(ctx, tree, dir, d.Progress)
+	d.database, sum.Built, err = index.Ensure(ctx, tree, dir, d.steps.next("the index of Go's source", "about 20 s the first time"))
 	if err != nil {
 		return sum, err
 	}

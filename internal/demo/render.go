@@ -11,15 +11,16 @@ import (
 	"github.com/firsttouch/firsttouch/internal/report"
 )
 
-// Render writes the summary for a person; out is the directory of the files as it was given.
-func Render(w io.Writer, s Summary, out string) error {
+// Render writes the summary for a person; out is the directory of the files as it was given, and command how this program is run.
+func Render(w io.Writer, s Summary, out, command string) error {
 	return errors.Join(
 		renderHead(w, s),
 		report.Render(w, s.Profile),
 		report.RenderWorkingSets(w, s.WorkingSets, windowsListed),
 		renderCost(w, s),
 		renderNotes(w, s),
-		renderNext(w, s, out),
+		renderNext(w, s, out, command),
+		renderMeaning(w, s),
 	)
 }
 
@@ -39,8 +40,8 @@ func renderHead(w io.Writer, s Summary) error {
 // renderCost puts the two runs side by side.
 func renderCost(w io.Writer, s Summary) error {
 	t := report.NewTable("The service itself, without and with the profiler (two processes, one after the other, the same requests)",
-		report.Left("phase"), report.Left("profiler"), report.Right("requests/s"), report.Right("p50"), report.Right("p99"), report.Right("max"),
-		report.Right("first touches"), report.Right("stall"), report.Right("resident"), report.Right("of it anonymous"))
+		report.Left("phase"), report.Left("profiler"), report.Right("requests/s"), report.Right("p50"), report.Right("p99"), report.Spare{Column: report.Right("max")},
+		report.Right("first touches"), report.Right("stall"), report.Spare{Column: report.Right("resident")}, report.Spare{Column: report.Right("of it anonymous")})
 	for i := range s.Without.Phases {
 		for _, run := range []struct {
 			name  string
@@ -96,20 +97,20 @@ func renderNotes(w io.Writer, s Summary) error {
 	return err
 }
 
-func renderNext(w io.Writer, s Summary, out string) error {
+func renderNext(w io.Writer, s Summary, out, command string) error {
 	t := report.NewTable("Next", report.Left("to see"), report.Left("do"))
 	profile, address := filepath.Join(out, fileProfile), filepath.Join(out, fileAddress)
 	t.Row("which code waited", "go tool pprof -top -sample_index=stall "+profile)
 	t.Row("the same as a flame graph", "go tool pprof -http=: -sample_index=stall "+profile)
 	t.Row("which parts of the file were touched", "go tool pprof -http=: -sample_index=touched "+address)
 	t.Row("the requests, with their faults", "upload "+filepath.Join(out, fileTraces)+" on the search page of Jaeger")
-	t.Row("the same live", "OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318 firsttouch demo")
+	t.Row("the same live", "OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318 "+command+" demo")
 	if s.WorkingSets == nil {
-		t.Row("what is in use now, and what is idle", "firsttouch demo -windows")
+		t.Row("what is in use now, and what is idle", command+" demo -windows")
 	}
-	t.Row("the profiler's own page", "firsttouch demo -serve")
-	t.Row("the file, the code and the requests in the browser", "firsttouch serve "+filepath.Join(out, fileRecord))
-	t.Row("all of this again, and when", "firsttouch report "+filepath.Join(out, fileRecord))
+	t.Row("the profiler's own page", command+" demo -serve")
+	t.Row("the file, the code and the requests in the browser", command+" serve "+filepath.Join(out, fileRecord))
+	t.Row("all of this again, and when", command+" report "+filepath.Join(out, fileRecord))
 	t.Row("all of this for a program", filepath.Join(out, fileSummary))
 	if s.Export.Endpoint != "" && s.Export.Failures == 0 {
 		t.Row("the requests in your collector", s.Export.Endpoint+", service firsttouch-demo")

@@ -3,7 +3,6 @@ package demo
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/firsttouch/firsttouch/internal/demo/load"
 	"github.com/firsttouch/firsttouch/profiler"
@@ -34,7 +33,10 @@ func (d *demo) runService(ctx context.Context, profile bool) (run Run, service *
 	if service, err = startChild(&d.Options); err != nil {
 		return run, nil, "", err
 	}
-	if address, err = d.start(ctx, service, profile); err == nil {
+	if address, err = d.start(ctx, service, profile); err == nil && profile && d.Serve {
+		err = d.announce(address)
+	}
+	if err == nil {
 		run.Phases, err = d.drive(ctx, service, address, profile)
 	}
 	if err != nil {
@@ -62,14 +64,14 @@ func (d *demo) start(ctx context.Context, service *child, profile bool) (address
 }
 
 func (d *demo) drive(ctx context.Context, service *child, address string, profile bool) ([]Phase, error) {
-	how := map[bool]string{false: "without", true: "with"}[profile]
 	var list []Phase
 	for _, name := range phases {
 		p := Phase{Name: name}
+		progress := d.steps.phase(name, profile, len(d.paths))
 		var err error
 		p.Load, err = load.Drive(ctx, "http://"+address, d.paths, d.Concurrency, func(done int) {
-			if d.Progress != nil {
-				d.Progress(fmt.Sprintf("%s requests, %s the profiler", name, how), int64(done), int64(len(d.paths)))
+			if progress != nil {
+				progress("", int64(done), int64(len(d.paths)))
 			}
 		})
 		if err != nil {

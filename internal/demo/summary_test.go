@@ -96,7 +96,7 @@ func TestRender(t *testing.T) {
 			change(&s, &f)
 			s.complete(f)
 			var out bytes.Buffer
-			if err := Render(&out, s, "firsttouch-demo"); err != nil {
+			if err := Render(&out, s, "firsttouch-demo", "firsttouch"); err != nil {
 				t.Fatal(err)
 			}
 			path := filepath.Join("testdata", name+".txt")

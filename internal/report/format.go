@@ -63,9 +63,9 @@ func digits(d, unit time.Duration) string {
 	return strconv.FormatFloat(v, 'f', 0, 64)
 }
 
-// shortFunction keeps of a function's name what is after the last slash of its import path, and
+// ShortFunction keeps of a function's name what is after the last slash of its import path, and
 // leaves the type arguments out.
-func shortFunction(name string) string {
+func ShortFunction(name string) string {
 	if bracket := strings.IndexByte(name, '['); bracket >= 0 {
 		end := strings.LastIndexByte(name, ']')
 		name = name[:bracket] + "[...]" + name[max(end, bracket)+1:]
@@ -73,11 +73,13 @@ func shortFunction(name string) string {
 	return name[strings.LastIndexByte(name, '/')+1:]
 }
 
-// shorten cuts the start of a text that is too long, since paths differ at their end.
+// shorten cuts a third from the start out of a text that is too long: of a function the package stays, and of a path the end.
 func shorten(s string, width int) string {
 	r := []rune(s)
 	if len(r) <= width {
 		return s
 	}
-	return "..." + string(r[len(r)-width+3:])
+	const dots = "..."
+	start := max(width-len(dots), 0) / 3
+	return string(r[:start]) + dots + string(r[len(r)-max(width-len(dots)-start, 0):])
 }

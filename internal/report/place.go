@@ -15,5 +15,5 @@ func Place(frames []agent.DocumentFrame) (function, line string) {
 		list[i] = runtime.Frame{Function: f.Function, File: f.File, Line: f.Line}
 	}
 	f, _ := blame(list)
-	return shorten(shortFunction(f.Function), nameWidth), filepath.Base(f.File) + ":" + strconv.Itoa(f.Line)
+	return shorten(ShortFunction(f.Function), nameWidth), filepath.Base(f.File) + ":" + strconv.Itoa(f.Line)
 }

@@ -34,7 +34,7 @@ func renderRegions(s Summary) *Table {
 
 func renderStalls(s Summary) *Table {
 	t := NewTable("First touches: how long they waited (a stall starts when the profiler sees the fault)",
-		Left("region"), Left("from"), Right("faults"), Right("p50"), Right("p99"), Right("max"), Right("sum"))
+		Left("region"), Left("from"), Right("faults"), Right("p50"), Right("p99"), Spare{Right("max")}, Right("sum"))
 	for _, r := range s.Regions {
 		t.Row(append([]string{regionName(r), "all", Count(r.Faults)}, stallCells(r.Stall)...)...)
 		for _, src := range r.Sources {
@@ -54,14 +54,14 @@ func stallCells(s Stall) []string {
 
 func renderCallers(s Summary) *Table {
 	t := NewTable("Code that waited most",
-		Right("sum"), Right("max"), Right("faults"), Left("function"), Left("line"), Left("called from"))
+		Right("sum"), Spare{Right("max")}, Right("faults"), Left("function"), Spare{Left("line")}, Left("called from"))
 	for _, c := range s.Callers {
-		function, line := shortFunction(c.Function), filepath.Base(c.File)+":"+strconv.Itoa(c.Line)
+		function, line := ShortFunction(c.Function), filepath.Base(c.File)+":"+strconv.Itoa(c.Line)
 		if c.Function == "" {
 			function, line = "(no stack taken)", ""
 		}
 		t.Row(Duration(c.Stall.Sum), Duration(c.Stall.Max), Count(c.Faults),
-			shorten(function, nameWidth), line, shorten(shortFunction(c.From), nameWidth))
+			shorten(function, nameWidth), line, shorten(ShortFunction(c.From), nameWidth))
 	}
 	return t
 }
@@ -70,7 +70,7 @@ func renderRequests(s Summary) *Table {
 	q := s.Requests
 	title := fmt.Sprintf("Slowest requests (%s of %s had first touches, and waited %s of their time for them)",
 		Count(q.WithFaults), Count(q.Count), Percent(ratio(int64(q.Stall), int64(q.Duration))))
-	t := NewTable(title, Right("took"), Right("in faults"), Right("faults"), Right("longest"), Right("touched"), Left("request"), Left("trace"))
+	t := NewTable(title, Right("took"), Right("in faults"), Right("faults"), Spare{Right("longest")}, Spare{Right("touched")}, Left("request"), Spare{Left("trace")})
 	for _, r := range s.Requests.Slowest {
 		t.Row(Duration(r.Duration), Percent(r.StallShare()), Count(r.Faults), Duration(r.StallMax),
 			Bytes(r.Touched), shorten(r.Label(), nameWidth), r.TraceID)

@@ -18,8 +18,8 @@ func RenderComparison(w io.Writer, c Comparison) error {
 }
 
 func renderSides(c Comparison) *Table {
-	t := NewTable("What is compared", Left(""), Left("recording"), Left("from"), Right("for"), Right("faults"), Right("touched"), Right("stall"),
-		Right("requests"), Right("with faults"))
+	t := NewTable("What is compared", Left(""), Left("recording"), Spare{Left("from")}, Right("for"), Right("faults"), Right("touched"), Right("stall"),
+		Right("requests"), Spare{Right("with faults")})
 	for _, s := range []struct {
 		name string
 		Side
@@ -48,16 +48,16 @@ func renderRegionChanges(c Comparison) *Table {
 }
 
 func renderCallerChanges(c Comparison) *Table {
-	t := NewTable("Code, "+map[Order]string{ByTouched: "what touches more memory in B first", ByStall: "what waits longer in B first"}[c.By], Right("touched A"), Right("B"), Right("change"), Right("stall A"), Right("B"), Right("change"),
-		Right("faults A"), Right("B"), Left("function"), Left("called from"))
+	t := NewTable("Code, "+map[Order]string{ByTouched: "what touches more memory in B first", ByStall: "what waits longer in B first"}[c.By], Spare{Right("touched A")}, Spare{Right("touched B")}, Right("touched +/-"), Spare{Right("stall A")}, Spare{Right("stall B")}, Right("stall +/-"),
+		Spare{Right("faults A")}, Spare{Right("faults B")}, Left("function"), Left("called from"))
 	for _, x := range c.Callers {
-		function := shortFunction(x.Function)
+		function := ShortFunction(x.Function)
 		if x.Function == "" {
 			function = "(no stack taken)"
 		}
 		t.Row(Bytes(int64(x.BytesA)), Bytes(int64(x.BytesB)), signed(int64(x.BytesB)-int64(x.BytesA), Bytes),
 			Duration(x.StallA), Duration(x.StallB), signed(int64(x.StallB-x.StallA), func(n int64) string { return Duration(time.Duration(n)) }),
-			Count(x.FaultsA), Count(x.FaultsB), shorten(function, nameWidth), shorten(shortFunction(x.From), nameWidth))
+			Count(x.FaultsA), Count(x.FaultsB), shorten(function, nameWidth), shorten(ShortFunction(x.From), nameWidth))
 	}
 	return t
 }

@@ -38,8 +38,8 @@ func renderWindowsOf(w io.Writer, s WorkingSet, most int) error {
 	if left := len(s.Windows) - len(list); left > 0 {
 		title += fmt.Sprintf(" (%s earlier ones are not listed)", Count(left))
 	}
-	columns := []any{Right("from"), Right("to"), Right("touched"), Right("of mapped"), Right("new"), Right("used again"), Right("disk again"),
-		Right("last 10 s"), Right("idle 30 s"), Right("idle 2 min"), Right("idle 10 min"), Right("never"), Left("phase")}
+	columns := []any{Right("from"), Right("to"), Right("touched"), Spare{Right("of mapped")}, Right("new"), Spare{Right("used again")}, Spare{Right("disk again")},
+		Spare{Right("last 10 s")}, Spare{Right("idle 30 s")}, Spare{Right("idle 2 min")}, Spare{Right("idle 10 min")}, Right("never"), Left("phase")}
 	const observed = 2 // where the share has its column
 	sampled := slices.ContainsFunc(list, RegionWindow.sampled)
 	if sampled {

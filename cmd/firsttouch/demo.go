@@ -61,9 +61,9 @@ its first touch fail with EFAULT, so the service copies what it answers out of t
 			if term.IsTerminal(int(os.Stderr.Fd())) {
 				p := newProgress(os.Stderr)
 				defer p.finish()
-				o.Progress, o.BeforeOutput = p.report, p.finish
+				o.Step, o.Progress, o.BeforeOutput = p.say, p.report, p.finish
 			} else {
-				o.Progress = (&stages{w: c.ErrOrStderr()}).report
+				o.Step = func(what string) { fmt.Fprintln(c.ErrOrStderr(), what) }
 			}
 			return demo.Execute(c.Context(), o)
 		}),

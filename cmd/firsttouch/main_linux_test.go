@@ -154,7 +154,7 @@ func TestDemo(t *testing.T) {
 		}
 	}
 	for n := 1; n <= 6; n++ {
-		if !strings.Contains(r.diag, fmt.Sprintf("step %d of 6, ", n)) {
+		if !strings.Contains(r.diag, fmt.Sprintf("step %d of 6: ", n)) {
 			t.Errorf("step %d of 6 is missing from\n%s", n, r.diag)
 		}
 	}

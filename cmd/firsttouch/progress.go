@@ -3,28 +3,13 @@ package main
 import (
 	"fmt"
 	"io"
+	"os"
 	"sync"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
+	"golang.org/x/term"
 )
-
-// stages writes a line where a stage begins, for output that is no terminal. It is safe for concurrent use.
-type stages struct {
-	w io.Writer
-
-	mu   sync.Mutex // guards what follows
-	last string
-}
-
-func (s *stages) report(stage string, _, _ int64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if stage != s.last {
-		s.last = stage
-		fmt.Fprintln(s.w, stage)
-	}
-}
 
 // progress draws a bar for one stage after the other. It is safe for concurrent use.
 type progress struct {
@@ -35,7 +20,23 @@ type progress struct {
 	bar   *progressbar.ProgressBar
 }
 
+// A bar, and beside it percent, the time that passed and the time that is left. What is wider than the terminal would leave a line behind
+// each time that it is drawn.
+const (
+	barWidth        = 20
+	barText         = 24
+	terminalColumns = 80 // where nothing tells
+)
+
 func newProgress(w io.Writer) *progress { return &progress{w: w} }
+
+// say writes a line that stays.
+func (p *progress) say(text string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.clear()
+	fmt.Fprintln(p.w, text)
+}
 
 // report draws the bar of a stage, which is cleared when its end or another stage comes.
 func (p *progress) report(stage string, done, total int64) {
@@ -44,10 +45,16 @@ func (p *progress) report(stage string, done, total int64) {
 	if p.bar == nil || stage != p.stage {
 		p.clear()
 		p.stage = stage
+		columns := terminalColumns
+		if f, ok := p.w.(*os.File); ok {
+			if c, _, err := term.GetSize(int(f.Fd())); err == nil {
+				columns = c
+			}
+		}
 		p.bar = progressbar.NewOptions64(total,
 			progressbar.OptionSetWriter(p.w),
-			progressbar.OptionSetDescription(stage),
-			progressbar.OptionSetWidth(30),
+			progressbar.OptionSetDescription(shortened(stage, columns-barWidth-barText)),
+			progressbar.OptionSetWidth(barWidth),
 			progressbar.OptionThrottle(100*time.Millisecond),
 			progressbar.OptionSetPredictTime(true),
 			progressbar.OptionClearOnFinish())
@@ -67,4 +74,13 @@ func (p *progress) clear() {
 		_ = p.bar.Clear()
 		p.bar = nil
 	}
+}
+
+// shortened keeps the end of a text, where names differ.
+func shortened(s string, width int) string {
+	r := []rune(s)
+	if len(r) <= width {
+		return s
+	}
+	return "..." + string(r[len(r)-max(width-3, 0):])
 }

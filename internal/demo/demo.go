@@ -14,7 +14,7 @@ type demo struct {
 	out      string // absolute
 	database string
 	paths    []string
-	steps    *steps
+	steps    steps
 }
 
 // Execute runs the demo. It returns when all is printed and written, or, with Serve, when ctx ends.

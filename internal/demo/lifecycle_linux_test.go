@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"os"
 	"regexp"
@@ -46,12 +45,15 @@ func TestServe(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- Execute(ctx, o) }()
 	page := regexp.MustCompile(`http://[0-9.:]+/debug/firsttouch/`)
-	for page.FindString(out.String()) == "" {
+	for !strings.Contains(out.String(), "Serving until interrupted") {
 		select {
 		case err := <-ended:
 			t.Fatalf("ended before it served: %v\n%s", err, out)
 		case <-time.After(10 * time.Millisecond):
 		}
+	}
+	if !strings.HasPrefix(out.String(), "Live page: http://") {
+		t.Errorf("the address of the live page does not come first:\n%s", out)
 	}
 	url := page.FindString(out.String())
 	base := strings.TrimSuffix(url, "/debug/firsttouch/")
@@ -76,13 +78,13 @@ func TestServe(t *testing.T) {
 
 func TestInterrupt(t *testing.T) {
 	uffdtest.Need(t)
-	for _, stage := range []string{"reading", "cold requests, without", "warm requests, with "} {
+	for _, stage := range []string{"the index", "cold requests, without", "warm requests, with "} {
 		t.Run(stage, func(t *testing.T) {
 			ctx, cancel := context.WithCancel(context.Background())
 			defer cancel()
 			o := small(t)
-			o.Progress = func(now string, _, _ int64) {
-				if strings.HasPrefix(now, stage) {
+			o.Step = func(now string) {
+				if strings.Contains(now, stage) {
 					cancel()
 				}
 			}
@@ -150,22 +152,31 @@ func TestProgressIsReported(t *testing.T) {
 	uffdtest.Need(t)
 	o := small(t)
 	var mu sync.Mutex
-	last := map[string]string{}
+	step, last := "", map[string]bool{} // by step and stage: whether it came to its end
+	o.Step = func(what string) {
+		mu.Lock()
+		defer mu.Unlock()
+		step = what
+	}
 	o.Progress = func(stage string, done, total int64) {
 		mu.Lock()
 		defer mu.Unlock()
 		kind, _, _ := strings.Cut(stage, " /")
 		if done == total {
-			last[kind] = fmt.Sprint(done, total)
+			last[step+", "+kind] = true
 		}
 	}
 	called := 0
 	o.BeforeOutput = func() { called++ }
 	run(t, o)
-	for _, stage := range []string{"reading", "writing the index",
-		"cold requests, without the profiler", "warm requests, without the profiler",
-		"cold requests, with the profiler", "warm requests, with the profiler"} {
-		if last[stage] == "" {
+	for _, stage := range []string{
+		"step 1 of 6: the index of Go's source (about 20 s the first time), reading",
+		"step 1 of 6: the index of Go's source (about 20 s the first time), writing the index",
+		"step 2 of 6: cold requests, without the profiler (a few seconds), requests",
+		"step 3 of 6: warm requests, without the profiler (a few seconds), requests",
+		"step 4 of 6: cold requests, with the profiler (a few seconds), requests",
+		"step 5 of 6: warm requests, with the profiler (a few seconds), requests"} {
+		if !last[stage] {
 			t.Errorf("%q did not come to its end: %v", stage, last)
 		}
 	}

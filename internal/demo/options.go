@@ -31,7 +31,8 @@ type Options struct {
 
 	Stdout   io.Writer      // for the result
 	Stderr   io.Writer      // for the service's diagnostics
-	Progress index.Progress // may be called from several goroutines, the total is -1 where it is not known; nil is silent
+	Step     func(string)   // is told what begins and how long it takes; nil is silent
+	Progress index.Progress // within a step, may be called from several goroutines; nil is silent
 	// BeforeOutput is called once before the result is printed; nil is nothing.
 	BeforeOutput func()
 	// Command is how the user runs this program, for the commands that the result suggests; empty: firsttouch.

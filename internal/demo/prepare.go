@@ -38,8 +38,9 @@ func (d *demo) prepareIndex(ctx context.Context) (sum Index, err error) {
 	if err != nil {
 		return sum, err
 	}
+	d.steps.next("the index of Go's source", "about 20 s the first time")
 	start := time.Now()
-	d.database, sum.Built, err = index.Ensure(ctx, tree, dir, d.steps.next("the index of Go's source", "about 20 s the first time"))
+	d.database, sum.Built, err = index.Ensure(ctx, tree, dir, d.Progress)
 	if err != nil {
 		return sum, err
 	}

@@ -97,23 +97,27 @@ func renderNotes(w io.Writer, s Summary) error {
 	return err
 }
 
+// renderNext lists commands to go on with, each on a line of its own that can be copied.
 func renderNext(w io.Writer, s Summary, out, command string) error {
-	t := report.NewTable("Next", report.Left("to see"), report.Left("do"))
+	text := "Next\n"
+	add := func(what, do string) { text += "  " + what + "\n    " + do + "\n" }
+	run := func(what, do string) { add(what, report.Prompt+do) }
 	profile, address := filepath.Join(out, fileProfile), filepath.Join(out, fileAddress)
-	t.Row("which code waited", "go tool pprof -top -sample_index=stall "+profile)
-	t.Row("the same as a flame graph", "go tool pprof -http=: -sample_index=stall "+profile)
-	t.Row("which parts of the file were touched", "go tool pprof -http=: -sample_index=touched "+address)
-	t.Row("the requests, with their faults", "upload "+filepath.Join(out, fileTraces)+" on the search page of Jaeger")
-	t.Row("the same live", "OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318 "+command+" demo")
+	run("which code waited", "go tool pprof -top -sample_index=stall "+profile)
+	run("the same as a flame graph", "go tool pprof -http=: -sample_index=stall "+profile)
+	run("which parts of the file were touched", "go tool pprof -http=: -sample_index=touched "+address)
+	run("the file, the code and the requests in the browser", command+" serve "+filepath.Join(out, fileRecord))
+	run("all of this again, and when", command+" report "+filepath.Join(out, fileRecord))
+	run("the profiler's own page, live", command+" demo -serve")
 	if s.WorkingSets == nil {
-		t.Row("what is in use now, and what is idle", command+" demo -windows")
+		run("what is in use now, and what is idle", command+" demo -windows")
 	}
-	t.Row("the profiler's own page", command+" demo -serve")
-	t.Row("the file, the code and the requests in the browser", command+" serve "+filepath.Join(out, fileRecord))
-	t.Row("all of this again, and when", command+" report "+filepath.Join(out, fileRecord))
-	t.Row("all of this for a program", filepath.Join(out, fileSummary))
+	run("the requests in your own Jaeger or collector", "OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318 "+command+" demo")
+	add("the requests in Jaeger, without a collector", "upload "+filepath.Join(out, fileTraces)+" on its search page")
+	add("all of this for a program", filepath.Join(out, fileSummary))
 	if s.Export.Endpoint != "" && s.Export.Failures == 0 {
-		t.Row("the requests in your collector", s.Export.Endpoint+", service firsttouch-demo")
+		add("the requests in your collector", s.Export.Endpoint+", service firsttouch-demo")
 	}
-	return t.Write(w)
+	_, err := fmt.Fprintln(w, text)
+	return err
 }

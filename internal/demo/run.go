@@ -67,12 +67,10 @@ func (d *demo) drive(ctx context.Context, service *child, address string, profil
 	var list []Phase
 	for _, name := range phases {
 		p := Phase{Name: name}
-		progress := d.steps.phase(name, profile, len(d.paths))
+		d.steps.phase(name, profile, len(d.paths))
 		var err error
 		p.Load, err = load.Drive(ctx, "http://"+address, d.paths, d.Concurrency, func(done int) {
-			if progress != nil {
-				progress("", int64(done), int64(len(d.paths)))
-			}
+			d.steps.at("requests", done, len(d.paths))
 		})
 		if err != nil {
 			return nil, err

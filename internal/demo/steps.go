@@ -18,36 +18,29 @@ const (
 // steps tell whoever waits where the demo is.
 type steps struct {
 	done, of int
-	report   index.Progress // nil is silent
+	begin    func(string)   // nil is silent
+	progress index.Progress // within a step; nil is silent
 }
 
 // newSteps counts the steps: the index, two phases of two runs, windows where they are wanted, and the results.
-func newSteps(o *Options) *steps {
-	s := &steps{of: 2 + 2*len(phases), report: o.Progress}
+func newSteps(o *Options) steps {
+	s := steps{of: 2 + 2*len(phases), begin: o.Step, progress: o.Progress}
 	if o.Windows {
 		s.of++
 	}
 	return s
 }
 
-// next begins a step, which takes about so long, and returns what reports from within it.
-func (s *steps) next(what, about string) index.Progress {
+// next begins a step, which takes about so long.
+func (s *steps) next(what, about string) {
 	s.done++
-	if s.report == nil {
-		return nil
-	}
-	prefix := fmt.Sprintf("step %d of %d, %s: ", s.done, s.of, about)
-	s.report(prefix+what, 0, -1)
-	return func(stage string, done, total int64) {
-		if stage == "" {
-			stage = what
-		}
-		s.report(prefix+stage, done, total)
+	if s.begin != nil {
+		s.begin(fmt.Sprintf("step %d of %d: %s (%s)", s.done, s.of, what, about))
 	}
 }
 
 // phase is next for one pass over n requests.
-func (s *steps) phase(name string, profile bool, n int) index.Progress {
+func (s *steps) phase(name string, profile bool, n int) {
 	rate, how := warmRate, "without"
 	if name == phases[0] {
 		rate = coldRate
@@ -58,7 +51,14 @@ func (s *steps) phase(name string, profile bool, n int) index.Progress {
 			rate = profiledRate
 		}
 	}
-	return s.next(fmt.Sprintf("%s requests, %s the profiler", name, how), roughly(time.Duration(n)*time.Second/time.Duration(rate)))
+	s.next(fmt.Sprintf("%s requests, %s the profiler", name, how), roughly(time.Duration(n)*time.Second/time.Duration(rate)))
+}
+
+// at tells how far the step is.
+func (s *steps) at(stage string, done, total int) {
+	if s.progress != nil {
+		s.progress(stage, int64(done), int64(total))
+	}
 }
 
 // roughly writes a guess as one.

@@ -26,13 +26,11 @@ func (d *demo) driveWindows(ctx context.Context, address string) error {
 	stages := [][]string{d.paths[:half], d.paths[len(d.paths)-half:], d.paths[len(d.paths)-half:]}
 	tick := time.NewTicker(d.stage / stageSlices)
 	defer tick.Stop()
-	progress := d.steps.next("parts of the requests, for windows", roughly(time.Duration(len(stages))*d.stage))
+	d.steps.next("parts of the requests, for windows", roughly(time.Duration(len(stages))*d.stage))
 	for i, paths := range stages {
 		size := max(len(paths)*2/stageSlices, 1)
 		for slice := range stageSlices {
-			if progress != nil {
-				progress("", int64(i*stageSlices+slice), int64(len(stages)*stageSlices))
-			}
+			d.steps.at("requests", i*stageSlices+slice, len(stages)*stageSlices)
 			at := slice * size % len(paths)
 			got, err := load.Drive(ctx, "http://"+address, paths[at:min(at+size, len(paths))], d.Concurrency, func(int) {})
 			if err != nil {

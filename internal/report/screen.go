@@ -14,6 +14,9 @@ type Screen struct {
 	Columns int
 }
 
+// Prompt begins a command to copy. A Screen does not wrap its line: the terminal does, and then copies it as one.
+const Prompt = "$ "
+
 // Write writes whole lines: text without its line's end counts as a line.
 func (s *Screen) Write(b []byte) (int, error) {
 	lines := strings.SplitAfter(string(b), "\n")
@@ -32,7 +35,7 @@ func (s *Screen) Write(b []byte) (int, error) {
 }
 
 func (s *Screen) wrap(out *strings.Builder, line string) {
-	if text.StringWidthWithoutEscSequences(line) <= s.Columns {
+	if text.StringWidthWithoutEscSequences(line) <= s.Columns || strings.HasPrefix(strings.TrimLeft(line, " "), Prompt) {
 		out.WriteString(line)
 		return
 	}

@@ -114,6 +114,9 @@ func (a *Agent) profile() error {
 		a.files = nil
 		return err
 	}
+	if a.cfg.failing {
+		opts = append(opts, profiler.WithFailingSystemCalls())
+	}
 	if a.metrics != nil {
 		opts = append(opts, profiler.WithObserver(a.metrics.Observe))
 	}
@@ -121,6 +124,10 @@ func (a *Agent) profile() error {
 	if err != nil {
 		a.files = nil
 		return errors.Join(err, a.unmeter())
+	}
+	stats := p.Snapshot().Stats
+	if stats.UserModeOnly { // its first note says what can fail
+		a.notes = slices.Insert(a.notes, 0, stats.Notes[0])
 	}
 	if a.cfg.windows > 0 {
 		a.windows.Store(startWindows(p, a.cfg.windows, a.windowsEnded))
@@ -146,10 +153,11 @@ func (a *Agent) profile() error {
 		a.budget.start()
 	}
 	if len(a.cfg.files) > 0 {
-		a.lookout = newLookout(a.cfg.files, a.cfg.rescan, func(path, name string) error {
-			_, err := a.AttachFile(path, profiler.WithName(name))
+		a.lookout = newLookout(a.cfg.files, a.cfg.rescan, func(path, name string, opts ...profiler.RegionOption) error {
+			_, err := a.AttachFile(path, append(opts, profiler.WithName(name))...)
 			return err
 		})
+		a.lookout.careful = stats.UserModeOnly
 		a.lookout.start()
 	}
 	return nil
@@ -161,7 +169,9 @@ func (a *Agent) Profiler() *profiler.Profiler { return a.prof }
 // Reason says why the agent does nothing and what to change, or is empty where it profiles.
 func (a *Agent) Reason() string { return a.reason }
 
-// Notes are the agent's own reports, such as a pattern of WithFiles that no mapping matches. What
+// Notes are the agent's own reports, a line each, fit for a log, such as a pattern of WithFiles that no mapping
+// matches. Where system calls of the service can fail because of the profiler (WithFailingSystemCalls, and
+// delivery by signal), the first one says so. What
 // the profiler reports is in Snapshot.Stats.Notes; the page and the JSON snapshot have both.
 func (a *Agent) Notes() []string {
 	a.mu.Lock()
@@ -183,6 +193,17 @@ func (a *Agent) Notes() []string {
 		notes = append(notes, a.budget.notes()...)
 	}
 	return notes
+}
+
+// joinNotes puts the notes of several together, each once: what the profiler says first the agent does too.
+func joinNotes(lists ...[]string) []string {
+	all := []string{}
+	for _, n := range slices.Concat(lists...) {
+		if !slices.Contains(all, n) {
+			all = append(all, n)
+		}
+	}
+	return all
 }
 
 func (a *Agent) note(format string, args ...any) {

@@ -49,7 +49,7 @@ func TestSecondArenaOfANameIsPlainAndNoted(t *testing.T) {
 			t.Errorf("arena %d: profiled %v", i, profiled)
 		}
 	}
-	if notes := a.Notes(); len(notes) != 1 || !strings.Contains(notes[0], `arena "twice" is plain memory`) {
+	if notes := ownNotes(a); len(notes) != 1 || !strings.Contains(notes[0], `arena "twice" is plain memory`) {
 		t.Errorf("notes %q", notes)
 	}
 }

@@ -26,6 +26,7 @@ type config struct {
 	files     []string // absolute patterns
 	arenas    []string
 	goHeap    float64 // share, 0 is none
+	failing   bool    // see WithFailingSystemCalls
 	debugAddr string  // host:port, or empty
 	token     string  // or empty
 	addresses bool    // may be asked for

@@ -15,8 +15,8 @@ func TestDebugEndpointListens(t *testing.T) {
 	t.Run("loopback", func(t *testing.T) {
 		a := start(t, WithDebugAddr(":0"))
 		addr, ok := a.DebugAddr().(*net.TCPAddr)
-		if !ok || !addr.IP.IsLoopback() || len(a.Notes()) > 0 {
-			t.Fatalf("listens on %v, notes %q", a.DebugAddr(), a.Notes())
+		if !ok || !addr.IP.IsLoopback() || len(ownNotes(a)) > 0 {
+			t.Fatalf("listens on %v, notes %q", a.DebugAddr(), ownNotes(a))
 		}
 		if code, body := get(t, "http://"+addr.String()+"/debug/firsttouch/snapshot"); code != 200 || !strings.Contains(body, `"active":true`) {
 			t.Errorf("%d %s", code, body)
@@ -29,7 +29,7 @@ func TestDebugEndpointListens(t *testing.T) {
 	})
 	t.Run("every interface", func(t *testing.T) {
 		a := start(t, WithDebugAddr("0.0.0.0:0"))
-		if notes := a.Notes(); len(notes) != 1 || !strings.Contains(notes[0], "without authentication") {
+		if notes := ownNotes(a); len(notes) != 1 || !strings.Contains(notes[0], "without authentication") {
 			t.Errorf("notes %q", notes)
 		}
 	})

@@ -17,9 +17,10 @@
 // touched before a mapping is found stays unknown. Call AttachFile right after the mapping was made
 // where that matters.
 //
-// Without privileges the profiler serves user mode only: a system call that is given memory which
-// was not touched before, such as a write(2) of bytes right out of a mapping, fails with EFAULT.
-// Copy first. The page and the snapshot say whether this is so.
+// Without privileges the kernel serves faults of user mode only: a system call that is given profiled memory which
+// was not touched before, such as a write(2) of bytes right out of a mapping, would fail with EFAULT. The agent does
+// nothing there unless WithFailingSystemCalls allows it, and Reason says why and what to change. With it, or with
+// delivery by signal, copy what a system call gets. The first of Notes, the page and the snapshot say whether this is so.
 //
 // The agent does not export traces itself, and links no exporter: the service's own reads the OTEL_
 // variables, see SpanProcessor.

@@ -19,6 +19,12 @@ func Example() {
 	if err != nil {
 		log.Print(err) // a setting that cannot be used: the service runs on, unprofiled
 	}
+	if a.Reason() != "" {
+		log.Print("not profiled: ", a.Reason()) // and what to change
+	}
+	for _, note := range a.Notes() {
+		log.Print(note) // the first one says whether system calls of the service can fail because of the profiler
+	}
 	defer a.Shutdown(ctx)
 	http.Handle("/debug/firsttouch/", a.Handler())
 

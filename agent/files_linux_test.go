@@ -44,7 +44,7 @@ func TestFilesAreFoundByPattern(t *testing.T) {
 		t.Errorf("later.db: %d faults, want 1", r.Faults)
 	}
 
-	notes := strings.Join(a.Notes(), "\n")
+	notes := strings.Join(ownNotes(a), "\n")
 	if !strings.Contains(notes, dir+"/none-*") || strings.Count(notes, "no mapping of this process has matched") != 1 {
 		t.Errorf("notes do not report exactly the pattern without a match:\n%s", notes)
 	}
@@ -78,8 +78,8 @@ func TestFileThatTakesTheNameOfAnother(t *testing.T) {
 	if r := s.Region(second); r.Faults != 1 || r.Size != int64(8*uffd.PageSize()) {
 		t.Errorf("the new file: %+v, want 1 fault", r)
 	}
-	if len(a.Notes()) > 0 {
-		t.Errorf("notes %q", a.Notes())
+	if len(ownNotes(a)) > 0 {
+		t.Errorf("notes %q", ownNotes(a))
 	}
 }
 

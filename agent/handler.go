@@ -84,7 +84,7 @@ func (a *Agent) document(sel selection) *Document {
 	if a.prof != nil {
 		d = document(a.prof.Snapshot(), sel)
 	}
-	d.Notes = append(append([]string{}, a.Notes()...), d.Notes...)
+	d.Notes = joinNotes(a.Notes(), d.Notes)
 	return d
 }
 

@@ -18,12 +18,13 @@ const restShare = 50
 // lookout finds the mappings of files that match the configured patterns, and attaches each file
 // once: new mappings of it are then found by the profiler.
 type lookout struct {
-	attach func(path, name string) error // the file at path, as a region of that name
-	every  time.Duration
-	since  time.Time
-	quit   context.CancelFunc
-	stop   <-chan struct{}
-	done   chan struct{}
+	attach  attachFunc
+	every   time.Duration
+	since   time.Time
+	careful bool // system calls can fail: what a pattern finds is not observed where it can be written to
+	quit    context.CancelFunc
+	stop    <-chan struct{}
+	done    chan struct{}
 
 	mu       sync.Mutex
 	patterns []*pattern
@@ -32,7 +33,10 @@ type lookout struct {
 	broken   error // why the mappings cannot be read, or nil
 }
 
-func newLookout(patterns []string, every time.Duration, attach func(path, name string) error) *lookout {
+// attachFunc attaches the file at path as a region of that name.
+type attachFunc func(path, name string, opts ...profiler.RegionOption) error
+
+func newLookout(patterns []string, every time.Duration, attach attachFunc) *lookout {
 	ctx, quit := context.WithCancel(context.Background())
 	l := &lookout{attach: attach, every: every, since: time.Now(), files: make(map[mappedFile]error),
 		quit: quit, stop: ctx.Done(), done: make(chan struct{})}
@@ -72,29 +76,47 @@ func (l *lookout) look() time.Duration {
 	defer l.mu.Unlock()
 	l.looks++
 	l.broken = err
+	named := make(map[mappedFile]bool) // those that match, and whether one of their patterns is a path
 	for _, p := range l.patterns {
 		p.resolve()
-		for f, code := range files {
+		for f := range files {
 			if p.matches(f.path) {
 				p.matched = true
-				l.found(f, code)
+				named[f] = named[f] || p.isPath()
 			}
 		}
+	}
+	for f, named := range named {
+		l.found(f, files[f], named)
 	}
 	return max(l.every, restShare*time.Since(began))
 }
 
-// found attaches a file, unless that was done or cannot help. Called with mu held.
-func (l *lookout) found(f mappedFile, code bool) {
+// errWritable is why a file that a pattern found is left alone. Mutexes lie in such files, as in LMDB's lock.mdb, and
+// futex(2) on them would fail.
+var errWritable = errors.New("it is mapped to be written to, and a system call on a mutex there would fail: " +
+	"name its path without *?[ to observe it all the same")
+
+// found attaches a file, unless that was done or cannot help. named: by its path, and not by a pattern alone. Called
+// with mu held.
+func (l *lookout) found(f mappedFile, as mappedAs, named bool) {
 	if err, known := l.files[f]; known && !again(err) {
 		return
 	}
-	if code {
+	var opts []profiler.RegionOption
+	if l.careful && !named {
+		if as.writable && !as.readable {
+			l.files[f] = errWritable
+			return
+		}
+		opts = append(opts, profiler.WithoutWritableMappings())
+	}
+	if as.code {
 		// The profiler's own text may be in such a file, and it must not wait for itself.
 		l.files[f] = errors.New("it holds program code, which is not profiled")
 		return
 	}
-	err := l.attach(f.path, l.nameOf(f))
+	err := l.attach(f.path, l.nameOf(f), opts...)
 	if errors.Is(err, profiler.ErrRegistered) {
 		err = nil // the service attached it itself
 	}
@@ -117,9 +139,9 @@ func (l *lookout) nameOf(f mappedFile) string {
 }
 
 // again reports whether a failure to attach may pass by itself: the mapping went away at that
-// moment, or the other threads were too busy to be stopped.
+// moment, the other threads were too busy to be stopped, or a mapping is made that cannot be written to.
 func again(err error) bool {
-	return errors.Is(err, profiler.ErrNotMapped) || errors.Is(err, profiler.ErrBusy)
+	return errors.Is(err, profiler.ErrNotMapped) || errors.Is(err, profiler.ErrBusy) || err == errWritable
 }
 
 // notes reports the patterns without a match and the files that could not be attached.

@@ -19,17 +19,18 @@ func TestParseMaps(t *testing.T) {
 00651000-00652000 r--p 00051000 08:02 173521      /usr/bin/dbus-daemon
 00e03000-00e24000 rw-p 00000000 00:00 0           [heap]
 35b1800000-35b1820000 r--s 00000000 08:02 135522  /var/lib/app/a b.db
+35b1810000-35b1820000 rw-s 00010000 08:02 135522  /var/lib/app/a b.db
 35b1a21000-35b1a22000 rw-p 00000000 00:00 0
 35b1c00000-35b1dac000 r--s 00000000 08:02 135870  /var/lib/app/x\012y.db
 7f0000000000-7f0000001000 rw-s 00000000 00:01 9   /memfd:arena (deleted)
 7fff6fd7f000-7fff6fd81000 r-xp 00000000 00:00 0   [vdso]
 7fff6fd81000-7fff6fd82000 rw-p 00000000 00:00 0   [anon:/not/a/file]
 `
-	want := map[mappedFile]bool{
-		{"/usr/bin/dbus-daemon", "08:02", "173521"}: true,
-		{"/var/lib/app/a b.db", "08:02", "135522"}:  false,
-		{"/var/lib/app/x\ny.db", "08:02", "135870"}: false,
-		{"/memfd:arena (deleted)", "00:01", "9"}:    false,
+	want := map[mappedFile]mappedAs{
+		{"/usr/bin/dbus-daemon", "08:02", "173521"}: {code: true},
+		{"/var/lib/app/a b.db", "08:02", "135522"}:  {readable: true, writable: true},
+		{"/var/lib/app/x\ny.db", "08:02", "135870"}: {readable: true},
+		{"/memfd:arena (deleted)", "00:01", "9"}:    {writable: true},
 	}
 	got := parseMaps([]byte(text))
 	if !maps.Equal(got, want) {
@@ -87,15 +88,15 @@ func TestLookoutAttachesEachFileOnce(t *testing.T) {
 		nil,
 		nil,
 	}
-	l := newLookout([]string{"/d/*.db", "/e/never-*"}, time.Millisecond, func(path, name string) error {
+	l := newLookout([]string{"/d/*.db", "/e/never-*"}, time.Millisecond, func(path, name string, _ ...profiler.RegionOption) error {
 		calls = append(calls, name)
 		return answers[len(calls)-1]
 	})
 	l.patterns[0].matched = true
 	for range 5 {
-		l.found(mappedFile{"/d/a.db", "08:02", "1"}, false)
+		l.found(mappedFile{"/d/a.db", "08:02", "1"}, mappedAs{}, false)
 	}
-	l.found(mappedFile{"/d/a.db", "08:02", "2"}, false)
+	l.found(mappedFile{"/d/a.db", "08:02", "2"}, mappedAs{}, false)
 	if want := []string{"/d/a.db", "/d/a.db", "/d/a.db", "/d/a.db (file 2 of this name)"}; !slices.Equal(calls, want) {
 		t.Errorf("attached %q, want tries until it worked, none after, and the file that took its place: %q", calls, want)
 	}
@@ -106,7 +107,7 @@ func TestLookoutAttachesEachFileOnce(t *testing.T) {
 
 func TestLookoutReportsWhatItCannotAttach(t *testing.T) {
 	tries := 0
-	l := newLookout([]string{"/d/*"}, time.Millisecond, func(path, name string) error {
+	l := newLookout([]string{"/d/*"}, time.Millisecond, func(path, name string, _ ...profiler.RegionOption) error {
 		tries++
 		if path == "/d/mine" {
 			return profiler.ErrRegistered
@@ -115,9 +116,9 @@ func TestLookoutReportsWhatItCannotAttach(t *testing.T) {
 	})
 	l.patterns[0].matched = true
 	for range 3 {
-		l.found(mappedFile{path: "/d/secret"}, false)
-		l.found(mappedFile{path: "/d/program"}, true)
-		l.found(mappedFile{path: "/d/mine"}, false)
+		l.found(mappedFile{path: "/d/secret"}, mappedAs{}, false)
+		l.found(mappedFile{path: "/d/program"}, mappedAs{code: true}, false)
+		l.found(mappedFile{path: "/d/mine"}, mappedAs{}, false)
 	}
 	want := []string{
 		"/d/program is not profiled: it holds program code, which is not profiled",

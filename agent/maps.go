@@ -13,9 +13,15 @@ type mappedFile struct {
 	inode  string
 }
 
-// mappedFiles lists the files that this process has mapped, each with whether one of its mappings
-// is executable.
-func mappedFiles() (map[mappedFile]bool, error) {
+// mappedAs is what the mappings of a file are, at least one of them.
+type mappedAs struct {
+	code     bool // executable
+	writable bool // shared, can be written to
+	readable bool // shared, cannot be written to
+}
+
+// mappedFiles lists the files that this process has mapped.
+func mappedFiles() (map[mappedFile]mappedAs, error) {
 	text, err := os.ReadFile("/proc/self/maps")
 	if err != nil {
 		return nil, err
@@ -26,8 +32,8 @@ func mappedFiles() (map[mappedFile]bool, error) {
 // parseMaps reads lines of proc_pid_maps(5): range, permissions, offset, device, inode and, for
 // a file, padding and the path. A deleted file has " (deleted)" behind its path and so never
 // matches a pattern of the path alone.
-func parseMaps(text []byte) map[mappedFile]bool {
-	files := make(map[mappedFile]bool)
+func parseMaps(text []byte) map[mappedFile]mappedAs {
+	files := make(map[mappedFile]mappedAs)
 	for line := range bytes.Lines(text) {
 		slash := bytes.IndexByte(line, '/')
 		if slash < 0 {
@@ -42,7 +48,9 @@ func parseMaps(text []byte) map[mappedFile]bool {
 			path:   unescape(string(bytes.TrimSuffix(line[slash:], []byte{'\n'}))),
 			device: string(fields[3]), inode: string(fields[4]),
 		}
-		files[f] = files[f] || fields[1][2] == 'x'
+		as := files[f]
+		writable, shared := fields[1][1] == 'w', fields[1][3] == 's'
+		files[f] = mappedAs{as.code || fields[1][2] == 'x', as.writable || shared && writable, as.readable || shared && !writable}
 	}
 	return files
 }

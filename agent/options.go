@@ -104,6 +104,17 @@ func WithRing(records int) Option {
 	return named("WithRing", func(c *config) error { return c.setRing(records) })
 }
 
+// WithFailingSystemCalls profiles also where the kernel serves faults of user mode only. There a system call that is
+// handed profiled memory before its first touch fails with EFAULT: an answer of net/http, a file or a pipe ends early,
+// read(2) into it and open(2) with a path in it fail, and futex(2) on a mutex in it has the C library abort the process.
+// See profiler.WithFailingSystemCalls: give it where the service copies what it hands to system calls. Without it
+// the agent does nothing there, and Reason says why. Writable shared mappings of files, where such mutexes lie,
+// are then observed only where WithFiles has the path without *?[. The variable is
+// FIRSTTOUCH_ALLOW_FAILING_SYSTEM_CALLS.
+func WithFailingSystemCalls() Option {
+	return named("WithFailingSystemCalls", func(c *config) error { c.failing = true; return nil })
+}
+
 // WithSignal sets the real-time signal that asks a thread for its stack, see profiler.WithSignal.
 // The variable is FIRSTTOUCH_SIGNAL.
 func WithSignal(n int) Option {

@@ -87,7 +87,7 @@ func (a *Agent) page(host string) *pageContent {
 // fill takes over what a snapshot shows.
 func (c *pageContent) fill(s *profiler.Snapshot) {
 	c.Start, c.End, c.Stats, c.Total.Covered = s.Start, s.End, s.Stats, s.End.Sub(s.Start)
-	c.Notes = append(c.Notes, s.Stats.Notes...)
+	c.Notes = joinNotes(c.Notes, s.Stats.Notes)
 	for i := range s.Regions {
 		r := &s.Regions[i]
 		c.Regions = append(c.Regions, pageRegion{RegionStats: r, KindName: strings.ReplaceAll(kindName(r.Kind), "_", " "), Slices: pageSlices(r), SamplingNote: s.SamplingNote(r.ID)})

@@ -35,6 +35,8 @@ func (c *config) parseDelivery(v string) error {
 	return fmt.Errorf("%w: write thread or signal", profiler.ErrInvalid)
 }
 
+func (c *config) parseFailing(v string) error { return parseBool(v, &c.failing) }
+
 func (c *config) parseRescan(v string) error { return parseDuration(v, c.setRescan) }
 
 func (c *config) parseWindows(v string) error { return parseDuration(v, c.setWindows) }

@@ -40,6 +40,12 @@ func (p *pattern) matches(path string) bool {
 	return false
 }
 
+// isPath reports whether the pattern is the path of one file: without *, ? and [, but where a \ makes them plain.
+func (p *pattern) isPath() bool {
+	plain := strings.NewReplacer(`\\`, "", `\*`, "", `\?`, "", `\[`, "").Replace(p.text)
+	return !strings.ContainsAny(plain, "*?[")
+}
+
 // escapeGlob makes a pattern that matches exactly the path.
 func escapeGlob(path string) string {
 	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(path)

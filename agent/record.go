@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"slices"
 	"strconv"
 	"time"
 
@@ -34,7 +33,7 @@ func (a *Agent) recorded(scope recording.Scope, reason string) *recording.Record
 
 func addNotes(r *recording.Recording, notes []string) {
 	s := *r.Snapshot
-	s.Stats.Notes = slices.Concat(s.Stats.Notes, notes)
+	s.Stats.Notes = joinNotes(s.Stats.Notes, notes)
 	r.Snapshot = &s
 }
 

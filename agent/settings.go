@@ -30,6 +30,7 @@ var settings = []setting{
 	{"FIRSTTOUCH_LOG_LIMIT", "first touches kept in order, 0 or more; 262144", (*config).parseLogLimit},
 	{"FIRSTTOUCH_RING", "records between the resolver and the totals, 64 to 16777216; 131072", (*config).parseRing},
 	{"FIRSTTOUCH_DELIVERY", "how a first touch reaches the profiler, thread or signal, which costs less and serves no system calls; thread", (*config).parseDelivery},
+	{"FIRSTTOUCH_ALLOW_FAILING_SYSTEM_CALLS", "true profiles also where write, send, read, open and futex fail with EFAULT when they are handed memory not yet touched (user mode only); false", (*config).parseFailing},
 	{"FIRSTTOUCH_SIGNAL", "real-time signal that asks a thread for its stack, 34 to 64; 34", (*config).parseSignal},
 	{"FIRSTTOUCH_RESCAN", "how often to look for new mappings, a duration of 1ms or more; 100ms", (*config).parseRescan},
 	{"FIRSTTOUCH_WINDOWS", "how often the regions are armed again, for working sets by time, a duration of 100ms or more such as 10s; never", (*config).parseWindows},

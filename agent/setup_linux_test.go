@@ -5,6 +5,8 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -13,10 +15,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// start starts an agent for the test, which is skipped where the system refuses, for its reason.
+// start starts an agent for the test, also where the kernel serves user mode only. Where the system refuses, the
+// test is skipped, with its reason.
 func start(t *testing.T, opts ...Option) *Agent {
 	t.Helper()
-	a, err := Start(t.Context(), append(opts, Required())...)
+	a, err := Start(t.Context(), append(opts, Required(), WithFailingSystemCalls())...)
 	if errors.Is(err, profiler.ErrNotSupported) {
 		t.Skip(err)
 	}
@@ -25,6 +28,11 @@ func start(t *testing.T, opts ...Option) *Agent {
 	}
 	t.Cleanup(func() { stop(t, a) })
 	return a
+}
+
+// ownNotes are those of an agent but for what can fail in user mode only.
+func ownNotes(a *Agent) []string {
+	return slices.DeleteFunc(a.Notes(), func(n string) bool { return strings.HasPrefix(n, "system calls of this service can fail") })
 }
 
 // stop ends an agent. One runs in a process at a time.

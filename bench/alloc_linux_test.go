@@ -14,7 +14,7 @@ import (
 func TestFaultsDoNotAllocate(t *testing.T) {
 	for _, stacks := range []profiler.StackSampling{profiler.StacksNone(), profiler.StacksEvery()} {
 		t.Run(stacks.String(), func(t *testing.T) {
-			p, err := profiler.New(profiler.WithStacks(stacks), profiler.WithLogLimit(0))
+			p, err := profiler.New(profiler.WithFailingSystemCalls(), profiler.WithStacks(stacks), profiler.WithLogLimit(0))
 			skipUnsupported(t, err)
 			defer func() {
 				if err := p.Close(); err != nil {
@@ -44,7 +44,7 @@ func TestFaultsDoNotAllocate(t *testing.T) {
 // With the log, 32,768 faults of an arena allocate 32 times at most: log and bitmap double, and each
 // region, stack and thread has its totals. A snapshot taken meanwhile keeps what it had.
 func TestLogAllocatesInLargePieces(t *testing.T) {
-	p, err := profiler.New(profiler.WithStacks(profiler.StacksNone()))
+	p, err := profiler.New(profiler.WithFailingSystemCalls(), profiler.WithStacks(profiler.StacksNone()))
 	skipUnsupported(t, err)
 	defer func() {
 		if err := p.Close(); err != nil {

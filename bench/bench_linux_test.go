@@ -56,7 +56,7 @@ func BenchmarkFirstWrite(b *testing.B) {
 	})
 	for _, stacks := range []profiler.StackSampling{profiler.StacksNone(), profiler.StacksEvery()} {
 		b.Run("profiler, stacks: "+stacks.String(), func(b *testing.B) {
-			p, err := profiler.New(profiler.WithStacks(stacks), profiler.WithLogLimit(0))
+			p, err := profiler.New(profiler.WithFailingSystemCalls(), profiler.WithStacks(stacks), profiler.WithLogLimit(0))
 			skipUnsupported(b, err)
 			firstWrites(b, p.Flush, func() ([]byte, func() error, error) {
 				r, err := p.NewArena("bench", Pages*pageSize)

@@ -30,7 +30,7 @@ const agentRun = 2 * time.Second
 // agentCost touches arenas of an agent at a steady pace, in a batch each millisecond, and plain
 // memory at the same pace.
 func agentCost(w io.Writer, d profiler.Delivery) error {
-	a, err := agent.Start(context.Background(), agent.WithDelivery(d))
+	a, err := agent.Start(context.Background(), agent.WithDelivery(d), agent.WithFailingSystemCalls())
 	if err != nil {
 		return err
 	}

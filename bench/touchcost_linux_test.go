@@ -42,7 +42,7 @@ func TestTouchCost(t *testing.T) {
 	if err := unix.Munmap(plain); err != nil {
 		t.Fatal(err)
 	}
-	p, err := profiler.New(profiler.WithStacks(profiler.StacksNone()))
+	p, err := profiler.New(profiler.WithFailingSystemCalls(), profiler.WithStacks(profiler.StacksNone()))
 	skipUnsupported(t, err)
 	defer p.Close()
 	r, err := p.NewArena("arena", pages*pageSize)

@@ -11,8 +11,8 @@ import (
 
 // NewArena maps size bytes of zeroed memory, rounded up to whole pages, outside the Go heap, and
 // observes their first touches. The memory must hold no Go pointers. A system call that is given
-// pages of it that were not yet touched works unless the engine may serve user mode only; then it
-// fails with EFAULT, so touch or copy first.
+// pages of it that were not yet touched works, unless WithFailingSystemCalls or DeliverySignal lets it fail with
+// EFAULT (Stats.UserModeOnly): then touch or copy first.
 func (p *Profiler) NewArena(name string, size int, opts ...RegionOption) (*Region, error) {
 	if size <= 0 {
 		return nil, fmt.Errorf("%w: arena %q of %d bytes: choose 1 byte or more", ErrInvalid, name, size)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/firsttouch/firsttouch/internal/engine"
+	"golang.org/x/sys/unix"
 )
 
 // AttachFile observes the shared mappings that other code in this process has of a file: on a disk, on tmpfs
@@ -56,6 +57,11 @@ func (p *Profiler) AttachFile(path string, opts ...RegionOption) (*Region, error
 		r.closed.Store(true)
 		p.forget(r)
 		return nil, fmt.Errorf("attach file %s: %w", path, err)
+	}
+	if len(r.maps) == 0 && r.config.leave {
+		r.closed.Store(true)
+		p.forget(r)
+		return nil, fmt.Errorf("attach file %s: %w but to be written to, which WithoutWritableMappings leaves alone", path, ErrNotMapped)
 	}
 	return r, nil
 }
@@ -147,7 +153,7 @@ func (r *Region) look(list []procMap, now time.Duration) error {
 	var errs []error
 	changed, all := r.complete == 0, true
 	for _, m := range slices.Clone(r.maps) {
-		if r.intact(m, list) {
+		if r.intact(m, list) && !r.leaves(m, list) {
 			continue
 		}
 		changed = true
@@ -192,9 +198,28 @@ func (r *Region) uncovered(list []procMap) (out []procMap) {
 		if !r.file.is(&m) || !m.shared && m.prot == 0 {
 			continue
 		}
+		if r.config.leave && m.shared && m.prot&unix.PROT_WRITE != 0 {
+			r.noteLeft()
+			continue
+		}
 		out = append(out, r.less(m)...)
 	}
 	return out
+}
+
+// leaves reports whether a mapping has become one that is to be left alone. The caller holds r.mu.
+func (r *Region) leaves(m *mapping, list []procMap) bool {
+	if !r.config.leave || !slices.ContainsFunc(list, func(l procMap) bool {
+		return l.lo < m.Hi && m.Lo < l.hi && l.prot&unix.PROT_WRITE != 0
+	}) {
+		return false
+	}
+	r.noteLeft()
+	return true
+}
+
+func (r *Region) noteLeft() {
+	r.p.note("region %s: mappings that can be written to are left alone, since a system call on a mutex there would fail: give the path without *?[ to observe them too", r.name)
 }
 
 // less is a mapping less what is armed and the engine's own duplicates.

@@ -12,7 +12,7 @@ const (
 	// DeliverySignal has the kernel send SIGBUS to the toucher, whose handler resolves the fault there and
 	// then: a fraction of the cost, with the full stack. In exchange
 	//   - a system call that is given memory not yet touched fails with EFAULT, so copy before
-	//     (Stats.UserModeOnly);
+	//     (Stats.UserModeOnly): choosing it allows what WithFailingSystemCalls allows, and the first note says so;
 	//   - a thread that blocks SIGBUS, as some C libraries' do, is killed at its first touch, and the process with
 	//     it: New refuses where there is one, and cannot see those that come later;
 	//   - a handler of SIGBUS that is installed later must pass on what it does not know.

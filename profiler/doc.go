@@ -62,9 +62,9 @@
 // granule accessible some microseconds before.
 //
 // One Profiler runs in a process at a time. It needs userfaultfd(2): as root, with CAP_SYS_PTRACE,
-// through /dev/userfaultfd, or with vm.unprivileged_userfaultfd=1. Without any of them it serves user
-// mode only: a system call that is given memory not yet touched fails with EFAULT
-// (Stats.UserModeOnly), so copy before you write.
+// through /dev/userfaultfd, or with vm.unprivileged_userfaultfd=1. Without any of them the kernel serves user
+// mode only: a system call that is given memory not yet touched would fail with EFAULT. New answers ErrUserModeOnly
+// there, unless WithFailingSystemCalls allows it (Stats.UserModeOnly): then copy before you write.
 //
 // With WithDelivery(DeliverySignal) a fault costs a fraction, and system calls are not served: see
 // DeliverySignal. The engine then sees arenas and files on disk only. A thread whose C code has no

@@ -10,6 +10,9 @@ import (
 var (
 	// ErrNotSupported: the system, the kernel, the user or the container refuses what is needed.
 	ErrNotSupported = uffd.ErrNotSupported
+	// ErrUserModeOnly: system calls that meet profiled memory would fail here, and WithFailingSystemCalls does not
+	// allow it. It is an ErrNotSupported too.
+	ErrUserModeOnly = errors.New("system calls would fail")
 	// ErrInvalid: an argument cannot be used.
 	ErrInvalid = errors.New("invalid argument")
 	// ErrRegistered: the memory is already a region.

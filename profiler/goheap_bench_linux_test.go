@@ -56,7 +56,7 @@ func BenchmarkGoHeapWindow(b *testing.B) {
 
 func newBenchProfiler(b *testing.B) *Profiler {
 	b.Helper()
-	p, err := New(WithLogLimit(0))
+	p, err := New(WithLogLimit(0), WithFailingSystemCalls())
 	skipNotSupported(b, err)
 	b.Cleanup(func() {
 		if err := p.Close(); err != nil {

@@ -48,7 +48,7 @@ func TestOutOfDescriptors(t *testing.T) {
 			t.Fatal(err)
 		}
 		exhaust()
-		p, refused := New()
+		p, refused := New(WithFailingSystemCalls())
 		if refused == nil {
 			p.Close()
 			t.Error("a profiler started without descriptors")

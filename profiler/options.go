@@ -16,6 +16,7 @@ type config struct {
 	signal   int
 	rescan   time.Duration
 	delivery Delivery
+	failing  bool          // see WithFailingSystemCalls
 	observe  []func(Fault) // see WithObserver
 	share    float64       // see WithSampling
 	seed     uint64
@@ -165,6 +166,7 @@ type regionConfig struct {
 	least   int // of the granule: the size of the region's pages
 	guard   Guard
 	writes  bool
+	leave   bool    // mappings that can be written to
 	share   float64 // of the Go heap's blocks
 }
 
@@ -211,6 +213,13 @@ func WithRegionGranule(bytes int) RegionOption {
 // (MADV_DONTNEED) loses the protection until it is armed again: RegionStats.Discarded.
 func WithWritesOnly() RegionOption {
 	return regionOptionFunc(func(c *regionConfig) error { c.writes = true; return nil })
+}
+
+// WithoutWritableMappings leaves those shared mappings of an attached file alone that can be written to, and gives back
+// one that becomes so, at the next look (WithRescan): mutexes and futexes may lie there, whose system calls fail where
+// faults of system calls are not served (Stats.UserModeOnly). The agent gives it there for files that a pattern found.
+func WithoutWritableMappings() RegionOption {
+	return regionOptionFunc(func(c *regionConfig) error { c.leave = true; return nil })
 }
 
 // withLeastGranule is the size of the region's pages, where they are huge.

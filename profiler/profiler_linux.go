@@ -63,8 +63,11 @@ func New(opts ...Option) (*Profiler, error) {
 	}
 	eng, err := engine.Start(engine.Config{
 		Ring: c.ring, StackEvery: int(c.stacks.every), StackRate: int(c.stacks.perSec), Signal: c.signal,
-		Signals: c.delivery == DeliverySignal,
+		Signals: c.delivery == DeliverySignal, UserMode: c.failing,
 	})
+	if errors.Is(err, engine.ErrUserModeOnly) {
+		return nil, &userModeOnly{waysToFullService()}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("start the fault engine: %w", err)
 	}
@@ -77,6 +80,9 @@ func New(opts ...Option) (*Profiler, error) {
 	p.agg.stats.StackSampling = c.stacks.String()
 	p.agg.stats.Delivery = c.delivery.String()
 	p.agg.stats.UserModeOnly = eng.UserModeOnly()
+	if n := p.failingNote(); n != "" {
+		p.note("%s", n) // before all others
+	}
 	if p.text, err = pclntab.Self(); err != nil {
 		p.note("callers of functions without a frame are missing from stacks: %v", err)
 	}

@@ -18,7 +18,7 @@ import (
 // One profiler runs at a time, and the next one can start when it is closed.
 func TestTwoProfilersAtOnce(t *testing.T) {
 	p := newProfiler(t)
-	if second, err := New(); err == nil {
+	if second, err := New(WithFailingSystemCalls()); err == nil {
 		second.Close()
 		t.Fatal("a second profiler started")
 	} else if !strings.Contains(err.Error(), "already") || !strings.Contains(err.Error(), "close") {
@@ -54,7 +54,7 @@ func TestSystemRefuses(t *testing.T) {
 		words = append(words, "--device")
 	}
 	for range 2 {
-		p, err := New()
+		p, err := New(WithFailingSystemCalls())
 		if p != nil {
 			t.Fatal("a profiler started")
 		}

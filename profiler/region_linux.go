@@ -170,6 +170,10 @@ func (r *Region) Rearm() error {
 	var errs []error
 	gone := false
 	for _, m := range r.maps {
+		if r.leaves(m, list) {
+			gone = true // lookNow gives it back
+			continue
+		}
 		if m.means != byCover {
 			err := engine.ErrGone
 			if r.intact(m, list) {

@@ -16,11 +16,11 @@ import (
 
 var pageSize = unix.Getpagesize()
 
-// newProfiler starts a profiler and closes it after the test. Where the system refuses, the test is
+// newProfiler starts a profiler, also where the kernel serves user mode only, and closes it after the test. Where the system refuses, the test is
 // skipped with the system's reason.
 func newProfiler(t testing.TB, opts ...Option) *Profiler {
 	t.Helper()
-	p, err := New(append([]Option{WithDelivery(testDelivery())}, opts...)...)
+	p, err := New(append([]Option{WithDelivery(testDelivery()), WithFailingSystemCalls()}, opts...)...)
 	if errors.Is(err, ErrNotSupported) {
 		t.Skip(err)
 	}

@@ -16,7 +16,7 @@ import (
 // meanwhile. The fault cannot finish here, because every restore of the file is refused.
 func TestEndOfASpanDelaysNoOther(t *testing.T) {
 	inChild(t, "TestEndOfASpanDelaysNoOther", "all", nil, func(t *testing.T) {
-		p, err := New() // never closed: somebody waits for the file until the process ends
+		p, err := New(WithFailingSystemCalls()) // never closed: somebody waits for the file until the process ends
 		if errors.Is(err, ErrNotSupported) {
 			t.Skip(err)
 		}

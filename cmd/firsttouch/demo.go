@@ -44,8 +44,9 @@ and idle, the size of the working set by the length of the window, and what a ca
 With OTEL_EXPORTER_OTLP_ENDPOINT set, the requests and the metrics go there as well, by OTLP over
 HTTP. OTEL_METRICS_EXPORTER=none keeps the metrics here. With -serve they are at /metrics, too.
 
-It needs no privileges. Without them system calls that are handed a page of the database before
-its first touch fail with EFAULT, so the service copies what it answers out of the database first.`,
+It needs no privileges. Without them system calls that are handed a page of the database before its first
+touch fail with EFAULT (user mode only). The demo allows that for its own service, which copies what it answers
+out of the database first, and says so. A service of yours has to allow it itself: by default nothing is profiled there.`,
 		Args: cobra.NoArgs,
 		RunE: running(func(c *cobra.Command) error {
 			exe, err := os.Executable()

@@ -21,7 +21,8 @@ func newDoctor() *cobra.Command {
 		Long: `doctor asks the kernel what it allows, feature by feature, tries the profiler on a little
 memory of its own in a process of its own, and names the remedy for what does not work.
 
-Exit status: 0 when the profiler works here, 3 when it does not.`,
+Exit status: 0 when the profiler works here, 3 when it does not, or not without letting system calls of the
+service fail.`,
 		Args: cobra.NoArgs,
 		RunE: running(func(c *cobra.Command) error {
 			exe, err := os.Executable()

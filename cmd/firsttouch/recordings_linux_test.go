@@ -23,7 +23,7 @@ import (
 func profiled(t *testing.T, n int) (*agent.Agent, string) {
 	t.Helper()
 	uffdtest.Need(t)
-	a, err := agent.Start(t.Context(), agent.Required(), agent.WithStacks(profiler.StacksEvery()))
+	a, err := agent.Start(t.Context(), agent.Required(), agent.WithFailingSystemCalls(), agent.WithStacks(profiler.StacksEvery()))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,7 +20,7 @@ import (
 
 // On a live process the page follows, until it is paused.
 func TestLiveProcess(t *testing.T) {
-	a, err := agent.Start(t.Context(), agent.Required(), agent.WithStacks(profiler.StacksEvery()))
+	a, err := agent.Start(t.Context(), agent.Required(), agent.WithFailingSystemCalls(), agent.WithStacks(profiler.StacksEvery()))
 	if errors.Is(err, profiler.ErrNotSupported) {
 		t.Skip(err)
 	}
@@ -92,7 +92,7 @@ func ints(n int) (list []int) {
 
 // What the windows showed and what happened are on tabs of their own, as the agent says it.
 func TestWindowsAndEvents(t *testing.T) {
-	a, err := agent.Start(t.Context(), agent.Required(), agent.WithWindows(200*time.Millisecond), agent.WithTraceURL("http://traces.example/{trace}"))
+	a, err := agent.Start(t.Context(), agent.Required(), agent.WithFailingSystemCalls(), agent.WithWindows(200*time.Millisecond), agent.WithTraceURL("http://traces.example/{trace}"))
 	if errors.Is(err, profiler.ErrNotSupported) {
 		t.Skip(err)
 	}

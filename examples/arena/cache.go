@@ -44,7 +44,8 @@ func (c *cache) get(w http.ResponseWriter, r *http.Request) {
 	}
 	c.mu.RLock()
 	n := binary.LittleEndian.Uint32(slot)
-	// A copy, not the slot itself, goes to the connection, see the caveats of package agent.
+	// A copy, not the slot itself, goes to the connection: in user mode only, write(2) refuses memory that was not
+	// touched before. That is why main may allow it.
 	value := append([]byte(nil), slot[4:4+n]...)
 	c.mu.RUnlock()
 	if n == 0 {

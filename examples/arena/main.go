@@ -29,12 +29,15 @@ func main() {
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	a, err := agent.Start(ctx)
+	a, err := agent.Start(ctx, agent.WithFailingSystemCalls()) // this service may: see cache.get
 	if err != nil {
 		log.Fatal(err)
 	}
 	if a.Reason() != "" {
 		log.Printf("not profiled: %s", a.Reason())
+	}
+	for _, n := range a.Notes() {
+		log.Print(n)
 	}
 	err = run(ctx, a, *addr, *slots, func(a net.Addr) { log.Printf("serving at http://%v", a) })
 	end, cancel := context.WithTimeout(context.Background(), 10*time.Second)

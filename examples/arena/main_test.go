@@ -16,7 +16,7 @@ import (
 // TestCache stores and reads a few values of a large cache: it works alike with the profiler and
 // without, and the profiler sees how little of it was needed.
 func TestCache(t *testing.T) {
-	for name, opts := range map[string][]agent.Option{"profiled": nil, "plain": {agent.Disabled()}} {
+	for name, opts := range map[string][]agent.Option{"profiled": {agent.WithFailingSystemCalls()}, "plain": {agent.Disabled()}} {
 		t.Run(name, func(t *testing.T) {
 			a, err := agent.Start(t.Context(), opts...)
 			if err != nil {

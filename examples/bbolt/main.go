@@ -46,7 +46,7 @@ func run(ctx context.Context, addr, path string, ready func(net.Addr)) (err erro
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
 
-	a, err := agent.Start(ctx)
+	a, err := agent.Start(ctx, agent.WithFailingSystemCalls()) // this service may: see get
 	if err != nil {
 		return err
 	}
@@ -56,6 +56,9 @@ func run(ctx context.Context, addr, path string, ready func(net.Addr)) (err erro
 		err = errors.Join(err, f(ctx))
 	}
 	defer end(a.Shutdown)
+	for _, n := range a.Notes() {
+		log.Print(n)
+	}
 	if a.Reason() != "" {
 		log.Printf("not profiled: %s", a.Reason())
 	} else if _, err := a.AttachFile(path, guardedBy(db)); err != nil {
@@ -83,7 +86,7 @@ func guardedBy(db *bbolt.DB) profiler.RegionOption {
 
 // get answers with the value of a key. The value is copied out of the mapping before it is written
 // to the connection: where the profiler serves user mode only, write(2) refuses pages of the
-// mapping that were not touched before.
+// mapping that were not touched before. A service that does not copy must not have WithFailingSystemCalls.
 func get(db *bbolt.DB) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var value []byte

@@ -32,7 +32,7 @@ func workload(b []byte, pages int) {
 // capture profiles the workload in a new arena with the real engine.
 func capture(t *testing.T, pages int, opts ...profiler.Option) *profiler.Snapshot {
 	t.Helper()
-	p, err := profiler.New(append([]profiler.Option{profiler.WithGranule(page)}, opts...)...)
+	p, err := profiler.New(append([]profiler.Option{profiler.WithGranule(page), profiler.WithFailingSystemCalls()}, opts...)...)
 	if errors.Is(err, profiler.ErrNotSupported) {
 		t.Skip(err)
 	}

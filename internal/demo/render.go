@@ -34,8 +34,16 @@ func renderHead(w io.Writer, s Summary) error {
 		"%s\nLoad: %s requests of seed %d by %d clients, cold (database on the disk), then the same again, warm\n\n",
 		report.Count(m.Occurrences), report.Count(m.Names), report.Count(m.Files), report.Bytes(s.Index.Bytes), built,
 		s.Index.Path, report.Count(s.Load.Requests), s.Load.Seed, s.Load.Concurrency)
+	if s.Profile.Engine.UserModeOnly && err == nil {
+		_, err = fmt.Fprint(w, consent)
+	}
 	return err
 }
+
+// consent says what the demo allows in user mode only, and why it may.
+const consent = "Allowed for this service: system calls that are handed profiled memory before its first touch fail here (user mode\n" +
+	"only; firsttouch doctor has the ways to full service). This one copies what it answers, so none of its own does. For\n" +
+	"another service that is WithFailingSystemCalls or FIRSTTOUCH_ALLOW_FAILING_SYSTEM_CALLS=true, and off by default.\n\n"
 
 // renderCost puts the two runs side by side.
 func renderCost(w io.Writer, s Summary) error {

@@ -89,8 +89,9 @@ func (s *Service) agentOptions() []agent.Option {
 		return []agent.Option{agent.Disabled()}
 	}
 	// Every stack: the demo shows what there is to see, where a service would bound the cost.
+	// The service copies what it answers out of profiled memory, so in user mode only no system call of it fails.
 	opts := []agent.Option{agent.Required(), agent.WithStacks(profiler.StacksEvery()),
-		agent.WithMeterProvider(s.metering.provider)}
+		agent.WithMeterProvider(s.metering.provider), agent.WithFailingSystemCalls()}
 	if s.args.Windows != 0 {
 		opts = append(opts, agent.WithWindows(s.args.Windows))
 	}

@@ -15,7 +15,9 @@ func Examine(k uffd.Report, limits Limits, trial Trial) Report {
 	r.Works = trial.passed(StepStart) && trial.passed(StepArena) && trial.passed(StepAttached) && trial.Reason == ""
 	switch {
 	case r.Works && trial.UserModeOnly:
-		r.Verdict = "firsttouch works here with one rule: copy out of profiled memory before a system call gets it (user mode only)"
+		r.Works = false
+		r.Verdict = "firsttouch profiles nothing here, since system calls of the service would fail (user mode only), " +
+			"until a way to full service is opened, or " + allowing + " allows it where the service copies what a system call gets"
 	case r.Works:
 		r.Verdict = "firsttouch works here"
 	case k.OpenPath == nil:
@@ -27,6 +29,13 @@ func Examine(k uffd.Report, limits Limits, trial Trial) Report {
 	}
 	return r
 }
+
+// allowing is the setting under which the profiler lets system calls fail.
+const allowing = "FIRSTTOUCH_ALLOW_FAILING_SYSTEM_CALLS=true"
+
+// failing is what that is.
+const failing = "write, send, writev, read, open and futex fail with EFAULT when they are handed memory not yet touched: " +
+	"answers and files end early, and the C library aborts the process at a mutex there"
 
 func opening(k uffd.Report) []Row {
 	names := map[uffd.OpenPath]string{

@@ -23,7 +23,7 @@ type Row struct {
 
 // Report is what the doctor found.
 type Report struct {
-	// Works: the profiler runs here, for memory of its own and for files.
+	// Works: the profiler runs here, for memory of its own and for files, and no system call fails because of it.
 	Works   bool   `json:"works"`
 	Verdict string `json:"verdict"` // one sentence
 

@@ -14,8 +14,12 @@ func delivery(k uffd.Report, t Trial) []Row {
 	syscall := tried("touches by system calls", "served like any other", t, StepSyscall)
 	if t.UserModeOnly && syscall.Status == Yes {
 		syscall.Status = Limited
-		syscall.Detail = "they fail with EFAULT: copy out of profiled memory before a system call gets it"
-		syscall.Remedy = "open the device or the system call, see above"
+		syscall.Detail = failing
+		syscall.Remedy = "open the device or the system call, see above: by CAP_SYS_PTRACE, the sysctl, the device's mode, or in a container --device and the seccomp profile"
+		if thread.Status == Yes {
+			thread.Status, thread.Detail = Limited, "only with "+allowing+", since system calls would fail"
+			thread.Remedy = syscall.Remedy
+		}
 	}
 	return []Row{
 		thread,
@@ -31,7 +35,7 @@ func bySignal(k uffd.Report, t Trial) Row {
 	if _, made := t.step(StepSignal); !made && k.OpenPath != nil && !hasFeature(k, "SIGBUS") {
 		return Row{Name: name, Status: No, Detail: "the kernel does not offer it", Remedy: "Linux 4.14 or later"}
 	}
-	return tried(name, "FIRSTTOUCH_DELIVERY=signal: cheaper; a system call given an untouched page fails with EFAULT", t, StepSignal)
+	return tried(name, "FIRSTTOUCH_DELIVERY=signal: cheaper, and allows that "+failing, t, StepSignal)
 }
 
 func memory(k uffd.Report, t Trial) []Row {

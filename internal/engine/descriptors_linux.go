@@ -61,6 +61,11 @@ func (d *descriptors) open(signals bool) error {
 	return nil
 }
 
+// userModeOnly reports whether of any memory only faults in user mode are served.
+func (d *descriptors) userModeOnly() bool {
+	return d.arena.UserModeOnly() || d.overlay.UserModeOnly() || d.layers.UserModeOnly()
+}
+
 // number tells the threads what to keep, and x what the process keeps.
 func (d *descriptors) number(s *shared, x *exposed) error {
 	s.arenaFD, s.overlayFD, s.stopFD = uint32(d.arena.Fd()), uint32(d.overlay.Fd()), uint32(d.stop)

@@ -21,8 +21,12 @@ type Config struct {
 	StackEvery int  // take the stack of one fault in so many, 0 for none
 	StackRate  int  // and at most so many a second, 0 for no bound
 	Signal     int  // a real-time signal without a handler
-	Signals    bool // faults come as SIGBUS to the thread that makes them, not as messages
+	Signals    bool // faults come as SIGBUS to the thread that makes them, not as messages; implies UserMode
+	UserMode   bool // start also where faults in system calls are not served
 }
+
+// ErrUserModeOnly: faults in system calls could not be served, and Config.UserMode is not set.
+var ErrUserModeOnly = errors.New("faults in system calls cannot be served")
 
 // ErrRunning: one engine runs in a process at a time, since a signal has one handler.
 var ErrRunning = errors.New("an engine runs in this process already: close the profiler that it belongs to first")
@@ -82,6 +86,10 @@ func (e *Engine) start(c Config) error {
 	if err := e.opened.open(c.Signals); err != nil {
 		return err
 	}
+	e.user = e.opened.userModeOnly() || c.Signals
+	if e.user && !c.UserMode && !c.Signals {
+		return ErrUserModeOnly
+	}
 	if err := e.allocate(c); err != nil {
 		return err
 	}
@@ -91,7 +99,6 @@ func (e *Engine) start(c Config) error {
 		return err
 	}
 	e.arena, e.overlay = descriptor{e, s.arenaFD}, descriptor{e, s.overlayFD}
-	e.user = e.opened.arena.UserModeOnly() || c.Signals
 	e.offers = e.opened.arena.Features()
 	s.pageSize, s.pid, s.signal = uintptr(unix.Getpagesize()), uintptr(os.Getpid()), uintptr(c.Signal)
 	s.answerCode, s.resolveCode, s.fromDiskCode = codeOf(answer), codeOf(resolve), codeOf(fromDisk)

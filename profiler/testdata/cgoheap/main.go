@@ -56,7 +56,7 @@ func fromC(i C.uint64_t) C.uint64_t {
 }
 
 func main() {
-	p, err := profiler.New()
+	p, err := profiler.New(profiler.WithFailingSystemCalls())
 	check(err)
 	r, err := p.AttachGoHeap(profiler.WithHeapShare(1))
 	check(err)

@@ -144,7 +144,7 @@ func run() error {
 		return fmt.Errorf("pthread_create: %d", failed)
 	}
 	big := C.fill(bigSize)
-	p, err := profiler.New()
+	p, err := profiler.New(profiler.WithFailingSystemCalls())
 	if err != nil {
 		return err
 	}

@@ -62,7 +62,7 @@ var page = os.Getpagesize()
 
 func main() {
 	log.SetFlags(0)
-	p, err := profiler.New()
+	p, err := profiler.New(profiler.WithFailingSystemCalls())
 	if err != nil {
 		testproc.Tell(err, profiler.ErrNotSupported)
 		return

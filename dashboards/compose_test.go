@@ -3,8 +3,10 @@ package dashboards
 import (
 	"encoding/json"
 	"io/fs"
+	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -122,5 +124,31 @@ func TestEveryFileParses(t *testing.T) {
 	})
 	if err != nil {
 		t.Error(err)
+	}
+}
+
+// TestAlloyScrapesDeltas: a store adds up the profiles that it gets, so none may be of all since the start.
+func TestAlloyScrapesDeltas(t *testing.T) {
+	text := string(read(t, "alloy/config.alloy"))
+	custom := strings.Split(text, "profile.custom")[1:]
+	for _, c := range custom {
+		body, _, _ := strings.Cut(c, "}")
+		if !regexp.MustCompile(`delta\s*=\s*true`).MatchString(body) {
+			t.Errorf("a profile is scraped without delta: %s", body)
+		}
+	}
+	seconds := func(name string) time.Duration {
+		m := regexp.MustCompile(name + `\s*=\s*"([0-9a-z]+)"`).FindStringSubmatch(text)
+		if m == nil {
+			t.Fatalf("no %s", name)
+		}
+		d, err := time.ParseDuration(m[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}
+	if d := seconds("delta_profiling_duration"); len(custom) == 0 || d >= seconds("scrape_interval") || d >= seconds("scrape_timeout") {
+		t.Errorf("%d profiles of %v do not fit between two scrapes", len(custom), d)
 	}
 }

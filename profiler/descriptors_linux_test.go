@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/firsttouch/firsttouch/internal/testproc"
 	"golang.org/x/sys/unix"
 )
 
@@ -68,7 +69,8 @@ func TestForeignCloseOfDescriptors(t *testing.T) {
 // The same while faults and looks at the mappings are under way.
 func TestForeignCloseInAStorm(t *testing.T) {
 	inChildren(t, "TestForeignCloseInAStorm", "all", []string{"GOGC=1"}, func(t *testing.T) {
-		const pages, windows = 1000, 20
+		const pages = 1000
+		windows := testproc.Times(4, 20)
 		early := openNumbers(t)
 		p := newProfiler(t, WithRescan(time.Millisecond))
 		notes := p.Snapshot().Stats.Notes
@@ -83,7 +85,7 @@ func TestForeignCloseInAStorm(t *testing.T) {
 		end()
 		st.end(t)
 		s := p.Snapshot()
-		if n := s.Regions[regions[1].region.ID()].Faults; n != (windows+1)*pages || s.Stats.ResolveErrs != 0 || !slices.Equal(s.Stats.Notes, notes) {
+		if n := s.Regions[regions[1].region.ID()].Faults; n != uint64(windows+1)*pages || s.Stats.ResolveErrs != 0 || !slices.Equal(s.Stats.Notes, notes) {
 			t.Errorf("%d faults, want %d; %d failed (%s), notes %q", n, (windows+1)*pages, s.Stats.ResolveErrs, s.Stats.LastError, s.Stats.Notes)
 		}
 	})

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/firsttouch/firsttouch/internal/engine"
+	"github.com/firsttouch/firsttouch/internal/testproc"
 	"golang.org/x/sys/unix"
 )
 
@@ -100,12 +101,12 @@ func sampledRegion(t *testing.T, p *Profiler, kind Kind, name string, pages int,
 // touched.
 func TestEstimatesAreUnbiased(t *testing.T) {
 	const pages = 1536
-	runs := 120
+	runs := testproc.Times(40, 120)
 	for _, kind := range []Kind{KindArena, KindMemory, KindMappedFile, KindAttached} {
 		for _, shares := range [][]float64{{0.25}, {0.5, 0.125}} {
 			t.Run(fmt.Sprintf("%s %v", kindWord(kind), shares), func(t *testing.T) {
 				if kind != KindArena {
-					runs = 60 // each stops all threads, or writes a file
+					runs = testproc.Times(20, 60) // each stops all threads, or writes a file
 				}
 				p := newProfiler(t, WithStacks(StacksNone()), WithSamplingSeed(11))
 				want := pattern(1, pages)
@@ -142,7 +143,8 @@ func TestEstimatesAreUnbiased(t *testing.T) {
 // What happens in a pause is in no estimate, which says for how long that was; what happens before and after it is,
 // without bias.
 func TestEstimatesLeavePausesOut(t *testing.T) {
-	const pages, runs = 1536, 60
+	const pages = 1536
+	runs := testproc.Times(30, 60)
 	p := newProfiler(t, WithStacks(StacksNone()), WithSamplingSeed(12))
 	want := pattern(2, pages)
 	third := len(want) / 3

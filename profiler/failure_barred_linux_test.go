@@ -58,7 +58,7 @@ func TestRefusedProbes(t *testing.T) {
 // zeros, and the profile says what it waits for. Who touches something else goes on.
 func TestRefusedRemapWithoutAPath(t *testing.T) {
 	for _, gone := range []string{"unlinked", "replaced"} {
-		inChild(t, "TestRefusedRemapWithoutAPath", gone, nil, func(t *testing.T) {
+		inChildAside(t, "TestRefusedRemapWithoutAPath", gone, nil, func(t *testing.T) {
 			const pages = 64
 			size := pages * pageSize
 			path := newFile(t, size)

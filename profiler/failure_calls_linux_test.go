@@ -62,7 +62,7 @@ var refusedCalls = []struct {
 // should, the profile or an error says what happened, and the profiler ends or says why not.
 func TestRefusedCalls(t *testing.T) {
 	for _, c := range refusedCalls {
-		inChild(t, "TestRefusedCalls", c.name, nil, func(t *testing.T) {
+		inChildAside(t, "TestRefusedCalls", c.name, nil, func(t *testing.T) {
 			const pages = 400
 			p := newProfiler(t)
 			regions := arm(t, p, pages)

@@ -17,6 +17,8 @@ import (
 	"testing"
 	"time"
 	"unsafe"
+
+	"github.com/firsttouch/firsttouch/internal/testproc"
 )
 
 // heapNode is an object that a list of known addresses is made of; 64 bytes, so that 64 fit a page.
@@ -435,7 +437,7 @@ func TestGoHeapShareIsUnbiased(t *testing.T) {
 		rnd := rand.New(rand.NewPCG(7, 7))
 		var sum, truth float64
 		within := 0
-		const rounds = 8 * len(sets)
+		rounds := testproc.Times(3, 8) * len(sets)
 		for round := range rounds {
 			all := &sets[round%len(sets)]
 			before := p.Snapshot()

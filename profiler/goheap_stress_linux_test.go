@@ -64,7 +64,7 @@ func TestGoHeapSurvives(t *testing.T) {
 		{"no async preemption", []string{"GODEBUG=asyncpreemptoff=1"}},
 		{"MADV_FREE", []string{"GODEBUG=madvdontneed=0"}},
 	} {
-		inChild(t, "TestGoHeapSurvives", c.name, c.env, func(t *testing.T) { mixedWork(t, 1500*time.Millisecond) })
+		inChildAside(t, "TestGoHeapSurvives", c.name, c.env, func(t *testing.T) { mixedWork(t, time.Duration(testproc.Times(300, 1500))*time.Millisecond) })
 	}
 }
 

@@ -8,6 +8,8 @@ import (
 	"runtime"
 	"runtime/debug"
 	"testing"
+
+	"github.com/firsttouch/firsttouch/internal/testproc"
 )
 
 // Windows over a share of the Go heap: they are of all of it, within the errors that they state, and divided into what
@@ -31,7 +33,7 @@ func TestGoHeapWindows(t *testing.T) {
 		w := p.NewWindows(r)
 		defer w.Close()
 		rnd := rand.New(rand.NewPCG(5, 5))
-		const rounds = 24
+		rounds := testproc.Times(8, 24)
 		within := 0
 		for round := range rounds {
 			collect := round%4 == 3

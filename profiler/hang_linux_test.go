@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/firsttouch/firsttouch/internal/testproc"
 	"golang.org/x/sys/unix"
 )
 
@@ -43,7 +44,7 @@ func TestNoWayOfTouchingHangs(t *testing.T) {
 				if row.system && p.Snapshot().Stats.UserModeOnly {
 					t.Skip("Stats.UserModeOnly: a system call that is given memory not yet touched fails with EFAULT")
 				}
-				duringCollections(t, p, 2000, func(a *armed) { a.spread(t, 8, row.touch) })
+				duringCollections(t, p, testproc.Times(500, 2000), func(a *armed) { a.spread(t, 8, row.touch) })
 			})
 		}
 	}
@@ -76,7 +77,7 @@ func TestForkDoesNotHang(t *testing.T) {
 				}
 				forked <- n
 			}()
-			duringCollections(t, p, 2000, func(a *armed) { a.spread(t, 8, hangCopy) })
+			duringCollections(t, p, testproc.Times(500, 2000), func(a *armed) { a.spread(t, 8, hangCopy) })
 			touched.Store(true)
 			t.Logf("%d children", <-forked)
 		})

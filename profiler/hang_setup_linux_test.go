@@ -35,17 +35,34 @@ func inChild(t *testing.T, top, name string, env []string, body func(t *testing.
 		}
 		return
 	}
+	t.Run(name, func(t *testing.T) { runChild(t, top, name, env) })
+}
+
+// inChildAside is inChild beside the other cases of the test: for children that wait most of the time.
+func inChildAside(t *testing.T, top, name string, env []string, body func(t *testing.T)) {
+	t.Helper()
+	if os.Getenv(caseEnv) != "" {
+		inChild(t, top, name, env, body)
+		return
+	}
 	t.Run(name, func(t *testing.T) {
-		// The race detector lingers for a second at the end of a process unless told not to.
-		env := append([]string{caseEnv + "=" + name, "GORACE=atexit_sleep_ms=0 halt_on_error=1"}, env...)
-		out := testproc.Run(t, top, env, hangBudget)
-		if !strings.Contains(out, testproc.CaseMark(name)+"\n") {
-			t.Errorf("the child did not run case %q:\n%s", name, out)
-		}
-		if testing.Verbose() {
-			t.Log(out)
-		}
+		t.Parallel()
+		runChild(t, top, name, env)
 	})
+}
+
+// runChild runs the test called top in a process of its own, which runs one case of it.
+func runChild(t *testing.T, top, name string, env []string) {
+	t.Helper()
+	// The race detector lingers for a second at the end of a process unless told not to.
+	env = append([]string{caseEnv + "=" + name, "GORACE=atexit_sleep_ms=0 halt_on_error=1"}, env...)
+	out := testproc.Run(t, top, env, hangBudget)
+	if !strings.Contains(out, testproc.CaseMark(name)+"\n") {
+		t.Errorf("the child did not run case %q:\n%s", name, out)
+	}
+	if testing.Verbose() {
+		t.Log(out)
+	}
 }
 
 // inChildren is inChild with each delivery.

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/firsttouch/firsttouch/internal/testproc"
 	"golang.org/x/sys/unix"
 )
 
@@ -44,7 +45,7 @@ func TestNothingElseInTheProcessMakesItHang(t *testing.T) {
 		inChildren(t, "TestNothingElseInTheProcessMakesItHang", w.name, []string{"GOGC=1"}, func(t *testing.T) {
 			p := newProfiler(t)
 			end := w.set(t, p)
-			duringCollections(t, p, 4000, func(a *armed) { a.spread(t, 8, hangMixed(p)) })
+			duringCollections(t, p, testproc.Times(1000, 4000), func(a *armed) { a.spread(t, 8, hangMixed(p)) })
 			s := p.Snapshot()
 			// A goroutine that is preempted in the moment between the look at its thread and the signal for its
 			// stack is missed: that is counted, and rare, see doc.go.

@@ -39,7 +39,7 @@ const threadsEnv = "FIRSTTOUCH_TEST_THREADS"
 func TestStandingThreads(t *testing.T) {
 	const top = "TestStandingThreads"
 	for _, c := range standing {
-		inChild(t, top, c.name, nil, func(t *testing.T) {
+		inChildAside(t, top, c.name, nil, func(t *testing.T) {
 			if pid := victim(); pid != 0 {
 				holdThreads(t)
 				return

@@ -12,6 +12,7 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/firsttouch/firsttouch/internal/testproc"
 	"golang.org/x/sys/unix"
 )
 
@@ -37,7 +38,7 @@ func TestStoppedAndContinued(t *testing.T) {
 		}
 		p := newProfiler(t)
 		end := disturb(t, top)
-		underStorm(t, p, 1000, 8, func(int) { time.Sleep(20 * time.Millisecond) })
+		underStorm(t, p, 1000, testproc.Times(3, 8), func(int) { time.Sleep(20 * time.Millisecond) })
 		end()
 	})
 }
@@ -55,7 +56,7 @@ func TestDebuggerAttaches(t *testing.T) {
 		unix.Prctl(unix.PR_SET_PTRACER, ^uintptr(0), 0, 0, 0)
 		p := newProfiler(t)
 		end := disturb(t, top)
-		underStorm(t, p, 1000, 8, func(int) { time.Sleep(50 * time.Millisecond) })
+		underStorm(t, p, 1000, testproc.Times(3, 8), func(int) { time.Sleep(50 * time.Millisecond) })
 		end()
 	})
 }

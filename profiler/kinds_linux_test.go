@@ -132,14 +132,14 @@ func smapsOf(t *testing.T, b []byte) (out []string) {
 // Each kind of shared memory shows in every window exactly what was read and what was written, and holds what it
 // held, under a storm of readers and writers.
 func TestSharedMemoryWindows(t *testing.T) {
-	const pages, windows = 1024, 25
+	const pages = 1024
 	inKinds(t, "TestSharedMemoryWindows", pages, func(t *testing.T, p *Profiler, r *Region, b []byte) {
 		copy(b, contents(len(b)))
 		k := newTruth(r, b)
 		rearm(t, r)
 		k.storm(t, 3)
 		rnd := rand.New(rand.NewPCG(3, 9))
-		for range windows {
+		for range manyWindows() {
 			k.window(t, p, rnd, 4)
 			rearm(t, r)
 		}

@@ -18,6 +18,7 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/firsttouch/firsttouch/internal/testproc"
 	"golang.org/x/sys/unix"
 )
 
@@ -164,7 +165,7 @@ func TestSharedMemoryWhileForking(t *testing.T) {
 		if file != nil {
 			enough = 4 // two of each way to fork, whatever the speed of this machine
 		}
-		for n := 0; n < 25 || looks.Load() < enough && !t.Failed(); n++ {
+		for n := 0; n < testproc.Times(8, 25) || looks.Load() < enough && !t.Failed(); n++ {
 			rearm(t, r)
 			before := p.Snapshot()
 			if !bytes.Equal(b, want) {

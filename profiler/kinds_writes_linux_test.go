@@ -16,17 +16,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// windowsOf runs 25 windows over memory that is a region, under a storm of readers and writers, and wants exactly
+// windowsOf runs windows over memory that is a region, under a storm of readers and writers, and wants exactly
 // what was touched in each. It returns what the memory then holds, which is no region any more.
 func windowsOf(t *testing.T, p *Profiler, r *Region, b []byte, size int, writes bool) (holds []byte) {
 	t.Helper()
-	const windows = 25
 	k := newTruthOf(r, b, size)
 	k.writes = writes
 	rearm(t, r)
 	k.storm(t, 3)
 	rnd := rand.New(rand.NewPCG(3, 9))
-	for range windows {
+	for range manyWindows() {
 		k.window(t, p, rnd, 4)
 		rearm(t, r)
 	}
@@ -104,7 +103,7 @@ func TestWritesOnlyWindows(t *testing.T) {
 		k.writes = true
 		rearm(t, r)
 		k.storm(t, 3)
-		for range 25 {
+		for range manyWindows() {
 			k.window(t, p, rnd, 4)
 			rearm(t, r)
 		}

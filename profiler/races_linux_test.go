@@ -84,7 +84,7 @@ func TestCloseWhileRescanning(t *testing.T) {
 // A goroutine that Go preempts at the very instruction that faults has its own stack and number, or
 // none where the thread had gone on to something else; never somebody else's.
 func TestStacksUnderPreemption(t *testing.T) {
-	const pages = 6000
+	pages := testproc.Times(1500, 6000)
 	p := newProfiler(t)
 	a := newArena(t, p, "arena", pages*pageSize)
 	w := newToucher(t)
@@ -119,7 +119,7 @@ func TestStacksUnderPreemption(t *testing.T) {
 			m.checkStack(t, s.Frames(f.Stack))
 		}
 	}
-	if missed > pages/10 || s.Stats.StacksMissed != missed || s.Stats.Stacks != pages-missed {
+	if missed > uint64(pages/10) || s.Stats.StacksMissed != missed || s.Stats.Stacks != uint64(pages)-missed {
 		t.Errorf("%d stacks missed; %+v", missed, s.Stats)
 	}
 }

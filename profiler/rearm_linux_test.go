@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"github.com/firsttouch/firsttouch/internal/testproc"
 )
 
 // rearm arms a region again, or skips the test where the kernel cannot.
@@ -26,6 +28,9 @@ func rearm(t *testing.T, r *Region) {
 		t.Fatal(err)
 	}
 }
+
+// manyWindows is how many windows of a truth a test wants.
+func manyWindows() int { return testproc.Times(6, 25) }
 
 // truth is memory of which a test knows what every page holds, and who touches it: the upper half is
 // touched by exact only, the lower half by a storm of readers and writers.
@@ -173,7 +178,8 @@ func (k *truth) window(t *testing.T, p *Profiler, rnd *rand.Rand, goroutines int
 // it held, under a storm of others, with garbage collections.
 func TestArenaWindows(t *testing.T) {
 	inChildren(t, "TestArenaWindows", "all", []string{"GOGC=1"}, func(t *testing.T) {
-		const pages, windows = 2048, 25
+		const pages = 2048
+		windows := manyWindows()
 		p := newProfiler(t, WithLogLimit(1<<22))
 		collecting(t)
 		a := newArena(t, p, "arena", pages*pageSize)
@@ -193,7 +199,7 @@ func TestArenaWindows(t *testing.T) {
 		k.end(t)
 		s := p.Snapshot()
 		checkSums(t, s)
-		if r := s.Regions[a.ID()]; r.Rearms != windows+1 || r.Left != 0 {
+		if r := s.Regions[a.ID()]; r.Rearms != uint64(windows+1) || r.Left != 0 {
 			t.Errorf("armed %d times, %d pages left", r.Rearms, r.Left)
 		}
 	})

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/firsttouch/firsttouch/internal/testproc"
 	"golang.org/x/sys/unix"
 )
 
@@ -190,7 +191,7 @@ func TestRearmWhileForking(t *testing.T) {
 				}
 			}
 		})
-		for range 25 {
+		for range testproc.Times(8, 25) {
 			before := p.Snapshot()
 			if !bytes.Equal(a.Bytes(), want) {
 				t.Error("wrong contents")

@@ -7,6 +7,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+
+	"github.com/firsttouch/firsttouch/internal/testproc"
 )
 
 // setShare sets a share, and tries again where threads are too busy to be stopped.
@@ -32,7 +34,8 @@ func TestSharesChangeUnderLoad(t *testing.T) {
 }
 
 func changeShares(t *testing.T, kind Kind) {
-	const pages, windows = 1024, 30
+	const pages = 1024
+	windows := testproc.Times(8, 30)
 	p := newProfiler(t, WithLogLimit(1<<22), WithStacks(StacksPerSecond(1000)))
 	collecting(t)
 	var r *Region

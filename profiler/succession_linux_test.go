@@ -14,6 +14,7 @@ import (
 	"unsafe"
 
 	"github.com/firsttouch/firsttouch/internal/engine"
+	"github.com/firsttouch/firsttouch/internal/testproc"
 	"golang.org/x/sys/unix"
 )
 
@@ -141,7 +142,8 @@ func attachedFile(t *testing.T) string {
 // Files come and go at the same addresses, several at once, while their regions are looked at and closed: each has its
 // own contents. The engine's own memory takes the addresses too.
 func TestFilesComeAndGo(t *testing.T) {
-	const files, goroutines = 100, 8
+	const goroutines = 8
+	files := testproc.Times(15, 100)
 	p := newProfiler(t, WithRescan(time.Millisecond))
 	dir := t.TempDir()
 	var wg sync.WaitGroup

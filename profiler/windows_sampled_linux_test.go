@@ -6,13 +6,16 @@ import (
 	"fmt"
 	"math"
 	"testing"
+
+	"github.com/firsttouch/firsttouch/internal/testproc"
 )
 
 // Of regions of which a share is observed, and less of it from the third window on, windows estimate what
 // was touched, new, reused and never touched without bias, the curve of the working set too, and their errors
 // are what they say.
 func TestSampledWindows(t *testing.T) {
-	const pages, runs = 1536, 60
+	const pages = 1536
+	runs := testproc.Times(40, 60)
 	p := newProfiler(t, WithStacks(StacksNone()), WithLogLimit(1<<22), WithSamplingSeed(3))
 	sets := [][]int{pattern(1, pages), pattern(2, pages), pattern(3, pages)}
 	var touched, fresh, again, never [3]estimates

@@ -48,6 +48,9 @@ type Profiler struct {
 	done sync.WaitGroup
 }
 
+// asyncPreempt is what the runtime makes a goroutine seem to have called where a signal preempts it.
+const asyncPreempt = "runtime.asyncPreempt"
+
 // foldEvery is how often the ring is emptied. A full ring would drop records; at this pace it
 // holds a million faults a second.
 const foldEvery = 50 * time.Millisecond
@@ -61,9 +64,14 @@ func New(opts ...Option) (*Profiler, error) {
 			return nil, err
 		}
 	}
+	text, textErr := pclntab.Self()
+	var preempt uintptr
+	if textErr == nil {
+		preempt, _ = text.RuntimeAssembly(asyncPreempt)
+	}
 	eng, err := engine.Start(engine.Config{
 		Ring: c.ring, StackEvery: int(c.stacks.every), StackRate: int(c.stacks.perSec), Signal: c.signal,
-		Signals: c.delivery == DeliverySignal, UserMode: c.failing,
+		Signals: c.delivery == DeliverySignal, UserMode: c.failing, Preempt: preempt,
 	})
 	if errors.Is(err, engine.ErrUserModeOnly) {
 		return nil, &userModeOnly{waysToFullService()}
@@ -83,8 +91,11 @@ func New(opts ...Option) (*Profiler, error) {
 	if n := p.failingNote(); n != "" {
 		p.note("%s", n) // before all others
 	}
-	if p.text, err = pclntab.Self(); err != nil {
-		p.note("callers of functions without a frame are missing from stacks: %v", err)
+	if p.text = text; textErr != nil {
+		p.note("callers of functions without a frame are missing from stacks: %v", textErr)
+	}
+	if preempt == 0 {
+		p.note("%s is not known in this version of Go or way of building: the stack of a fault that a preemption met ends in it", asyncPreempt)
 	}
 	switch ids, parents := eng.GoroutinesKnown(); {
 	case !ids:

@@ -125,7 +125,7 @@ func describe(arg uintptr) {
 		return
 	}
 	r := s.record(w.now.seq - 1)
-	pc, sp, fp, word := registers(w.bus.ctx)
+	pc, sp, fp, word := s.registers(w.bus.ctx)
 	g := w.goroutine(pc)
 	if s.wantStack(r.Time) {
 		w.bus.stack.g = g
@@ -156,7 +156,7 @@ func (w *worker) goroutine(pc uintptr) (g uintptr) {
 //go:nocheckptr
 func (s *shared) threadID(w *worker) uint32 {
 	// nosplit: runs in the signal handler.
-	pc, _, _, _ := registers(w.bus.ctx)
+	pc, _, _, _ := s.registers(w.bus.ctx)
 	if g := w.goroutine(pc); g != 0 && s.threadOff != 0 {
 		if m := *at[uintptr](g + s.machineOff); m != 0 {
 			if id := *at[uint64](m + s.threadOff); id != 0 {

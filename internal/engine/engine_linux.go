@@ -17,12 +17,13 @@ import (
 
 // Config is what an engine is started with.
 type Config struct {
-	Ring       int  // records, a power of two
-	StackEvery int  // take the stack of one fault in so many, 0 for none
-	StackRate  int  // and at most so many a second, 0 for no bound
-	Signal     int  // a real-time signal without a handler
-	Signals    bool // faults come as SIGBUS to the thread that makes them, not as messages; implies UserMode
-	UserMode   bool // start also where faults in system calls are not served
+	Ring       int     // records, a power of two
+	StackEvery int     // take the stack of one fault in so many, 0 for none
+	StackRate  int     // and at most so many a second, 0 for no bound
+	Signal     int     // a real-time signal without a handler
+	Signals    bool    // faults come as SIGBUS to the thread that makes them, not as messages; implies UserMode
+	UserMode   bool    // start also where faults in system calls are not served
+	Preempt    uintptr // where runtime.asyncPreempt begins, 0 when that is not known
 }
 
 // ErrUserModeOnly: faults in system calls could not be served, and Config.UserMode is not set.
@@ -113,6 +114,7 @@ func (e *Engine) start(c Config) error {
 	s.failOpenCode, s.openTargetCode, s.listenCode = codeOf(failOpen), codeOf(openTarget), codeOf(listen)
 	s.readAllCode = codeOf(readAll)
 	s.textLo, s.textHi = raw.Text()
+	s.preemptPC = c.Preempt
 	s.goidOff, s.parentOff = goidOffsets()
 	if c.Signals {
 		s.machineOff, s.threadOff = threadOffsets()

@@ -28,17 +28,21 @@ type shared struct {
 	answerBusCode, serveBusCode, resolveBusCode, readBusCode, describeCode                               uintptr
 	walkCode                                                                                             uintptr
 
-	targets    uintptr // all targets, by number
-	text       uintptr // the surgeon's buffer for /proc/self/maps
-	list       uintptr // the clerk's
-	own        uintptr // thread ids of the workers
-	mapsFD     uint32
-	taskFD     uint32 // /proc/self/task
-	pageSize   uintptr
-	pid        uintptr
-	signal     uintptr
-	textLo     uintptr
-	textHi     uintptr
+	targets  uintptr // all targets, by number
+	text     uintptr // the surgeon's buffer for /proc/self/maps
+	list     uintptr // the clerk's
+	own      uintptr // thread ids of the workers
+	mapsFD   uint32
+	taskFD   uint32 // /proc/self/task
+	pageSize uintptr
+	pid      uintptr
+	signal   uintptr
+	textLo   uintptr
+	textHi   uintptr
+	// preemptPC is where a thread stands that Go's preemption signal interrupted at the same instruction and that has
+	// just returned from its handler, since lower signals are delivered first (doSigPreempt, runtime/signal_unix.go). 0
+	// when unknown: then a stack has that function at its end.
+	preemptPC  uintptr
 	goidOff    uintptr // offset of the goroutine id in g, 0 when unknown
 	parentOff  uintptr // offset of the parent's id in g, 0 when unknown
 	machineOff uintptr // offset of the m in g

@@ -14,10 +14,6 @@ import (
 // The value of our signal: a record's sequence number, or a parking round with this bit.
 const valuePark = 1 << 63
 
-// preemptPC is where a thread stands that Go's preemption signal interrupted at the same instruction
-// and that has just returned from its handler: lower signals are delivered first.
-var preemptPC = raw.AsyncPreempt()
-
 const siQueue = ^uint32(0) // SI_QUEUE, -1
 
 // onSignal is the handler of our signal, called by sigtramp on the thread that is to answer, on
@@ -94,7 +90,7 @@ func capture(arg uintptr) {
 		}
 		st = raw.Load32(&r.state)
 	}
-	pc, sp, fp, word := registers(q.ctx)
+	pc, sp, fp, word := s.registers(q.ctx)
 	if !inGo(pc, g) {
 		g = currentG(g)
 	}

@@ -24,10 +24,10 @@ const recordBelowSP = 0
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func registers(ctx uintptr) (pc, sp, fp, word uintptr) {
+func (s *shared) registers(ctx uintptr) (pc, sp, fp, word uintptr) {
 	// nosplit: runs in the signal handler.
 	pc, sp, fp = *at[uintptr](ctx + ctxRIP), *at[uintptr](ctx + ctxRSP), *at[uintptr](ctx + ctxRBP)
-	if pc == preemptPC { // see sigctxt.pushCall, runtime/signal_amd64.go
+	if pc == s.preemptPC { // see sigctxt.pushCall, runtime/signal_amd64.go
 		pc, sp = *at[uintptr](sp), sp+8
 	}
 	return pc, sp, fp, 0

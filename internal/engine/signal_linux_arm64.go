@@ -21,10 +21,10 @@ const recordBelowSP = 8
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func registers(ctx uintptr) (pc, sp, fp, word uintptr) {
+func (s *shared) registers(ctx uintptr) (pc, sp, fp, word uintptr) {
 	// nosplit: runs in the signal handler.
 	pc, sp, fp, word = *at[uintptr](ctx + ctxPC), *at[uintptr](ctx + ctxSP), *at[uintptr](ctx + ctxFP), *at[uintptr](ctx + ctxLR)
-	if pc == preemptPC { // see sigctxt.pushCall, runtime/signal_arm64.go
+	if pc == s.preemptPC { // see sigctxt.pushCall, runtime/signal_arm64.go
 		pc, word, sp = word, *at[uintptr](sp), sp+16
 	}
 	return pc, sp, fp, word

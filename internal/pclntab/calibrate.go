@@ -22,8 +22,8 @@ func anchorOf(fn any) anchor {
 }
 
 // calibrate finds the address at which the text was loaded: the file does not have it where the
-// executable is position-independent or an external linker put other code first. near is looked
-// up by name; far, which should be a long way off, must then be where the table says.
+// executable is position-independent or an external linker put other code first. near is a function
+// of package runtime that is looked up by name; far, which should be a long way off, must then be where the table says.
 func (t *Table) calibrate(near, far anchor) error {
 	err := fmt.Errorf("%w: no function called %q", ErrLayout, near.name)
 	for i := range t.nfunc {
@@ -32,12 +32,12 @@ func (t *Table) calibrate(near, far anchor) error {
 		if !ok || !t.named(f, near.name) || near.addr < uintptr(f.entry) {
 			continue
 		}
-		t.text = near.addr - uintptr(f.entry)
+		t.text, t.runtime = near.addr-uintptr(f.entry), i
 		if err = t.verify(far); err == nil {
 			return nil
 		}
 	}
-	t.text = 0
+	t.text, t.runtime = 0, 0
 	return err
 }
 

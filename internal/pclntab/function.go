@@ -24,6 +24,10 @@ const (
 // which the pcsp table cannot describe, such as one aligned at run time.
 const flagSPWrite = 2
 
+// flagAsm (FuncFlagAsm, the same file) marks functions written in assembly, and not the adapter through which Go code
+// calls one of them, which has its name too.
+const flagAsm = 4
+
 // function is one function's record. Offsets count from the start of the text; end is the next
 // function's entry, so that padding lies between a function's last instruction and end.
 type function struct {

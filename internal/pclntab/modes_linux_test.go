@@ -23,7 +23,7 @@ const modeBudget = 4 * time.Minute
 // selfTests are what a build must pass when it runs.
 var selfTests = []string{
 	"TestSelfAgreesWithRuntime", "TestSelfFramelessFunctions", "TestSelfConcurrent",
-	"TestSelfStaysOffTheHeap", "TestSelfWalk",
+	"TestSelfStaysOffTheHeap", "TestSelfWalk", "TestSelfRuntimeAssembly",
 }
 
 func runTool(t *testing.T, env []string, name string, args ...string) string {

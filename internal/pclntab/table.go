@@ -1,5 +1,7 @@
 package pclntab
 
+import "runtime"
+
 // Table is a program's function table. It is read-only and safe for concurrent use. Its methods
 // allocate nothing and take no locks, but read pages of the executable and may therefore wait for
 // the disk: they are for folding records, not for a signal handler or a resolver.
@@ -10,6 +12,28 @@ type Table struct {
 	pctab   []byte
 	funcs   []byte
 	text    uintptr // the run-time address that offsets of functions count from
+	runtime int     // a function of package runtime, by its number
+}
+
+// RuntimeAssembly returns the address of a function of package runtime that is written in assembly, by its full name.
+// ok is false where there is none, or where the runtime has another name for that address. The linker refuses to tell the
+// address of most of them since Go 1.27. The search begins in the package, whose functions lie together.
+func (t *Table) RuntimeAssembly(name string) (entry uintptr, ok bool) {
+	for below, above := t.runtime, t.runtime+1; below >= 0 || above < t.nfunc; below, above = below-1, above+1 {
+		for _, i := range [2]int{below, above} {
+			if i < 0 || i >= t.nfunc {
+				continue
+			}
+			f, ok := t.function(i)
+			if !ok || f.rec[recFlag]&flagAsm == 0 || !t.named(f, name) {
+				continue
+			}
+			entry = t.text + uintptr(f.entry)
+			rf := runtime.FuncForPC(entry)
+			return entry, rf != nil && rf.Entry() == entry && rf.Name() == name
+		}
+	}
+	return 0, false
 }
 
 // SPDelta returns the number of bytes by which SP at pc, the address of an instruction not yet

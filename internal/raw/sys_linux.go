@@ -27,10 +27,6 @@ func G() uintptr
 // Text returns the bounds of Go's code in this binary.
 func Text() (lo, hi uintptr)
 
-// AsyncPreempt returns the address of the function that the runtime makes a goroutine seem to have
-// called where a signal preempts it (doSigPreempt, runtime/signal_unix.go).
-func AsyncPreempt() uintptr
-
 // clone calls clone(2) and runs fn, the ABI0 entry of a function with one word of argument, on
 // the new thread and its stack. The thread exits when fn returns. The caller has blocked all
 // signals, and the new thread inherits that.

@@ -65,9 +65,3 @@ TEXT ·Text(SB),NOSPLIT,$0-16
 	LEAQ runtime·etext(SB), AX
 	MOVQ AX, hi+8(FP)
 	RET
-
-// func AsyncPreempt() uintptr
-TEXT ·AsyncPreempt(SB),NOSPLIT,$0-8
-	LEAQ runtime·asyncPreempt(SB), AX
-	MOVQ AX, ret+0(FP)
-	RET

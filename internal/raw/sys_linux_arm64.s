@@ -62,9 +62,3 @@ TEXT ·Text(SB),NOSPLIT,$0-16
 	MOVD $runtime·etext(SB), R0
 	MOVD R0, hi+8(FP)
 	RET
-
-// func AsyncPreempt() uintptr
-TEXT ·AsyncPreempt(SB),NOSPLIT,$0-8
-	MOVD $runtime·asyncPreempt(SB), R0
-	MOVD R0, ret+0(FP)
-	RET

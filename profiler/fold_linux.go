@@ -7,8 +7,10 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"strings"
 	"time"
 
+	"github.com/firsttouch/firsttouch/internal/calls"
 	"github.com/firsttouch/firsttouch/internal/engine"
 	"golang.org/x/sys/unix"
 )
@@ -220,8 +222,18 @@ const waitsFor = time.Second
 // collectRefusals says what the kernel, or a seccomp filter, refuses since the engine has started. The caller holds
 // foldMu.
 func (p *Profiler) collectRefusals(e *engine.Stats, now time.Duration) {
+	p.noteRefused()
 	for _, b := range p.eng.Barred() {
+		if slices.ContainsFunc(p.refused, func(r calls.Refusal) bool { return strings.Contains(r.Name, b.Call) }) {
+			continue
+		}
 		p.noteLocked("%s is refused since the profiler started (%v): memory that needs it is plain memory again once it is touched, or cannot be armed again; allow it in the process's seccomp filter", b.Call, b.Errno)
+	}
+	if e.Unsent != nil {
+		p.noteLocked("stacks of faults, and goroutines where only their thread can tell, are missing since it could not be asked: %v", e.Unsent)
+	}
+	if e.Abandoned != 0 {
+		p.noteLocked("stacks of faults are missing where the thread did not answer within %v: it blocks signal %d, was in a long system call, or ended", engine.Patience, p.config.signal)
 	}
 	if e.Refiled != 0 {
 		p.noteLocked("pieces of files were mapped anew by their path, since mremap was refused: contents are the same, the owner's advice (madvise) is lost there")
@@ -230,6 +242,15 @@ func (p *Profiler) collectRefusals(e *engine.Stats, now time.Duration) {
 		s := &p.agg.stats
 		s.LastError = fmt.Sprintf("a thread waits for a page of a file: mremap is refused (%s), and the file cannot be mapped anew by its path: allow mremap, or raise vm.max_map_count", s.LastError)
 		p.noteLocked("%s", s.LastError)
+	}
+}
+
+// noteRefused asks which of the engine's system calls a seccomp filter refuses by now, and notes what that means. The
+// caller holds foldMu.
+func (p *Profiler) noteRefused() {
+	for _, r := range calls.Refused(p.refused) {
+		p.refused = append(p.refused, r)
+		p.noteLocked("%v", r)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/firsttouch/firsttouch/internal/calls"
 	"github.com/firsttouch/firsttouch/internal/engine"
 	"github.com/firsttouch/firsttouch/internal/pclntab"
 )
@@ -33,6 +34,7 @@ type Profiler struct {
 	targets map[uint32]*engine.Target // by number, also those gone
 	stackOf map[uint32]StackID        // by the engine's number
 	actors  map[StackID]Actor         // of stacks that touched the Go heap
+	refused []calls.Refusal           // system calls that a seccomp filter refuses, each noted once
 	totals  []*engine.Region          // by RegionID
 	cost    Cost                      // when it was asked for last
 	watched map[RegionID][]*touches   // see Windows
@@ -106,6 +108,9 @@ func New(opts ...Option) (*Profiler, error) {
 	if c.delivery == DeliveryThread && !eng.Follows() {
 		p.note("without CAP_SYS_NICE the resolver is placed by the scheduler, and faults cost more when CPUs are idle")
 	}
+	p.foldMu.Lock()
+	p.noteRefused()
+	p.foldMu.Unlock()
 	p.done.Go(p.foldLoop)
 	p.done.Go(p.rescanLoop)
 	return p, nil

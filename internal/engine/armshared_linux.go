@@ -32,7 +32,7 @@ func armShared(arg uintptr) {
 	t := at[target](c.target)
 	n := s.readMaps(w)
 	if n == 0 {
-		c.status = statusFailed
+		c.fail(callMaps, uintptr(unix.EIO))
 		return
 	}
 	from, limit := t.lo+c.cover, raw.Nanotime()+mergeSlice
@@ -60,7 +60,11 @@ func armShared(arg uintptr) {
 				c.status = statusBusy
 				return
 			default:
-				c.status, c.errno = statusFailed, uint32(e)
+				call := uintptr(callDiscard)
+				if c.op == opProtect {
+					call = callWriteProtect
+				}
+				c.fail(call, e)
 				return
 			}
 			lo = next

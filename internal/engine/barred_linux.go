@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"unsafe"
 
+	"github.com/firsttouch/firsttouch/internal/calls"
 	"github.com/firsttouch/firsttouch/internal/raw"
 	"github.com/firsttouch/firsttouch/uffd"
 	"golang.org/x/sys/unix"
@@ -22,11 +23,16 @@ const (
 	callWriteProtect
 	callRemap
 	callScan
-	calls
+	callSignal // asks a thread to stop
+	callThreads
+	callMaps
+	callDiscard
+	callNumber
 )
 
 // callNames are what errors and notes call them.
-var callNames = [calls]string{"UFFDIO_CONTINUE", "UFFDIO_COPY", "UFFDIO_WRITEPROTECT", "mremap", "PAGEMAP_SCAN"}
+var callNames = [callNumber]string{"UFFDIO_CONTINUE", "UFFDIO_COPY", "UFFDIO_WRITEPROTECT", "mremap", "PAGEMAP_SCAN", "rt_tgsigqueueinfo", "getdents64 of /proc/self/task",
+	"reading /proc/self/maps", "madvise(MADV_DONTNEED)"}
 
 // denied reports whether an errno means that a call may not be made at all, rather than not now or not of
 // this memory: what seccomp filters and security modules answer.
@@ -61,6 +67,34 @@ func (s *shared) bar(call, errno uintptr) {
 func (s *shared) barredBy(call uintptr) uintptr {
 	// nosplit: runs without a g.
 	return uintptr(raw.Load64(at[uint64](uintptr(unsafe.Pointer(&s.barred)) + call*8)))
+}
+
+// advise is madvise(2), with an error that names it.
+func advise(addr, length uintptr, advice int, name string) error {
+	_, _, n := unix.Syscall(unix.SYS_MADVISE, addr, length, uintptr(advice))
+	switch {
+	case n == 0:
+		return nil
+	case denied(uintptr(n)):
+		return fmt.Errorf("%w: madvise(%s) is refused: %w: %s", uffd.ErrNotSupported, name, n, calls.Remedy)
+	}
+	return fmt.Errorf("madvise(%s): %w", name, n)
+}
+
+// refusedError is the error of an operation for which a call was refused.
+func refusedError(what string, call uintptr, errno unix.Errno) error {
+	if !denied(uintptr(errno)) {
+		return fmt.Errorf("%s: %s: %w", what, callNames[call], errno)
+	}
+	return fmt.Errorf("%s: %w: %s is refused: %w: %s", what, uffd.ErrNotSupported, callNames[call], errno, calls.Remedy)
+}
+
+// unsent says why our signal could not be sent to a thread.
+func unsent(errno unix.Errno) error {
+	if errno == unix.EAGAIN {
+		return fmt.Errorf("rt_tgsigqueueinfo: %w: as many signals are queued for this user as its limit allows (RLIMIT_SIGPENDING): raise it (ulimit -i, LimitSIGPENDING= of systemd)", errno)
+	}
+	return fmt.Errorf("rt_tgsigqueueinfo is refused: %w: %s", errno, calls.Remedy)
 }
 
 // Barred is a call that was refused while the engine ran.

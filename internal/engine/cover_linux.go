@@ -32,7 +32,12 @@ func (e *Engine) Cover(r *Region, f File, granule uintptr, sm Sample, know func(
 	// Old length 0 duplicates a shared mapping; it needs no descriptor, so no lock on the file is
 	// lost by closing one.
 	alias, _, n := unix.Syscall6(unix.SYS_MREMAP, f.Lo, 0, f.Hi-f.Lo, unix.MREMAP_MAYMOVE, 0, 0)
-	if n != 0 {
+	switch {
+	case n != 0 && denied(uintptr(n)):
+		return nil, 0, refusedError("duplicate the mapping", callRemap, n)
+	case n == unix.ENOMEM:
+		return nil, 0, fmt.Errorf("duplicate the mapping: %w: the process has no memory or mappings left (vm.max_map_count)", n)
+	case n != 0:
 		return nil, 0, fmt.Errorf("%w: duplicate the mapping: %w", ErrGone, n)
 	}
 	if err := e.supersede(f.Lo, f.Hi); err != nil {
@@ -163,20 +168,21 @@ func (e *Engine) placeholder(length uintptr, prot int) (uintptr, error) {
 	for _, a := range []struct {
 		n      uintptr
 		advice int
+		name   string
 	}{
-		{length, unix.MADV_NOHUGEPAGE},
+		{length, unix.MADV_NOHUGEPAGE, "MADV_NOHUGEPAGE"},
 		// A child that forks without sharing memory would read zeros: rather nothing than that.
-		{length, unix.MADV_DONTFORK},
+		{length, unix.MADV_DONTFORK, "MADV_DONTFORK"},
 		// Two mappings instead of one, see cut.
-		{half, unix.MADV_DONTDUMP},
+		{half, unix.MADV_DONTDUMP, "MADV_DONTDUMP"},
 	} {
 		if a.n == 0 {
 			continue
 		}
 		// EINVAL: a kernel without huge pages does not know the advice.
-		if _, _, n := unix.Syscall(unix.SYS_MADVISE, cover, a.n, uintptr(a.advice)); n != 0 && n != unix.EINVAL {
+		if err := advise(cover, a.n, a.advice, a.name); err != nil && !errors.Is(err, unix.EINVAL) {
 			freeOffHeap(cover, length)
-			return 0, fmt.Errorf("prepare a placeholder: %w", n)
+			return 0, fmt.Errorf("prepare a placeholder: %w", err)
 		}
 	}
 	if _, err := e.overlay.Register(uffd.Range{Start: uffd.Addr(cover), End: uffd.Addr(cover + length)}, uffd.ModeMissing); err != nil {
@@ -250,11 +256,14 @@ func (e *Engine) commandHeld(op uint32, g *Target, cover uintptr, guard Guard, d
 			return took, ErrGone
 		case statusFailed:
 			if c.call != 0 {
-				return took, fmt.Errorf("change the mapping: %s is refused: %w", callNames[c.call-1], unix.Errno(c.errno))
+				return took, refusedError("change the mapping", c.call-1, unix.Errno(c.errno))
 			}
 			return took, fmt.Errorf("change the mapping: %w", unix.Errno(c.errno))
 		}
 		if try == parkTries {
+			if c := &e.s.cmd; c.errno != 0 {
+				return took, fmt.Errorf("%w: %w", ErrBusy, unsent(unix.Errno(c.errno)))
+			}
 			return took, ErrBusy
 		}
 		time.Sleep(time.Duration(try+1) * time.Millisecond)

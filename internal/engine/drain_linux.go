@@ -3,6 +3,9 @@
 package engine
 
 import (
+	"bytes"
+	"os"
+	"strconv"
 	"time"
 	"unsafe"
 
@@ -10,9 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// patience is how long a record may wait for its signal handler before it is taken without: the
+// Patience is how long a record may wait for its signal handler before it is taken without: the
 // thread may have ended, block the signal, or sit in a long system call.
-const patience = 250 * time.Millisecond
+const Patience = 250 * time.Millisecond
 
 // Head is the number of records claimed so far.
 func (e *Engine) Head() uint64 { return raw.Load64(&e.s.head) }
@@ -35,7 +38,7 @@ func (e *Engine) Next() (rec Record, seq uint64, ok bool) {
 		return rec, 0, false
 	}
 	if st&stWanted != 0 && st&stHandled == 0 {
-		if st&stActive != 0 || Now()-time.Duration(r.Time) < patience || !e.abandon(r, st) {
+		if st&stActive != 0 || Now()-time.Duration(r.Time) < Patience || !e.abandon(r, st) {
 			return rec, 0, false
 		}
 	}
@@ -79,6 +82,7 @@ func (e *Engine) abandon(r *Record, st uint32) bool {
 	}
 	r.Flags |= FlagStackMissed
 	raw.Add32(&e.s.missed, 1)
+	raw.Add64(&e.s.abandoned, 1)
 	return true
 }
 
@@ -93,6 +97,8 @@ func (e *Engine) Stack(number uint32) (pcs []uintptr, word uintptr) {
 type Stats struct {
 	Claimed, Dropped, Messages uint64
 	Missed, Late, StackFull    uint64
+	Abandoned                  uint64 // of the missed: the thread did not answer
+	Unsent                     error  // why threads could not be asked for stacks, or nil
 	Errors, Strays, Events     uint64
 	LastErr                    uint64
 	Widened                    uint64
@@ -122,6 +128,10 @@ func (e *Engine) Stats() Stats {
 		Overhead: e.overhead(),
 		Stops:    raw.Load64(&s.stops), Stopped: time.Duration(raw.Load64(&s.stopped)),
 	}
+	if n := raw.Load64(&s.unsent); n != 0 {
+		out.Unsent = unsent(unix.Errno(n))
+	}
+	out.Abandoned = raw.Load64(&s.abandoned)
 	// Last: never fewer than there are faults.
 	out.Messages = raw.Load64(&s.messages)
 	for _, p := range e.workers {
@@ -146,7 +156,23 @@ func threadTime(tid int) time.Duration {
 	const sched, perThread = 2, 4
 	clock := uintptr(^tid<<3 | perThread | sched)
 	if raw.Errno(raw.Syscall(unix.SYS_CLOCK_GETTIME, clock, uintptr(unsafe.Pointer(&ts)), 0, 0, 0, 0)) != 0 {
-		return 0
+		return scheduled(tid)
 	}
 	return time.Duration(ts[0]*1e9 + ts[1])
+}
+
+// scheduled reads the same from /proc, where a seccomp filter refuses the clock: Go asks the vDSO for the others, so a
+// profile that was recorded from a Go service may not have it. The first number is the time on a processor in ns
+// (proc_pid_schedstat, fs/proc/base.c).
+func scheduled(tid int) time.Duration {
+	text, err := os.ReadFile("/proc/self/task/" + strconv.Itoa(tid) + "/schedstat")
+	if err != nil {
+		return 0
+	}
+	first, _, _ := bytes.Cut(text, []byte{' '})
+	n, err := strconv.ParseInt(string(first), 10, 64)
+	if err != nil {
+		return 0
+	}
+	return time.Duration(n)
 }

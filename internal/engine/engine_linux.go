@@ -10,6 +10,7 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/firsttouch/firsttouch/internal/calls"
 	"github.com/firsttouch/firsttouch/internal/raw"
 	"github.com/firsttouch/firsttouch/uffd"
 	"golang.org/x/sys/unix"
@@ -84,7 +85,13 @@ func Start(c Config) (*Engine, error) {
 }
 
 func (e *Engine) start(c Config) error {
-	if err := e.opened.open(c.Signals); err != nil {
+	if err := raw.Clock(); err != nil {
+		return fmt.Errorf("%w: %w", uffd.ErrNotSupported, err)
+	}
+	if err := ownProc(); err != nil {
+		return err
+	}
+	if err := calls.Missing(e.opened.open(c.Signals), calls.Refused(nil)); err != nil {
 		return err
 	}
 	e.user = e.opened.userModeOnly() || c.Signals
@@ -213,7 +220,7 @@ func (e *Engine) allocate(c Config) error {
 	s.reserveEnd = s.reserve + uint64(s.reserveLen)
 	for i := uintptr(0); i < reserveMaps && err == nil; i += 2 {
 		if _, _, n := unix.Syscall(unix.SYS_MPROTECT, uintptr(s.reserve)+i*page, page, unix.PROT_NONE); n != 0 {
-			return fmt.Errorf("prepare spare mappings: %w", n)
+			return fmt.Errorf("prepare spare mappings: mprotect: %w", n)
 		}
 	}
 	return err

@@ -4,7 +4,9 @@ package engine
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strconv"
 
@@ -14,13 +16,12 @@ import (
 // mapsMargin is how many mappings are left to the rest of the process.
 const mapsMargin = 4096
 
+// usualMaps is vm.max_map_count where nobody has changed it (DEFAULT_MAX_MAP_COUNT, include/linux/mm.h).
+const usualMaps = 65530
+
 // limits reads vm.max_map_count and counts the process's mappings.
 func (e *Engine) limits() error {
-	b, err := os.ReadFile("/proc/sys/vm/max_map_count")
-	if err != nil {
-		return fmt.Errorf("read vm.max_map_count: %w", err)
-	}
-	most, err := strconv.ParseUint(string(bytes.TrimSpace(b)), 10, 64)
+	most, err := maxMapCount()
 	if err != nil {
 		return fmt.Errorf("read vm.max_map_count: %w", err)
 	}
@@ -31,6 +32,19 @@ func (e *Engine) limits() error {
 	}
 	raw.Store64(&e.s.maps, uint64(bytes.Count(maps, []byte{'\n'})))
 	return nil
+}
+
+// maxMapCount reads vm.max_map_count. A /proc without system settings (subset=pid, proc(5); ProcSubset=pid of systemd)
+// has none.
+func maxMapCount() (uint64, error) {
+	b, err := os.ReadFile("/proc/sys/vm/max_map_count")
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+		return usualMaps, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	return strconv.ParseUint(string(bytes.TrimSpace(b)), 10, 64)
 }
 
 // correctMaps adds to the estimate of how many mappings the process has what it was wrong by when they

@@ -110,8 +110,8 @@ func (e *Engine) RearmMemory(g *Target, guard Guard) (took time.Duration, err er
 		}
 	}
 	// A child that forks without sharing memory would read zeros: rather nothing than that.
-	if _, _, n := unix.Syscall(unix.SYS_MADVISE, g.Lo, g.Hi-g.Lo, unix.MADV_DONTFORK); n != 0 && n != unix.ENOMEM {
-		return 0, fmt.Errorf("madvise: %w", n)
+	if err := advise(g.Lo, g.Hi-g.Lo, unix.MADV_DONTFORK, "MADV_DONTFORK"); err != nil && !errors.Is(err, unix.ENOMEM) {
+		return 0, err
 	}
 	took, err = e.yank(g, guard)
 	if raw.Load64(&g.t.young) != 0 {
@@ -152,9 +152,9 @@ func newShadow(g *Target) (uintptr, offHeap, error) {
 		return 0, offHeap{}, fmt.Errorf("reserve a shadow of %d bytes: %w", length, err)
 	}
 	p := uintptr(b)
-	if _, _, n := unix.Syscall(unix.SYS_MADVISE, p, length+table, unix.MADV_DONTFORK); n != 0 {
+	if err := advise(p, length+table, unix.MADV_DONTFORK, "MADV_DONTFORK"); err != nil {
 		freeOffHeap(p, length+table)
-		return 0, offHeap{}, fmt.Errorf("keep a shadow from children: %w", n)
+		return 0, offHeap{}, fmt.Errorf("keep a shadow from children: %w", err)
 	}
 	return p + (g.Lo-p)%table, offHeap{p, length + table}, nil
 }

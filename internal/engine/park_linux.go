@@ -49,7 +49,8 @@ func (s *shared) askAll(w *worker, round uint32) (left int, ok bool) {
 	raw.Syscall(unix.SYS_LSEEK, uintptr(s.taskFD), 0, 0, 0, 0, 0)
 	for {
 		n := raw.Syscall(unix.SYS_GETDENTS64, uintptr(s.taskFD), s.text, 64<<10, 0, 0, 0)
-		if raw.Errno(n) != 0 {
+		if e := raw.Errno(n); e != 0 {
+			s.cmd.fail(callThreads, e)
 			return left, false
 		}
 		if n == 0 {
@@ -71,7 +72,13 @@ func (s *shared) askAll(w *worker, round uint32) (left int, ok bool) {
 			left++
 			if t.asked != round {
 				t.asked = round
-				s.queueSignal(w, tid, valuePark|uint64(round))
+				if e := s.queueSignal(w, tid, valuePark|uint64(round)); e != 0 && unix.Errno(e) != unix.ESRCH {
+					s.cmd.errno = uint32(e)
+					if denied(e) {
+						s.cmd.fail(callSignal, e) // trying again changes nothing
+					}
+					return left, false
+				}
 			}
 		}
 	}

@@ -13,7 +13,6 @@ import (
 
 	"github.com/firsttouch/firsttouch/internal/raw"
 	"github.com/firsttouch/firsttouch/uffd"
-	"golang.org/x/sys/unix"
 )
 
 // Errors of operations on targets.
@@ -257,10 +256,4 @@ func (e *Engine) settleReaders() {
 }
 
 // Now reads CLOCK_MONOTONIC.
-func Now() time.Duration {
-	var ts unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts); err != nil {
-		panic(err) // the clock exists on every Linux
-	}
-	return time.Duration(ts.Nano())
-}
+func Now() time.Duration { return time.Duration(raw.Monotonic()) }

@@ -77,18 +77,20 @@ type shared struct {
 	stackN     uint64 // stack requests considered
 	rateStart  int64
 	rateLeft   uint32
-	missed     uint32 // stacks that could not be asked for
+	missed     uint32 // stacks that did not come, for the reasons that follow and where the goroutine had left its thread
+	unsent     uint64 // errno of the last signal that could not be sent to ask for a stack, or 0
+	abandoned  uint64 // records whose thread did not answer in time
 	late       uint64 // signals that came after their record was given up
 	handlerNS  uint64 // time spent in the signal handler
 	stackNext  uint32
 	stackFull  uint32
-	errors     uint64        // resolves that failed
-	lastErr    uint64        // errno of the last one
-	barred     [calls]uint64 // errno of each call that was refused, see barred_linux.go
-	failed     uint64        // errno for which everything was made plain memory, or 0
-	refiled    uint64        // pieces of files that were mapped by their path
-	waited     uint64        // when a thread of the engine last had to wait for a call that was refused
-	relieved   uint64        // times that the watchdog did what another thread of the engine should have done
+	errors     uint64             // resolves that failed
+	lastErr    uint64             // errno of the last one
+	barred     [callNumber]uint64 // errno of each call that was refused, see barred_linux.go
+	failed     uint64             // errno for which everything was made plain memory, or 0
+	refiled    uint64             // pieces of files that were mapped by their path
+	waited     uint64             // when a thread of the engine last had to wait for a call that was refused
+	relieved   uint64             // times that the watchdog did what another thread of the engine should have done
 	widened    uint64
 
 	stopped   uint64 // ns for which threads were parked

@@ -207,8 +207,11 @@ func (s *shared) ask(w *worker, seq uint64, r *Record) {
 	// nosplit: hot path.
 	r.arrive(stWanted)
 	if e := s.queueSignal(w, r.Thread, seq); e != 0 {
-		// The thread is gone, or the limit on queued signals was reached.
+		// The thread is gone, or the limit on queued signals was reached, or the call is refused.
 		raw.Add32(&s.missed, 1)
+		if unix.Errno(e) != unix.ESRCH {
+			raw.Store64(&s.unsent, uint64(e))
+		}
 		r.Flags |= FlagStackMissed
 		if r.arrive(stActive|stHandled)&stActive != 0 {
 			raw.Add64(&s.late, 1)

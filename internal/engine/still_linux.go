@@ -25,7 +25,7 @@ func (s *shared) whileStill(w *worker, code uintptr) (took int64) {
 	start := raw.Nanotime()
 	if c.park == 0 || s.parkAll(w, start+c.limit) {
 		s.freeze(w, t, code, start+c.limit)
-	} else {
+	} else if c.status != statusFailed { // else no thread can be parked at all
 		c.status = statusBusy
 	}
 	took = raw.Nanotime() - start

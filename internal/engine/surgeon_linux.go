@@ -133,7 +133,7 @@ func cut(arg uintptr) {
 	t := at[target](c.target)
 	n := s.readMaps(w)
 	if n == 0 {
-		c.status, c.errno = statusFailed, uint32(unix.EIO)
+		c.fail(callMaps, uintptr(unix.EIO))
 		return
 	}
 	if c.op == opDisarm || c.op == opRelease {

@@ -82,7 +82,7 @@ func yank(arg uintptr) {
 	t := at[target](c.target)
 	n := s.readMaps(w)
 	if n == 0 {
-		c.status, c.errno = statusFailed, uint32(unix.EIO)
+		c.fail(callMaps, uintptr(unix.EIO))
 		return
 	}
 	w.carry.length = n

@@ -79,6 +79,23 @@ func grow(bytes int) byte {
 	return b[0]
 }
 
+// The clock of goroutines is that of the kernel too.
+func TestMonotonicIsTheMonotonicClock(t *testing.T) {
+	for range 1000 {
+		var lo, hi unix.Timespec
+		if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &lo); err != nil {
+			t.Fatal(err)
+		}
+		v := Monotonic()
+		if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &hi); err != nil {
+			t.Fatal(err)
+		}
+		if v < lo.Nano() || v > hi.Nano() {
+			t.Fatalf("%d is not in [%d, %d]", v, lo.Nano(), hi.Nano())
+		}
+	}
+}
+
 // Between two readings of the kernel's clock lies ours, by the vDSO and by the system call.
 func TestNanotimeIsTheMonotonicClock(t *testing.T) {
 	found := vdso
@@ -134,6 +151,9 @@ func TestVDSOLookup(t *testing.T) {
 	}
 	if got := vdsoSymbol(lo, "no_such_function"); got != 0 {
 		t.Errorf("a symbol that is not there: %#x", got)
+	}
+	if got := vdsoSegment(lo); got == 0 || got > hi-lo {
+		t.Errorf("without /proc the image has %d bytes, and it has %d", got, hi-lo)
 	}
 }
 

@@ -31,11 +31,11 @@ func Start(fn, arg uintptr) (*Thread, error) {
 	mem, err := unix.Mmap(-1, 0, int(page)+stackSize+tlsSize, unix.PROT_READ|unix.PROT_WRITE,
 		unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_NORESERVE)
 	if err != nil {
-		return nil, fmt.Errorf("map a thread's stack: %w", err)
+		return nil, fmt.Errorf("map a thread's stack: mmap: %w", err)
 	}
 	if err := unix.Mprotect(mem[:page], unix.PROT_NONE); err != nil {
 		unix.Munmap(mem)
-		return nil, fmt.Errorf("guard a thread's stack: %w", err)
+		return nil, fmt.Errorf("guard a thread's stack: mprotect: %w", err)
 	}
 	top := uintptr(unsafe.Pointer(&mem[0])) + page + stackSize
 	t := &Thread{mem: mem, tid: (*uint32)(unsafe.Pointer(&mem[len(mem)-8]))}
@@ -50,7 +50,7 @@ func Start(fn, arg uintptr) (*Thread, error) {
 	runtime.UnlockOSThread()
 	if e := Errno(r); e != 0 {
 		unix.Munmap(mem)
-		return nil, fmt.Errorf("start a thread: %w", unix.Errno(e))
+		return nil, fmt.Errorf("start a thread: clone: %w", unix.Errno(e))
 	}
 	t.first = int(r)
 	return t, nil

@@ -5,23 +5,24 @@ package raw
 import (
 	"bytes"
 	"debug/elf"
-	"encoding/binary"
 	"os"
 	"unsafe"
+
+	"golang.org/x/sys/unix"
 )
 
 const atSysinfoEhdr = 33 // AT_SYSINFO_EHDR, include/uapi/linux/auxvec.h
 
-// init finds the vDSO's clock_gettime. Without one, for example under some tracers, Nanotime
-// asks the kernel.
+// init finds the vDSO's clock_gettime. Without one, for example under some tracers, Nanotime asks the kernel. The
+// auxiliary vector is the one that the runtime was started with, since there may be no /proc.
 func init() {
-	aux, err := os.ReadFile("/proc/self/auxv")
+	aux, err := unix.Auxv()
 	if err != nil {
 		return
 	}
-	for ; len(aux) >= 16; aux = aux[16:] {
-		if binary.NativeEndian.Uint64(aux) == atSysinfoEhdr {
-			vdso = vdsoSymbol(uintptr(binary.NativeEndian.Uint64(aux[8:])), vdsoClockName)
+	for _, pair := range aux {
+		if pair[0] == atSysinfoEhdr {
+			vdso = vdsoSymbol(pair[1], vdsoClockName)
 			return
 		}
 	}
@@ -52,11 +53,12 @@ func vdsoSymbol(base uintptr, name string) uintptr {
 	return 0
 }
 
-// vdsoSize asks the kernel's own list how far the image reaches.
+// vdsoSize asks the kernel's own list how far the image reaches. Without /proc it is taken to end with the page in which
+// its one segment does: section headers behind that are not found then.
 func vdsoSize(base, most uintptr) uintptr {
 	maps, err := os.ReadFile("/proc/self/maps")
 	if err != nil {
-		return 0
+		return min(vdsoSegment(base), most)
 	}
 	for line := range bytes.Lines(maps) {
 		lo, rest, ok := bytes.Cut(line, []byte{'-'})
@@ -67,6 +69,19 @@ func vdsoSize(base, most uintptr) uintptr {
 		return min(uintptr(parseHex(hi))-base, most)
 	}
 	return 0
+}
+
+// vdsoSegment is the size in whole pages of what the image's program headers load.
+func vdsoSegment(base uintptr) (size uintptr) {
+	h := (*elf.Header64)(unsafe.Add(unsafe.Pointer(nil), base))
+	for i := range uintptr(h.Phnum) {
+		p := (*elf.Prog64)(unsafe.Add(unsafe.Pointer(h), uintptr(h.Phoff)+i*unsafe.Sizeof(elf.Prog64{})))
+		if elf.ProgType(p.Type) == elf.PT_LOAD {
+			size = max(size, uintptr(p.Off+p.Filesz))
+		}
+	}
+	page := uintptr(unix.Getpagesize())
+	return (size + page - 1) &^ (page - 1)
 }
 
 func parseHex(b []byte) (v uint64) {

@@ -1,0 +1,4 @@
+package calls
+
+// own are calls of this architecture alone.
+var own []Call

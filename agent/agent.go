@@ -29,6 +29,7 @@ type Agent struct {
 	flight  *recording.Flight
 	files   *recorder // nil where no recordings are written to files
 	budget  *keeper   // nil without a budget
+	journal *journal  // nil without a logger
 	// windows holds nil where regions are not armed again and again, and until they are: metrics may be
 	// collected from the moment on that the instruments are there.
 	windows atomic.Pointer[windows]
@@ -79,6 +80,9 @@ func Start(ctx context.Context, opts ...Option) (*Agent, error) {
 		if err := a.listen(ctx); err != nil {
 			return a.fail(errors.Join(err, a.Shutdown(context.WithoutCancel(ctx))))
 		}
+	}
+	if cfg.log != nil {
+		a.journal = startJournal(cfg.log, a.Status(), a.prof != nil, a.Notes, a.stop.Done())
 	}
 	return a, nil
 }
@@ -191,6 +195,9 @@ func (a *Agent) Notes() []string {
 	}
 	if a.budget != nil {
 		notes = append(notes, a.budget.notes()...)
+	}
+	if n := a.silence(); n != "" {
+		notes = append(notes, n)
 	}
 	return notes
 }

@@ -3,6 +3,7 @@ package agent
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/url"
 	"path"
@@ -39,6 +40,7 @@ type config struct {
 	noMetrics bool
 	budget    limit
 	stacks    profiler.StackSampling
+	log       *slog.Logger // or nil
 	// meterProvider is nil for the global one.
 	meterProvider metric.MeterProvider
 

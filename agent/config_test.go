@@ -138,7 +138,7 @@ func TestMisspeltVariableIsNoted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if notes := a.Notes(); len(notes) != 1 || !strings.Contains(notes[0], "FIRSTTOUCH_FILE is no setting") || !strings.Contains(notes[0], "FIRSTTOUCH_FILES") {
+	if notes := a.Notes(); len(notes) != 1 || !strings.Contains(notes[0], "FIRSTTOUCH_FILE is no setting") || !strings.HasSuffix(notes[0], "did you mean FIRSTTOUCH_FILES?") {
 		t.Errorf("notes %q", notes)
 	}
 }

@@ -144,6 +144,18 @@ func again(err error) bool {
 	return errors.Is(err, profiler.ErrNotMapped) || errors.Is(err, profiler.ErrBusy) || err == errWritable
 }
 
+// matched counts the patterns that a mapping has matched.
+func (l *lookout) matched() (n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, p := range l.patterns {
+		if p.matched {
+			n++
+		}
+	}
+	return n
+}
+
 // notes reports the patterns without a match and the files that could not be attached.
 func (l *lookout) notes() (notes []string) {
 	var failed []string

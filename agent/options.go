@@ -3,6 +3,7 @@ package agent
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/firsttouch/firsttouch/profiler"
@@ -67,6 +68,18 @@ func WithDelivery(d profiler.Delivery) Option {
 // FIRSTTOUCH_BUDGET.
 func WithBudget(limit string) Option {
 	return named("WithBudget", func(c *config) error { return c.parseBudget(limit) })
+}
+
+// WithLogger has the agent write to the service's log: a line at the start that says what it observes or why it does nothing
+// (Status), and then each of its Notes once, as a warning. Without it the agent logs nothing.
+func WithLogger(log *slog.Logger) Option {
+	return named("WithLogger", func(c *config) error {
+		if log == nil {
+			return fmt.Errorf("%w: a nil logger: leave the option out to log nothing", profiler.ErrInvalid)
+		}
+		c.log = log
+		return nil
+	})
 }
 
 // WithDebugAddr makes the agent serve Handler at a TCP address. Without it, and without the

@@ -58,8 +58,7 @@ func (c *config) fromEnviron(environ []string) (notes []string, err error) {
 		}
 		s := settingOf(name)
 		if s == nil {
-			notes = append(notes, fmt.Sprintf("the variable %s is no setting of firsttouch and has no effect; the settings are %s",
-				name, strings.Join(settingNames(), ", ")))
+			notes = append(notes, fmt.Sprintf("the variable %s is no setting of firsttouch and has no effect: %s", name, meant(name)))
 			continue
 		}
 		if err := s.set(c, value); err != nil {
@@ -76,6 +75,41 @@ func settingOf(name string) *setting {
 		}
 	}
 	return nil
+}
+
+// meant names the setting that is most like a name, or all of them where none is.
+func meant(name string) string {
+	best, least := "", len(name)/3 // more of it wrong is another word
+	for _, s := range settingNames() {
+		if d := editDistance(name, s); d <= least {
+			best, least = s, d-1
+		}
+	}
+	if best != "" {
+		return "did you mean " + best + "?"
+	}
+	return "the settings are " + strings.Join(settingNames(), ", ")
+}
+
+// editDistance counts the letters to insert, delete or replace to make b of a (Levenshtein).
+func editDistance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			replace := diagonal
+			if a[i] != b[j] {
+				replace++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(replace, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
 }
 
 func settingNames() []string {

@@ -24,6 +24,9 @@ func (a *Agent) Shutdown(ctx context.Context) error {
 	if w := a.windows.Load(); w != nil && !a.ended {
 		w.join()
 	}
+	if a.journal != nil && !a.ended {
+		a.journal.join()
+	}
 	a.ended = true
 	if a.debug != nil {
 		errs = append(errs, a.debug.close(ctx))

@@ -12,6 +12,9 @@ import (
 // renderEngine says how far the figures can be trusted and what they cost.
 func renderEngine(w io.Writer, s Summary) error {
 	e, took := s.Engine, s.End.Sub(s.Start)
+	if len(s.Regions) == 0 && e.Faults == 0 {
+		return renderNothing(w, e.Notes)
+	}
 	lines := []string{"Trust and cost"}
 	add := func(format string, args ...any) { lines = append(lines, "  "+fmt.Sprintf(format, args...)) }
 
@@ -60,6 +63,21 @@ func renderEngine(w io.Writer, s Summary) error {
 		add("note           %s", n)
 	}
 	_, err := io.WriteString(w, strings.Join(lines, "\n")+"\n\n")
+	return err
+}
+
+// NothingObserved is what to do where there is no region to show.
+const NothingObserved = "Nothing was observed: no region of memory was named, or none was found.\n" +
+	"  To observe a file that the service maps, start it with FIRSTTOUCH_FILES=/path/of/the/file (a pattern such as /data/*.db will do).\n" +
+	"  /debug/firsttouch/mappings?text=true of a live agent lists all mappings, with what can be observed of each.\n"
+
+// renderNothing says why there is nothing to see, as far as the profiler knows.
+func renderNothing(w io.Writer, notes []string) error {
+	text := NothingObserved
+	for _, n := range notes {
+		text += "  note: " + n + "\n"
+	}
+	_, err := io.WriteString(w, text+"\n")
 	return err
 }
 

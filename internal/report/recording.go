@@ -74,6 +74,9 @@ func renderOrigin(w io.Writer, d Document) error {
 }
 
 func renderRequestsOrWhy(w io.Writer, d Document) error {
+	if len(d.Regions) == 0 && d.Requests.Count == 0 {
+		return nil
+	}
 	if d.Requests.Count > 0 {
 		return renderRequests(d.Summary).Write(w)
 	}

@@ -55,6 +55,9 @@ func render(where string, before, now *agent.Document) string {
 	for _, c := range d.callers {
 		callers.Row(report.Duration(perSecond(c.newStall, took)), rate(c.newFaults, took), report.Duration(c.stall), report.Count(c.faults), c.function, c.line)
 	}
+	if len(now.Regions) == 0 {
+		b.WriteString(report.NothingObserved)
+	}
 	_ = regions.Write(&b) // a Builder takes everything
 	_ = callers.Write(&b)
 	for _, n := range now.Notes {

@@ -1,0 +1,79 @@
+package agent
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+	"unicode"
+)
+
+// The journal looks for new notes soon after the start, when the first look for files is over, and then from time to time.
+const (
+	firstEntry = time.Second
+	nextEntry  = 10 * time.Second
+)
+
+// journal writes what the agent has to say to the service's own log: each note once.
+type journal struct {
+	log   *slog.Logger
+	notes func() []string
+	stop  <-chan struct{}
+	done  chan struct{}
+
+	mu   sync.Mutex
+	said map[string]bool // by text without its numbers, which go on growing
+}
+
+// startJournal says in a line how the agent stands, and goes on with its notes until stop is closed.
+func startJournal(log *slog.Logger, status string, profiles bool, notes func() []string, stop <-chan struct{}) *journal {
+	j := &journal{log: log, notes: notes, stop: stop, done: make(chan struct{}), said: make(map[string]bool)}
+	level := slog.LevelInfo
+	if !profiles {
+		level = slog.LevelWarn
+	}
+	log.Log(context.Background(), level, status)
+	go j.run()
+	return j
+}
+
+func (j *journal) run() {
+	defer close(j.done)
+	for pause := firstEntry; ; pause = nextEntry {
+		select {
+		case <-j.stop:
+			return
+		case <-time.After(pause):
+			j.write()
+		}
+	}
+}
+
+// write logs the notes that are new.
+func (j *journal) write() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, n := range j.notes() {
+		if key := withoutNumbers(n); !j.said[key] {
+			j.said[key] = true
+			j.log.Warn("firsttouch: " + n)
+		}
+	}
+}
+
+// join ends the journal with what is left to say. The agent's stop channel is closed before.
+func (j *journal) join() {
+	<-j.done
+	j.write()
+}
+
+// withoutNumbers makes two notes alike that differ in how much they count.
+func withoutNumbers(text string) string {
+	out := make([]rune, 0, len(text))
+	for _, r := range text {
+		if !unicode.IsDigit(r) {
+			out = append(out, r)
+		}
+	}
+	return string(out)
+}

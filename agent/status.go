@@ -1,0 +1,86 @@
+package agent
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Status says in a line what the agent does now: what it observes and where its page is, or why it does nothing. It is fit for a log.
+func (a *Agent) Status() string {
+	if a.prof == nil {
+		return "firsttouch does nothing: " + a.reason
+	}
+	text := "firsttouch observes nothing yet"
+	if regions := a.owned(); len(regions) > 0 {
+		size := int64(0)
+		for _, r := range regions {
+			size += a.prof.RegionSize(r.ID())
+		}
+		text = fmt.Sprintf("firsttouch observes %s of %d KiB", count(len(regions), "region"), size>>10)
+	}
+	if n := len(a.cfg.files); n > 0 {
+		text += fmt.Sprintf("; %d of %s of files matched", a.lookout.matched(), count(n, "pattern"))
+	}
+	if addr := a.DebugAddr(); addr != nil {
+		text += fmt.Sprintf("; page: http://%v%s", addr, basePath)
+	}
+	return text
+}
+
+func count(n int, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return fmt.Sprintf("%d %s", n, what)
+}
+
+// quietFor is how long an agent may observe nothing before that is worth a note: a service makes its caches and opens its files
+// first.
+const quietFor = time.Second
+
+// silence is the note of an agent that observes nothing, with what it could observe; empty where it observes something, or has not
+// been there for long.
+func (a *Agent) silence() string {
+	if a.prof == nil || time.Since(a.started) < quietFor || len(a.owned()) > 0 || len(a.prof.Snapshot().Regions) > 0 {
+		return ""
+	}
+	text := "nothing is observed: "
+	if len(a.cfg.files) == 0 {
+		text += "no file is named (FIRSTTOUCH_FILES or WithFiles), and "
+	} else {
+		text += "no mapping matches, and "
+	}
+	return text + "the service made no memory with Agent.Arena; " + observable()
+}
+
+// listed bounds the files that a hint names.
+const listed = 5
+
+// literal makes a pattern of a path that matches it alone.
+var literal = strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`)
+
+// observable names the mapped files that could be observed, with the setting to copy.
+func observable() string {
+	files, err := mappedFiles()
+	if err != nil {
+		return fmt.Sprintf("which files are mapped cannot be read: %v", err)
+	}
+	var paths []string
+	for f, as := range files {
+		if (as.readable || as.writable) && !as.code && !strings.HasSuffix(f.path, " (deleted)") && !strings.HasPrefix(f.path, "/dev/") {
+			paths = append(paths, literal.Replace(f.path))
+		}
+	}
+	if len(paths) == 0 {
+		return "no shared mapping of a file is there now that could be observed"
+	}
+	slices.Sort(paths)
+	rest := ""
+	if n := len(paths) - listed; n > 0 {
+		paths, rest = paths[:listed], fmt.Sprintf(" and %d more", n)
+	}
+	return "mapped now and to be observed with FIRSTTOUCH_FILES='" + strings.Join(paths, string(filepath.ListSeparator)) + "'" + rest
+}

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/firsttouch/firsttouch/internal/testproc"
 	"github.com/firsttouch/firsttouch/profiler"
 	"github.com/firsttouch/firsttouch/uffd"
 	"golang.org/x/sys/unix"
@@ -38,7 +39,7 @@ func ownNotes(a *Agent) []string {
 // stop ends an agent. One runs in a process at a time.
 func stop(t *testing.T, a *Agent) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), testproc.Budget(time.Minute))
 	defer cancel()
 	if err := a.Shutdown(ctx); err != nil {
 		t.Error(err)
@@ -82,7 +83,7 @@ func mapFile(t *testing.T, path string, size int) []byte {
 // eventually waits for a state that other threads bring about; the budget is for a loaded machine.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(testproc.Budget(30 * time.Second)); !ok(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("%s: not within 30s", what)
 		}

@@ -41,7 +41,7 @@ func TestPrivateMapping(t *testing.T) {
 		}
 		return false
 	}
-	for deadline := time.Now().Add(30 * time.Second); !noted(); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(testproc.Budget(30 * time.Second)); !noted(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("notes %q do not tell of the private mapping", p.Snapshot().Stats.Notes)
 		}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/firsttouch/firsttouch/internal/engine"
+	"github.com/firsttouch/firsttouch/internal/testproc"
 	"golang.org/x/sys/unix"
 )
 
@@ -92,7 +93,7 @@ func oneLife(t *testing.T, path, other string, memory []byte) {
 // that Go starts does so too for a moment, so it looks until there are as many as the engine has.
 func ownThreads(t *testing.T, before []int) (ours []int) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(testproc.Budget(20 * time.Second)); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 		ours = slices.DeleteFunc(threads(t), func(tid int) bool { return slices.Contains(before, tid) || !blocksSignals(tid) })
 		if len(ours) == engineThreads {
 			slices.Sort(ours)

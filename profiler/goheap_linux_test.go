@@ -382,7 +382,7 @@ func TestGoHeapGrows(t *testing.T) {
 		for round := range 3 {
 			h := heapList(n)
 			want := blocks + n*int(unsafe.Sizeof(*h))/heapBlock
-			for end := time.Now().Add(hangBudget / 2); blocks < want; time.Sleep(time.Millisecond) {
+			for end := time.Now().Add(testproc.Budget(hangBudget / 2)); blocks < want; time.Sleep(time.Millisecond) {
 				r.mu.Lock()
 				blocks = r.heap.blocks
 				r.mu.Unlock()
@@ -404,7 +404,7 @@ func TestGoHeapGrows(t *testing.T) {
 				t.Errorf("round %d: %d of %d pages are somebody else's", round, others, len(pages))
 			}
 		}
-		for end := time.Now().Add(hangBudget / 2); ; time.Sleep(50 * time.Millisecond) {
+		for end := time.Now().Add(testproc.Budget(hangBudget / 2)); ; time.Sleep(50 * time.Millisecond) {
 			g := p.Snapshot().Regions[r.ID()]
 			if g.Heap.Unseen == 0 {
 				break

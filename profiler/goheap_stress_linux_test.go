@@ -284,7 +284,7 @@ func signalWork(rnd *rand.Rand) error {
 	select {
 	case <-c:
 		return nil
-	case <-time.After(hangBudget / 2):
+	case <-time.After(testproc.Budget(hangBudget / 2)):
 		return fmt.Errorf("no signal came")
 	}
 }

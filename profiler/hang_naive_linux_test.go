@@ -16,7 +16,7 @@ import (
 )
 
 // naiveBudget is many times what the engine needs for the same work on the same machine.
-const naiveBudget = 6 * time.Second
+const naiveBudget = 3 * time.Second
 
 // The work of the copy cases hangs when a goroutine resolves the faults, so these tests can fail; the
 // same goroutine finishes it when nothing collects garbage, so it resolves correctly; and the engine

@@ -88,7 +88,7 @@ func TestStandingThreads(t *testing.T) {
 				t.Errorf("notes %q do not tell", s.Stats.Notes)
 			}
 			release()
-			for deadline := time.Now().Add(10 * time.Second); p.Snapshot().Stats.Records < total && time.Now().Before(deadline); {
+			for deadline := time.Now().Add(testproc.Budget(10 * time.Second)); p.Snapshot().Stats.Records < total && time.Now().Before(deadline); {
 				time.Sleep(time.Millisecond)
 			}
 			s = p.Snapshot()

@@ -197,7 +197,7 @@ func TestMappingsOfSharedMemoryCome(t *testing.T) {
 		second := mapKind(t, fd, size, unix.MAP_SHARED)
 		mapped := func(want ...uintptr) {
 			t.Helper()
-			for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+			for deadline := time.Now().Add(testproc.Budget(20 * time.Second)); ; time.Sleep(time.Millisecond) {
 				var got []uintptr
 				for _, m := range p.Snapshot().Regions[r.ID()].Mappings {
 					got = append(got, m.Start, m.End)

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/firsttouch/firsttouch/internal/testproc"
 	"github.com/firsttouch/firsttouch/uffd"
 	"golang.org/x/sys/unix"
 )
@@ -156,7 +157,7 @@ func TestWritesOnlyGranulesAndDiscards(t *testing.T) {
 		}
 		s := p.Snapshot()
 		// The owner goes on when its event was read, which is before that is counted.
-		for deadline := time.Now().Add(20 * time.Second); s.Regions[r.ID()].Discarded < 10 && time.Now().Before(deadline); s = p.Snapshot() {
+		for deadline := time.Now().Add(testproc.Budget(20 * time.Second)); s.Regions[r.ID()].Discarded < 10 && time.Now().Before(deadline); s = p.Snapshot() {
 			time.Sleep(time.Millisecond)
 		}
 		if got := s.Regions[r.ID()].Discarded; got != 10 || s.Sub(before).Stats.Faults != 0 {

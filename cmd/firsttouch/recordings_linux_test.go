@@ -15,6 +15,7 @@ import (
 	"github.com/firsttouch/firsttouch/agent"
 	"github.com/firsttouch/firsttouch/exporter/recording"
 	"github.com/firsttouch/firsttouch/internal/report"
+	"github.com/firsttouch/firsttouch/internal/testproc"
 	"github.com/firsttouch/firsttouch/internal/uffdtest"
 	"github.com/firsttouch/firsttouch/profiler"
 )
@@ -28,7 +29,7 @@ func profiled(t *testing.T, n int) (*agent.Agent, string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		ctx, cancel := context.WithTimeout(context.Background(), testproc.Budget(time.Minute))
 		defer cancel()
 		if err := a.Shutdown(ctx); err != nil {
 			t.Error(err)

@@ -85,7 +85,7 @@ func detach(t *testing.T, r *profiler.Region) {
 // eventually waits for what another thread brings about in its own time.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(budget / 2); !ok(); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(testproc.Budget(budget / 2)); !ok(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("waited in vain: %s", what)
 		}

@@ -28,7 +28,7 @@ var selfTests = []string{
 
 func runTool(t *testing.T, env []string, name string, args ...string) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), modeBudget)
+	ctx, cancel := context.WithTimeout(t.Context(), testproc.Budget(modeBudget))
 	defer cancel()
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Env = append(os.Environ(), env...)

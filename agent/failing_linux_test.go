@@ -81,8 +81,8 @@ func hand(t *testing.T, name string) *handed {
 	t.Cleanup(func() { f.Close() })
 	size := handedPages * uffd.PageSize()
 	content := make([]byte, size)
-	for i := range handedPages { // each page is a path that exists
-		copy(content[i*uffd.PageSize():], "/dev/null\x00")
+	for i := range handedPages { // each page is a path that everyone can open
+		copy(content[i*uffd.PageSize():], "/\x00")
 	}
 	if _, err := f.Write(content); err != nil {
 		t.Fatal(err)
@@ -215,6 +215,7 @@ func TestNothingIsArmedUnlessAllowed(t *testing.T) {
 	needUserModeOnly(t)
 	h := hand(t, "data.db")
 	t.Setenv("FIRSTTOUCH_FILES", h.file.Name())
+	t.Setenv("FIRSTTOUCH_DELIVERY", "thread")
 	a, err := Start(t.Context(), WithWindows(100*time.Millisecond))
 	if err != nil {
 		t.Fatal(err)
@@ -260,6 +261,7 @@ func TestAllowedToFail(t *testing.T) {
 	h := hand(t, "data.db")
 	t.Setenv("FIRSTTOUCH_FILES", h.file.Name()) // a path, so that a writable mapping is observed
 	t.Setenv("FIRSTTOUCH_ALLOW_FAILING_SYSTEM_CALLS", "true")
+	t.Setenv("FIRSTTOUCH_DELIVERY", "thread")
 	t.Setenv("FIRSTTOUCH_FILLES", "misspelt, which a note says too")
 	a, err := Start(t.Context())
 	if err != nil {
@@ -322,7 +324,7 @@ func TestSystemCallsAreServed(t *testing.T) {
 	}
 	for _, opts := range [][]Option{nil, {WithFailingSystemCalls()}} {
 		h := hand(t, "data.db")
-		a, err := Start(t.Context(), append(opts, WithFiles(filepath.Dir(h.file.Name())+"/*"), Required())...)
+		a, err := Start(t.Context(), append(opts, WithFiles(filepath.Dir(h.file.Name())+"/*"), WithDelivery(profiler.DeliveryThread), Required())...)
 		if errors.Is(err, profiler.ErrNotSupported) {
 			t.Skip(err)
 		}
@@ -341,5 +343,87 @@ func TestSystemCallsAreServed(t *testing.T) {
 			t.Errorf("notes %q", notes)
 		}
 		stop(t, a)
+	}
+}
+
+// Where system calls can fail, what a pattern finds is observed where it cannot be written to, and given back when it
+// can be; what is named by its path is observed whatever it is.
+func TestWritableMappingsFoundByAPattern(t *testing.T) {
+	if !inChild(t) {
+		return
+	}
+	lock, both, named := hand(t, "lock.mdb"), hand(t, "both.mdb"), hand(t, "named.mdb")
+	size := 8 * uffd.PageSize()
+	reading, err := unix.Mmap(int(both.file.Fd()), 0, size, unix.PROT_READ, unix.MAP_SHARED)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Munmap(reading)
+	pattern := func(h *handed) string { return filepath.Dir(h.file.Name()) + "/*.md[b]" }
+	t.Setenv("FIRSTTOUCH_FILES", strings.Join([]string{pattern(lock), pattern(both), pattern(named), named.file.Name()}, ":"))
+	// Delivery by signal is as user mode only, and root can have it too.
+	a, err := Start(t.Context(), WithDelivery(profiler.DeliverySignal), WithRescan(5*time.Millisecond))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a.Reason() != "" {
+		t.Skip(a.Reason())
+	}
+	defer stop(t, a)
+	check := func(when string, wantBoth int) {
+		t.Helper()
+		for h, want := range map[*handed]int{lock: -1, both: wantBoth, named: len(named.mem)} {
+			name := h.file.Name()
+			got := func() int {
+				if r := a.Profiler().Snapshot().Region(name); r != nil {
+					return int(r.Mapped)
+				}
+				return -1
+			}
+			eventually(t, fmt.Sprintf("%s: %d bytes of %s observed", when, want, name), func() bool { return got() == want })
+		}
+	}
+	check("at the start", size)
+	lock.checkCalls(t, true)
+	both.checkCalls(t, true) // by the mapping that can be written to
+	if err := systemCalls[0].call(t, reading[:100]); !errors.Is(err, unix.EFAULT) {
+		t.Errorf("File.Write from what is observed: %v, want EFAULT", err)
+	}
+	if err := unix.Mprotect(reading, unix.PROT_READ|unix.PROT_WRITE); err != nil {
+		t.Fatal(err)
+	}
+	check("as it can be written to", 0)
+	for _, r := range a.owned() { // what can be written to is not armed again, either
+		if err := r.Rearm(); err != nil {
+			t.Error(err)
+		}
+	}
+	check("after Rearm", 0)
+	for _, c := range systemCalls {
+		if err := c.call(t, reading[:uffd.PageSize()]); err != nil {
+			t.Errorf("%s: %v", c.name, err)
+		}
+	}
+	if err := unix.Mprotect(reading, unix.PROT_READ); err != nil {
+		t.Fatal(err)
+	}
+	check("as it cannot any more", size)
+	notes := strings.Join(append(a.Notes(), a.Profiler().Snapshot().Stats.Notes...), "\n")
+	for _, want := range []string{lock.file.Name() + " is not profiled", "region " + both.file.Name() + ": mappings that can be written to are left alone"} {
+		if strings.Count(notes, want) != 1 {
+			t.Errorf("%q is not said once:\n%s", want, notes)
+		}
+	}
+}
+
+// A path is what no pattern could be, whatever it holds.
+func TestPathOrPattern(t *testing.T) {
+	for text, want := range map[string]bool{
+		"/a/lock.mdb": true, "/a/*": false, "/a/lock.md?": false, "/a/[l]ock.mdb": false, "/*/lock.mdb": false,
+		`/a/\*`: true, `/a/\\*`: false, `/a/\[x]`: true, `/a/b\\c`: true, "/a/x]": true,
+	} {
+		if p := (&pattern{text: text}); p.isPath() != want {
+			t.Errorf("%s is a path: %v", text, p.isPath())
+		}
 	}
 }

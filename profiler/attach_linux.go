@@ -219,7 +219,7 @@ func (r *Region) leaves(m *mapping, list []procMap) bool {
 }
 
 func (r *Region) noteLeft() {
-	r.p.note("region %s: mappings that can be written to are left alone, since a system call on a mutex there would fail: give the path without *?[ to observe them too", r.name)
+	r.p.note("region %s: mappings that can be written to are left alone (WithoutWritableMappings), since a system call on a mutex there would fail; the agent observes them where it is given the path without *?[", r.name)
 }
 
 // less is a mapping less what is armed and the engine's own duplicates.

@@ -24,11 +24,19 @@ var deliveries = []struct {
 
 const toucherResolves = "each fault is resolved by the thread that makes it: nobody waits for a thread of the engine"
 
+const bothDeliveries = "the test chooses the delivery itself"
+
 // threadOnly says why hazards are of delivery by thread only.
 var threadOnly = map[string]string{
-	"the keeper stands still":      toucherResolves,
-	"all readers stand still":      toucherResolves,
-	"all disk threads stand still": toucherResolves,
+	"the keeper stands still":                                                    toucherResolves,
+	"all readers stand still":                                                    toucherResolves,
+	"all disk threads stand still":                                               toucherResolves,
+	"no privileges: user mode only, and it is not allowed":                       "delivery by signal allows it",
+	"no privileges: user mode only, allowed, under the agent":                    bothDeliveries,
+	"system calls on memory not yet touched":                                     bothDeliveries,
+	"delivery by signal and system calls":                                        bothDeliveries,
+	"writable shared mappings that a pattern finds, where system calls can fail": bothDeliveries,
+	"a mutex of C in a file that is armed again and again (futex(2))":            bothDeliveries,
 }
 
 var processors = []int{1, 2, 8}
@@ -119,7 +127,13 @@ var hazards = []hazard{
 	{"seccomp refuses to fill an arena later", "profiler", "TestRefusedFillFailsOpen", "copy", "plain memory with its contents, reported"},
 	{"seccomp refuses to register", "profiler", "TestRefusedRegistration", "register", "an error, memory as it was"},
 	{"each system call of the engine refused, one by one", "profiler", "TestRefusedCalls", "", "touches go on, contents intact, an error or a note says what happened"},
-	{"no privileges: user mode only", "profiler", "TestUserModeOnly", "", "exact; system calls on memory not yet touched fail with EFAULT"},
+	{"no privileges: user mode only, and it is not allowed", "agent", "TestNothingIsArmedUnlessAllowed", "", same + ": nothing is armed, and the reason says what would fail and how to get full service"},
+	{"no privileges: user mode only, allowed", "profiler", "TestUserModeOnly", "", "exact; system calls on memory not yet touched fail with EFAULT"},
+	{"no privileges: user mode only, allowed, under the agent", "agent", "TestAllowedToFail", "", "the first note says which system calls fail"},
+	{"system calls on memory not yet touched", "agent", "TestSystemCallsAreServed", "", "all of them work, and count"},
+	{"delivery by signal and system calls", "agent", "TestDeliveryBySignalLetsSystemCallsFail", "", "the first note says which system calls fail"},
+	{"writable shared mappings that a pattern finds, where system calls can fail", "agent", "TestWritableMappingsFoundByAPattern", "", "left alone, and given back when they become so"},
+	{"a mutex of C in a file that is armed again and again (futex(2))", "e2e/hazards", "TestMutexInAFile", "", "it works: served, or the file is left alone; where its path is given and futex(2) is not served, the C library aborts the process"},
 
 	// Its own life.
 	{"the keeper stands still", "profiler", "TestStandingThreads", "keeper", exact + "; the watchdog answers, and a note says so"},

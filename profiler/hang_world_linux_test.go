@@ -225,7 +225,14 @@ func worldProcesses(t *testing.T, p *Profiler) func(*Snapshot) {
 
 // worldBusy has other processes keep every processor busy.
 func worldBusy(t *testing.T, p *Profiler) func(*Snapshot) {
-	for range runtime.NumCPU() + 1 {
+	busyProcesses(t, runtime.NumCPU()+1)
+	return func(*Snapshot) {}
+}
+
+// busyProcesses starts n processes that want a processor each until the test ends.
+func busyProcesses(t *testing.T, n int) {
+	t.Helper()
+	for range n {
 		c := exec.Command("sh", "-c", "while :; do :; done")
 		c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 		if err := c.Start(); err != nil {
@@ -236,5 +243,4 @@ func worldBusy(t *testing.T, p *Profiler) func(*Snapshot) {
 			c.Wait()
 		})
 	}
-	return func(*Snapshot) {}
 }

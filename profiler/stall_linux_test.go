@@ -4,35 +4,34 @@ package profiler
 
 import (
 	"runtime"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/firsttouch/firsttouch/internal/engine"
+	"github.com/firsttouch/firsttouch/internal/testproc"
 )
 
 // A fault and its stall lie within the touch, also where the toucher works on between its touches: the clock is read
 // before it goes on.
 func TestStallLiesWithinTheTouch(t *testing.T) {
-	stallsLieWithin(t, 400, WithStacks(StacksNone()))
+	inChild(t, "TestStallLiesWithinTheTouch", "all", undisturbedWaits, func(t *testing.T) {
+		stallsLieWithin(t, 400, WithStacks(StacksNone()))
+	})
 }
 
+// undisturbedWaits keeps Go's preemption from ending a wait: a signal that the engine does not know of does that as the one
+// for the stack does.
+var undisturbedWaits = []string{"GODEBUG=asyncpreemptoff=1"}
+
 // The signal for its stack ends a toucher's wait: it may go on before it is woken, while the resolver has filled the page
-// and not yet read the clock. Other threads that want the processors make that happen.
+// and not yet read the clock. Others that want the processors make that happen.
 func TestStallLiesWithinTheTouchWithStacks(t *testing.T) {
-	var stop atomic.Bool
-	var busy sync.WaitGroup
-	for range 2 * runtime.NumCPU() {
-		busy.Go(func() {
-			runtime.LockOSThread()
-			for !stop.Load() {
-			}
-		})
-	}
-	defer busy.Wait()
-	defer stop.Store(true)
-	stallsLieWithin(t, 4000, WithStacks(StacksEvery()))
+	inChild(t, "TestStallLiesWithinTheTouchWithStacks", "all", undisturbedWaits, stallsWithStacks)
+}
+
+func stallsWithStacks(t *testing.T) {
+	busyProcesses(t, 2*runtime.NumCPU())
+	stallsLieWithin(t, testproc.Times(1000, 4000), WithStacks(StacksEvery()))
 }
 
 func stallsLieWithin(t *testing.T, pages int, stacks Option) {

@@ -28,8 +28,9 @@ type Grid struct {
 	Rows       int
 	Cells      [][]int64 // by row from the bottom, then column
 	Max, Total int64
-	Faults     uint64 // that are in the picture
-	Missing    uint64 // of the region, known in the totals only
+	Faults     uint64        // that are in the picture
+	Missing    uint64        // of the region, known in the totals only
+	Quiet      time.Duration // from the last fault to the end of the profile, which is not in the picture
 }
 
 // Options of New. The zero value is all of the region and of the time.
@@ -92,6 +93,7 @@ func New(s *profiler.Snapshot, o Options) (*Grid, error) {
 		first, last = min(first, f.Time), max(last, f.Time)
 	}
 	g.From, g.To = first-s.StartMono, last-s.StartMono+1
+	g.Quiet = max(s.EndMono-last-1, 0)
 	for _, f := range faults {
 		column := share(int64(f.Time-first), int64(last-first)+1, g.Columns)
 		cell := &g.Cells[share(f.Offset, g.High, g.Rows)][column]

@@ -65,7 +65,7 @@ func TestText(t *testing.T) {
 	if err := g.WriteText(&b, false); err != nil {
 		t.Fatal(err)
 	}
-	want := `First touches of <&>.db by place and time; a cell is 256 KiB by 2.45 ms, the fullest has 3 faults
+	want := `First touches of <&>.db by place and time; a cell is 256 KiB by 2.45 ms, the fullest has 3 faults; no first touch in the 951 ms after it
 
   768 KiB |                    
           |                    

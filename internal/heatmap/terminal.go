@@ -60,7 +60,11 @@ func (g *Grid) place(row int) int64 { return int64(float64(g.High) / float64(g.R
 // legend says what a cell is.
 func (g *Grid) legend() string {
 	size, width := report.Bytes(g.High/int64(g.Rows)), report.Duration((g.To-g.From)/time.Duration(g.Columns))
-	return fmt.Sprintf("a cell is %s by %s, the fullest has %s", size, width, g.show(g.Max))
+	text := fmt.Sprintf("a cell is %s by %s, the fullest has %s", size, width, g.show(g.Max))
+	if g.Quiet > (g.To-g.From)/10 {
+		text += fmt.Sprintf("; no first touch in the %s after it", report.Duration(g.Quiet))
+	}
+	return text
 }
 
 // show writes a value of a cell.

@@ -1,5 +1,5 @@
 import uPlot from 'uplot'
-import { bytes, duration } from './units.js'
+import { bytes, durations } from './units.js'
 
 // From few to many, viridis: its order holds in gray, and for those who are blind to colors. It runs
 // away from the background of the theme, without the colors that are hard to tell from it.
@@ -17,6 +17,7 @@ export class Heatmap {
   constructor(root, onzoom) {
     this.root = root
     this.onzoom = onzoom
+    this.onhover = null
     this.part = { t0: 0, t1: 1, o0: 0, o1: 1 }
     this.draw = () => {}
     this.build()
@@ -35,13 +36,14 @@ export class Heatmap {
       cursor: { drag: { x: true, y: true, uni: 12, setScale: false }, points: { show: false } },
       scales: { x: { time: false, range: () => [this.part.t0, this.part.t1] }, y: { range: () => [this.part.o0, this.part.o1] } },
       axes: [
-        { ...axis, label: 'time since the start of the profile', values: (_, v) => v.map(duration) },
+        { ...axis, label: 'time since the start of the profile', values: (_, v) => durations(v) },
         { ...axis, label: 'offset in the region', size: 80, incrs: steps, values: (_, v) => v.map(bytes) },
       ],
       series: [{}, { show: true, paths: () => null, points: { show: false } }],
       hooks: {
         draw: [u => this.cells(u)],
         setSelect: [u => this.brushed(u)],
+        setCursor: [u => this.hovered(u)],
       },
     }, [[0, 1], [null, null]], this.root)
   }
@@ -79,6 +81,20 @@ export class Heatmap {
       }
     }
     this.drawn?.()
+  }
+
+  // hovered tells onhover the cell under the pointer and where the pointer is, or null outside. Once a frame is enough.
+  hovered(u) {
+    if (!this.onhover || this.hovering) return
+    this.hovering = requestAnimationFrame(() => {
+      this.hovering = 0
+      const { left, top } = u.cursor
+      if (left === undefined || left < 0 || !this.cell) return this.onhover(null)
+      const { t0, o0 } = this.part, { time, place } = this.cell
+      const x = Math.floor((u.posToVal(left, 'x') - t0) / time), y = Math.floor((u.posToVal(top, 'y') - o0) / place)
+      this.onhover({ t0: t0 + x * time, t1: t0 + (x + 1) * time, o0: o0 + y * place, o1: o0 + (y + 1) * place },
+        left + u.over.offsetLeft, top + u.over.offsetTop)
+    })
   }
 
   brushed(u) {

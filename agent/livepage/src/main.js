@@ -1,9 +1,9 @@
 import { byId, el, keeping, table, tile } from './dom.js'
 import { Heatmap } from './heatmap.js'
-import { clamp, requestName, totals, tree, whole, within } from './model.js'
+import { cell, clamp, place, requestName, totals, tracesOf, tree, whole, within } from './model.js'
 import { panels } from './panels.js'
 import { merged, read } from './recording.js'
-import { base, bytes, count, duration, hex, percent } from './units.js'
+import { base, bytes, count, duration, durations, hex, percent } from './units.js'
 
 const refreshEvery = 2000 // milliseconds between two looks at a live process
 
@@ -12,6 +12,18 @@ const page = { r: null, before: null, live: false, paused: false, sorted: {}, st
 const map = new Heatmap(byId('map'), part => set({ part }))
 map.drawn = () => {
   byId('map-scale').textContent = `A cell is ${duration(map.cell.time)} by ${bytes(map.cell.place)}; the fullest has ${count(map.most)}.`
+}
+map.onhover = (part, left, top) => {
+  const tip = byId('map-tip'), found = part && page.r ? cell(page.r, map.list, part) : null
+  tip.hidden = !found
+  if (!found) return
+  const request = found.trace ? page.r.requests.find(q => q.entry && q.trace === found.trace) : null
+  tip.replaceChildren(el('b', {}, `${count(found.faults)} first ${found.faults === 1 ? 'touch' : 'touches'}, waited ${duration(found.stall)}`),
+    ...[`${durations([part.t0, part.t1]).join(' to ')}`, `offset ${bytes(part.o0)} to ${bytes(part.o1)}`, place(found.caller), request ? requestName(request) : '']
+      .filter(Boolean).map(line => el('div', {}, line)))
+  const room = byId('map').clientWidth
+  tip.style.left = `${Math.max(Math.min(left + 14, room - tip.offsetWidth - 4), 0)}px`
+  tip.style.top = `${top + 18}px`
 }
 
 function stateOf(hash) {
@@ -74,7 +86,11 @@ function draw() {
   // Where the address names none, the region with the most faults.
   if (!r.regions[state.region]) state.region = r.regions.reduce((best, x) => (x.faults > r.regions[best].faults ? x.id : best), 0)
   showHead(r)
-  if (r.regions.length === 0) return
+  for (const id of ['regions-section', 'map-section', 'selection-section']) byId(id).hidden = r.regions.length === 0
+  if (r.regions.length === 0) {
+    problem('Nothing is observed: no region of memory was named, or none was found. See the notes below, and the list of mappings: mappings?text=true.')
+    return
+  }
   const region = state.region, all = whole(r, region), part = state.part ? clamp(state.part, all, r.regions[region].granule) : all
   const request = state.span ? r.requests.find(q => q.span === state.span) : null
   const { spans, refs } = request ? tree(r, request) : {}
@@ -85,7 +101,7 @@ function draw() {
   map.show(r.faults, list, r.origin.startMono, part)
   showSelection(r, region, list, part)
   showTabs({
-    r, region, list, part, request, spans, set, traceURL: page.traceURL, sorted: page.sorted, ofRequest: request ? within(r, region, all, refs) : [],
+    r, region, list, part, whole: !state.part, traces: state.part ? tracesOf(r, list) : null, request, spans, set, traceURL: page.traceURL, sorted: page.sorted, ofRequest: request ? within(r, region, all, refs) : [],
     zoomToRequest: () => set({ part: { ...all, t0: request.start - r.origin.startMono, t1: request.start + request.duration - r.origin.startMono } }),
   })
 }

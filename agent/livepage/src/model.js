@@ -19,7 +19,8 @@ function remembered(f) {
   }
 }
 
-// whole is all of a region: from the first of its faults that are known to the last, and its size.
+// whole is all of a region: from the first of its faults that are known to the end of the recording, so that a time without any is seen
+// too, and its size.
 export const whole = remembered((r, region) => {
   const { time, stall, region: of, offset, length } = r.faults
   let t0 = Infinity, t1 = -Infinity, o1 = r.regions[region]?.size ?? 1
@@ -30,7 +31,8 @@ export const whole = remembered((r, region) => {
     if (end > t1) t1 = end
     if (o >= o1) o1 = o + 1
   }
-  if (t0 > t1) [t0, t1] = [r.origin.startMono, Math.max(r.origin.endMono, r.origin.startMono + 1)]
+  t1 = Math.max(t1, r.origin.endMono, r.origin.startMono + 1)
+  if (t0 > t1) t0 = r.origin.startMono
   const margin = (t1 - t0) / 100 + 1
   return { t0: Math.max(t0 - margin, r.origin.startMono) - r.origin.startMono, t1: t1 + margin - r.origin.startMono, o0: 0, o1 }
 })
@@ -92,6 +94,25 @@ class Granules {
     this.bits[word] |= bit
     return true
   }
+}
+
+// cell sums up the faults of a list within a part: how many, their stall, the code and the request that waited longest in it.
+export function cell(r, list, part) {
+  const f = r.faults, start = r.origin.startMono, found = []
+  for (let k = 0; k < list.length; k++) {
+    const i = list[k], t = f.time[i] - start, o = f.offset[i]
+    if (t >= part.t0 && t < part.t1 && o >= part.o0 && o < part.o1) found.push(i)
+  }
+  if (found.length === 0) return null
+  const longest = found.reduce((a, b) => (f.stall[b] > f.stall[a] ? b : a)), of = r.spanOf.get(f.span[longest])
+  return { faults: found.length, stall: found.reduce((sum, i) => sum + f.stall[i], 0), caller: callers(r, found)[0], trace: of?.trace ?? '' }
+}
+
+// tracesOf are the traces that faults belong to.
+export function tracesOf(r, list) {
+  const refs = new Set()
+  for (let k = 0; k < list.length; k++) refs.add(r.faults.span[list[k]])
+  return new Set([...refs].map(ref => r.spanOf.get(ref)?.trace).filter(Boolean))
 }
 
 // callers adds faults up by the line that made them.

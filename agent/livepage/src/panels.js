@@ -18,8 +18,9 @@ export const panels = {
 }
 
 function requests(v) {
-  const all = v.r.requests.filter(q => q.entry)
   if (v.request) return [requestView(v)]
+  const start = v.r.origin.startMono, entries = v.r.requests.filter(q => q.entry)
+  const all = v.whole ? entries : entries.filter(q => v.traces.has(q.trace) && q.start - start <= v.part.t1 && q.start + q.duration - start >= v.part.t0)
   const columns = [
     { name: 'request', left: true, text: q => el('button', { type: 'button', class: 'link', onclick: () => v.set({ span: q.span }) }, requestName(q)), value: requestName },
     { name: 'took', text: q => duration(q.duration), value: q => q.duration },
@@ -32,7 +33,9 @@ function requests(v) {
     { name: 'trace', text: q => el('code', {}, q.trace.slice(0, 16)) },
   ]
   return [
-    how(`${count(all.length)} requests, of which ${count(all.filter(q => q.treeFaults).length)} had first touches, in the whole recording and all regions. Waited is summed over goroutines, so that it can exceed the time taken. Choose one to see when it waited.`),
+    how((v.whole ? `${count(all.length)} requests, of which ${count(all.filter(q => q.treeFaults).length)} had first touches, in the whole recording and all regions.`
+      : `${count(all.length)} of ${count(entries.length)} requests have first touches in the part above. Their figures are of the whole request and all regions.`)
+      + ' Waited is summed over goroutines, so that it can exceed the time taken. Choose one to see when it waited.'),
     sortable(v, 'requests', columns, all, { name: 'waited', up: false }),
   ]
 }
@@ -126,14 +129,22 @@ function flamePanel(v) {
     el('div', { class: 'scroll' }, art)]
 }
 
-// latency draws the exact histogram of the region, in steps of half a power of two.
+// latency draws the exact histogram of the region, in steps of half a power of two; of a part of it that of the faults that are there.
 function latency(v) {
   const { r, region } = v, bins = new Map(), bin = ns => Math.floor(2 * Math.log2(Math.max(ns, 1)))
-  for (const b of r.buckets) {
-    if (b.region !== region) continue
-    const k = bin(b.upper), at = bins.get(k) ?? [0, 0]
-    at[b.disk] += b.count
+  const add = (ns, which, n) => {
+    const k = bin(ns), at = bins.get(k) ?? [0, 0]
+    at[which] += n
     bins.set(k, at)
+  }
+  const disk = sourceNames.indexOf('disk')
+  if (v.whole) {
+    for (const b of r.buckets) if (b.region === region) add(b.upper, b.disk, b.count)
+  } else {
+    for (const i of v.list) {
+      add(r.faults.stall[i], 0, 1)
+      if (r.faults.source[i] === disk) add(r.faults.stall[i], 1, 1)
+    }
   }
   const keys = [...bins.keys()].sort((a, b) => a - b), root = el('div', { id: 'latency' })
   if (keys.length === 0) return [how('No first touches yet.')]
@@ -148,7 +159,8 @@ function latency(v) {
       { label: 'all', paths: bars, fill: color('--mark'), stroke: color('--mark'), points: { show: false } },
       { label: 'of them from the disk', paths: bars, fill: color('--second'), stroke: color('--second'), points: { show: false } }],
   }, [xs, xs.map(k => bins.get(k)?.[0] ?? 0), xs.map(k => bins.get(k)?.[1] ?? 0)], root))
-  return [how('All first touches of the region since the start, also those that are not in the heatmap. Each bar is half a power of two wide; the wait is as the profiler saw it.'), root]
+  return [how((v.whole ? 'All first touches of the region since the start, also those that are not in the heatmap.' : 'The first touches of the part above.')
+    + ' Each bar is half a power of two wide; the wait is as the profiler saw it.'), root]
 }
 
 function order(v) {

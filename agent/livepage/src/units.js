@@ -16,8 +16,22 @@ export function duration(ns) {
   if (ns < 1e6) return sign + digits(ns / 1e3) + ' µs'
   if (ns < 1e9) return sign + digits(ns / 1e6) + ' ms'
   if (ns < 600e9) return sign + digits(ns / 1e9) + ' s'
-  const min = Math.round(ns / 60e9)
-  return sign + (min < 120 ? min + ' min' : digits(ns / 3600e9) + ' h')
+  return sign + clock(Math.round(ns / 1e9))
+}
+
+// clock writes whole seconds from minutes on: 18m 41s, 2h 05m 10s.
+function clock(s) {
+  const two = n => String(n).padStart(2, '0'), h = Math.floor(s / 3600), m = Math.floor(s / 60) % 60
+  return h ? `${h}h ${two(m)}m ${two(s % 60)}s` : `${m}m ${two(s % 60)}s`
+}
+
+// durations labels an axis: all in one unit, with as many digits as two neighbours need to differ.
+export function durations(values) {
+  const most = Math.max(...values.map(Math.abs)), step = values.length > 1 ? Math.abs(values[1] - values[0]) : most
+  if (most >= 600e9 && step >= 1e9) return values.map(v => clock(Math.round(v / 1e9)))
+  const [unit, name] = [[1e9, 's'], [1e6, 'ms'], [1e3, 'µs']].find(([u]) => most >= u) ?? [1, 'ns']
+  const places = step > 0 ? Math.min(Math.max(Math.ceil(-Math.log10(step / unit) - 1e-9), 0), 9) : 0
+  return values.map(v => `${(v / unit).toFixed(places)} ${name}`)
 }
 
 export const count = n => Math.round(n).toLocaleString('en-US')

@@ -15,8 +15,8 @@ import (
 //		sdktrace.WithSpanProcessor(a.SpanProcessor(sdktrace.NewBatchSpanProcessor(exp))))
 //	otel.SetTracerProvider(tp)
 //
-// The children are started with the global provider. A service with a provider of its own tells
-// the processor, which is a *traces.Processor, with SetTracerProvider.
+// The children are started with the provider of the span that they belong to. The processor is a *traces.Processor:
+// SetTracerProvider gives it another one.
 func (a *Agent) SpanProcessor(next sdktrace.SpanProcessor, opts ...traces.Option) sdktrace.SpanProcessor {
 	if a.prof == nil {
 		return next

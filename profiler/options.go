@@ -99,7 +99,7 @@ func WithObserver(observe func(Fault)) Option {
 	return optionFunc(func(c *config) error { c.observe = append(c.observe, observe); return nil })
 }
 
-// WithSampling sets which share of each region is observed from the beginning, above 0 and at most 1, which
+// WithSampling sets which share of each region is observed from the beginning, 0 (nothing) to 1 (all), which
 // is the default; see Profiler.SetSampling.
 func WithSampling(share float64) Option {
 	return optionFunc(func(c *config) error { c.share = share; return checkShare(share) })

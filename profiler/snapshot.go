@@ -130,7 +130,7 @@ type Stats struct {
 	LogCut       uint64        // records counted in Groups and Regions but left out of Faults
 	Stacks       uint64        // records with a stack
 	StacksMissed uint64        // a stack was asked for and did not arrive (thread ended, signal blocked, goroutine preempted at the fault, no slot)
-	StacksCut    uint64        // stacks deeper than MaxStackDepth, or not interned because the table was full
+	StacksCut    uint64        // stacks deeper than the 62 frames that are kept, or not interned because the table was full
 	Unattributed uint64        // records without a span
 	SpansDropped uint64        // spans that found no free slot: their faults are unattributed
 	ResolveErrs  uint64        // resolves that failed; the region failed open

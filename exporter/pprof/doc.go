@@ -13,15 +13,16 @@
 //   - stall (nanoseconds): time that threads waited, from when the engine saw the fault; -mean
 //     divides it by faults
 //
-// Samples carry the labels region, access and source; pprof's -tagfocus and -tagroot select and
-// group by them.
+// Samples carry the labels region, access and source, and those of the Go heap actor: the program, the garbage collector, the
+// runtime or the profiler. pprof's -tagfocus and -tagroot select and group by them.
 //
 //	go tool pprof -top -sample_index=stall profile.pb.gz
 //	go tool pprof -http=: address.pb.gz
 //
 // # Caveats
 //
-// Values are never scaled. Where only some stacks were taken, the rest of the faults stands under
+// Where only a part of a region was observed, the values of its samples are scaled so that they stand for all of it, as viewers
+// expect of a profile; the comments say so. Nothing else is scaled. Where only some stacks were taken, the rest of the faults stands under
 // the frame [no stack taken]. Where the log of faults was full, what needs the log (span labels,
 // pages, the first toucher of memory that was armed more than once) stands under [not in the log]
 // or without the label, and the totals stay exact. Faults whose record was dropped are in no

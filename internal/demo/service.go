@@ -84,6 +84,12 @@ func (s *Service) Start(args *StartArgs, reply *StartReply) error {
 	return nil
 }
 
+// The flight recorder keeps the latest requests. The recording of the demo is to have all of them, also of a million.
+const (
+	flightAge   = time.Hour
+	flightBytes = 512 << 20
+)
+
 func (s *Service) agentOptions() []agent.Option {
 	if !s.args.Profile {
 		return []agent.Option{agent.Disabled()}

@@ -82,7 +82,6 @@ type shared struct {
 	abandoned  uint64 // records whose thread did not answer in time
 	late       uint64 // signals that came after their record was given up
 	handlerNS  uint64 // time spent in the signal handler
-	stackNext  uint32
 	stackFull  uint32
 	errors     uint64             // resolves that failed
 	lastErr    uint64             // errno of the last one

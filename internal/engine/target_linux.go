@@ -27,7 +27,6 @@ type target struct {
 	uffd       uint32
 	kind       uint32
 	number     uint32
-	order      uint32 // a higher one was added later, and wins where ranges overlap
 	frozen     uint32 // the surgeon works on it: leave messages, they come again
 	inflight   uint32 // claimed and not yet finished
 	region     uint32

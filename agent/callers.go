@@ -29,8 +29,13 @@ const noStack = "(no stack taken)"
 // topCallers adds up the groups by caller, longest stall first, and returns the first n with the number of those left out.
 func topCallers(s *profiler.Snapshot, n int) (top []caller, rest int) {
 	total := make(map[caller]*caller)
+	blamed := make(map[profiler.StackID]caller)
 	for _, g := range s.Groups {
-		key := callerOf(s, g.Stack)
+		key, ok := blamed[g.Stack]
+		if !ok {
+			key = callerOf(s, g.Stack)
+			blamed[g.Stack] = key
+		}
 		c := total[key]
 		if c == nil {
 			c = &caller{Function: key.Function, File: key.File, Line: key.Line}

@@ -57,8 +57,9 @@ func touchedSlices(r *profiler.RegionStats) []int64 {
 	}
 	// Rounded up, so that the last slice ends at or behind the end of the region.
 	width := (r.Size + documentSlices - 1) / documentSlices
-	for off := range r.TouchedGranules {
-		end := min(off+int64(r.Granule), r.Size)
+	for g := range r.Runs {
+		off := int64(g.First) * int64(r.Granule)
+		end := min(int64(g.First+g.Count)*int64(r.Granule), r.Size)
 		for off < end {
 			i := off / width
 			stop := min(end, (i+1)*width)

@@ -11,7 +11,6 @@ import (
 const (
 	histSubBits = 4
 	histSub     = 1 << histSubBits
-	histLen     = (64 - histSubBits) * histSub
 )
 
 // Histogram counts durations in buckets whose width is at most 1/16 of their value.
@@ -21,7 +20,9 @@ type Histogram struct {
 	Sum   time.Duration
 	Max   time.Duration
 
-	buckets []uint64 // nil, or histLen
+	// The buckets from the first to the last that is not empty: few values take little memory.
+	first   uint16
+	buckets []uint64
 }
 
 func bucketOf(d time.Duration) uint16 {
@@ -44,13 +45,24 @@ func upper(b uint16) time.Duration {
 }
 
 func (h *Histogram) add(d time.Duration) {
-	if h.buckets == nil {
-		h.buckets = make([]uint64, histLen)
-	}
-	h.buckets[bucketOf(d)]++
+	*h.bucket(bucketOf(d))++
 	h.Count++
 	h.Sum += d
 	h.Max = max(h.Max, d)
+}
+
+// bucket makes room for a bucket. Who asks puts something into it.
+func (h *Histogram) bucket(b uint16) *uint64 {
+	if len(h.buckets) == 0 {
+		h.first, h.buckets = b, make([]uint64, 1)
+	}
+	if end := h.first + uint16(len(h.buckets)); b < h.first || b >= end {
+		first := min(b, h.first)
+		grown := make([]uint64, max(b+1, end)-first)
+		copy(grown[h.first-first:], h.buckets)
+		h.first, h.buckets = first, grown
+	}
+	return &h.buckets[b-h.first]
 }
 
 func (h Histogram) clone() Histogram {
@@ -61,21 +73,16 @@ func (h Histogram) clone() Histogram {
 // sub removes an earlier state of the same histogram. The maximum of a difference is only known to
 // be no higher than the later one's, and than its highest bucket allows.
 func (h Histogram) sub(old Histogram) Histogram {
-	d := h.clone()
-	d.Count -= old.Count
-	d.Sum -= old.Sum
-	top := uint16(0)
-	for b := range d.buckets {
-		if old.buckets != nil {
-			d.buckets[b] -= old.buckets[b]
+	d := Histogram{Count: h.Count - old.Count, Sum: h.Sum - old.Sum}
+	for i, n := range h.buckets {
+		b := h.first + uint16(i)
+		if b >= old.first && int(b-old.first) < len(old.buckets) {
+			n -= old.buckets[b-old.first]
 		}
-		if d.buckets[b] > 0 {
-			top = uint16(b)
+		if n != 0 {
+			*d.bucket(b) = n
+			d.Max = min(h.Max, upper(b))
 		}
-	}
-	d.Max = 0
-	if d.Count > 0 {
-		d.Max = min(h.Max, upper(top))
 	}
 	return d
 }
@@ -83,14 +90,14 @@ func (h Histogram) sub(old Histogram) Histogram {
 // Quantile returns an upper bound of the q-quantile (0 to 1), at most 1/16 too high and
 // never above Max. 0 for an empty histogram.
 func (h Histogram) Quantile(q float64) time.Duration {
-	if h.Count == 0 || h.buckets == nil {
+	if h.Count == 0 {
 		return 0
 	}
 	want := max(uint64(math.Ceil(q*float64(h.Count))), 1) // the nearest rank
 	var seen uint64
 	for b, n := range h.buckets {
 		if seen += n; seen >= want {
-			return min(upper(uint16(b)), h.Max)
+			return min(upper(h.first+uint16(b)), h.Max)
 		}
 	}
 	return h.Max
@@ -99,7 +106,7 @@ func (h Histogram) Quantile(q float64) time.Duration {
 // Buckets calls yield for every non-empty bucket, ascending, with its largest duration.
 func (h Histogram) Buckets(yield func(upper time.Duration, count uint64) bool) {
 	for b, n := range h.buckets {
-		if n > 0 && !yield(upper(uint16(b)), n) {
+		if n > 0 && !yield(upper(h.first+uint16(b)), n) {
 			return
 		}
 	}

@@ -20,8 +20,8 @@ func TestHistogramBuckets(t *testing.T) {
 	last := uint16(0)
 	for _, v := range values {
 		b := bucketOf(v)
-		if b < last || b >= histLen {
-			t.Fatalf("%d falls into bucket %d, after %d of %d", v, b, last, histLen)
+		if b < last || b >= (64-histSubBits)*histSub {
+			t.Fatalf("%d falls into bucket %d, after %d of %d", v, b, last, (64-histSubBits)*histSub)
 		}
 		last = b
 		v = max(v, 0)

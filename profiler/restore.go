@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"iter"
 	"maps"
+	"math"
 	"runtime"
 	"slices"
 	"time"
@@ -24,9 +25,8 @@ type Parts struct {
 // offset of the first byte.
 type Granules struct{ First, Count uint64 }
 
-// maxGranules bounds the granule numbers of all regions of a restored snapshot, of which each costs a bit: 4
-// TiB of pages.
-const maxGranules = 1 << 30
+// numberMost bounds times, sizes and offsets: sums and differences of two are numbers too.
+const numberMost = math.MaxInt64 / 4
 
 // RestoreSnapshot returns a snapshot that was stored: s with its exported fields set, and what its methods
 // give. Histograms are restored with RestoreHistogram. It keeps what it is given. The error wraps
@@ -38,33 +38,36 @@ func RestoreSnapshot(s *Snapshot, p Parts) (*Snapshot, error) {
 	if c.stacks.code == nil {
 		c.stacks.code = map[uintptr][]runtime.Frame{}
 	}
-	granules := uint64(0)
 	for i := range c.Regions {
 		r := &c.Regions[i]
-		if r.ID != RegionID(i) || r.Granule <= 0 || r.Size < 0 {
+		if r.ID != RegionID(i) || r.Granule <= 0 || r.Size < 0 || r.Size > numberMost {
 			return nil, fmt.Errorf("%w: region %d has id %d, size %d and granule %d", ErrInvalid, i, r.ID, r.Size, r.Granule)
 		}
 		r.touched = bitmap{}
 		if i >= len(p.Touched) {
 			continue
 		}
+		// The offset behind each has to be a number.
+		most := math.MaxInt64 / uint64(r.Granule)
 		end := uint64(0)
 		for _, g := range p.Touched[i] {
-			if g.Count == 0 || g.First < end || g.Count > maxGranules || g.First > maxGranules {
+			if g.Count == 0 || g.First < end || g.First > most || g.Count > most-g.First {
 				return nil, fmt.Errorf("%w: granules %d and %d more of region %d", ErrInvalid, g.First, g.Count, i)
 			}
 			end = g.First + g.Count
+			r.touched.n += g.Count
 		}
-		if granules += end; granules > maxGranules {
-			return nil, fmt.Errorf("%w: more than %d granules", ErrInvalid, maxGranules)
-		}
-		for _, g := range p.Touched[i] {
-			r.touched.addRun(g.First, g.Count)
+		r.touched.runs = p.Touched[i]
+	}
+	for i := range c.Faults {
+		f := &c.Faults[i]
+		if int(f.Region) >= len(c.Regions) || f.Offset < 0 || f.Offset > numberMost {
+			return nil, fmt.Errorf("%w: fault %d at offset %d of region %d", ErrInvalid, f.Seq, f.Offset, f.Region)
 		}
 	}
-	for _, f := range c.Faults {
-		if int(f.Region) >= len(c.Regions) || f.Offset < 0 {
-			return nil, fmt.Errorf("%w: fault %d at offset %d of region %d", ErrInvalid, f.Seq, f.Offset, f.Region)
+	for i := range c.Faults {
+		if f := &c.Faults[i]; f.Time < 0 || f.Time > numberMost || f.Stall < 0 || f.Stall > numberMost {
+			return nil, fmt.Errorf("%w: fault %d at %d, with a stall of %d", ErrInvalid, f.Seq, f.Time, f.Stall)
 		}
 	}
 	for _, g := range c.Groups {
@@ -79,10 +82,7 @@ func RestoreSnapshot(s *Snapshot, p Parts) (*Snapshot, error) {
 func RestoreHistogram(sum, longest time.Duration, buckets iter.Seq2[time.Duration, uint64]) Histogram {
 	h := Histogram{Sum: sum, Max: longest}
 	for upper, n := range buckets {
-		if h.buckets == nil {
-			h.buckets = make([]uint64, histLen)
-		}
-		h.buckets[bucketOf(upper)] += n
+		*h.bucket(bucketOf(upper)) += n
 		h.Count += n
 	}
 	return h
@@ -109,21 +109,4 @@ func (s *Snapshot) Spans(yield func(SpanRef, SpanStats) bool) {
 }
 
 // Runs calls yield for the touched granules of the region, ascending, in runs as long as possible.
-func (r *RegionStats) Runs(yield func(Granules) bool) {
-	var run Granules
-	more := true
-	r.touched.each(func(i uint64) bool {
-		if run.Count > 0 && i == run.First+run.Count {
-			run.Count++
-			return true
-		}
-		if run.Count > 0 {
-			more = yield(run)
-		}
-		run = Granules{i, 1}
-		return more
-	})
-	if more && run.Count > 0 {
-		yield(run)
-	}
-}
+func (r *RegionStats) Runs(yield func(Granules) bool) { r.touched.eachRun(yield) }

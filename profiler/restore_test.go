@@ -54,6 +54,13 @@ func TestRestoredSnapshotIsEqual(t *testing.T) {
 		t.Errorf("frames %v, want %v", frames, want.Frames(real))
 	}
 	got.stacks.code = nil // the original names its code when asked
+	for i := range got.Regions {
+		g, w := &got.Regions[i], &want.Regions[i]
+		if g.touched.n != w.touched.n || !slices.Equal(slices.Collect(g.Runs), slices.Collect(w.Runs)) || !slices.Equal(slices.Collect(g.TouchedGranules), slices.Collect(w.TouchedGranules)) {
+			t.Errorf("touched %v, want %v", g.touched, w.touched)
+		}
+		g.touched, w.touched = bitmap{}, bitmap{}
+	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v\nwant %+v", got, want)
 	}
@@ -69,7 +76,7 @@ func TestRestoreRefusesWhatDoesNotFit(t *testing.T) {
 		"group":          func(s *Snapshot, _ *Parts) { s.Groups = []Group{{Region: 2}} },
 		"empty run":      func(_ *Snapshot, p *Parts) { p.Touched[0] = []Granules{{1, 0}} },
 		"runs backwards": func(_ *Snapshot, p *Parts) { p.Touched[0] = []Granules{{5, 1}, {4, 1}} },
-		"too many":       func(_ *Snapshot, p *Parts) { p.Touched[0] = []Granules{{maxGranules, 1}} },
+		"too many":       func(_ *Snapshot, p *Parts) { p.Touched[0] = []Granules{{1 << 51, 1}} },
 		"an overflow":    func(_ *Snapshot, p *Parts) { p.Touched[0] = []Granules{{1<<64 - 1, 2}} },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -85,26 +92,35 @@ func TestRestoreRefusesWhatDoesNotFit(t *testing.T) {
 func TestRunsOfTheBitmap(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(5, 0))
 	for range 200 {
-		var one, runs bitmap
+		var words, runs bitmap
 		at := uint64(0)
 		for range rnd.IntN(5) {
 			first, n := at+rnd.Uint64N(150), 1+rnd.Uint64N(200)
-			runs.addRun(first, n)
+			runs.runs, runs.n = append(runs.runs, Granules{first, n}), runs.n+n
 			for i := range n {
-				one.add(first + i)
+				words.add(first + i)
 			}
 			at = first + n
 		}
-		if one.n != runs.n || !slices.Equal(one.words, runs.words) {
-			t.Fatalf("%x and %d, want %x and %d", runs.words, runs.n, one.words, one.n)
+		if words.n != runs.n {
+			t.Fatalf("%d members, want %d", runs.n, words.n)
 		}
-		r := RegionStats{Granule: 4096, touched: runs}
-		var again bitmap
-		for g := range r.Runs {
-			again.addRun(g.First, g.Count)
+		got, want := slices.Collect(runs.eachRun), slices.Collect(words.eachRun)
+		if !slices.Equal(got, want) || !slices.Equal(slices.Collect(runs.each), slices.Collect(words.each)) {
+			t.Fatalf("%v, want %v", got, want)
 		}
-		if !slices.Equal(again.words, one.words) {
-			t.Fatalf("read back %x, want %x", again.words, one.words)
+		for i, g := range want {
+			if i > 0 && g.First <= want[i-1].First+want[i-1].Count {
+				t.Fatalf("%v is not as long as possible", want)
+			}
+		}
+		for i := range at + 100 {
+			if runs.has(i) != words.has(i) {
+				t.Fatalf("%d is in %v: %v", i, want, runs.has(i))
+			}
+		}
+		for range runs.eachRun {
+			break
 		}
 	}
 }

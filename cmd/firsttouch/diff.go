@@ -37,12 +37,13 @@ A and B are each a ` + sourceHelp[len("SOURCE is a "):],
 			if err != nil {
 				return err
 			}
-			d := report.Compare(a.Recording, b.Recording, a.Name, b.Name, order, callers)
-			if asJSON {
-				err = printJSON(c.OutOrStdout(), d)
-			} else {
-				err = printing(report.RenderComparison(screen(c), d))
-			}
+			err = interruptible(c.Context(), func() error {
+				d := report.Compare(a.Recording, b.Recording, a.Name, b.Name, order, callers)
+				if asJSON {
+					return printJSON(c.OutOrStdout(), d)
+				}
+				return printing(report.RenderComparison(screen(c), d))
+			})
 			if err != nil {
 				return err
 			}

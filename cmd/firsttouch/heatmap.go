@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/firsttouch/firsttouch/internal/heatmap"
+	"github.com/firsttouch/firsttouch/internal/plain"
 	"github.com/firsttouch/firsttouch/internal/recordings"
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -46,7 +47,7 @@ func newHeatmap() *cobra.Command {
 					return err
 				}
 				if out == "" {
-					return printing(g.WriteText(c.OutOrStdout(), colors))
+					return printing(g.WriteText(plain.Raw(c.OutOrStdout()), colors))
 				}
 				return toFile(c, out, false, func(w io.Writer) error { return g.WriteSVG(w) })
 			})

@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"strings"
 	"syscall"
 
 	"github.com/firsttouch/firsttouch/internal/demo"
+	"github.com/firsttouch/firsttouch/internal/plain"
 	"github.com/firsttouch/firsttouch/internal/recordings"
 	"github.com/firsttouch/firsttouch/profiler"
 	"github.com/spf13/cobra"
@@ -25,24 +27,38 @@ const (
 	exitInterrupted = 130
 )
 
-func main() {
+func main() { os.Exit(run()) }
+
+// run is the command until its exit status is known.
+func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	status := execute(ctx, os.Args[1:])
-	stop()
-	os.Exit(status)
+	// Who interrupts twice does not want to wait.
+	context.AfterFunc(ctx, stop)
+	// What is read is bounded by the size of the recording, and garbage counts.
+	debug.SetGCPercent(50)
+	defer stop()
+	return execute(ctx, os.Args[1:])
 }
 
 // execute runs the command line and returns the exit status.
 func execute(ctx context.Context, args []string) int {
 	root := newRoot()
 	root.SetArgs(doubleDashes(root, args))
+	root.SetOut(plain.Writer(os.Stdout))
+	root.SetErr(plain.Writer(os.Stderr))
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return exitDone
 	}
 	status := statusOf(err)
 	if status != exitInterrupted && !errors.Is(err, errReported) {
-		fmt.Fprintln(os.Stderr, "firsttouch:", strings.TrimSpace(err.Error()))
+		text := plain.Writer(os.Stderr)
+		if _, failed := errors.AsType[failure](err); failed {
+			// Errors that were joined have line ends, and names in them may have: so it is one line.
+			fmt.Fprintln(text, "firsttouch:", plain.Line(strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "; ")))
+		} else {
+			fmt.Fprintln(text, "firsttouch:", strings.TrimSpace(err.Error()))
+		}
 	}
 	if status == exitUsage {
 		fmt.Fprintln(os.Stderr, "firsttouch -help lists the commands, firsttouch COMMAND -help its flags")

@@ -21,8 +21,20 @@ import (
 // asCommand makes the test binary the command, and so its children, too.
 const asCommand = "COMMAND_TEST_MAIN"
 
+// asPeak names a file, to which the command then writes its /proc/self/status at its end.
+const asPeak = "COMMAND_TEST_PEAK"
+
 func TestMain(m *testing.M) {
 	if os.Getenv(asCommand) != "" {
+		if to := os.Getenv(asPeak); to != "" {
+			status := run()
+			text, err := os.ReadFile("/proc/self/status")
+			if err = errors.Join(err, os.WriteFile(to, text, 0o600)); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				status = -1
+			}
+			os.Exit(status)
+		}
 		main()
 	}
 	os.Exit(m.Run())

@@ -1,10 +1,13 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
+	"github.com/firsttouch/firsttouch/internal/plain"
 	"github.com/firsttouch/firsttouch/internal/recordings"
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -32,10 +35,31 @@ func (f *sourceFlags) read(c *cobra.Command, name string, use func(*recordings.O
 	if err != nil {
 		return err
 	}
-	if err := use(r); err != nil {
+	if err := interruptible(c.Context(), func() error { return use(r) }); err != nil {
 		return err
 	}
 	return partial(r)
+}
+
+// endingMost is how long what was interrupted may take to clean up.
+const endingMost = 2 * time.Second
+
+// interruptible does what may take long with a large recording, and does not look at ctx: after its end it waits
+// for endingMost, in which writing fails, and then gives up, since the command ends.
+func interruptible(ctx context.Context, do func() error) error {
+	done := make(chan error, 1)
+	go func() { done <- do() }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+	}
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(endingMost):
+		return ctx.Err()
+	}
 }
 
 func (f *sourceFlags) open(c *cobra.Command, name string) (*recordings.Opened, error) {
@@ -50,7 +74,7 @@ func (f *sourceFlags) open(c *cobra.Command, name string) (*recordings.Opened, e
 	}
 	r, err := recordings.Open(c.Context(), name, o)
 	if err == nil && r.Cut != "" {
-		fmt.Fprintln(c.ErrOrStderr(), "firsttouch:", r.Cut)
+		fmt.Fprintln(c.ErrOrStderr(), "firsttouch:", plain.Line(r.Cut))
 	}
 	return r, err
 }

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/firsttouch/firsttouch/internal/plain"
 	"github.com/schollz/progressbar/v3"
 	"golang.org/x/term"
 )
@@ -35,7 +36,7 @@ func (p *progress) say(text string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.clear()
-	fmt.Fprintln(p.w, text)
+	fmt.Fprintln(p.w, plain.Line(text))
 }
 
 // report draws the bar of a stage, which is cleared when its end or another stage comes.
@@ -53,7 +54,7 @@ func (p *progress) report(stage string, done, total int64) {
 		}
 		p.bar = progressbar.NewOptions64(total,
 			progressbar.OptionSetWriter(p.w),
-			progressbar.OptionSetDescription(shortened(stage, columns-barWidth-barText)),
+			progressbar.OptionSetDescription(shortened(plain.Line(stage), columns-barWidth-barText)),
 			progressbar.OptionSetWidth(barWidth),
 			progressbar.OptionThrottle(100*time.Millisecond),
 			progressbar.OptionSetPredictTime(true),

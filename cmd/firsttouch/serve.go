@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/firsttouch/firsttouch/agent"
+	"github.com/firsttouch/firsttouch/internal/plain"
 	"github.com/firsttouch/firsttouch/internal/recordings"
 	"github.com/spf13/cobra"
 )
@@ -50,7 +51,7 @@ func serve(c *cobra.Command, r *recordings.Opened, listen, traces string) error 
 	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(l) }()
-	if _, err := fmt.Fprintf(c.OutOrStdout(), "Serving %s until interrupted\n  http://%s/debug/firsttouch/\n", r.Name, l.Addr()); err != nil {
+	if _, err := fmt.Fprintf(c.OutOrStdout(), "Serving %s until interrupted\n  http://%s/debug/firsttouch/\n", plain.Line(r.Name), l.Addr()); err != nil {
 		return printing(errors.Join(err, server.Close(), <-served))
 	}
 	select {

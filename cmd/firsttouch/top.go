@@ -5,6 +5,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/firsttouch/firsttouch/internal/plain"
 	"github.com/firsttouch/firsttouch/internal/recordings"
 	"github.com/firsttouch/firsttouch/internal/top"
 	"github.com/spf13/cobra"
@@ -26,7 +27,7 @@ terminal, the looks stand one below the other.`,
 			if o.Every < 100*time.Millisecond || o.Times < 0 {
 				return fmt.Errorf("%w: -every %v -times %d: choose 100ms or more, and 0 times or more", recordings.ErrUsage, o.Every, o.Times)
 			}
-			o.Agent, o.Out = args[0], c.OutOrStdout()
+			o.Agent, o.Out = args[0], plain.Raw(c.OutOrStdout()) // which has its own control sequences
 			if fd := int(os.Stdout.Fd()); term.IsTerminal(fd) {
 				o.Screen = func() (columns, rows int) {
 					columns, rows, err := term.GetSize(fd)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 
 	"github.com/firsttouch/firsttouch/exporter"
@@ -79,7 +80,7 @@ func placesOf(s *profiler.Snapshot, r *profiler.RegionStats, unit int64) (places
 	rest = value{faults: int64(r.Faults), stall: r.Stall.Sum}
 	for i := range s.Faults {
 		f := &s.Faults[i]
-		if f.Region != r.ID {
+		if f.Region != r.ID || !r.TouchedAt(f.Offset) {
 			continue
 		}
 		v := value{1, account.take(f.Offset), f.Stall}
@@ -87,9 +88,15 @@ func placesOf(s *profiler.Snapshot, r *profiler.RegionStats, unit int64) (places
 		rest.faults--
 		rest.stall -= f.Stall
 	}
-	for off := range r.TouchedGranules {
-		if n := account.take(off); n > 0 {
-			add(placeKey{offset: place(r, off, unit)}, value{touched: n})
+	size := max(unit, int64(r.Granule))
+	for g := range r.Runs {
+		for at, end := int64(g.First)*int64(r.Granule), int64(g.First+g.Count)*int64(r.Granule); at < end; {
+			start := at - at%size
+			stop := min(end, start+min(size, math.MaxInt64-start))
+			if n := account.takeRest(at, stop); n > 0 {
+				add(placeKey{offset: start}, value{touched: n})
+			}
+			at = stop
 		}
 	}
 	return places, rest

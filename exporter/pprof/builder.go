@@ -3,6 +3,7 @@ package pprof
 import (
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/firsttouch/firsttouch/exporter"
@@ -34,6 +35,7 @@ type builder struct {
 	functions map[functionKey]*profile.Function
 	locations map[locationKey]*profile.Location
 	entered   map[*profile.Mapping]bool
+	labels    map[string]map[string][]string // those of samples, by all of them: samples with equal ones share them
 }
 
 type functionKey struct{ name, file string }
@@ -63,6 +65,7 @@ func newBuilder(s *profiler.Snapshot, c config, what string) *builder {
 		functions: make(map[functionKey]*profile.Function),
 		locations: make(map[locationKey]*profile.Location),
 		entered:   make(map[*profile.Mapping]bool),
+		labels:    make(map[string]map[string][]string),
 	}
 	for _, name := range []string{exporter.SampleFaults, exporter.SampleTouched, exporter.SampleStall} {
 		e, _ := exporter.Lookup(exporter.KindSampleType, name)
@@ -128,11 +131,16 @@ type value struct {
 
 // sample adds a sample with the labels, given in pairs; an empty value is no label.
 func (b *builder) sample(v value, stack []*profile.Location, labels ...string) {
-	m := make(map[string][]string, len(labels)/2)
-	for i := 0; i < len(labels); i += 2 {
-		if labels[i+1] != "" {
-			m[labels[i]] = []string{labels[i+1]}
+	key := strings.Join(labels, "\x00")
+	m := b.labels[key]
+	if m == nil {
+		m = make(map[string][]string, len(labels)/2)
+		for i := 0; i < len(labels); i += 2 {
+			if labels[i+1] != "" {
+				m[labels[i]] = []string{labels[i+1]}
+			}
 		}
+		b.labels[key] = m
 	}
 	b.p.Sample = append(b.p.Sample, &profile.Sample{
 		Location: stack, Value: []int64{v.faults, v.touched, int64(v.stall)}, Label: m,

@@ -2,6 +2,7 @@ package pprof
 
 import (
 	"os"
+	"sort"
 
 	"github.com/firsttouch/firsttouch/profiler"
 	"github.com/google/pprof/profile"
@@ -33,11 +34,16 @@ func named(m *profile.Mapping) *profile.Mapping {
 	return m
 }
 
+const overlapMost = 64
+
 // holding returns the mapping that holds an offset of its file, and the address of the offset
-// there; or nil and 0 where it is not mapped any more.
+// there; or nil and 0 where it is not mapped any more. The mappings are in the order of their offsets. Of those that overlap
+// the nearest ones are looked at.
 func holding(maps []*profile.Mapping, offset int64) (*profile.Mapping, uint64) {
-	for _, m := range maps {
-		if o := uint64(offset); o >= m.Offset && o-m.Offset < m.Limit-m.Start {
+	o := uint64(offset)
+	behind := sort.Search(len(maps), func(i int) bool { return maps[i].Offset > o })
+	for i := behind - 1; i >= max(behind-overlapMost, 0); i-- {
+		if m := maps[i]; o-m.Offset < m.Limit-m.Start {
 			return m, m.Start + o - m.Offset
 		}
 	}

@@ -11,8 +11,8 @@ type config struct {
 	executables []*profile.Mapping // the program first
 }
 
-// defaultPlaces holds a GiB of touched memory in pages of 4 KiB.
-const defaultPlaces = 1 << 18
+// defaultPlaces holds 64 MiB of touched memory in pages of 4 KiB, in a profile that takes some 30 MiB while it is made.
+const defaultPlaces = 1 << 14
 
 func newConfig(opts []Option) config {
 	c := config{places: defaultPlaces}
@@ -44,9 +44,9 @@ func WithComment(line string) Option {
 	return optionFunc(func(c config) config { c.comments = append(c.comments, line); return c })
 }
 
-// WithMaxPlaces bounds how many distinct places the address profile names; the default is 262,144.
-// When there are more, its stacks end at 64 KiB, or else at 1 MiB, instead of the granule, and a
-// comment says so. Less than 1 means the default.
+// WithMaxPlaces bounds how many distinct places the address profile names; the default is 16,384.
+// When there are more, its stacks end at 64 KiB instead of the granule, or at 1 MiB, or, beyond 1,024 places too, at what has no
+// more, and a comment says so. Less than 1 means the default.
 func WithMaxPlaces(n int) Option {
 	return optionFunc(func(c config) config {
 		if n < 1 {

@@ -1,6 +1,7 @@
 package pprof
 
 import (
+	"cmp"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -18,24 +19,42 @@ const (
 var levels = []int64{mib, 64 * kib}
 
 // resolution returns the size at which stacks end, so that no more than limit places are named; 1
-// means at the granule. MiB are named however many there are.
+// means at the granule. Beyond MiB, sizes grow until that is so: a sample takes a kilobyte, and nothing else bounds how
+// much of the address space was touched.
 func resolution(s *profiler.Snapshot, limit int) int64 {
-	for _, unit := range []int64{1, 64 * kib} {
-		n := 0
-		for i := range s.Regions {
-			r, last := &s.Regions[i], int64(-1)
-			for off := range r.TouchedGranules {
-				if p := place(r, off, unit); p != last {
-					last = p
-					n++
-				}
-			}
-		}
-		if n <= limit {
+	for _, unit := range []int64{1, 64 * kib, mib} {
+		if places(s, unit, limit) <= limit {
 			return unit
 		}
 	}
-	return mib
+	// Of each region there is one place at least, however large it is.
+	limit = max(limit, coarsePlaces, 2*len(s.Regions))
+	unit := mib
+	for unit < 1<<62 && places(s, unit, limit) > limit {
+		unit *= 2
+	}
+	return unit
+}
+
+// coarsePlaces is how many places of a MiB are named at least.
+const coarsePlaces = 1 << 10
+
+// places counts places of a size that were touched, until they are more than limit.
+func places(s *profiler.Snapshot, unit int64, limit int) (n int) {
+	for i := range s.Regions {
+		r, next := &s.Regions[i], int64(0)
+		size := max(unit, int64(r.Granule))
+		for g := range r.Runs {
+			first, last := int64(g.First)*int64(r.Granule)/size, (int64(g.First+g.Count)*int64(r.Granule)-1)/size
+			if first = max(first, next); first <= last {
+				n, next = n+int(min(last-first+1, int64(limit)+1)), last+1
+			}
+			if n > limit {
+				return n
+			}
+		}
+	}
+	return n
 }
 
 // place is the offset at which the place of an offset begins: a unit, or a granule that is larger.
@@ -55,7 +74,11 @@ type space struct {
 }
 
 func (b *builder) newSpace(r *profiler.RegionStats, name string) *space {
-	sp := &space{builder: b, r: r, name: name, maps: b.memory[r.ID], width: 8, parents: make(map[int64][]*profile.Location)}
+	maps := slices.Clone(b.memory[r.ID])
+	slices.SortStableFunc(maps, func(a, b *profile.Mapping) int {
+		return cmp.Or(cmp.Compare(a.Offset, b.Offset), cmp.Compare(b.Start, a.Start))
+	})
+	sp := &space{builder: b, r: r, name: name, maps: maps, width: 8, parents: make(map[int64][]*profile.Location)}
 	for sp.width < 16 && r.Size>>(4*sp.width) != 0 {
 		sp.width++
 	}

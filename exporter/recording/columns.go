@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
+
+	"github.com/firsttouch/firsttouch/internal/plain"
 )
 
 // columns are the rows of one table, column by column: the values of a column are alike, so that they
@@ -15,6 +17,7 @@ type columns struct {
 	reading bool
 	list    []column // by id
 	err     error    // of reading, the first one
+	budget  *budget  // of reading
 }
 
 type column struct {
@@ -129,10 +132,32 @@ func (c *columns) octets(id int, v []byte) []byte {
 	return v
 }
 
+// textMost bounds a text, of which more is cut off: it is a name, or a sentence.
+const textMost = 64 << 10
+
+// text passes a text. What is no UTF-8 is made so in both directions: everything that recordings are turned into has to
+// be, and one such name would cost all of it.
 func text[T ~string](c *columns, id int, v *T) {
-	if b := c.octets(id, []byte(*v)); c.reading {
-		*v = T(b)
+	if !c.reading {
+		s := plain.Valid(string(*v))
+		c.octets(id, []byte(plain.Cut(s, textMost)))
+		return
 	}
+	b := c.octets(id, nil)
+	if len(b) > textMost {
+		c.fail(fmt.Errorf("column %d: a text of %d bytes", id, len(b)))
+	} else if c.charge(int64(len(b))) {
+		*v = T(plain.Valid(string(b)))
+	}
+}
+
+// charge reports whether there may be n bytes more.
+func (c *columns) charge(n int64) bool {
+	err := c.budget.charge(n)
+	if err != nil {
+		c.fail(err)
+	}
+	return err == nil
 }
 
 // fixed passes bytes whose number is known; none stand for zeros.
@@ -168,6 +193,9 @@ func series[T integer](c *columns, id int, v *[]T) {
 	if c.reading {
 		if n < 0 || n > int64(len(c.at(id).data)) {
 			c.fail(fmt.Errorf("column %d: a list of %d", id, n))
+			return
+		}
+		if !c.charge(n * sizeOf[T]()) {
 			return
 		}
 		*v = make([]T, n)

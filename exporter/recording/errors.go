@@ -10,6 +10,7 @@ var (
 	ErrNewer = errors.New("the recording was written by a newer firsttouch")
 	// ErrTruncated: the data ends before the recording does. What came before the end was read.
 	ErrTruncated = errors.New("the recording is cut off")
-	// ErrCorrupt: a part of the data is not what was written. What came before it was read.
+	// ErrCorrupt: a part of the data is not what was written, or asks for more memory than the size of the data can
+	// justify. What came before it was read.
 	ErrCorrupt = errors.New("the recording is damaged")
 )

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"slices"
 )
 
 // The head of a file, and the versions in it. A change that old readers would misunderstand counts
@@ -83,6 +84,10 @@ type reader struct {
 	frames uint64
 	at     int64 // bytes read in whole frames
 	total  int64 // of contents
+	budget budget
+
+	stored, content []byte // of the last frame; used again for the next one
+	inflate         io.ReadCloser
 }
 
 func newReader(r io.Reader) (*reader, error) {
@@ -103,39 +108,69 @@ func newReader(r io.Reader) (*reader, error) {
 	return &reader{r: r, at: int64(headSize)}, nil
 }
 
-// next returns the next frame.
+// next returns the next frame. The content holds until the next call.
 func (r *reader) next() (kind byte, content []byte, err error) {
-	b := make([]byte, frameHead)
+	b := append(r.stored[:0], make([]byte, frameHead)...)
 	if _, err := io.ReadFull(r.r, b); err != nil {
 		return 0, nil, ended(err, r.at)
 	}
-	size, stored := int(binary.LittleEndian.Uint32(b[1:])), int64(binary.LittleEndian.Uint32(b[5:]))
+	size, stored := int64(binary.LittleEndian.Uint32(b[1:])), int64(binary.LittleEndian.Uint32(b[5:]))
 	if size > contentCap || stored > contentCap+1<<16 {
 		return 0, nil, r.corrupt(fmt.Errorf("it has %d bytes, %d compressed", size, stored))
 	}
-	// Copied as it comes: the size may be a lie.
-	buf := bytes.NewBuffer(b)
-	if _, err := io.CopyN(buf, r.r, stored); err != nil {
-		return 0, nil, ended(err, r.at)
+	// Read as it comes: the size may be a lie.
+	for left := stored; left > 0; {
+		n := min(left, max(int64(len(b)), 4<<10))
+		b = slices.Grow(b, int(n))
+		got, err := io.ReadFull(r.r, b[len(b):len(b)+int(n)])
+		if b = b[:len(b)+got]; err != nil {
+			return 0, nil, ended(err, r.at)
+		}
+		left -= n
 	}
-	b = buf.Bytes()
+	r.stored = b
 	if checksum(b) != binary.LittleEndian.Uint32(b[9:]) {
 		return 0, nil, r.corrupt(errors.New("its checksum is wrong"))
 	}
-	if r.total += int64(size); r.total > totalCap {
-		return 0, nil, r.corrupt(fmt.Errorf("all parts have more than %d bytes", int64(totalCap)))
+	r.budget.read = r.at + int64(len(b))
+	if r.total += size; r.total > min(totalCap, contentBase+contentPer*r.budget.read) {
+		return 0, nil, r.corrupt(fmt.Errorf("the parts so far have %d bytes in %d compressed ones, more than the format allows", r.total, r.budget.read))
 	}
-	inflate := flate.NewReader(bytes.NewReader(b[frameHead:]))
-	var out bytes.Buffer
-	if _, err := io.Copy(&out, io.LimitReader(inflate, int64(size)+1)); err != nil {
+	if r.content, err = r.expand(b[frameHead:], r.content[:0], size); err != nil {
 		return 0, nil, r.corrupt(err)
-	}
-	if out.Len() != size {
-		return 0, nil, r.corrupt(fmt.Errorf("it has not the %d bytes that it says", size))
 	}
 	r.at += int64(len(b))
 	r.frames++
-	return b[0], out.Bytes(), nil
+	return b[0], r.content, nil
+}
+
+// expand decompresses what has to become size bytes, into what it appends to out.
+func (r *reader) expand(stored, out []byte, size int64) ([]byte, error) {
+	if r.inflate == nil {
+		r.inflate = flate.NewReader(bytes.NewReader(stored))
+	} else if err := r.inflate.(flate.Resetter).Reset(bytes.NewReader(stored), nil); err != nil {
+		return out, err
+	}
+	// A byte compresses to a thousandth at best, so that the size may be a lie here too.
+	for int64(len(out)) < size {
+		n := min(size-int64(len(out)), max(int64(len(out)), 16<<10))
+		out = slices.Grow(out, int(n))
+		got, err := io.ReadFull(r.inflate, out[len(out):len(out)+int(n)])
+		if out = out[:len(out)+got]; errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			break
+		}
+		if err != nil {
+			return out, err
+		}
+	}
+	n, err := r.inflate.Read(make([]byte, 1))
+	if int64(len(out)) != size || n != 0 {
+		return out, fmt.Errorf("it has not the %d bytes that it says", size)
+	}
+	if !errors.Is(err, io.EOF) {
+		return out, err
+	}
+	return out, nil
 }
 
 func (r *reader) corrupt(err error) error {

@@ -40,171 +40,258 @@ func Read(r io.Reader) (*Recording, error) {
 	return rec, err
 }
 
+// The most that one stack may have, and one address in frames: the profiler takes 62 of a stack.
+const (
+	stackMost  = 1 << 10
+	inlineMost = 1 << 8
+)
+
+// pointText is about what a point of a curve takes in a report, where it is more than here.
+const pointText = 128
+
 // contents are the rows that were read so far.
 type contents struct {
-	origin      []origin
-	executables []*profile.Mapping
-	regions     []profiler.RegionStats
-	mappings    []mapping
-	steps       []sampling
-	buckets     []bucket
-	runs        []run
-	stats       []profiler.Stats
-	notes       []string
-	code        []code
-	stacks      [][]uintptr
-	groups      []profiler.Group
-	threads     []profiler.ThreadStats
-	spans       []span
-	requests    []Request
-	faults      []profiler.Fault
-	end         []end
-	windows     []regionWindow
-	curves      []curvePoint
-	misses      []missPoint
-	events      []profiler.Event
+	origin      rows[origin]
+	executables rows[*profile.Mapping]
+	regions     rows[profiler.RegionStats]
+	mappings    rows[mapping]
+	steps       rows[sampling]
+	buckets     rows[bucket]
+	runs        rows[run]
+	stats       rows[profiler.Stats]
+	notes       rows[string]
+	code        map[uintptr][]runtime.Frame
+	stacks      rows[[]uintptr]
+	groups      rows[profiler.Group]
+	threads     rows[profiler.ThreadStats]
+	spans       map[profiler.SpanRef]profiler.SpanStats
+	requests    rows[Request]
+	faults      rows[profiler.Fault]
+	end         rows[end]
+	windows     rows[regionWindow]
+	curves      rows[curvePoint]
+	misses      rows[missPoint]
+	events      rows[profiler.Event]
 	whole       bool
 }
 
 // take adds the rows of a frame. Tables that it does not know are of a later minor version.
 func (c *contents) take(in *reader, kind byte, content []byte) error {
+	b := &in.budget
 	switch kind {
 	case originTable.kind:
-		return collect(originTable, content, &c.origin)
+		return collect(originTable, content, b, &c.origin)
 	case executableTable.kind:
-		return collect(executableTable, content, &c.executables)
+		return collect(executableTable, content, b, &c.executables)
 	case regionTable.kind:
-		return collect(regionTable, content, &c.regions)
+		return collect(regionTable, content, b, &c.regions)
 	case mappingTable.kind:
-		return collect(mappingTable, content, &c.mappings)
+		return collect(mappingTable, content, b, &c.mappings)
 	case samplingTable.kind:
-		return collect(samplingTable, content, &c.steps)
+		return collect(samplingTable, content, b, &c.steps)
 	case bucketTable.kind:
-		return collect(bucketTable, content, &c.buckets)
+		return collect(bucketTable, content, b, &c.buckets)
 	case runTable.kind:
-		return collect(runTable, content, &c.runs)
+		return collect(runTable, content, b, &c.runs)
 	case statsTable.kind:
-		return collect(statsTable, content, &c.stats)
+		return collect(statsTable, content, b, &c.stats)
 	case noteTable.kind:
-		return collect(noteTable, content, &c.notes)
+		return collect(noteTable, content, b, &c.notes)
 	case codeTable.kind:
-		return collect(codeTable, content, &c.code)
+		return c.takeCode(content, b)
 	case stackTable.kind:
-		return collect(stackTable, content, &c.stacks)
+		return c.takeStacks(content, b)
 	case groupTable.kind:
-		return collect(groupTable, content, &c.groups)
+		return collect(groupTable, content, b, &c.groups)
 	case threadTable.kind:
-		return collect(threadTable, content, &c.threads)
+		return collect(threadTable, content, b, &c.threads)
 	case spanTable.kind:
-		return collect(spanTable, content, &c.spans)
+		return c.takeSpans(content, b)
 	case requestTable.kind:
-		return collect(requestTable, content, &c.requests)
+		return collect(requestTable, content, b, &c.requests)
 	case faultTable.kind:
-		return collect(faultTable, content, &c.faults)
+		return collect(faultTable, content, b, &c.faults)
 	case windowTable.kind:
-		return collect(windowTable, content, &c.windows)
+		return collect(windowTable, content, b, &c.windows)
 	case curveTable.kind:
-		return collect(curveTable, content, &c.curves)
+		before := c.curves.n
+		err := collect(curveTable, content, b, &c.curves)
+		return errors.Join(err, b.charge(int64(c.curves.n-before)*pointText))
 	case eventTable.kind:
-		return collect(eventTable, content, &c.events)
+		return collect(eventTable, content, b, &c.events)
 	case missTable.kind:
-		return collect(missTable, content, &c.misses)
+		before := c.misses.n
+		err := collect(missTable, content, b, &c.misses)
+		return errors.Join(err, b.charge(int64(c.misses.n-before)*pointText))
 	case endTable.kind:
 		c.whole = true
-		if err := collect(endTable, content, &c.end); err != nil {
+		if err := collect(endTable, content, b, &c.end); err != nil {
 			return err
 		}
-		if len(c.end) != 1 || c.end[0].frames != in.frames-1 {
+		if c.end.n != 1 || c.end.parts[0][0].frames != in.frames-1 {
 			return fmt.Errorf("parts are missing: there are %d", in.frames-1)
 		}
 	}
 	return nil
 }
 
-func collect[T any](t table[T], content []byte, to *[]T) error {
-	rows, err := t.read(content)
-	*to = append(*to, rows...)
+func collect[T any](t table[T], content []byte, b *budget, to *rows[T]) error {
+	part, err := t.read(content, b)
+	to.add(part)
 	return err
+}
+
+// mapEntry is about what an entry of a map takes beside its key and value.
+const mapEntry = 48
+
+func (c *contents) takeCode(content []byte, b *budget) error {
+	list, err := codeTable.read(content, b)
+	if err == nil {
+		err = b.charge(int64(len(list)) * (mapEntry + sizeOf[runtime.Frame]()))
+	}
+	if err != nil {
+		return err
+	}
+	if c.code == nil {
+		c.code = make(map[uintptr][]runtime.Frame)
+	}
+	for _, f := range list {
+		if len(c.code[f.after]) == inlineMost {
+			return fmt.Errorf("more than %d functions at one address", inlineMost)
+		}
+		c.code[f.after] = append(c.code[f.after], f.Frame)
+	}
+	return nil
+}
+
+// takeStacks charges for the functions of a stack as well: who shows it lists them, and one address may have many.
+func (c *contents) takeStacks(content []byte, b *budget) error {
+	part, err := stackTable.read(content, b)
+	if err != nil {
+		return err
+	}
+	for _, pcs := range part {
+		if len(pcs) > stackMost {
+			return fmt.Errorf("a stack of %d", len(pcs))
+		}
+		n := 0
+		for i, pc := range pcs {
+			if i == 0 {
+				pc++ // see Snapshot.FramesAt
+			}
+			n += len(c.code[pc])
+		}
+		if err := b.charge(int64(n) * 16); err != nil {
+			return err
+		}
+	}
+	c.stacks.add(part)
+	return nil
+}
+
+func (c *contents) takeSpans(content []byte, b *budget) error {
+	list, err := spanTable.read(content, b)
+	if err == nil {
+		err = b.charge(int64(len(list)) * (mapEntry + sizeOf[span]()))
+	}
+	if err != nil {
+		return err
+	}
+	if c.spans == nil {
+		c.spans = make(map[profiler.SpanRef]profiler.SpanStats)
+	}
+	for _, s := range list {
+		c.spans[s.ref] = s.SpanStats
+	}
+	return nil
 }
 
 // recording puts the rows together.
 func (c *contents) recording() (*Recording, error) {
 	var o origin
-	if len(c.origin) > 0 {
-		o = c.origin[0]
+	if list := c.origin.all(); len(list) > 0 {
+		o = list[0]
 	}
 	o.Origin.Written = timeOf(o.written)
 	s := &profiler.Snapshot{
 		Start: timeOf(o.start), End: timeOf(o.end), StartMono: o.startMono, EndMono: o.endMono,
-		Regions: c.regions, Groups: c.groups, Faults: c.faults, Threads: c.threads, Events: c.events,
+		Regions: c.regions.all(), Groups: c.groups.all(), Faults: c.faults.all(), Threads: c.threads.all(), Events: c.events.all(),
 	}
-	if len(c.stats) > 0 {
-		s.Stats = c.stats[0]
+	if list := c.stats.all(); len(list) > 0 {
+		s.Stats = list[0]
 	}
-	s.Stats.Notes = c.notes
-	p := profiler.Parts{
-		Stacks: c.stacks, Code: make(map[uintptr][]runtime.Frame), Spans: make(map[profiler.SpanRef]profiler.SpanStats),
+	s.Stats.Notes = c.notes.all()
+	p := profiler.Parts{Stacks: c.stacks.all(), Code: c.code, Spans: c.spans}
+	if p.Code == nil {
+		p.Code = make(map[uintptr][]runtime.Frame)
 	}
-	for _, f := range c.code {
-		p.Code[f.after] = append(p.Code[f.after], f.Frame)
-	}
-	for _, sp := range c.spans {
-		p.Spans[sp.ref] = sp.SpanStats
+	if p.Spans == nil {
+		p.Spans = make(map[profiler.SpanRef]profiler.SpanStats)
 	}
 	var err error
-	if p.Touched, err = c.fillRegions(); err != nil {
+	if p.Touched, err = c.fillRegions(s.Regions); err != nil {
 		return nil, err
 	}
+	sets := c.workingSets(len(s.Regions))
 	if s, err = profiler.RestoreSnapshot(s, p); err != nil {
 		return nil, err
 	}
-	return &Recording{Origin: o.Origin, Snapshot: s, Requests: c.requests, Executables: c.executables, WorkingSets: c.workingSets()}, nil
+	return &Recording{Origin: o.Origin, Snapshot: s, Requests: c.requests.all(), Executables: c.executables.all(), WorkingSets: sets}, nil
 }
 
 // fillRegions gives the regions what has tables of its own.
-func (c *contents) fillRegions() ([][]profiler.Granules, error) {
+func (c *contents) fillRegions(regions []profiler.RegionStats) ([][]profiler.Granules, error) {
 	at := func(id profiler.RegionID) (*profiler.RegionStats, error) {
-		if int(id) >= len(c.regions) {
-			return nil, fmt.Errorf("region %d of %d", id, len(c.regions))
+		if int(id) >= len(regions) {
+			return nil, fmt.Errorf("region %d of %d", id, len(regions))
 		}
-		return &c.regions[id], nil
+		return &regions[id], nil
 	}
-	for _, m := range c.mappings {
-		r, err := at(m.region)
-		if err != nil {
-			return nil, err
+	for _, part := range c.mappings.parts {
+		for _, m := range part {
+			r, err := at(m.region)
+			if err != nil {
+				return nil, err
+			}
+			r.Mappings = append(r.Mappings, m.MappingStats)
 		}
-		r.Mappings = append(r.Mappings, m.MappingStats)
 	}
-	for _, st := range c.steps {
-		r, err := at(st.region)
-		if err != nil {
-			return nil, err
+	for _, part := range c.steps.parts {
+		for _, st := range part {
+			r, err := at(st.region)
+			if err != nil {
+				return nil, err
+			}
+			r.Sampling = append(r.Sampling, st.SamplingStep)
 		}
-		r.Sampling = append(r.Sampling, st.SamplingStep)
 	}
-	stalls := make([][2][]bucket, len(c.regions))
-	for _, b := range c.buckets {
-		if _, err := at(b.region); err != nil {
-			return nil, err
+	stalls := make([][2][]bucket, len(regions))
+	for _, part := range c.buckets.parts {
+		for _, b := range part {
+			if _, err := at(b.region); err != nil {
+				return nil, err
+			}
+			which := 0
+			if b.disk {
+				which = 1
+			}
+			stalls[b.region][which] = append(stalls[b.region][which], b)
 		}
-		which := 0
-		if b.disk {
-			which = 1
-		}
-		stalls[b.region][which] = append(stalls[b.region][which], b)
 	}
-	touched := make([][]profiler.Granules, len(c.regions))
-	for _, g := range c.runs {
-		if _, err := at(g.region); err != nil {
-			return nil, err
+	touched := make([][]profiler.Granules, len(regions))
+	for _, part := range c.runs.parts {
+		for _, g := range part {
+			if _, err := at(g.region); err != nil {
+				return nil, err
+			}
+			touched[g.region] = append(touched[g.region], g.Granules)
 		}
-		touched[g.region] = append(touched[g.region], g.Granules)
 	}
-	for i := range c.regions {
-		r := &c.regions[i]
+	for i := range regions {
+		r := &regions[i]
 		r.Stall, r.Disk = histogram(r.Stall, stalls[i][0]), histogram(r.Disk, stalls[i][1])
 	}
+	c.mappings, c.steps, c.buckets, c.runs = rows[mapping]{}, rows[sampling]{}, rows[bucket]{}, rows[run]{}
 	return touched, nil
 }
 

@@ -89,14 +89,33 @@ func equal(t testing.TB, got, want *Recording) {
 	equalSnapshots(t, got.Snapshot, want.Snapshot)
 }
 
+// equalRegions compares what regions show. DeepEqual sees the buckets behind the methods too.
+func equalRegions(t testing.TB, got, want *profiler.RegionStats) {
+	t.Helper()
+	if g, w := slices.Collect(got.Runs), slices.Collect(want.Runs); !slices.Equal(g, w) {
+		t.Errorf("region %d: touched %.500v, want %.500v", want.ID, g, w)
+	}
+	g, w := reflect.ValueOf(*got), reflect.ValueOf(*want)
+	for i := range g.NumField() {
+		if f := g.Type().Field(i); f.IsExported() && !reflect.DeepEqual(g.Field(i).Interface(), w.Field(i).Interface()) {
+			t.Errorf("region %d, %s: %.500v, want %.500v", want.ID, f.Name, g.Field(i), w.Field(i))
+		}
+	}
+}
+
 func equalSnapshots(t testing.TB, got, want *profiler.Snapshot) {
 	t.Helper()
 	if !got.Start.Equal(want.Start) || !got.End.Equal(want.End) || got.StartMono != want.StartMono || got.EndMono != want.EndMono {
 		t.Errorf("from %v (%v) to %v (%v), want %v (%v) to %v (%v)", got.Start, got.StartMono, got.End, got.EndMono, want.Start, want.StartMono, want.End, want.EndMono)
 	}
-	// DeepEqual sees the bitmaps and buckets behind the methods too.
+	for i := range max(len(got.Regions), len(want.Regions)) {
+		if i >= len(got.Regions) || i >= len(want.Regions) {
+			t.Fatalf("%d regions, want %d", len(got.Regions), len(want.Regions))
+		}
+		equalRegions(t, &got.Regions[i], &want.Regions[i])
+	}
 	for name, pair := range map[string][2]any{
-		"regions": {got.Regions, want.Regions}, "groups": {got.Groups, want.Groups}, "faults": {got.Faults, want.Faults},
+		"groups": {got.Groups, want.Groups}, "faults": {got.Faults, want.Faults},
 		"threads": {got.Threads, want.Threads}, "events": {got.Events, want.Events}, "stats": {got.Stats, want.Stats},
 	} {
 		if !reflect.DeepEqual(pair[0], pair[1]) {

@@ -41,9 +41,13 @@ func (t table[T]) encode(rows []T) []byte {
 }
 
 // read returns the rows of one frame.
-func (t table[T]) read(content []byte) ([]T, error) {
+func (t table[T]) read(content []byte, b *budget) ([]T, error) {
 	c, n, err := decodeColumns(content)
 	if err != nil {
+		return nil, err
+	}
+	c.budget = b
+	if err := b.charge(int64(n) * sizeOf[T]()); err != nil {
 		return nil, err
 	}
 	rows := make([]T, n)

@@ -55,7 +55,7 @@ func visitHeap(c *columns, r *profiler.RegionStats) {
 	for i, p := range []*int64{&h.Objects, &h.Unused, &h.Stacks, &h.Free, &h.Released, &h.Unseen} {
 		number(c, 25+i, p)
 	}
-	if c.reading && heap {
+	if c.reading && heap && c.charge(sizeOf[profiler.HeapStats]()) {
 		r.Heap = &h
 	}
 }

@@ -97,35 +97,33 @@ func writeWorkingSets(out *writer, sets []profiler.WorkingSet) {
 }
 
 // workingSets puts the rows together, by region in the order in which they were written.
-func (c *contents) workingSets() (sets []profiler.WorkingSet) {
+func (c *contents) workingSets(regions int) (sets []profiler.WorkingSet) {
+	at := make(map[profiler.RegionID]int)
 	of := func(id profiler.RegionID) *profiler.WorkingSet {
-		for i := range sets {
-			if sets[i].Region == id {
-				return &sets[i]
+		if int(id) >= regions {
+			return nil
+		}
+		if _, ok := at[id]; !ok {
+			at[id] = len(sets)
+			sets = append(sets, profiler.WorkingSet{Region: id})
+		}
+		return &sets[at[id]]
+	}
+	for _, w := range c.windows.all() {
+		if s := of(w.Region); s != nil {
+			if w.failed != "" {
+				w.Err = errors.New(w.failed)
 			}
+			s.Windows = append(s.Windows, w.RegionWindow)
 		}
-		sets = append(sets, profiler.WorkingSet{Region: id})
-		return &sets[len(sets)-1]
 	}
-	for _, w := range c.windows {
-		if int(w.Region) >= len(c.regions) {
-			continue
-		}
-		if w.failed != "" {
-			w.Err = errors.New(w.failed)
-		}
-		s := of(w.Region)
-		s.Windows = append(s.Windows, w.RegionWindow)
-	}
-	for _, p := range c.curves {
-		if int(p.region) < len(c.regions) {
-			s := of(p.region)
+	for _, p := range c.curves.all() {
+		if s := of(p.region); s != nil {
 			s.Curve = append(s.Curve, p.CurvePoint)
 		}
 	}
-	for _, p := range c.misses {
-		if int(p.region) < len(c.regions) {
-			s := of(p.region)
+	for _, p := range c.misses.all() {
+		if s := of(p.region); s != nil {
 			s.Misses = append(s.Misses, profiler.MissPoint{Bytes: p.bytes, Miss: float64(p.miss) / 1e6, Error: float64(p.error) / 1e6})
 			s.Sample = float64(p.sample) / 1e6
 		}

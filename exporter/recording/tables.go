@@ -60,6 +60,9 @@ func visitOrigin(c *columns, o *origin) {
 
 func visitExecutable(c *columns, p **profile.Mapping) {
 	if *p == nil {
+		if !c.charge(sizeOf[profile.Mapping]()) {
+			return
+		}
 		*p = &profile.Mapping{HasFunctions: true, HasFilenames: true, HasLineNumbers: true, HasInlineFrames: true}
 	}
 	m := *p

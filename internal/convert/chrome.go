@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/firsttouch/firsttouch/exporter/recording"
+	"github.com/firsttouch/firsttouch/internal/plain"
 	"github.com/firsttouch/firsttouch/profiler"
 )
 
@@ -40,6 +41,12 @@ const (
 
 // counterPoints bounds the points of one curve.
 const counterPoints = 2000
+
+// What is repeated for each fault is short: the innermost functions, and of names what tells them apart.
+const (
+	framesMost = 64
+	nameMost   = 200
+)
 
 // Chrome writes trace events: first touches by thread, requests by trace, and the memory touched so far by
 // region. Perfetto opens the file.
@@ -99,17 +106,23 @@ func (c *chrome) processes() {
 
 func (c *chrome) faults() {
 	s := c.r.Snapshot
-	stacks := make(map[profiler.StackID][]string)
+	var last profiler.StackID // faults of one stack come after each other
+	var stack []string
 	for _, f := range s.Faults {
-		stack, ok := stacks[f.Stack]
-		if !ok {
+		if c.err != nil {
+			return
+		}
+		if f.Stack != last {
+			last, stack = f.Stack, nil
 			for _, fr := range s.Frames(f.Stack) {
-				stack = append(stack, fmt.Sprintf("%s %s:%d", fr.Function, filepath.Base(fr.File), fr.Line))
+				if len(stack) == framesMost {
+					break
+				}
+				stack = append(stack, fmt.Sprintf("%.*s %.*s:%d", nameMost, fr.Function, nameMost, filepath.Base(fr.File), fr.Line))
 			}
-			stacks[f.Stack] = stack
 		}
 		dur := micro(f.Stall)
-		args := map[string]any{"region": s.Regions[f.Region].Name, "offset": fmt.Sprintf("%#x", f.Offset), "access": f.Access.String(),
+		args := map[string]any{"region": plain.Line(s.Regions[f.Region].Name), "offset": fmt.Sprintf("%#x", f.Offset), "access": f.Access.String(),
 			"source": f.Source.String(), "goroutine": f.Goroutine, "stack": stack}
 		if owner, ok := s.Span(f.Span); ok {
 			args["trace_id"], args["span_id"] = hex.EncodeToString(owner.TraceID[:]), hex.EncodeToString(owner.SpanID[:])
@@ -154,7 +167,7 @@ func (c *chrome) memory() {
 			touched[f.Region] += r.GranuleBytes(f.Offset)
 		}
 		if i%every == 0 || i == len(s.Faults)-1 {
-			c.event(event{Name: filepath.Base(r.Name), Phase: "C", Start: c.at(f.Time), PID: pidMemory, Args: map[string]any{"bytes": touched[f.Region]}})
+			c.event(event{Name: plain.Line(filepath.Base(r.Name)), Phase: "C", Start: c.at(f.Time), PID: pidMemory, Args: map[string]any{"bytes": touched[f.Region]}})
 		}
 	}
 }

@@ -11,14 +11,23 @@ type spanKey struct {
 	span  [8]byte
 }
 
-// faultsBySpan divides the log by the span that the faults count for.
-func faultsBySpan(r *recording.Recording) map[spanKey][]profiler.Fault {
-	of := make(map[spanKey][]profiler.Fault)
-	for _, f := range r.Snapshot.Faults {
-		if s, ok := r.Snapshot.Span(f.Span); ok {
+// faultsBySpan divides the log by the span that the faults count for: their places in it.
+func faultsBySpan(r *recording.Recording) map[spanKey][]int32 {
+	of := make(map[spanKey][]int32)
+	for i := range r.Snapshot.Faults {
+		if s, ok := r.Snapshot.Span(r.Snapshot.Faults[i].Span); ok {
 			k := spanKey{s.TraceID, s.SpanID}
-			of[k] = append(of[k], f)
+			of[k] = append(of[k], int32(i))
 		}
 	}
 	return of
+}
+
+// faultsAt are the faults at places in the log.
+func faultsAt(s *profiler.Snapshot, at []int32) []profiler.Fault {
+	out := make([]profiler.Fault, len(at))
+	for i, n := range at {
+		out[i] = s.Faults[n]
+	}
+	return out
 }

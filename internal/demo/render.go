@@ -8,11 +8,13 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/firsttouch/firsttouch/internal/plain"
 	"github.com/firsttouch/firsttouch/internal/report"
 )
 
 // Render writes the summary for a person; out is the directory of the files as it was given, and command how this program is run.
 func Render(w io.Writer, s Summary, out, command string) error {
+	s, out, command = plain.Lines(s), plain.Line(out), plain.Line(command)
 	return errors.Join(
 		renderHead(w, s),
 		report.Render(w, s.Profile),

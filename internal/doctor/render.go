@@ -7,12 +7,14 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/firsttouch/firsttouch/internal/plain"
 	"github.com/firsttouch/firsttouch/internal/report"
 	"github.com/firsttouch/firsttouch/uffd"
 )
 
 // Render writes the report as aligned text.
 func Render(w io.Writer, r Report) error {
+	r = plain.Lines(r)
 	k := r.Kernel
 	_, err := fmt.Fprintf(w, "%s.\n\n%s/%s, kernel %s, pages of %s, uid %d, firsttouch trial: %s\n\n",
 		r.Verdict, k.OS, k.Arch, or(k.Kernel, "unknown"), report.Bytes(int64(k.PageSizeBytes)), k.Privileges.UID, trialText(r.Trial))

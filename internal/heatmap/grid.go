@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/firsttouch/firsttouch/internal/plain"
 	"github.com/firsttouch/firsttouch/profiler"
 )
 
@@ -40,6 +41,9 @@ type Options struct {
 	Columns, Rows int
 }
 
+// namesListed is how many names of regions an error lists.
+const namesListed = 20
+
 // RegionOf finds a region by its name, or the last element of its path; without a name the one with the most
 // faults.
 func RegionOf(s *profiler.Snapshot, name string) (*profiler.RegionStats, error) {
@@ -56,10 +60,15 @@ func RegionOf(s *profiler.Snapshot, name string) (*profiler.RegionStats, error) 
 		if r.Faults > best.Faults {
 			best = r
 		}
-		names = append(names, r.Name)
+		if len(names) < namesListed {
+			names = append(names, r.Name)
+		}
 	}
 	if name != "" {
-		return nil, fmt.Errorf("there is no region %q: choose one of %s", name, strings.Join(names, ", "))
+		if more := len(s.Regions) - len(names); more > 0 {
+			names = append(names, fmt.Sprintf("%d more", more))
+		}
+		return nil, fmt.Errorf("there is no region %q: choose one of %s", name, plain.Line(strings.Join(names, ", ")))
 	}
 	return best, nil
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/firsttouch/firsttouch/internal/plain"
 	"github.com/firsttouch/firsttouch/internal/report"
 )
 
@@ -101,6 +102,6 @@ func (g *Grid) svgKey(b *strings.Builder) {
 
 func escape(s string) string {
 	var b strings.Builder
-	_ = xml.EscapeText(&b, []byte(s)) // a Builder takes everything
+	_ = xml.EscapeText(&b, []byte(plain.Line(s))) // a Builder takes everything
 	return b.String()
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/firsttouch/firsttouch/internal/plain"
 	"github.com/firsttouch/firsttouch/internal/report"
 )
 
@@ -28,7 +29,7 @@ func (g *Grid) level(v int64, n int) int {
 // WriteText draws the grid with characters, and in colors where they are wanted.
 func (g *Grid) WriteText(w io.Writer, colors bool) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "First touches of %s by place and time; %s\n\n", filepath.Base(g.Region), g.legend())
+	fmt.Fprintf(&b, "First touches of %s by place and time; %s\n\n", plain.Line(filepath.Base(g.Region)), g.legend())
 	for row := g.Rows - 1; row >= 0; row-- {
 		label := ""
 		if row == g.Rows-1 || row == 0 || (g.Rows-1-row)%5 == 0 {

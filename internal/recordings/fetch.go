@@ -9,11 +9,66 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
 // answerBudget bounds the wait for an agent's first byte, beyond the seconds of a window.
 const answerBudget = 20 * time.Second
+
+// headerMost and bodyMost bound an answer. A recording of an agent has some 20 bytes for each first touch.
+const (
+	headerMost = 64 << 10
+	bodyMost   = 1 << 30
+)
+
+// quietMost is how long an answer that has begun may pause.
+const quietMost = 30 * time.Second
+
+// limited ends an answer that does not end.
+type limited struct {
+	io.ReadCloser
+	left int64
+}
+
+func (l *limited) Read(b []byte) (int, error) {
+	if l.left <= 0 {
+		return 0, fmt.Errorf("the answer has more than %d bytes", int64(bodyMost))
+	}
+	n, err := l.ReadCloser.Read(b[:min(int64(len(b)), l.left)])
+	l.left -= int64(n)
+	return n, err
+}
+
+// alive closes an answer that pauses for too long.
+func alive(body io.ReadCloser) io.ReadCloser {
+	w := &watched{ReadCloser: body}
+	w.timer = time.AfterFunc(quietMost, func() {
+		w.stalled.Store(true)
+		_ = body.Close() // which ends the Read
+	})
+	return w
+}
+
+type watched struct {
+	io.ReadCloser
+	timer   *time.Timer
+	stalled atomic.Bool
+}
+
+func (w *watched) Read(b []byte) (int, error) {
+	n, err := w.ReadCloser.Read(b)
+	if w.stalled.Load() {
+		return n, fmt.Errorf("the answer paused for %v", quietMost)
+	}
+	w.timer.Reset(quietMost)
+	return n, err
+}
+
+func (w *watched) Close() error {
+	w.timer.Stop()
+	return w.ReadCloser.Close()
+}
 
 // errorText bounds what of an answer that is no recording is shown.
 const errorText = 300
@@ -45,6 +100,9 @@ func fetch(ctx context.Context, u *url.URL, seconds int) (io.ReadCloser, error) 
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.ResponseHeaderTimeout = time.Duration(seconds)*time.Second + answerBudget
 	transport.DisableKeepAlives = true
+	// What comes is what counts, see package recording: nothing unpacks it on the way.
+	transport.DisableCompression = true
+	transport.MaxResponseHeaderBytes = headerMost
 	resp, err := (&http.Client{Transport: transport}).Do(req)
 	if err != nil {
 		if ctx.Err() != nil {
@@ -56,7 +114,10 @@ func fetch(ctx context.Context, u *url.URL, seconds int) (io.ReadCloser, error) 
 		return nil, fmt.Errorf("no agent answers at %s: %w: start the service with FIRSTTOUCH_DEBUG_ADDR, or mount the agent's Handler", u, err)
 	}
 	if resp.StatusCode == http.StatusOK {
-		return resp.Body, nil
+		if how := resp.Header.Get("Content-Encoding"); how != "" && how != "identity" {
+			return nil, errors.Join(fmt.Errorf("%s: the answer is packed (%q), which was not asked for", u, how), resp.Body.Close())
+		}
+		return &limited{alive(resp.Body), bodyMost}, nil
 	}
 	text, err := io.ReadAll(io.LimitReader(resp.Body, errorText))
 	err = errors.Join(err, resp.Body.Close())

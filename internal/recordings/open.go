@@ -36,13 +36,33 @@ var ErrUsage = errors.New("unusable option or argument")
 
 // Open reads a recording. "-" is the standard input. A name that is no file and looks like an address is one: a
 // URL, host:port, or :port for this machine.
+//
+// It returns when ctx ends, whatever it is waiting for: what it opened then may stay open until that comes.
 func Open(ctx context.Context, name string, o Options) (*Opened, error) {
+	type result struct {
+		*Opened
+		error
+	}
+	done := make(chan result, 1)
+	go func() {
+		opened, err := open(ctx, name, o)
+		done <- result{opened, err}
+	}()
+	select {
+	case r := <-done:
+		return r.Opened, r.error
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func open(ctx context.Context, name string, o Options) (*Opened, error) {
 	r, total, err := source(ctx, name, o)
 	if err != nil {
 		return nil, err
 	}
 	defer r.Close()
-	rec, err := recording.Read(&counter{r: r, total: total, report: o.Progress})
+	rec, err := recording.Read(&counter{ctx: ctx, r: r, total: total, report: o.Progress})
 	opened := &Opened{Recording: rec, Name: name}
 	switch {
 	case err == nil:
@@ -140,8 +160,9 @@ func agentURL(name string) (*url.URL, error) {
 	return u, nil
 }
 
-// counter reports what was read.
+// counter reports what was read, and ends with ctx.
 type counter struct {
+	ctx    context.Context
 	r      io.Reader
 	done   int64
 	total  int64
@@ -149,6 +170,9 @@ type counter struct {
 }
 
 func (c *counter) Read(b []byte) (int, error) {
+	if err := c.ctx.Err(); err != nil {
+		return 0, err
+	}
 	n, err := c.r.Read(b)
 	c.done += int64(n)
 	if c.report != nil {

@@ -23,10 +23,21 @@ func Build(s *profiler.Snapshot, requests []Request, n Limits) Summary {
 		Engine:   engine(s.Stats),
 	}
 	sum.Requests.Unattributed = s.Stats.Unattributed
+	groups := groupsOf(s)
 	for i := range s.Regions {
-		sum.Regions = append(sum.Regions, region(s, &s.Regions[i]))
+		sum.Regions = append(sum.Regions, region(s, &s.Regions[i], groups[i]))
 	}
 	return sum
+}
+
+// groupsOf divides the groups by region.
+func groupsOf(s *profiler.Snapshot) [][]profiler.Group {
+	of := make([][]profiler.Group, len(s.Regions))
+	for i := range s.Groups {
+		g := s.Groups[i]
+		of[g.Region] = append(of[g.Region], g)
+	}
+	return of
 }
 
 func engine(s profiler.Stats) Engine {
@@ -58,7 +69,7 @@ func sumRequests(list []Request, n int) Requests {
 }
 
 // heap is what there is of the Go heap besides, or nil.
-func heap(s *profiler.Snapshot, r *profiler.RegionStats) *Heap {
+func heap(r *profiler.RegionStats, groups []profiler.Group) *Heap {
 	if r.Heap == nil {
 		return nil
 	}
@@ -72,30 +83,27 @@ func heap(s *profiler.Snapshot, r *profiler.RegionStats) *Heap {
 		e := int64(r.Estimate.TouchedError)
 		h.Stderr = &e
 	}
-	for _, a := range s.Actors(r.ID) {
+	for _, a := range (&profiler.Snapshot{Groups: groups}).Actors(r.ID) {
 		h.Actors = append(h.Actors, Actor{a.Actor.String(), a.Faults, a.Bytes, a.Stall})
 	}
 	return h
 }
 
-func region(s *profiler.Snapshot, r *profiler.RegionStats) Region {
+func region(s *profiler.Snapshot, r *profiler.RegionStats, groups []profiler.Group) Region {
 	return Region{
 		Name: r.Name, Granule: r.Granule, Size: r.Size, Mapped: r.Mapped, Touched: r.Touched,
 		Faults: r.Faults, Messages: r.Messages, CoTouches: r.CoTouch,
 		Stall:   Stall{Sum: r.Stall.Sum, Max: r.Stall.Max, Quantiles: bucketsOf(r.Stall).quantiles(r.Stall.Max)},
-		Sources: sources(s, r), Widened: r.Widened, Left: r.Left, Discarded: r.Discarded, Note: r.Note, Heap: heap(s, r),
+		Sources: sources(r, groups), Widened: r.Widened, Left: r.Left, Discarded: r.Discarded, Note: r.Note, Heap: heap(r, groups),
 		Observed: r.Share(), Sampling: s.SamplingNote(r.ID), Estimate: Estimate(r.Estimate),
 	}
 }
 
 // sources adds up the groups of a region. Counts, sums and maxima are exact; the profiler keeps
 // quantiles for the disk and for everything, which gives those of a single other source as well.
-func sources(s *profiler.Snapshot, r *profiler.RegionStats) []Source {
+func sources(r *profiler.RegionStats, groups []profiler.Group) []Source {
 	total := make(map[profiler.Source]*Source)
-	for _, g := range s.Groups {
-		if g.Region != r.ID {
-			continue
-		}
+	for _, g := range groups {
 		t := total[g.Source]
 		if t == nil {
 			t = &Source{Name: g.Source.String()}

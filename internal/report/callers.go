@@ -23,12 +23,17 @@ func allCallers(s *profiler.Snapshot) []Caller {
 		line                 int
 	}
 	total := make(map[place]*Caller)
+	blamed := make(map[profiler.StackID]place)
 	for _, g := range s.Groups {
-		at, from := blame(s.Frames(g.Stack))
-		key := place{at.Function, from.Function, at.File, at.Line}
+		key, ok := blamed[g.Stack]
+		if !ok {
+			at, from := blame(s.Frames(g.Stack))
+			key = place{at.Function, from.Function, at.File, at.Line}
+			blamed[g.Stack] = key
+		}
 		c := total[key]
 		if c == nil {
-			c = &Caller{Function: at.Function, File: at.File, Line: at.Line, From: from.Function}
+			c = &Caller{Function: key.function, File: key.file, Line: key.line, From: key.from}
 			total[key] = c
 		}
 		c.Faults += g.Faults

@@ -129,18 +129,19 @@ func sideOf(r *recording.Recording, name string) Side {
 func regionChanges(a, b *profiler.Snapshot) []RegionChange {
 	list := []RegionChange{}
 	taken := make(map[profiler.RegionID]bool)
+	inA, inB := namesOf(a), namesOf(b)
 	for i := range a.Regions {
 		ra := &a.Regions[i]
-		rb := partner(a, b, ra)
+		rb := partner(ra, inA, inB)
 		change := RegionChange{Name: ra.Name, InA: true, InB: rb != nil}
-		inA := touchedSpans(ra)
-		change.OnlyA = sizeOf(inA)
+		ofA := touchedSpans(ra)
+		change.OnlyA = sizeOf(ofA)
 		if rb != nil {
 			taken[rb.ID] = true
-			inB := touchedSpans(rb)
-			change.Both = overlap(inA, inB)
+			ofB := touchedSpans(rb)
+			change.Both = overlap(ofA, ofB)
 			change.OnlyA -= change.Both
-			change.OnlyB = sizeOf(inB) - change.Both
+			change.OnlyB = sizeOf(ofB) - change.Both
 		}
 		list = append(list, change)
 	}
@@ -152,23 +153,40 @@ func regionChanges(a, b *profiler.Snapshot) []RegionChange {
 	return list
 }
 
-func partner(a, b *profiler.Snapshot, ra *profiler.RegionStats) *profiler.RegionStats {
-	if rb := b.Region(ra.Name); rb != nil {
-		return rb
-	}
-	var found []*profiler.RegionStats
-	for _, s := range []*profiler.Snapshot{a, b} {
-		for i := range s.Regions {
-			r := &s.Regions[i]
-			if r.Kind != profiler.KindArena && ra.Kind != profiler.KindArena && filepath.Base(r.Name) == filepath.Base(ra.Name) {
-				found = append(found, r)
-			}
+// names finds the regions of one side: by their name, the first of several, and files by the last element of
+// their path.
+type names struct {
+	whole map[string]*profiler.RegionStats
+	last  map[string][]*profiler.RegionStats
+}
+
+func namesOf(s *profiler.Snapshot) names {
+	n := names{make(map[string]*profiler.RegionStats), make(map[string][]*profiler.RegionStats)}
+	for i := range s.Regions {
+		r := &s.Regions[i]
+		if n.whole[r.Name] == nil {
+			n.whole[r.Name] = r
+		}
+		if r.Kind != profiler.KindArena {
+			n.last[filepath.Base(r.Name)] = append(n.last[filepath.Base(r.Name)], r)
 		}
 	}
-	if len(found) != 2 || found[0] != ra || a.Region(found[1].Name) != nil {
+	return n
+}
+
+func partner(ra *profiler.RegionStats, a, b names) *profiler.RegionStats {
+	if rb := b.whole[ra.Name]; rb != nil {
+		return rb
+	}
+	base := filepath.Base(ra.Name)
+	if ra.Kind == profiler.KindArena || len(a.last[base]) != 1 || len(b.last[base]) != 1 {
 		return nil
 	}
-	return found[1]
+	rb := b.last[base][0]
+	if a.whole[rb.Name] != nil {
+		return nil
+	}
+	return rb
 }
 
 func callerChanges(a, b *profiler.Snapshot, by Order, n int) []CallerChange {

@@ -42,7 +42,7 @@ func renderEngine(w io.Writer, s Summary) error {
 	if e.UserModeOnly {
 		add("user mode only: a system call that is handed a page before its first touch fails with EFAULT")
 	}
-	for _, r := range s.Regions {
+	for _, r := range s.Regions[:min(len(s.Regions), rowsMost)] {
 		if r.Widened > 0 {
 			add("widened        %s granules of %s were made accessible with a neighbour", Count(r.Widened), regionName(r))
 		}
@@ -59,8 +59,11 @@ func renderEngine(w io.Writer, s Summary) error {
 			add("note           %s: %s", regionName(r), r.Note)
 		}
 	}
-	for _, n := range e.Notes {
+	for _, n := range e.Notes[:min(len(e.Notes), rowsMost)] {
 		add("note           %s", n)
+	}
+	if n := len(e.Notes) - rowsMost; n > 0 {
+		add("note           and %s more notes", Count(n))
 	}
 	_, err := io.WriteString(w, strings.Join(lines, "\n")+"\n\n")
 	return err

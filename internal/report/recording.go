@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/firsttouch/firsttouch/exporter/recording"
+	"github.com/firsttouch/firsttouch/internal/plain"
 )
 
 // Document is the report on a recording.
@@ -47,6 +48,7 @@ func Of(r *recording.Recording, source, truncated string, n Limits) Document {
 
 // RenderDocument writes the report as aligned text.
 func RenderDocument(w io.Writer, d Document) error {
+	d = plain.Lines(d)
 	return errors.Join(
 		renderOrigin(w, d),
 		renderRegions(d.Summary).Write(w),
@@ -54,7 +56,7 @@ func RenderDocument(w io.Writer, d Document) error {
 		renderCallers(d.Summary).Write(w),
 		renderRequestsOrWhy(w, d),
 		renderWindows(d).Write(w),
-		RenderWorkingSets(w, d.WorkingSets, workingSetWindows),
+		renderWorkingSets(w, d.WorkingSets, workingSetWindows),
 		renderEngine(w, d.Summary),
 	)
 }

@@ -6,6 +6,8 @@ import (
 	"io"
 	"path/filepath"
 	"strconv"
+
+	"github.com/firsttouch/firsttouch/internal/plain"
 )
 
 // nameWidth bounds the columns that hold names.
@@ -13,6 +15,7 @@ const nameWidth = 44
 
 // Render writes the summary as aligned text.
 func Render(w io.Writer, s Summary) error {
+	s = plain.Lines(s)
 	return errors.Join(
 		renderRegions(s).Write(w),
 		renderHeap(w, s),

@@ -6,10 +6,13 @@ import (
 	"io"
 	"path/filepath"
 	"time"
+
+	"github.com/firsttouch/firsttouch/internal/plain"
 )
 
 // RenderComparison writes the comparison as aligned text.
 func RenderComparison(w io.Writer, c Comparison) error {
+	c = plain.Lines(c)
 	return errors.Join(
 		renderSides(c).Write(w),
 		renderRegionChanges(c).Write(w),

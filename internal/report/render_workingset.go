@@ -8,14 +8,26 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/firsttouch/firsttouch/internal/plain"
 	"github.com/firsttouch/firsttouch/profiler"
 )
 
 // RenderWorkingSets writes the windows of each region, the last most of them, and what follows from them.
 func RenderWorkingSets(w io.Writer, sets []WorkingSet, most int) error {
+	return renderWorkingSets(w, plain.Lines(sets), most)
+}
+
+// setsListed is how many regions' working sets are listed.
+const setsListed = 100
+
+func renderWorkingSets(w io.Writer, sets []WorkingSet, most int) error {
 	var errs []error
-	for _, s := range sets {
+	for _, s := range sets[:min(len(sets), setsListed)] {
 		errs = append(errs, renderWindowsOf(w, s, most), renderActors(w, s, most), renderCurve(w, s), renderMisses(w, s))
+	}
+	if n := len(sets) - setsListed; n > 0 {
+		_, err := fmt.Fprintf(w, "%s more regions have working sets.\n\n", Count(n))
+		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
 }

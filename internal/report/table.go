@@ -15,6 +15,7 @@ type Table struct {
 	title   string
 	columns []column
 	rows    [][]string
+	more    int // rows that are not shown
 }
 
 type column struct {
@@ -22,6 +23,12 @@ type column struct {
 	align text.Align
 	spare bool
 }
+
+// A table has as many rows as a person reads, and cells as wide.
+const (
+	rowsMost = 1000
+	cellMost = 500
+)
 
 // Left and Right name a column and say how it is aligned.
 type (
@@ -55,8 +62,17 @@ func NewTable(title string, columns ...any) *Table {
 	return t
 }
 
-// Row adds a row with a cell for each column.
-func (t *Table) Row(cells ...string) { t.rows = append(t.rows, cells) }
+// Row adds a row with a cell for each column. Names in it have to be lines already, see package plain.
+func (t *Table) Row(cells ...string) {
+	if len(t.rows) == rowsMost {
+		t.more++
+		return
+	}
+	for i, c := range cells {
+		cells[i] = shorten(c, cellMost)
+	}
+	t.rows = append(t.rows, cells)
+}
 
 // Write prints the title, the rows and an empty line. A table without rows is left out. On a Screen it leaves out the spare
 // columns that have no room, says which, and cuts long names.
@@ -78,6 +94,9 @@ func (t *Table) write(w io.Writer) error {
 		fitting, dropped = t.fit(s.Columns)
 	}
 	body := t.title + "\n" + fitting.render() + "\n"
+	if t.more > 0 {
+		body += "  and " + Count(t.more) + " more rows\n"
+	}
 	if len(dropped) > 0 {
 		body += "  (no room for: " + strings.Join(dropped, ", ") + ")\n"
 	}

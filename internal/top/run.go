@@ -1,6 +1,7 @@
 package top
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -68,6 +69,13 @@ func Run(ctx context.Context, o Options) (err error) {
 	return nil
 }
 
+// answerMost bounds an answer, and the others what is made of it.
+const (
+	answerMost  = 256 << 20
+	objectsBase = 1 << 14
+	objectLeast = 20
+)
+
 // look asks for the totals, without the faults one by one.
 func look(ctx context.Context, where string) (*agent.Document, error) {
 	body, err := recordings.Fetch(ctx, where, "snapshot?faults=0")
@@ -75,8 +83,21 @@ func look(ctx context.Context, where string) (*agent.Document, error) {
 		return nil, err
 	}
 	defer body.Close()
+	text, err := io.ReadAll(io.LimitReader(body, answerMost))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", where, err)
+	}
+	return decode(where, text)
+}
+
+// decode reads a snapshot. Of an agent's, an object has 30 bytes or more; one of three would take some hundred times as
+// much memory.
+func decode(where string, text []byte) (*agent.Document, error) {
+	if n := bytes.Count(text, []byte("{")); n > objectsBase+len(text)/objectLeast {
+		return nil, fmt.Errorf("%s: the answer is no snapshot: %d objects in %d bytes", where, n, len(text))
+	}
 	var d agent.Document
-	if err := json.NewDecoder(body).Decode(&d); err != nil {
+	if err := json.Unmarshal(text, &d); err != nil {
 		return nil, fmt.Errorf("%s: the answer is no snapshot: %w", where, err)
 	}
 	if d.Schema != agent.DocumentSchema {

@@ -11,11 +11,12 @@ import (
 	"time"
 
 	"github.com/firsttouch/firsttouch/agent"
+	"github.com/firsttouch/firsttouch/internal/plain"
 	"github.com/firsttouch/firsttouch/internal/report"
 )
 
 func show(o Options, before, now *agent.Document) error {
-	text := render(o.Agent, before, now)
+	text := render(plain.Line(o.Agent), plain.Lines(before), plain.Lines(now))
 	if o.Screen == nil {
 		_, err := io.WriteString(o.Out, text)
 		return err
@@ -24,7 +25,7 @@ func show(o Options, before, now *agent.Document) error {
 	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
 	var b strings.Builder
 	b.WriteString(home)
-	for _, l := range lines[:min(len(lines), rows-1)] {
+	for _, l := range lines[:min(len(lines), max(rows-1, 0))] {
 		if r := []rune(l); len(r) > columns {
 			l = string(r[:columns])
 		}

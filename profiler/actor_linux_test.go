@@ -3,24 +3,20 @@
 package profiler
 
 import (
-	"runtime"
 	"testing"
 
-	"github.com/firsttouch/firsttouch/internal/raw"
+	"github.com/firsttouch/firsttouch/internal/pclntab"
 )
 
 // The functions by which the garbage collector is known are those of this Go: where one was renamed, the
 // table has to follow.
 func TestCollectorsFunctionsExist(t *testing.T) {
-	have := make(map[string]bool)
-	lo, hi := raw.Text()
-	for pc := lo; pc < hi; pc += 4 {
-		if f := runtime.FuncForPC(pc); f != nil {
-			have[outermost(f.Name())] = true
-		}
+	text, err := pclntab.Self()
+	if err != nil {
+		t.Fatal(err)
 	}
 	for name := range gcFunctions {
-		if !have[name] {
+		if !text.HasName(name) {
 			t.Errorf("%s is not in this binary", name)
 		}
 	}

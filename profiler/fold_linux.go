@@ -114,6 +114,9 @@ func (p *Profiler) actor(stack StackID, flags uint8) Actor {
 	a, known := p.actors[stack]
 	if !known {
 		a = actorOf(p.agg.stacks.frames(stack))
+		if !p.frames && a != ActorProfiler && a != ActorGC || p.renamed && a == ActorRuntime {
+			a = ActorUnknown
+		}
 		p.actors[stack] = a
 	}
 	return a

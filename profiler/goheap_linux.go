@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"strings"
 	"time"
 
@@ -48,6 +49,7 @@ func (p *Profiler) AttachGoHeap(opts ...RegionOption) (*Region, error) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	p.noteCollector()
 	r.heap = &goHeap{covered: make(map[uintptr]bool)}
 	if r.config.share == 0 {
 		r.config.share = 1.0 / 16
@@ -108,13 +110,19 @@ func (r *Region) lookHeapNow() error {
 // lookHeap arms the chosen blocks that are new. list was read after now. The caller holds r.mu.
 func (r *Region) lookHeap(list []procMap, now time.Duration) error {
 	var stats HeapStats
-	most := stats.read() // after the list: it is at least what that shows
+	most, err := stats.read() // after the list: it is at least what that shows
+	if err != nil {
+		return err
+	}
 	h := r.heap
 	latency := time.Duration(0)
 	if h.looked != 0 {
 		latency = now - h.looked
 	}
 	pieces, mapped := h.arenas.find(list, stats.Mapped(), most)
+	if h.arenas.other {
+		return fmt.Errorf("%w: %s does not reserve its heap in arenas of %d MiB", ErrNotSupported, runtime.Version(), heapArena>>20)
+	}
 	blocks := 0
 	type run struct{ lo, hi uintptr }
 	var runs []run
@@ -144,7 +152,6 @@ func (r *Region) lookHeap(list []procMap, now time.Duration) error {
 		}
 		r.update(func(s *RegionStats) { s.heapStep(&coming, now) })
 	}
-	var err error
 	for _, n := range runs {
 		if err = r.armHeap(n.lo, n.hi, latency); err != nil {
 			break

@@ -20,6 +20,7 @@ const heapArena = 64 << 20
 type heapArenas struct {
 	order []uintptr // address / heapArena
 	place map[uintptr]int
+	other bool // the heap is not made of such arenas
 }
 
 // offset is that of an address in the region.
@@ -33,7 +34,6 @@ func (h *heapArenas) find(list []procMap, least, most int64) (pieces []procMap, 
 	if h.place == nil {
 		h.place = make(map[uintptr]int)
 	}
-	h.add(addressInHeap(16) / heapArena)
 	in := make(map[uintptr]int64) // accessible bytes of each arena that may be one
 	whole := make(map[uintptr]int64)
 	for i := range list {
@@ -50,11 +50,24 @@ func (h *heapArenas) find(list []procMap, least, most int64) (pieces []procMap, 
 			lo = hi
 		}
 	}
+	// seed adds the arena that a new object lies in. One of which another part is not the runtime's is no arena: they are
+	// of another size then. One that is not in the list at all came after it was read.
+	seed := func(size int) {
+		switch a := addressInHeap(size) / heapArena; whole[a] {
+		case heapArena:
+			h.add(a)
+		case 0:
+		default:
+			h.other = true
+		}
+	}
+	seed(16)
 	for _, a := range h.order {
 		mapped += in[a]
 	}
-	if mapped < least {
-		if a := addressInHeap(64<<10) / heapArena; h.add(a) {
+	if before := len(h.order); mapped < least {
+		seed(64 << 10)
+		for _, a := range h.order[before:] {
 			mapped += in[a]
 		}
 	}

@@ -11,9 +11,9 @@ type knownHeap struct {
 // findHeap finds the heap's arenas in a list of mappings.
 func findHeap(list []procMap) (k knownHeap) {
 	var stats HeapStats
-	most := stats.read() // after the list: it is at least what that shows
+	most, err := stats.read() // after the list: it is at least what that shows
 	_, mapped := k.arenas.find(list, stats.Mapped(), most)
-	k.all = mapped >= stats.Mapped()
+	k.all = err == nil && !k.arenas.other && mapped >= stats.Mapped()
 	return k
 }
 

@@ -1,6 +1,11 @@
 package profiler
 
-import "runtime/metrics"
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"runtime/metrics"
+)
 
 // heapBlock is the unit in which the Go heap is sampled: what a page table of 4 KiB pages maps, so that
 // taking it away is one step for the kernel, and huge pages outside are left whole.
@@ -46,8 +51,9 @@ var heapMetrics = []string{
 }
 
 // read takes over what the runtime says. It returns the most that the heap's mappings can have: buffers
-// of the garbage collector lie there too, and are counted among its metadata.
-func (h *HeapStats) read() (most int64) {
+// of the garbage collector lie there too, and are counted among its metadata. An error names what a version of Go does not
+// tell any more: then the size of the heap is not known.
+func (h *HeapStats) read() (most int64, err error) {
 	samples := make([]metrics.Sample, len(heapMetrics))
 	for i, name := range heapMetrics {
 		samples[i].Name = name
@@ -55,9 +61,11 @@ func (h *HeapStats) read() (most int64) {
 	metrics.Read(samples)
 	var other int64
 	for i, p := range []*int64{&h.Objects, &h.Unused, &h.Stacks, &h.Free, &h.Released, &other} {
-		if samples[i].Value.Kind() == metrics.KindUint64 {
-			*p = int64(samples[i].Value.Uint64())
+		if samples[i].Value.Kind() != metrics.KindUint64 {
+			err = errors.Join(err, fmt.Errorf("%w: %s has no %s in runtime/metrics", ErrNotSupported, runtime.Version(), samples[i].Name))
+			continue
 		}
+		*p = int64(samples[i].Value.Uint64())
 	}
-	return h.Mapped() + other
+	return h.Mapped() + other, err
 }

@@ -21,6 +21,7 @@ type Profiler struct {
 	config config
 	user   int            // effective user id at the start
 	text   *pclntab.Table // nil when the binary's function table could not be read
+	frames bool           // stacks have more than their innermost function
 
 	closing   sync.Mutex // held by Close; taken before mu
 	residents sync.Mutex // held by Resident; taken before mu
@@ -34,6 +35,7 @@ type Profiler struct {
 	targets map[uint32]*engine.Target // by number, also those gone
 	stackOf map[uint32]StackID        // by the engine's number
 	actors  map[StackID]Actor         // of stacks that touched the Go heap
+	renamed bool                      // not all functions by which the garbage collector is told are there
 	refused []calls.Refusal           // system calls that a seccomp filter refuses, each noted once
 	totals  []*engine.Region          // by RegionID
 	cost    Cost                      // when it was asked for last
@@ -50,9 +52,6 @@ type Profiler struct {
 	done sync.WaitGroup
 }
 
-// asyncPreempt is what the runtime makes a goroutine seem to have called where a signal preempts it.
-const asyncPreempt = "runtime.asyncPreempt"
-
 // foldEvery is how often the ring is emptied. A full ring would drop records; at this pace it
 // holds a million faults a second.
 const foldEvery = 50 * time.Millisecond
@@ -67,13 +66,13 @@ func New(opts ...Option) (*Profiler, error) {
 		}
 	}
 	text, textErr := pclntab.Self()
-	var preempt uintptr
-	if textErr == nil {
-		preempt, _ = text.RuntimeAssembly(asyncPreempt)
+	known := engine.MeasureGoRuntime(text, c.delivery == DeliverySignal)
+	if forget != nil {
+		forget(&known)
 	}
 	eng, err := engine.Start(engine.Config{
 		Ring: c.ring, StackEvery: int(c.stacks.every), StackRate: int(c.stacks.perSec), Signal: c.signal,
-		Signals: c.delivery == DeliverySignal, UserMode: c.failing, Preempt: preempt,
+		Signals: c.delivery == DeliverySignal, UserMode: c.failing, Go: known,
 	})
 	if errors.Is(err, engine.ErrUserModeOnly) {
 		return nil, &userModeOnly{waysToFullService()}
@@ -85,6 +84,7 @@ func New(opts ...Option) (*Profiler, error) {
 		eng: eng, config: c, user: os.Geteuid(), agg: newAggregate(c.logLimit),
 		targets: make(map[uint32]*engine.Target), stackOf: make(map[uint32]StackID), actors: make(map[StackID]Actor),
 		spans: make(map[uint64]*spanInfo), stop: make(chan struct{}), share: c.share,
+		text: text, frames: known.Frames,
 	}
 	p.agg.start, p.agg.mono = time.Now(), engine.Now()
 	p.agg.stats.StackSampling = c.stacks.String()
@@ -93,18 +93,7 @@ func New(opts ...Option) (*Profiler, error) {
 	if n := p.failingNote(); n != "" {
 		p.note("%s", n) // before all others
 	}
-	if p.text = text; textErr != nil {
-		p.note("callers of functions without a frame are missing from stacks: %v", textErr)
-	}
-	if preempt == 0 {
-		p.note("%s is not known in this version of Go or way of building: the stack of a fault that a preemption met ends in it", asyncPreempt)
-	}
-	switch ids, parents := eng.GoroutinesKnown(); {
-	case !ids:
-		p.note("goroutine ids are not known in this version of Go: faults are not attributed to spans")
-	case !parents:
-		p.note("parents of goroutines are not known in this version of Go: a goroutine that a handler starts is not attributed to its span")
-	}
+	p.noteGo(known, textErr)
 	if c.delivery == DeliveryThread && !eng.Follows() {
 		p.note("without CAP_SYS_NICE the resolver is placed by the scheduler, and faults cost more when CPUs are idle")
 	}

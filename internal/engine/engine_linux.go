@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"sync"
 	"time"
 	"unsafe"
@@ -18,13 +19,13 @@ import (
 
 // Config is what an engine is started with.
 type Config struct {
-	Ring       int     // records, a power of two
-	StackEvery int     // take the stack of one fault in so many, 0 for none
-	StackRate  int     // and at most so many a second, 0 for no bound
-	Signal     int     // a real-time signal without a handler
-	Signals    bool    // faults come as SIGBUS to the thread that makes them, not as messages; implies UserMode
-	UserMode   bool    // start also where faults in system calls are not served
-	Preempt    uintptr // where runtime.asyncPreempt begins, 0 when that is not known
+	Ring       int       // records, a power of two
+	StackEvery int       // take the stack of one fault in so many, 0 for none
+	StackRate  int       // and at most so many a second, 0 for no bound
+	Signal     int       // a real-time signal without a handler
+	Signals    bool      // faults come as SIGBUS to the thread that makes them, not as messages; implies UserMode
+	UserMode   bool      // start also where faults in system calls are not served
+	Go         GoRuntime // what is known of it
 }
 
 // ErrUserModeOnly: faults in system calls could not be served, and Config.UserMode is not set.
@@ -98,6 +99,9 @@ func (e *Engine) start(c Config) error {
 	if e.user && !c.UserMode && !c.Signals {
 		return ErrUserModeOnly
 	}
+	if !callsAsExpected() {
+		return fmt.Errorf("%w: %s calls functions in a way that the engine's assembly does not know", uffd.ErrNotSupported, runtime.Version())
+	}
 	if err := e.allocate(c); err != nil {
 		return err
 	}
@@ -120,12 +124,9 @@ func (e *Engine) start(c Config) error {
 	s.lookCode, s.relieveCode = codeOf(look), codeOf(relieve)
 	s.failOpenCode, s.openTargetCode, s.listenCode = codeOf(failOpen), codeOf(openTarget), codeOf(listen)
 	s.readAllCode = codeOf(readAll)
-	s.textLo, s.textHi = raw.Text()
-	s.preemptPC = c.Preempt
-	s.goidOff, s.parentOff = goidOffsets()
-	if c.Signals {
-		s.machineOff, s.threadOff = threadOffsets()
-	}
+	s.textLo, s.textHi, s.preemptPC = c.Go.TextLo, c.Go.TextHi, c.Go.Preempt
+	s.goidOff, s.parentOff, s.frames = c.Go.Goid, c.Go.Parent, c.Go.Frames
+	s.machineOff, s.threadOff = c.Go.Machine, c.Go.Thread
 	s.stackEvery, s.stackRate = uint32(c.StackEvery), uint32(c.StackRate)
 	if err := e.prepareMemory(); err != nil {
 		return err
@@ -285,10 +286,6 @@ func (e *Engine) UserModeOnly() bool { return e.user }
 
 // Follows reports whether the resolver can be kept on the toucher's CPU.
 func (e *Engine) Follows() bool { return e.s.place.allowed != 0 }
-
-// GoroutinesKnown reports whether goroutine ids could be found in this Go runtime, and whether
-// goroutines that another one started can be told.
-func (e *Engine) GoroutinesKnown() (ids, parents bool) { return e.s.goidOff != 0, e.s.parentOff != 0 }
 
 // joinTimeout bounds the wait for a thread that may be in the middle of a disk read.
 const joinTimeout = 10 * time.Second

@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"runtime"
 	"strconv"
-	"sync"
 
 	"github.com/firsttouch/firsttouch/internal/raw"
 )
@@ -18,7 +17,7 @@ const gWords = 64
 // layout is not documented, so it is measured: the ids of several goroutines are known from their
 // stack dumps, and an offset counts only when it is the one that holds the right value in all of
 // them. 0 means not found; then goroutines stay unknown, and so do spans.
-var goidOffsets = sync.OnceValues(func() (goid, parent uintptr) {
+func goidOffsets() (goid, parent uintptr) {
 	const trials = 12
 	ids, parents := make([]bool, gWords), make([]bool, gWords)
 	for i := range ids {
@@ -41,7 +40,7 @@ var goidOffsets = sync.OnceValues(func() (goid, parent uintptr) {
 		<-done
 	}
 	return only(ids), only(parents)
-})
+}
 
 // match keeps the words of the current g that hold v.
 func match(words []bool, v uint64) {

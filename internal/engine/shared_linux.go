@@ -57,6 +57,7 @@ type shared struct {
 	reserve    uint64          // where mappings begin that can be given up when the process runs out of them
 	reserveEnd uint64
 	reserveLen uintptr
+	frames     bool // see GoRuntime
 	stackEvery uint32
 	stackRate  uint32
 	signals    bool // faults come as SIGBUS, see bus_linux.go

@@ -139,7 +139,7 @@ func walk(arg uintptr) {
 	s := at[shared](uintptr(raw.Load64(&sh)))
 	r, f, g, word := at[Record](q.record), q.frame, q.g, q.word
 	sp := f.hi
-	if g != 0 {
+	if g != 0 && s.frames {
 		if lo, hi := *at[uintptr](g), *at[uintptr](g + 8); sp >= lo && sp < hi {
 			f.hi = hi
 			if word == 0 && sp+8 <= hi {
@@ -152,7 +152,7 @@ func walk(arg uintptr) {
 	}
 	var cut bool
 	r.Stack, cut = s.intern(f, word)
-	if cut {
+	if cut || !s.frames {
 		r.Flags |= FlagStackCut
 	}
 }

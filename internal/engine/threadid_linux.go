@@ -5,7 +5,6 @@ package engine
 import (
 	"maps"
 	"runtime"
-	"sync"
 	"unsafe"
 
 	"github.com/firsttouch/firsttouch/internal/raw"
@@ -21,7 +20,7 @@ const mWords = 64
 // threadOffsets finds where this Go runtime keeps the m in a g, and the thread's id in that m (procid). As with
 // goidOffsets the layout is measured: they count only if no other pair leads to the thread's id on each of
 // several threads. 0 means not found; then the kernel is asked.
-var threadOffsets = sync.OnceValues(func() (m, id uintptr) {
+func threadOffsets() (m, id uintptr) {
 	const trials = 4
 	var places map[idPlace]bool
 	release := make(chan struct{})
@@ -49,7 +48,7 @@ var threadOffsets = sync.OnceValues(func() (m, id uintptr) {
 		m, id = uintptr(p.m)*8, uintptr(p.id)*8
 	}
 	return m, id
-})
+}
 
 // idPlaces returns every pair of words that leads to the id of this thread, but for what lies on its goroutine's
 // stack, whose bounds a g begins with (runtime/runtime2.go).

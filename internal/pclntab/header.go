@@ -22,6 +22,7 @@ const (
 
 	wordFuncs   = 0 // number of functions
 	wordNames   = 3 // offset of the names
+	wordFiles   = 4 // offset of what follows the names
 	wordPCTab   = 6 // offset of the pc-value tables
 	wordFuncTab = 7 // offset of functab, and of the records behind it
 	hdrNumWords = 8
@@ -55,6 +56,9 @@ func parse(data []byte) (*Table, error) {
 			return nil, fmt.Errorf("%w: word %d of the header points to %#x, behind the end at %#x", ErrLayout, part.word, off, len(data))
 		}
 		*part.to = data[off:]
+	}
+	if names, after := headerWord(data, wordNames), headerWord(data, wordFiles); names < after && after <= uint64(len(data)) {
+		t.names = data[names:after]
 	}
 	n := headerWord(data, wordFuncs)
 	// One entry for each function and the end of the last one.

@@ -1,6 +1,9 @@
 package pclntab
 
-import "runtime"
+import (
+	"bytes"
+	"runtime"
+)
 
 // Table is a program's function table. It is read-only and safe for concurrent use. Its methods
 // allocate nothing and take no locks, but read pages of the executable and may therefore wait for
@@ -34,6 +37,13 @@ func (t *Table) RuntimeAssembly(name string) (entry uintptr, ok bool) {
 		}
 	}
 	return 0, false
+}
+
+// HasName reports whether there is a function of that full name, or one that was inlined everywhere. It looks through all
+// names where there is none.
+func (t *Table) HasName(name string) bool {
+	whole := append([]byte(name), 0)
+	return bytes.HasPrefix(t.names, whole) || bytes.Contains(t.names, append([]byte{0}, whole...))
 }
 
 // SPDelta returns the number of bytes by which SP at pc, the address of an instruction not yet

@@ -24,8 +24,12 @@ func Errno(r uintptr) uintptr {
 // 0 on a thread that Go does not know.
 func G() uintptr
 
-// Text returns the bounds of Go's code in this binary.
-func Text() (lo, hi uintptr)
+// FramePointer returns the frame pointer of its caller.
+func FramePointer() uintptr
+
+// Call4 calls the code of a Go function with four words of arguments and one of results, by Go's internal calling
+// convention. From a goroutine, so code needs little stack.
+func Call4(code, a, b, c, d uintptr) uintptr
 
 // clone calls clone(2) and runs fn, the ABI0 entry of a function with one word of argument, on
 // the new thread and its stack. The thread exits when fn returns. The caller has blocked all

@@ -58,10 +58,21 @@ TEXT ·G(SB),NOSPLIT,$0-8
 	MOVQ AX, ret+0(FP)
 	RET
 
-// func Text() (lo, hi uintptr)
-TEXT ·Text(SB),NOSPLIT,$0-16
-	LEAQ runtime·text(SB), AX
-	MOVQ AX, lo+0(FP)
-	LEAQ runtime·etext(SB), AX
-	MOVQ AX, hi+8(FP)
+// func FramePointer() uintptr
+// A function of assembly without a frame leaves its caller's frame pointer.
+TEXT ·FramePointer(SB),NOSPLIT,$0-8
+	MOVQ BP, ret+0(FP)
+	RET
+
+// func Call4(code, a, b, c, d uintptr) uintptr
+TEXT ·Call4(SB),NOSPLIT,$32-48
+	MOVQ code+0(FP), DX
+	MOVQ a+8(FP), AX
+	MOVQ b+16(FP), BX
+	MOVQ c+24(FP), CX
+	MOVQ d+32(FP), DI
+	XORPS X15, X15
+	MOVQ (TLS), R14
+	CALL DX
+	MOVQ AX, ret+40(FP)
 	RET

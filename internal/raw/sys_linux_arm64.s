@@ -55,10 +55,19 @@ TEXT ·G(SB),NOSPLIT,$0-8
 	MOVD R0, ret+0(FP)
 	RET
 
-// func Text() (lo, hi uintptr)
-TEXT ·Text(SB),NOSPLIT,$0-16
-	MOVD $runtime·text(SB), R0
-	MOVD R0, lo+0(FP)
-	MOVD $runtime·etext(SB), R0
-	MOVD R0, hi+8(FP)
+// func FramePointer() uintptr
+// A function of assembly without a frame leaves its caller's frame pointer.
+TEXT ·FramePointer(SB),NOSPLIT,$0-8
+	MOVD R29, ret+0(FP)
+	RET
+
+// func Call4(code, a, b, c, d uintptr) uintptr
+TEXT ·Call4(SB),NOSPLIT,$48-48
+	MOVD code+0(FP), R4
+	MOVD a+8(FP), R0
+	MOVD b+16(FP), R1
+	MOVD c+24(FP), R2
+	MOVD d+32(FP), R3
+	CALL (R4)
+	MOVD R0, ret+40(FP)
 	RET

@@ -3,6 +3,7 @@ package agent_test
 import (
 	"context"
 	"log"
+	"log/slog"
 	"net/http"
 
 	"github.com/firsttouch/firsttouch/agent"
@@ -11,19 +12,13 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 )
 
-// What a service adds: the README shows the same lines.
+// What a service adds, with traces: docs/configuration.md shows the lines for them.
 func Example() {
 	ctx := context.Background()
 
-	a, err := agent.Start(ctx)
+	a, err := agent.Start(ctx, agent.WithLogger(slog.Default())) // what is observed, and what is not and why, is in the log
 	if err != nil {
 		log.Print(err) // a setting that cannot be used: the service runs on, unprofiled
-	}
-	if a.Reason() != "" {
-		log.Print("not profiled: ", a.Reason()) // and what to change
-	}
-	for _, note := range a.Notes() {
-		log.Print(note) // the first one says whether system calls of the service can fail because of the profiler
 	}
 	defer a.Shutdown(ctx)
 	http.Handle("/debug/firsttouch/", a.Handler())

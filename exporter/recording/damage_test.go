@@ -9,6 +9,8 @@ import (
 	"slices"
 	"testing"
 	"testing/iotest"
+
+	"github.com/firsttouch/firsttouch/internal/testproc"
 )
 
 // Of a file that is cut off anywhere, everything before the cut is read, and the error says where it is.
@@ -62,8 +64,7 @@ func frameEnds(t *testing.T, b []byte) (ends []int) {
 }
 
 func TestAnyDamageIsSeen(t *testing.T) {
-	want := sample(300)
-	b := encoded(t, want)
+	b := encoded(t, sample(testproc.Times(100, 300)))
 	for i := headSize; i < len(b); i++ {
 		bad := slices.Clone(b)
 		bad[i] ^= 1 << (i % 8)

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/firsttouch/firsttouch/internal/testproc"
 	"github.com/firsttouch/firsttouch/profiler"
 )
 
@@ -32,7 +33,7 @@ func TestDetachWhileRead(t *testing.T) {
 			}
 			d.readers(t, 8)
 			var attached, given []time.Duration
-			for range rounds(6, 2) {
+			for range testproc.Times(2, 6) {
 				begin := time.Now()
 				r := attach(t, p, d.path, opts...)
 				attached = append(attached, time.Since(begin))

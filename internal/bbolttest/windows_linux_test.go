@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/firsttouch/firsttouch/internal/testproc"
 	"github.com/firsttouch/firsttouch/profiler"
 )
 
@@ -39,7 +40,7 @@ func TestWindowsWhileLookedAt(t *testing.T) {
 				t.Fatalf("only %d granules touched", len(want))
 			}
 			d.readers(t, 4)
-			for window := range rounds(12, 3) {
+			for window := range testproc.Times(4, 12) {
 				// Between the two the readers may touch a granule: it is seen in the window before.
 				rearm(t, r)
 				before := p.Snapshot()

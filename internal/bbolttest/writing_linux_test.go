@@ -53,7 +53,7 @@ func grow(t *testing.T, granule int, guard bool) {
 	moves, windows := 0, 0
 	lo, _ := d.extent(t)
 	at := profiler.MappingStats{Start: lo}
-	steps := rounds(8, 4)
+	steps := testproc.Times(5, 8)
 	for step := range steps {
 		d.put(t, 250<<step)
 		made := monotonic(t)

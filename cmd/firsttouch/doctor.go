@@ -14,7 +14,7 @@ import (
 const trialCommand = "doctor-trial"
 
 func newDoctor() *cobra.Command {
-	var asJSON bool
+	var asJSON, verbose bool
 	c := &cobra.Command{
 		Use:   "doctor",
 		Short: "Show what this kernel, user and container allow, and how to allow more",
@@ -29,24 +29,29 @@ service fail.`,
 			if err != nil {
 				return fmt.Errorf("finding this program, to run it in a child: %w", err)
 			}
-			return printDoctor(c, doctor.Run(c.Context(), exe, trialCommand), asJSON)
+			return printDoctor(c, doctor.Run(c.Context(), exe, trialCommand), asJSON, verbose)
 		}),
 	}
+	c.Flags().BoolVar(&verbose, "verbose", false, "print every answer: ways, delivery, limits, features and ioctls of the kernel")
 	c.Flags().BoolVar(&asJSON, "json", false, "print the report as JSON")
 	return c
 }
 
-func printDoctor(c *cobra.Command, r doctor.Report, asJSON bool) error {
+func printDoctor(c *cobra.Command, r doctor.Report, asJSON, verbose bool) error {
 	if err := c.Context().Err(); err != nil {
 		return err
 	}
 	var err error
-	if asJSON {
+	switch {
+	case asJSON:
 		e := json.NewEncoder(c.OutOrStdout())
 		e.SetIndent("", "  ")
 		err = e.Encode(r)
-	} else {
-		err = doctor.Render(c.OutOrStdout(), r)
+	case verbose:
+		err = doctor.RenderAll(screen(c), r)
+	default:
+		exe, _ := os.Executable() // it was found before
+		err = doctor.Render(screen(c), r, invocation(exe, os.Args[0]))
 	}
 	switch {
 	case err != nil:

@@ -3,12 +3,14 @@ package doctor
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"flag"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/firsttouch/firsttouch/internal/report"
 	"github.com/firsttouch/firsttouch/uffd"
 )
 
@@ -77,7 +79,7 @@ func TestGolden(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out bytes.Buffer
-			if err := Render(&out, r); err != nil {
+			if err := errors.Join(Render(&out, r, "firsttouch"), RenderAll(&out, r)); err != nil {
 				t.Fatal(err)
 			}
 			path := filepath.Join("testdata", name+".txt")
@@ -136,7 +138,7 @@ func TestEachNoHasARemedy(t *testing.T) {
 		}
 	}
 	var out bytes.Buffer
-	if err := Render(&out, r); err != nil {
+	if err := Render(&out, r, "firsttouch"); err != nil {
 		t.Fatal(err)
 	}
 	if n := strings.Count(out.String(), "allow it in the seccomp profile"); n != 1 {
@@ -157,5 +159,16 @@ func TestJSONRoundTrip(t *testing.T) {
 		if _, ok := back[field]; !ok {
 			t.Errorf("no field %q", field)
 		}
+	}
+}
+
+// Where all is well the answer is on one screen, also of 80 columns, and the verdict comes first.
+func TestShortReport(t *testing.T) {
+	var out bytes.Buffer
+	if err := Render(&report.Screen{W: &out, Columns: 80}, Examine(ordinary(), Limits{CPUs: 2, CapSysNice: true}, passed(false)), "firsttouch"); err != nil {
+		t.Fatal(err)
+	}
+	if lines := strings.Split(strings.TrimSpace(out.String()), "\n"); len(lines) > 24 || lines[0] != "firsttouch works here." {
+		t.Errorf("%d lines:\n%s", len(lines), &out)
 	}
 }

@@ -12,21 +12,59 @@ import (
 	"github.com/firsttouch/firsttouch/uffd"
 )
 
-// Render writes the report as aligned text.
-func Render(w io.Writer, r Report) error {
+// Render writes what somebody wants to know first: whether it works here, what to change, and which memory can be observed.
+// command is how the user runs this program.
+func Render(w io.Writer, r Report, command string) error {
+	r = plain.Lines(r)
+	_, err := fmt.Fprintf(w, "%s.\n\n", r.Verdict)
+	if !r.Works {
+		return errors.Join(err, remedies(w, r), observable(w, r), more(w, r, command))
+	}
+	return errors.Join(err, observable(w, r), remedies(w, r), more(w, r, command))
+}
+
+// observable lists the kinds of memory, without those of which nothing is known because the profiler does not run.
+func observable(w io.Writer, r Report) error {
+	text := ""
+	for _, row := range r.Memory {
+		switch row.Status {
+		case Yes:
+			text += "  " + mark[Yes] + row.Name + "\n"
+		case Unknown:
+		default:
+			text += "  " + mark[row.Status] + row.Name + ": " + or(row.Detail, string(row.Status)) + "\n"
+		}
+	}
+	if text == "" {
+		return nil
+	}
+	_, err := fmt.Fprintf(w, "What can be observed\n%s\n", text)
+	return err
+}
+
+// mark begins a row, all of the same width.
+var mark = map[Status]string{Yes: "yes      ", Limited: "limited  ", No: "no       "}
+
+func more(w io.Writer, r Report, command string) error {
+	_, err := fmt.Fprintf(w, "Kernel %s, %s. All answers, feature by feature: %s doctor -verbose\n", or(r.Kernel.Kernel, "unknown"), trialText(r.Trial), command)
+	return err
+}
+
+// RenderAll writes the whole report as aligned text.
+func RenderAll(w io.Writer, r Report) error {
 	r = plain.Lines(r)
 	k := r.Kernel
 	_, err := fmt.Fprintf(w, "%s.\n\n%s/%s, kernel %s, pages of %s, uid %d, firsttouch trial: %s\n\n",
 		r.Verdict, k.OS, k.Arch, or(k.Kernel, "unknown"), report.Bytes(int64(k.PageSizeBytes)), k.Privileges.UID, trialText(r.Trial))
 	return errors.Join(err,
+		remedies(w, r),
 		rows("Ways to a userfaultfd (one is enough)", r.Opening).Write(w),
 		rows("Delivery of faults", r.Delivery).Write(w),
 		rows("Memory that can be profiled", r.Memory).Write(w),
 		rows("Limits and privileges", r.System).Write(w),
 		features(k).Write(w),
 		ioctls(k).Write(w),
-		modes(k).Write(w),
-		remedies(w, r))
+		modes(k).Write(w))
 }
 
 func trialText(t Trial) string {
@@ -111,9 +149,12 @@ func remedies(w io.Writer, r Report) error {
 	if len(order) == 0 {
 		return nil
 	}
-	text := "What would change an answer\n"
+	text := "What to change\n"
+	if r.Works {
+		text = "What would make it better\n"
+	}
 	for _, remedy := range order {
-		text += fmt.Sprintf("  %s:\n    %s\n", strings.Join(names[remedy], "; "), remedy)
+		text += fmt.Sprintf("  %s: %s\n", strings.Join(names[remedy], "; "), remedy)
 	}
 	_, err := fmt.Fprintln(w, text)
 	return err

@@ -31,6 +31,14 @@ func mapMemory(t *testing.T, pages int) []byte {
 	return b
 }
 
+// smallPages keeps the kernel from using huge pages for memory, now and later, whatever its policy is.
+func smallPages(t *testing.T, b []byte) {
+	t.Helper()
+	if err := unix.Madvise(b, unix.MADV_NOHUGEPAGE); err != nil && err != unix.EINVAL { // a kernel that has none
+		t.Fatal(err)
+	}
+}
+
 func attachMemory(t *testing.T, p *Profiler, b []byte, opts ...RegionOption) *Region {
 	t.Helper()
 	r, err := p.AttachMemory("cache", b, opts...)

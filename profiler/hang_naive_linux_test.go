@@ -95,9 +95,7 @@ func naive(t *testing.T, size int) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := unix.Madvise(b, unix.MADV_NOHUGEPAGE); err != nil {
-		t.Fatal(err)
-	}
+	smallPages(t, b)
 	lo := uffd.Addr(addressOf(b))
 	if _, err := fd.Register(uffd.Range{Start: lo, End: lo + uffd.Addr(size)}, uffd.ModeMissing); err != nil {
 		t.Fatal(err)

@@ -113,9 +113,7 @@ func perfProgram(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := unix.Madvise(b, unix.MADV_NOHUGEPAGE); err != nil && err != unix.EINVAL {
-		t.Fatal(err)
-	}
+	smallPages(t, b)
 	// Without privileges perf sees no faults of the kernel.
 	system := os.Getuid() == 0
 	w := newToucher(t)

@@ -23,7 +23,7 @@ func TestSources(t *testing.T) {
 	p := newProfiler(t)
 	r, b := attachRandom(t, p, path)
 	halfCached(t, path)
-	probe := residencyOf(t, path)
+	probe := residencyOf(t, path, sourcePages)
 	checkSources(t, p, r, b, func(i int) Source {
 		if probe()[i]&1 != 0 {
 			return SourcePageCache
@@ -87,7 +87,7 @@ func halfCached(t *testing.T, path string) {
 			t.Fatal(err)
 		}
 	}
-	probe := residencyOf(t, path)
+	probe := residencyOf(t, path, sourcePages)
 	for i, v := range probe() {
 		if v&1 != 0 {
 			t.Skipf("page %d of %s is still in memory after posix_fadvise(POSIX_FADV_DONTNEED): set TMPDIR to a directory on a disk", i, path)
@@ -107,10 +107,10 @@ func halfCached(t *testing.T, path string) {
 
 // residencyOf returns a function that asks which pages of a file are in the page cache. Its mapping
 // has no access rights, so that the profiler leaves it alone.
-func residencyOf(t *testing.T, path string) func() []byte {
+func residencyOf(t *testing.T, path string, pages int) func() []byte {
 	t.Helper()
-	b := mapFile(t, path, sourcePages*pageSize, unix.PROT_NONE, unix.MAP_PRIVATE)
-	vec := make([]byte, sourcePages)
+	b := mapFile(t, path, pages*pageSize, unix.PROT_NONE, unix.MAP_PRIVATE)
+	vec := make([]byte, pages)
 	return func() []byte {
 		_, _, errno := unix.Syscall(unix.SYS_MINCORE, addressOf(b), uintptr(len(b)), uintptr(unsafe.Pointer(&vec[0])))
 		if errno != 0 {

@@ -47,7 +47,7 @@ func (r *Region) mapArena(size int) error {
 	// A huge page would make one fault of 512. EINVAL: a kernel without them.
 	if err := unix.Madvise(b, unix.MADV_NOHUGEPAGE); err != nil && err != unix.EINVAL {
 		unix.Munmap(b)
-		return fmt.Errorf("madvise: %w", err)
+		return fmt.Errorf("madvise(MADV_NOHUGEPAGE): %w: allow it in the process's seccomp filter", err)
 	}
 	lo := uintptr(unsafe.Pointer(unsafe.SliceData(b)))
 	if r.config.writes {

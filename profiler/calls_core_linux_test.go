@@ -29,7 +29,7 @@ func (c *core) try(err error) bool {
 // calm tries again where threads were too busy to be stopped, which this machine's load may do, not a refusal.
 func (c *core) calm(f func() error) bool {
 	err := f()
-	for try := 0; try < 10 && errors.Is(err, ErrBusy) && !errors.Is(err, unix.EAGAIN); try++ {
+	for try := 0; try < 10 && errors.Is(err, ErrBusy); try++ {
 		err = f()
 	}
 	return c.try(err)

@@ -3,6 +3,7 @@
 package calls
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -80,7 +81,7 @@ var list = append([]Call{
 		number: unix.SYS_LSEEK, ask: [6]uintptr{none}},
 	{Name: "pread64", Loses: "pages that cannot be moved are not told from others",
 		number: unix.SYS_PREAD64, ask: [6]uintptr{none}},
-	{Name: "fstat", Loses: "a file that cannot be remapped is not mapped anew by its path either",
+	{Name: "fstat", Loses: "newfstatat is asked instead",
 		number: unix.SYS_FSTAT, ask: [6]uintptr{none}},
 	{Name: "ppoll", Loses: "messages are looked for every millisecond, for which each first touch may have to wait",
 		number: unix.SYS_PPOLL, ask: [6]uintptr{0, none}},
@@ -176,7 +177,8 @@ func Refused(known []Refusal) (out []Refusal) {
 // Missing is the error of an engine that cannot start, for other reasons or because calls are refused that it needs; nil
 // where it can. It names all that are refused, so that one look at it is enough.
 func Missing(other error, refused []Refusal) error {
-	if other == nil && !slices.ContainsFunc(refused, func(r Refusal) bool { return r.Needed }) || len(refused) == 0 {
+	if _, done := errors.AsType[*missing](other); done || len(refused) == 0 ||
+		other == nil && !slices.ContainsFunc(refused, func(r Refusal) bool { return r.Needed }) {
 		return other
 	}
 	m := missing{errs: []error{uffd.ErrNotSupported}}

@@ -122,5 +122,9 @@ func (s *shared) discarded(w *worker, t *target, addr uintptr) bool {
 	if raw.Errno(raw.Syscall(unix.SYS_MINCORE, addr&^(s.pageSize-1), s.pageSize, v, 0, 0, 0)) != 0 {
 		return false
 	}
-	return *at[uint8](v)&1 == 0 && !s.present(w, addr)
+	if *at[uint8](v)&1 != 0 {
+		return false
+	}
+	is, _ := s.present(w, addr)
+	return !is
 }

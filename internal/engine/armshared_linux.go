@@ -32,7 +32,7 @@ func armShared(arg uintptr) {
 	t := at[target](c.target)
 	n := s.readMaps(w)
 	if n == 0 {
-		c.fail(callMaps, uintptr(unix.EIO))
+		s.unread()
 		return
 	}
 	from, limit := t.lo+c.cover, raw.Nanotime()+mergeSlice

@@ -203,7 +203,7 @@ func hole(arg uintptr) {
 		}
 		if unix.Errno(e) == unix.EEXIST { // the object or the page tables have it by now
 			e = uintptr(unix.EFAULT)
-			if s.present(w, addr) {
+			if is, _ := s.present(w, addr); is {
 				return
 			}
 			if _, again := s.shareOnce(w, t, addr, t.page); again == 0 || unix.Errno(again) == unix.EEXIST {

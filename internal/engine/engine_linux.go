@@ -80,7 +80,7 @@ func Start(c Config) (*Engine, error) {
 	}
 	e := &Engine{opened: descriptors{stop: -1}}
 	if err := e.start(c); err != nil {
-		return nil, errors.Join(err, e.Stop())
+		return nil, calls.Missing(errors.Join(err, e.Stop()), calls.Refused(nil))
 	}
 	return e, nil
 }

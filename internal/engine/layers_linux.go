@@ -138,7 +138,14 @@ func force(arg uintptr) {
 //go:nocheckptr
 func (s *shared) forceLocked(w *worker, t *target, src, dst uintptr) (moved, ok bool) {
 	// nosplit: runs without a g.
-	if !s.present(w, src) {
+	is, known := s.present(w, src)
+	switch {
+	case !known && raw.Load64(&t.young) != 0 && raw.Load64(&t.old) != 0:
+		s.noteError(t, s.barredBy(callPagemap)) // only one of the layers has it, and nobody can tell which
+		return false, false
+	case !known:
+		s.unregister(w, s.layersFD, src, s.pageSize) // so that a hole reads as zeros, and nobody waits there
+	case !is:
 		return false, true
 	}
 	raw.Syscall(unix.SYS_MADVISE, src, s.pageSize, unix.MADV_POPULATE_WRITE, 0, 0, 0)
@@ -216,9 +223,14 @@ func remapHome(arg uintptr) {
 		raw.Syscall(unix.SYS_MPROTECT, src, s.pageSize, uintptr(prot), 0, 0, 0)
 	}
 	if e := raw.Errno(raw.Syscall(unix.SYS_MREMAP, src, s.pageSize, s.pageSize, remapOver|unix.MREMAP_DONTUNMAP, dst, 0)); e != 0 {
-		raw.Add64(&s.errors, 1)
-		raw.Add64(&at[counters](t.counters).errors, 1)
-		raw.Store64(&s.lastErr, uint64(e))
+		if denied(e) {
+			s.bar(callRemap, e)
+			if s.copyAcross(w, t, src, dst) {
+				w.carry.moved, w.carry.ok = true, true
+				return
+			}
+		}
+		s.noteError(t, e)
 		return
 	}
 	raw.Add64(&s.maps, 2)
@@ -226,18 +238,49 @@ func remapHome(arg uintptr) {
 	w.carry.moved, w.carry.ok = true, true
 }
 
-// present reports whether a page is in memory or swapped out: its entry in /proc/self/pagemap
-// (Documentation/admin-guide/mm/pagemap.rst).
+// copyAcross gives the target a copy of a page that may be moved in no way. The layer keeps it, and is not armed again:
+// that takes mremap.
 //
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func (s *shared) present(w *worker, addr uintptr) bool {
+func (s *shared) copyAcross(w *worker, t *target, src, dst uintptr) (ok bool) {
+	// nosplit: runs without a g.
+	w.args[0], w.args[1], w.args[2], w.args[3], w.args[4] = uint64(dst), uint64(src), uint64(s.pageSize), uffd.CopyModeDontwake, 0
+	switch unix.Errno(raw.Errno(raw.Syscall(unix.SYS_IOCTL, uintptr(t.uffd), uffd.IoctlCopy, uintptr(unsafe.Pointer(&w.args)), 0, 0, 0))) {
+	case 0, unix.EEXIST, unix.ENOENT, unix.ESRCH:
+		return true
+	}
+	return false
+}
+
+// noteError counts a page that could not be brought home.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) noteError(t *target, errno uintptr) {
+	// nosplit: runs without a g.
+	raw.Add64(&s.errors, 1)
+	raw.Add64(&at[counters](t.counters).errors, 1)
+	raw.Store64(&s.lastErr, uint64(errno))
+}
+
+// present reports whether a page is in memory or swapped out: its entry in /proc/self/pagemap
+// (Documentation/admin-guide/mm/pagemap.rst). It is not known where that cannot be read.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) present(w *worker, addr uintptr) (is, known bool) {
 	// nosplit: runs without a g.
 	const bits = 1<<63 | 1<<62
 	w.args[0] = 0
 	n := raw.Syscall(unix.SYS_PREAD64, uintptr(s.pagemapFD), uintptr(unsafe.Pointer(&w.args)), 8, addr/s.pageSize*8, 0, 0)
-	return n == 8 && w.args[0]&bits != 0
+	if e := raw.Errno(n); e != 0 {
+		s.bar(callPagemap, e)
+	}
+	return w.args[0]&bits != 0, n == 8
 }
 
 // lock takes a lock of the engine's threads. It is held for microseconds.

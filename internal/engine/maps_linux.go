@@ -17,8 +17,26 @@ const textLen = 16 << 20
 //go:nocheckptr
 func (s *shared) readMaps(w *worker) uintptr {
 	// nosplit: runs without a g.
-	raw.Syscall(unix.SYS_LSEEK, uintptr(s.mapsFD), 0, 0, 0, 0, 0)
+	if e := raw.Errno(raw.Syscall(unix.SYS_LSEEK, uintptr(s.mapsFD), 0, 0, 0, 0, 0)); e != 0 {
+		s.unsought = e
+		return 0
+	}
+	s.unsought = 0
 	return readText(s.mapsFD, s.text)
+}
+
+// unread ends a command for which readMaps could not read.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) unread() {
+	// nosplit: runs without a g.
+	if s.unsought != 0 {
+		s.cmd.fail(callSeek, s.unsought)
+		return
+	}
+	s.cmd.fail(callMaps, uintptr(unix.EIO))
 }
 
 // readText reads the rest of a file and returns its length, or 0 when it cannot be read or is longer

@@ -8,6 +8,7 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/firsttouch/firsttouch/internal/calls"
 	"github.com/firsttouch/firsttouch/internal/raw"
 	"github.com/firsttouch/firsttouch/uffd"
 	"golang.org/x/sys/unix"
@@ -81,7 +82,8 @@ func (e *Engine) HaveRearm() error {
 		err = haveScan()
 	}
 	if err != nil {
-		err = fmt.Errorf("arming private memory that holds something needs UFFDIO_MOVE and PAGEMAP_SCAN (Linux 6.8): %w", err)
+		err = fmt.Errorf("arming private memory that holds something needs UFFDIO_MOVE and PAGEMAP_SCAN (Linux 6.8): %w",
+			calls.Missing(err, calls.Refused(nil)))
 	}
 	e.rearmKnown, e.rearmErr = true, err
 	return err

@@ -86,7 +86,7 @@ func mergePiece(arg uintptr) {
 		if e != 0 && unix.Errno(e) != unix.ENOENT && tries > 2 {
 			// Where the mappings differ the kernel says so before it looks for a page: one that was brought home
 			// meanwhile is no reason to try for ever.
-			if s.present(w, src) {
+			if is, known := s.present(w, src); is || !known {
 				raw.Syscall(unix.SYS_MREMAP, src, s.pageSize, s.pageSize, remapOver|unix.MREMAP_DONTUNMAP, dst, 0)
 				raw.Add64(&s.maps, 2)
 				s.registerLayer(w, dst, s.pageSize)

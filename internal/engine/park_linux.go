@@ -46,11 +46,13 @@ func (s *shared) parkAll(w *worker, deadline int64) bool {
 //go:nocheckptr
 func (s *shared) askAll(w *worker, round uint32) (left int, ok bool) {
 	// nosplit: runs without a g.
-	raw.Syscall(unix.SYS_LSEEK, uintptr(s.taskFD), 0, 0, 0, 0, 0)
+	if !s.rewind() {
+		return 0, false
+	}
 	for {
 		n := raw.Syscall(unix.SYS_GETDENTS64, uintptr(s.taskFD), s.text, 64<<10, 0, 0, 0)
-		if e := raw.Errno(n); e != 0 {
-			s.cmd.fail(callThreads, e)
+		if raw.Errno(n) != 0 {
+			s.cmd.fail(callThreads, raw.Errno(n))
 			return left, false
 		}
 		if n == 0 {
@@ -72,16 +74,44 @@ func (s *shared) askAll(w *worker, round uint32) (left int, ok bool) {
 			left++
 			if t.asked != round {
 				t.asked = round
-				if e := s.queueSignal(w, tid, valuePark|uint64(round)); e != 0 && unix.Errno(e) != unix.ESRCH {
-					s.cmd.errno = uint32(e)
-					if denied(e) {
-						s.cmd.fail(callSignal, e) // trying again changes nothing
-					}
+				if !s.asks(s.queueSignal(w, tid, valuePark|uint64(round))) {
 					return left, false
 				}
 			}
 		}
 	}
+}
+
+// rewind goes to the start of the list of threads. It would be at its end, and look as if nobody were left.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) rewind() bool {
+	// nosplit: runs without a g.
+	e := raw.Errno(raw.Syscall(unix.SYS_LSEEK, uintptr(s.taskFD), 0, 0, 0, 0, 0))
+	if e != 0 {
+		s.cmd.fail(callSeek, e)
+	}
+	return e == 0
+}
+
+// asks reports whether parking may go on after a signal was sent, or not, to a thread: one that has ended is no reason
+// to stop.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) asks(errno uintptr) bool {
+	// nosplit: runs without a g.
+	if errno == 0 || unix.Errno(errno) == unix.ESRCH {
+		return true
+	}
+	s.cmd.errno = uint32(errno)
+	if denied(errno) {
+		s.cmd.fail(callSignal, errno) // trying again changes nothing
+	}
+	return false
 }
 
 //go:nosplit

@@ -175,7 +175,12 @@ func (s *shared) sameFile(w *worker, fd uintptr, b *backing) bool {
 	// nosplit: runs without a g. struct stat begins with the device and the number of the inode.
 	p := uintptr(unsafe.Pointer(&w.vec))
 	if raw.Errno(raw.Syscall(unix.SYS_FSTAT, fd, p, 0, 0, 0, 0)) != 0 {
-		return false
+		// A filter may have the one and not the other: Go's os.Stat and File.Stat each use one of them.
+		*at[uint8](p) = 0 // the path, before the answer comes there
+		if raw.Errno(raw.Syscall(unix.SYS_NEWFSTATAT, fd, p, p+8, unix.AT_EMPTY_PATH, 0, 0)) != 0 {
+			return false
+		}
+		p += 8
 	}
 	dev := *at[uint64](p)
 	major := dev>>8&0xfff | dev>>32&^0xfff // unix.Major and unix.Minor, which are not nosplit

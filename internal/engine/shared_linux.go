@@ -93,9 +93,10 @@ type shared struct {
 	relieved   uint64             // times that the watchdog did what another thread of the engine should have done
 	widened    uint64
 
-	stopped   uint64 // ns for which threads were parked
-	stops     uint64 // times that they were
-	parkRound uint32 // surgeon: the round that threads are to park in, 0 is none
+	stopped   uint64  // ns for which threads were parked
+	stops     uint64  // times that they were
+	unsought  uintptr // surgeon: errno for which /proc/self/maps could not be read from its start, or 0
+	parkRound uint32  // surgeon: the round that threads are to park in, 0 is none
 	rounds    uint32
 
 	queueHead, queueTail uint64

@@ -133,7 +133,7 @@ func cut(arg uintptr) {
 	t := at[target](c.target)
 	n := s.readMaps(w)
 	if n == 0 {
-		c.fail(callMaps, uintptr(unix.EIO))
+		s.unread()
 		return
 	}
 	if c.op == opDisarm || c.op == opRelease {

@@ -6,12 +6,16 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/firsttouch/firsttouch/internal/calls"
 	"github.com/firsttouch/firsttouch/internal/testproc"
 	"golang.org/x/sys/unix"
 )
@@ -240,4 +244,51 @@ func TestStrangeProc(t *testing.T) {
 		}
 		closeBusy(t, p.Close)
 	}
+}
+
+// With delivery by signal, a signal that comes late is told from the program's own by asking for the page. Where that is
+// refused (MADV_POPULATE_READ), neither is taken for the other: every page of a shared file is met by several threads at
+// once, and a mapping behind the end of its file still faults.
+func TestLateSignalsWhereAskingIsRefused(t *testing.T) {
+	inChild(t, "TestLateSignalsWhereAskingIsRefused", "all", []string{testproc.DeliveryEnv + "=" + DeliverySignal.String()}, func(t *testing.T) {
+		const pages, rounds = 64, 50
+		p := newProfiler(t)
+		regions := arm(t, p, pages)
+		path := newFile(t, 2*pageSize)
+		own := mapFile(t, path, 2*pageSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+		must(t, os.Truncate(path, 0))
+		refuseAll(t, slices.DeleteFunc(calls.List(), func(c calls.Call) bool {
+			return c.Name != "madvise(MADV_POPULATE_READ)" && c.Name != "madvise(MADV_POPULATE_WRITE)"
+		}), unix.EPERM)
+		for range rounds {
+			var wg sync.WaitGroup
+			for range 8 {
+				wg.Go(func() {
+					for _, a := range regions {
+						if err := hangLoad(a, 0, len(a.memory)); err != nil {
+							t.Error(err)
+						}
+					}
+				})
+			}
+			wg.Wait()
+			closeBusy(t, regions[1].region.Rearm)
+		}
+		faults := 0
+		for _, touch := range []func(){func() { wordAt(t, own, 0) }, func() { own[pageSize] = 1 }} {
+			func() {
+				defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+				defer func() {
+					if recover() != nil {
+						faults++
+					}
+				}()
+				touch()
+			}()
+		}
+		if faults != 2 {
+			t.Errorf("%d of 2 touches behind the end of the file faulted", faults)
+		}
+		t.Logf("seen: %d rounds, and the program's own faults", rounds)
+	})
 }

@@ -24,6 +24,7 @@ var unknowns = []struct {
 	{"goroutine ids", func(g *engine.GoRuntime) { g.Goid, g.Parent = 0, 0 }, "goroutine ids are not known"},
 	{"parents", func(g *engine.GoRuntime) { g.Parent = 0 }, "parents of goroutines are not known"},
 	{"thread ids", func(g *engine.GoRuntime) { g.Machine, g.Thread = 0, 0 }, ""}, // the kernel tells them
+	{"where threads keep g", func(g *engine.GoRuntime) { g.TLS = 0 }, ""},        // they are asked by signal
 	{"frames", func(g *engine.GoRuntime) { g.Frames = false }, "stacks cannot be walked"},
 	{"everything", func(g *engine.GoRuntime) { *g = engine.GoRuntime{} }, "goroutine ids are not known"},
 }

@@ -31,7 +31,7 @@ func (e *Engine) Introduce() {
 	defer runtime.UnlockOSThread()
 	t := e.s.threadOf(uint32(unix.Gettid()), true)
 	if now := int64(Now()); t != nil && now-t.verified > trust/2 {
-		t.tls = tlsSlot(raw.G())
+		t.tls = e.s.tlsSlot(raw.G())
 		t.verified = now
 	}
 }

@@ -102,6 +102,9 @@ func (e *Engine) start(c Config) error {
 	if !callsAsExpected() {
 		return fmt.Errorf("%w: %s calls functions in a way that the engine's assembly does not know", uffd.ErrNotSupported, runtime.Version())
 	}
+	if err := signalStackFits(signalStack(), signalFrame(), c.Signals); err != nil {
+		return err
+	}
 	if err := e.allocate(c); err != nil {
 		return err
 	}
@@ -125,7 +128,7 @@ func (e *Engine) start(c Config) error {
 	s.failOpenCode, s.openTargetCode, s.listenCode = codeOf(failOpen), codeOf(openTarget), codeOf(listen)
 	s.readAllCode = codeOf(readAll)
 	s.textLo, s.textHi, s.preemptPC = c.Go.TextLo, c.Go.TextHi, c.Go.Preempt
-	s.goidOff, s.parentOff, s.frames = c.Go.Goid, c.Go.Parent, c.Go.Frames
+	s.goidOff, s.parentOff, s.frames, s.tlsOff = c.Go.Goid, c.Go.Parent, c.Go.Frames, c.Go.TLS
 	s.machineOff, s.threadOff = c.Go.Machine, c.Go.Thread
 	s.stackEvery, s.stackRate = uint32(c.StackEvery), uint32(c.StackRate)
 	if err := e.prepareMemory(); err != nil {

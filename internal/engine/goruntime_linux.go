@@ -21,6 +21,7 @@ type GoRuntime struct {
 	Preempt         uintptr // where runtime.asyncPreempt begins
 	Goid, Parent    uintptr // where in a g its id is, and that of the goroutine that started it
 	Machine, Thread uintptr // where in a g its m is, and in that m the thread's id; used with delivery by signal
+	TLS             uintptr // how far below its base a thread keeps its g, on amd64; else it is asked by signal
 	Frames          bool    // a g begins with the bounds of its stack, and frame pointers lead through it
 }
 
@@ -42,6 +43,7 @@ func MeasureGoRuntime(table *pclntab.Table, signals bool) GoRuntime {
 var measured = sync.OnceValue(func() (m GoRuntime) {
 	m.TextLo, m.TextHi = textBounds(reflect.ValueOf(textBounds).Pointer(), func(pc uintptr) bool { return runtime.FuncForPC(pc) != nil })
 	m.Goid, m.Parent = goidOffsets()
+	m.TLS = tlsOffset()
 	m.Frames = framesLead()
 	return m
 })

@@ -3,6 +3,7 @@
 package engine
 
 import (
+	"errors"
 	"reflect"
 	"runtime"
 	"testing"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/firsttouch/firsttouch/internal/pclntab"
 	"github.com/firsttouch/firsttouch/internal/raw"
+	"github.com/firsttouch/firsttouch/uffd"
 )
 
 // With the Go releases that are supported everything is known.
@@ -99,5 +101,56 @@ func TestCallsAsExpected(t *testing.T) {
 		if raw.Call4(codeOf(mixArguments), a[0], a[1], a[2], a[3]) == mixArguments(2, 3, 5, 7) {
 			t.Errorf("arguments %v pass for 2, 3, 5, 7", a)
 		}
+	}
+}
+
+func TestSignalStackFits(t *testing.T) {
+	for _, signals := range []bool{false, true} {
+		if err := signalStackFits(signalStack(), signalFrame(), signals); err != nil {
+			t.Errorf("by signal %v: %v", signals, err)
+		}
+		for _, size := range []uintptr{0, 2 << 10, 8 << 10} {
+			if err := signalStackFits(size, 5<<10, signals); !errors.Is(err, uffd.ErrNotSupported) {
+				t.Errorf("by signal %v, a stack of %d bytes: %v", signals, size, err)
+			}
+		}
+	}
+	const tiles = 11 << 10 // AMX
+	if err := signalStackFits(32<<10, tiles, true); err != nil {
+		t.Error(err)
+	}
+}
+
+// The word that a thread keeps its g in is the one that changes with its goroutine.
+func TestTLSOffset(t *testing.T) {
+	off := tlsOffset()
+	if runtime.GOARCH == "arm64" {
+		if off != 0 {
+			t.Errorf("%d, where g is in a register only", off)
+		}
+		return
+	}
+	if off == 0 {
+		t.Fatal("not found")
+	}
+	s := &shared{tlsOff: off}
+	for range 50 {
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			runtime.LockOSThread()
+			defer runtime.UnlockOSThread()
+			if slot := s.tlsSlot(raw.G()); slot == 0 || *at[uintptr](slot) != raw.G() {
+				t.Errorf("the slot at %#x is not the thread's", slot)
+			}
+			if slot := s.tlsSlot(raw.G() + 8); slot != 0 {
+				t.Errorf("%#x for another g", slot)
+			}
+			s := &shared{}
+			if slot := s.tlsSlot(raw.G()); slot != 0 {
+				t.Errorf("%#x where it is not known", slot)
+			}
+		}()
+		<-done
 	}
 }

@@ -58,6 +58,7 @@ type shared struct {
 	reserveEnd uint64
 	reserveLen uintptr
 	frames     bool // see GoRuntime
+	tlsOff     uintptr
 	stackEvery uint32
 	stackRate  uint32
 	signals    bool // faults come as SIGBUS, see bus_linux.go

@@ -192,7 +192,7 @@ func (s *shared) remember(tid uint32, g uintptr, now int64) {
 		return
 	}
 	if now-t.verified > trust || t.tls == 0 || *at[uintptr](t.tls) != g {
-		t.tls = tlsSlot(g)
+		t.tls = s.tlsSlot(g)
 	}
 	t.verified = now
 }

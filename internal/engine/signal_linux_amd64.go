@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"maps"
+	"runtime"
 	"unsafe"
 
 	"github.com/firsttouch/firsttouch/internal/raw"
@@ -47,22 +49,69 @@ func currentG(g uintptr) uintptr { return g } // nosplit: runs in the signal han
 
 const archGetFS = 0x1003 // ARCH_GET_FS, arch/x86/include/uapi/asm/prctl.h
 
-// tlsSlot finds the TLS word that holds g: one word below the base without cgo, at an offset that
-// the linker chose with cgo. It never reads below the page that holds that first word.
+// tlsSlot returns where the calling thread, whose g is given, keeps its current g, or 0.
 //
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func tlsSlot(g uintptr) uintptr {
+func (s *shared) tlsSlot(g uintptr) uintptr {
 	// nosplit: runs in the signal handler.
-	var fs uintptr
-	if g == 0 || raw.Errno(raw.Syscall(unix.SYS_ARCH_PRCTL, archGetFS, uintptr(unsafe.Pointer(&fs)), 0, 0, 0, 0)) != 0 {
+	base := threadBase()
+	if g == 0 || s.tlsOff == 0 || base == 0 || *at[uintptr](base - s.tlsOff) != g {
 		return 0
 	}
-	for p := fs - 8; p >= (fs-8)&^4095; p -= 8 {
-		if *at[uintptr](p) == g {
-			return p
+	return base - s.tlsOff
+}
+
+// threadBase returns what the thread's TLS is below, or 0.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func threadBase() (base uintptr) {
+	// nosplit: runs in the signal handler.
+	if raw.Errno(raw.Syscall(unix.SYS_ARCH_PRCTL, archGetFS, uintptr(unsafe.Pointer(&base)), 0, 0, 0, 0)) != 0 {
+		return 0
+	}
+	return base
+}
+
+// tlsOffset finds how far below its base a thread keeps its current g: one word without cgo, and as far as the linker
+// chose with cgo. As with goidOffsets it is measured, on several goroutines and threads, and counts only if no other
+// word is theirs on all of them. It is looked for in the page that holds the first word alone, which is there. 0 is not
+// found; then each goroutine is asked by signal.
+func tlsOffset() uintptr {
+	const trials = 8
+	var offsets map[uintptr]bool
+	release := make(chan struct{})
+	defer close(release)
+	for range trials {
+		found := make(chan map[uintptr]bool)
+		go func() {
+			runtime.LockOSThread()
+			defer runtime.UnlockOSThread()
+			here := make(map[uintptr]bool, 4)
+			if base := threadBase(); base != 0 {
+				for p := base - 8; p >= (base-8)&^4095; p -= 8 {
+					if *at[uintptr](p) == raw.G() {
+						here[base-p] = true
+					}
+				}
+			}
+			found <- here
+			<-release // the next one is on another thread
+		}()
+		here := <-found
+		if offsets == nil {
+			offsets = here
 		}
+		maps.DeleteFunc(offsets, func(o uintptr, _ bool) bool { return !here[o] })
+	}
+	if len(offsets) != 1 {
+		return 0
+	}
+	for o := range offsets {
+		return o
 	}
 	return 0
 }

@@ -52,4 +52,6 @@ func currentG(g uintptr) uintptr { return 0 } // nosplit: runs in the signal han
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func tlsSlot(g uintptr) uintptr { return 0 } // nosplit: runs in the signal handler
+func (s *shared) tlsSlot(g uintptr) uintptr { return 0 } // nosplit: runs in the signal handler
+
+func tlsOffset() uintptr { return 0 }

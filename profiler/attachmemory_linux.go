@@ -172,8 +172,10 @@ func (r *Region) attachPiece(base uintptr, m piece) error {
 	if at.has("dc") {
 		g.KeepDontfork()
 	}
-	r.maps = append(r.maps, &mapping{Target: g, means: byMove, prot: m.prot})
+	armed := &mapping{Target: g, means: byMove, prot: m.prot}
+	r.maps = append(r.maps, armed)
 	took, err := r.p.eng.RearmMemory(g, r.guard())
+	r.openHeld(armed)
 	r.longest = max(r.longest, took)
 	r.update(func(s *RegionStats) { s.Stopped = r.longest })
 	return err

@@ -167,6 +167,8 @@ func (r *Region) cover(m procMap, complete time.Duration) error {
 	if complete != 0 {
 		latency = g.Since - complete
 	}
-	r.maps = append(r.maps, &mapping{Target: g, prot: m.prot, latency: latency})
+	armed := &mapping{Target: g, prot: m.prot, latency: latency}
+	r.maps = append(r.maps, armed)
+	r.openHeld(armed)
 	return nil
 }

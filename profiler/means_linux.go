@@ -54,7 +54,9 @@ func (r *Region) observe(p piece, offset int64) (*mapping, time.Duration, error)
 	if err != nil {
 		return nil, took, errors.Join(err, r.p.eng.ReleaseShared(g))
 	}
-	return &mapping{Target: g, means: p.means, prot: p.prot}, took, nil
+	armed := &mapping{Target: g, means: p.means, prot: p.prot}
+	r.openHeld(armed)
+	return armed, took, nil
 }
 
 // again arms a mapping again that no placeholder covers. The caller holds r.mu.
@@ -72,6 +74,7 @@ func (r *Region) again(m *mapping, lockedAny bool) error {
 	default:
 		took, err = r.p.eng.ArmShared(m.Target, r.guard())
 	}
+	r.openHeld(m)
 	r.longest = max(r.longest, took)
 	return err
 }

@@ -197,6 +197,7 @@ func (r *Region) Rearm() error {
 		}
 		m.prot = prot
 		_, err := r.p.eng.Rearm(m.Target, m.prot, r.sample(limit), r.guard())
+		r.openHeld(m)
 		if errors.Is(err, engine.ErrGone) && r.kind == KindAttached {
 			gone = true
 		} else if err != nil {

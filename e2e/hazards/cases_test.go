@@ -135,6 +135,8 @@ var hazards = []hazard{
 	{"writable shared mappings that a pattern finds, where system calls can fail", "agent", "TestWritableMappingsFoundByAPattern", "", "left alone, and given back when they become so"},
 	{"a mutex of C in a file that is armed again and again (futex(2))", "e2e/hazards", "TestMutexInAFile", "", "it works: served, or the file is left alone; where its path is given and futex(2) is not served, the C library aborts the process"},
 
+	{"a thread or the process dies that holds a robust mutex in armed memory", "e2e/hazards", "TestRobustMutexes", "", "the next one is told (EOWNERDEAD); the pages of such mutexes are touched when they are armed, and count"},
+
 	// Its own life.
 	{"the keeper stands still", "profiler", "TestStandingThreads", "keeper", exact + "; the watchdog answers, and a note says so"},
 	{"the follower stands still", "profiler", "TestStandingThreads", "follower", exact},

@@ -37,16 +37,7 @@ const (
 // not serve futex(2), the file is left alone, unless its path is given: then the C library aborts the process, as the
 // setting says.
 func TestMutexInAFile(t *testing.T) {
-	if _, err := exec.LookPath("gcc"); err != nil {
-		t.Skipf("no C compiler: %v", err)
-	}
-	dir := testproc.PublicDir(t)
-	program := filepath.Join(dir, "mutex")
-	build := exec.Command("go", "build", "-o", program, "./testdata/mutex")
-	build.Env = append(os.Environ(), "CGO_ENABLED=1")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
-	}
+	program := buildProgram(t, "mutex")
 	allowed := []string{"FIRSTTOUCH_ALLOW_FAILING_SYSTEM_CALLS=true"}
 	thread, signal := "FIRSTTOUCH_DELIVERY=thread", "FIRSTTOUCH_DELIVERY=signal"
 	for _, c := range []mutexCase{
@@ -65,6 +56,38 @@ func TestMutexInAFile(t *testing.T) {
 			c.run(t, program)
 		})
 	}
+}
+
+// buildProgram builds a program of testdata with C code, for every user to run.
+func buildProgram(t *testing.T, name string) (path string) {
+	t.Helper()
+	if _, err := exec.LookPath("gcc"); err != nil {
+		t.Skipf("no C compiler: %v", err)
+	}
+	path = filepath.Join(testproc.PublicDir(t), name)
+	build := exec.Command("go", "build", "-o", path, "./testdata/"+name)
+	build.Env = append(os.Environ(), "CGO_ENABLED=1")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	return path
+}
+
+// A thread that dies, and a process that is killed, while it holds robust mutexes in armed memory: files on a disk and on
+// tmpfs, private memory, and private memory of which writes alone are observed.
+func TestRobustMutexes(t *testing.T) {
+	program := buildProgram(t, "robust")
+	files := []string{filepath.Join(t.TempDir(), "data")}
+	if shm, err := os.MkdirTemp("/dev/shm", "robust"); err == nil {
+		t.Cleanup(func() { os.RemoveAll(shm) })
+		if os.Getenv(testproc.DeliveryEnv) != "signal" { // which does not observe it
+			files = append(files, filepath.Join(shm, "data"))
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), testproc.Budget(budget/4))
+	defer cancel()
+	out, err := exec.CommandContext(ctx, program, files...).CombinedOutput()
+	testproc.Told(t, out, err)
 }
 
 func (c *mutexCase) run(t *testing.T, program string) {

@@ -22,6 +22,7 @@ type Agent struct {
 	cfg     config
 	prof    *profiler.Profiler // nil where the agent does nothing
 	reason  string             // why it does nothing, or empty
+	failing string             // what of the service can fail because of it, or empty
 	started time.Time
 	metrics *metrics.Exporter // nil where there are none
 	lookout *lookout          // nil without patterns of files
@@ -82,7 +83,7 @@ func Start(ctx context.Context, opts ...Option) (*Agent, error) {
 		}
 	}
 	if cfg.log != nil {
-		a.journal = startJournal(cfg.log, a.Status(), a.prof != nil, a.Notes, a.stop.Done())
+		a.journal = startJournal(cfg.log, a.Status(), a.prof != nil, a.failing, a.Notes, a.stop.Done())
 	}
 	return a, nil
 }
@@ -131,7 +132,7 @@ func (a *Agent) profile() error {
 	}
 	stats := p.Snapshot().Stats
 	if stats.UserModeOnly { // its first note says what can fail
-		a.notes = slices.Insert(a.notes, 0, stats.Notes[0])
+		a.failing = stats.Notes[0]
 	}
 	if a.cfg.windows > 0 {
 		a.windows.Store(startWindows(p, a.cfg.windows, a.windowsEnded))
@@ -178,8 +179,12 @@ func (a *Agent) Reason() string { return a.reason }
 // delivery by signal), the first one says so. What
 // the profiler reports is in Snapshot.Stats.Notes; the page and the JSON snapshot have both.
 func (a *Agent) Notes() []string {
+	var notes []string
+	if a.failing != "" {
+		notes = append(notes, a.failing)
+	}
 	a.mu.Lock()
-	notes := slices.Clone(a.notes)
+	notes = append(notes, a.notes...)
 	if n := a.lostBursts(); n > 0 {
 		notes = append(notes, fmt.Sprintf("%d spans have no page_fault.burst children, since the trace backend was too slow; their own attributes are exact", n))
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -216,12 +217,16 @@ func TestNothingIsArmedUnlessAllowed(t *testing.T) {
 	h := hand(t, "data.db")
 	t.Setenv("FIRSTTOUCH_FILES", h.file.Name())
 	t.Setenv("FIRSTTOUCH_DELIVERY", "thread")
-	a, err := Start(t.Context(), WithWindows(100*time.Millisecond))
+	out := &logged{}
+	a, err := Start(t.Context(), WithWindows(100*time.Millisecond), WithLogger(slog.New(slog.NewTextHandler(out, nil))))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer stop(t, a)
 	checkRefusal(t, a.Reason())
+	if line, _, _ := strings.Cut(out.String(), "\n"); !strings.Contains(line, "system calls of this service would fail") {
+		t.Errorf("the log does not begin with it:\n%s", out)
+	}
 	h.checkCalls(t, true)
 	checkIdle(t, a)
 	if text := render(t, a.page("h:1")); strings.Index(text, "system calls of this service would fail") > strings.Index(text, "</div>") {
@@ -263,13 +268,17 @@ func TestAllowedToFail(t *testing.T) {
 	t.Setenv("FIRSTTOUCH_ALLOW_FAILING_SYSTEM_CALLS", "true")
 	t.Setenv("FIRSTTOUCH_DELIVERY", "thread")
 	t.Setenv("FIRSTTOUCH_FILLES", "misspelt, which a note says too")
-	a, err := Start(t.Context())
+	out := &logged{}
+	a, err := Start(t.Context(), WithLogger(slog.New(slog.NewTextHandler(out, nil))))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer stop(t, a)
 	if a.Reason() != "" {
 		t.Fatal(a.Reason())
+	}
+	if lines := strings.Split(out.String(), "\n"); len(lines) < 2 || !strings.Contains(lines[1], "system calls of this service can fail") {
+		t.Errorf("the log does not say at the start what can fail:\n%s", out)
 	}
 	checkSaidFirst(t, a, "WithFailingSystemCalls", "CAP_SYS_PTRACE", "vm.unprivileged_userfaultfd=1", "/dev/userfaultfd", "seccomp")
 	h.checkCalls(t, false)
@@ -408,6 +417,10 @@ func TestWritableMappingsFoundByAPattern(t *testing.T) {
 		t.Fatal(err)
 	}
 	check("as it cannot any more", size)
+	// What an agent names that observes nothing is safe to copy.
+	if hint := observable(true); strings.Contains(hint, lock.file.Name()) || strings.Contains(hint, both.file.Name()) {
+		t.Errorf("%s", hint)
+	}
 	notes := strings.Join(append(a.Notes(), a.Profiler().Snapshot().Stats.Notes...), "\n")
 	for _, want := range []string{lock.file.Name() + " is not profiled", "region " + both.file.Name() + ": mappings that can be written to are left alone"} {
 		if strings.Count(notes, want) != 1 {

@@ -25,14 +25,18 @@ type journal struct {
 	said map[string]bool // by text without its numbers, which go on growing
 }
 
-// startJournal says in a line how the agent stands, and goes on with its notes until stop is closed.
-func startJournal(log *slog.Logger, status string, profiles bool, notes func() []string, stop <-chan struct{}) *journal {
+// startJournal says in a line how the agent stands, and at once what of the service can fail because of it, if anything. It goes on
+// with its notes until stop is closed.
+func startJournal(log *slog.Logger, status string, profiles bool, failing string, notes func() []string, stop <-chan struct{}) *journal {
 	j := &journal{log: log, notes: notes, stop: stop, done: make(chan struct{}), said: make(map[string]bool)}
 	level := slog.LevelInfo
 	if !profiles {
 		level = slog.LevelWarn
 	}
 	log.Log(context.Background(), level, status)
+	if failing != "" {
+		j.warn(failing)
+	}
 	go j.run()
 	return j
 }
@@ -54,10 +58,15 @@ func (j *journal) write() {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	for _, n := range j.notes() {
-		if key := withoutNumbers(n); !j.said[key] {
-			j.said[key] = true
-			j.log.Warn("firsttouch: " + n)
-		}
+		j.warn(n)
+	}
+}
+
+// warn logs a note, unless it did. The caller holds mu, or is alone.
+func (j *journal) warn(note string) {
+	if key := withoutNumbers(note); !j.said[key] {
+		j.said[key] = true
+		j.log.Warn("firsttouch: " + note)
 	}
 }
 

@@ -53,7 +53,7 @@ func (a *Agent) silence() string {
 	} else {
 		text += "no mapping matches, and "
 	}
-	return text + "the service made no memory with Agent.Arena; " + observable()
+	return text + "the service made no memory with Agent.Arena; " + observable(a.failing != "")
 }
 
 // listed bounds the files that a hint names.
@@ -62,15 +62,16 @@ const listed = 5
 // literal makes a pattern of a path that matches it alone.
 var literal = strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`)
 
-// observable names the mapped files that could be observed, with the setting to copy.
-func observable() string {
+// observable names the mapped files that could be observed, with the setting to copy. careful: but for those that can be
+// written to, where a mutex may lie on which system calls would fail.
+func observable(careful bool) string {
 	files, err := mappedFiles()
 	if err != nil {
 		return fmt.Sprintf("which files are mapped cannot be read: %v", err)
 	}
 	var paths []string
 	for f, as := range files {
-		if (as.readable || as.writable) && !as.code && !strings.HasSuffix(f.path, " (deleted)") && !strings.HasPrefix(f.path, "/dev/") {
+		if (as.readable || as.writable) && !(careful && as.writable) && !as.code && !strings.HasSuffix(f.path, " (deleted)") && !strings.HasPrefix(f.path, "/dev/") {
 			paths = append(paths, literal.Replace(f.path))
 		}
 	}

@@ -157,3 +157,38 @@ func TestWindowsAndEvents(t *testing.T) {
 		t.Errorf("%d controls cannot be reached with the keyboard", n)
 	}
 }
+
+// What can fail in the service because of the profiler stands first, and once.
+func TestLivePageSaysWhatCanFail(t *testing.T) {
+	a, err := agent.Start(t.Context(), agent.Required(), agent.WithDelivery(profiler.DeliverySignal))
+	if errors.Is(err, profiler.ErrNotSupported) {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		if err := a.Shutdown(ctx); err != nil {
+			t.Error(err)
+		}
+	}()
+	cache, err := a.Profiler().NewArena("cache", os.Getpagesize())
+	if err != nil {
+		t.Fatal(err)
+	}
+	cache.Bytes()[0] = 1
+	server := httptest.NewServer(a.Handler())
+	defer server.Close()
+	ctx := open(t, server.URL+"/debug/firsttouch/live")
+	defer run(t, ctx, chromedp.Navigate("about:blank")) // before the server ends
+	const text = "System calls of this service can fail"
+	if got := eval[string](t, ctx, "document.getElementById('failing').innerText"); !strings.HasPrefix(got, text) || !strings.Contains(got, "EFAULT") {
+		t.Errorf("it says %q", got)
+	}
+	page := eval[string](t, ctx, "document.body.innerText")
+	if n := strings.Count(strings.ToLower(page), strings.ToLower(text)); n != 1 || strings.Index(page, text) > strings.Index(page, "Touched of mapped") {
+		t.Errorf("it is said %d times, or not first:\n%s", n, page)
+	}
+}

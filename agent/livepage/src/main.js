@@ -114,6 +114,10 @@ function showHead(r) {
   const faults = s.faults - (before?.stats.faults ?? 0), waited = stall(r) - (before ? stall(before) : 0)
   const mapped = r.regions.reduce((sum, x) => sum + x.mapped, 0), touched = r.regions.reduce((sum, x) => sum + x.touched, 0)
   byId('about').textContent = `${base(o.program)}, process ${o.process}: first touches from ${new Date(o.start / 1e6).toISOString().replace('T', ' ').slice(0, 19)} UTC, for ${duration(took)}. ${page.live ? (page.paused ? 'Paused.' : 'Live.') : 'A recording: ' + o.reason + '.'}`
+  // What can fail in the service because of the profiler comes before everything else.
+  const failing = s.userModeOnly ? r.notes.find(x => x.text.startsWith('system calls of this service can fail')) : null
+  byId('failing').hidden = !failing
+  byId('failing').textContent = failing ? failing.text[0].toUpperCase() + failing.text.slice(1) : ''
   byId('tiles').replaceChildren(
     tile('Touched of mapped', bytes(touched), `of ${bytes(mapped)}`),
     tile('First touches', count(s.faults), `${count(faults / (span / 1e9))} a second ${before ? 'now' : 'on average'}`),
@@ -125,7 +129,7 @@ function showHead(r) {
     `Faults ${count(s.faults)} = records ${count(s.records)} + dropped ${count(s.dropped)}; from ${count(s.messages)} messages of the kernel.`,
     `Stacks: ${count(s.stacks)} taken, ${count(s.stacksMissed)} missed, ${count(s.stacksCut)} cut.`,
     ...(r.faults.forgotten ? [`The page shows the latest ${count(r.faults.length)} first touches one by one; ${count(r.faults.forgotten)} earlier ones only in the totals.`] : []),
-    ...r.regions.filter(x => x.note).map(x => `${base(x.name)}: ${x.note}`), ...r.notes.map(x => x.text),
+    ...r.regions.filter(x => x.note).map(x => `${base(x.name)}: ${x.note}`), ...r.notes.filter(x => x !== failing).map(x => x.text),
   ].map(t => el('li', {}, t)))
   problem(r.cut && `The recording is cut off: ${r.cut}. What came before that is shown.`)
   byId('pause').hidden = !page.live

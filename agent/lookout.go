@@ -8,12 +8,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/firsttouch/firsttouch/internal/pace"
 	"github.com/firsttouch/firsttouch/profiler"
 )
-
-// restShare is how long the lookout rests after a look, as a multiple of what the look took: a
-// process with tens of thousands of mappings is then read less often, for at most 2% of a core.
-const restShare = 50
 
 // lookout finds the mappings of files that match the configured patterns, and attaches each file
 // once: new mappings of it are then found by the profiler.
@@ -49,15 +46,18 @@ func newLookout(patterns []string, every time.Duration, attach attachFunc) *look
 // start looks once before it returns, so that what is mapped already is profiled from here on, and
 // goes on looking until join.
 func (l *lookout) start() {
-	rest := l.look()
+	pace := pace.New(l.every)
+	pace.Look(l.look)
 	go func() {
 		defer close(l.done)
 		for {
 			select {
 			case <-l.stop:
 				return
-			case <-time.After(rest):
-				rest = l.look()
+			case <-time.After(pace.Wait()):
+				if pace.Due() {
+					pace.Look(l.look)
+				}
 			}
 		}
 	}()
@@ -68,9 +68,8 @@ func (l *lookout) join() {
 	<-l.done
 }
 
-// look attaches what matches now and returns how long to rest.
-func (l *lookout) look() time.Duration {
-	began := time.Now()
+// look attaches what matches now.
+func (l *lookout) look() {
 	files, err := mappedFiles()
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -89,7 +88,6 @@ func (l *lookout) look() time.Duration {
 	for f, named := range named {
 		l.found(f, files[f], named)
 	}
-	return max(l.every, restShare*time.Since(began))
 }
 
 // errWritable is why a file that a pattern found is left alone. Mutexes lie in such files, as in LMDB's lock.mdb, and

@@ -136,8 +136,8 @@ func WithSignal(n int) Option {
 
 // WithRescan sets how often the agent looks for new mappings of the files of WithFiles, and the
 // profiler for new mappings of files that it knows. What is touched between the making of a mapping and
-// the next look stays unknown. The default is 100 ms; a look that takes long is followed by a
-// longer pause. The variable is FIRSTTOUCH_RESCAN.
+// the next look stays unknown. The default is 100 ms; a look that takes processor time is followed by a rest of 50 times as much, of a
+// second at most. The variable is FIRSTTOUCH_RESCAN.
 func WithRescan(every time.Duration) Option {
 	return named("WithRescan", func(c *config) error { return c.setRescan(every) })
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/firsttouch/firsttouch/internal/engine"
+	"github.com/firsttouch/firsttouch/internal/pace"
 	"golang.org/x/sys/unix"
 )
 
@@ -77,12 +78,9 @@ func (p *Profiler) regionOf(id *fileID, kinds ...Kind) *Region {
 	return nil
 }
 
-// rescanShare bounds the processor time of looking: after a look that took t it pauses at least
-// this many times as long.
-const rescanShare = 50
-
 // rescanLoop looks for mappings that came, moved or went.
 func (p *Profiler) rescanLoop() {
+	pace := pace.New(p.config.rescan)
 	look := time.NewTimer(p.config.rescan)
 	defer look.Stop()
 	for {
@@ -94,13 +92,15 @@ func (p *Profiler) rescanLoop() {
 		if p.eng.BusReplaced() {
 			p.note("another handler of SIGBUS was put in front of the engine's: unless it passes on what it does not know, the next first touch ends the process")
 		}
-		// Waiting for an owner's guard is not counted: it takes no processor time.
-		look.Reset(max(p.config.rescan, p.rescan()*rescanShare))
+		if pace.Due() {
+			pace.Look(p.rescan)
+		}
+		look.Reset(pace.Wait())
 	}
 }
 
-// rescan looks once, and returns how long reading the list took.
-func (p *Profiler) rescan() (read time.Duration) {
+// rescan looks once.
+func (p *Profiler) rescan() {
 	var regions []*Region // whose mappings other code changes
 	p.mu.Lock()
 	for _, r := range p.regions {
@@ -110,14 +110,13 @@ func (p *Profiler) rescan() (read time.Duration) {
 	}
 	p.mu.Unlock()
 	if len(regions) == 0 {
-		return 0
+		return
 	}
 	now := engine.Now()
 	list, err := p.readMaps()
-	read = engine.Now() - now
 	if err != nil {
 		p.note("mappings are not looked for: %v", err)
-		return read
+		return
 	}
 	for _, r := range regions {
 		r.mu.Lock()
@@ -134,7 +133,6 @@ func (p *Profiler) rescan() (read time.Duration) {
 		}
 		r.mu.Unlock()
 	}
-	return read
 }
 
 // lookNow looks at the mappings as they are. The caller holds r.mu.

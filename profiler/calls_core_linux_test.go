@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/firsttouch/firsttouch/uffd"
 	"golang.org/x/sys/unix"
 )
 
@@ -64,10 +65,22 @@ func (c *core) attach(t *testing.T, p *Profiler) {
 	shared := mapKind(t, fd, size, unix.MAP_SHARED)
 	copy(shared, contents(size))
 	region(shared, contents(size), func() (*Region, error) { return p.AttachFile(fmt.Sprintf("/proc/self/fd/%d", fd)) })
-	private := mapMemory(t, corePages)
-	region(private, contents(size), func() (*Region, error) { return p.AttachMemory("private", private) })
-	writes := mapMemory(t, corePages)
-	region(writes, contents(size), func() (*Region, error) { return p.AttachMemory("writes", writes, WithWritesOnly()) })
+	if p.Snapshot().Stats.UserModeOnly {
+		t.Log("left out: private memory, which is not attached where system calls cannot be served")
+		return
+	}
+	if err := uffd.HaveFeatures(uffd.FeatureMove); err != nil {
+		t.Logf("left out: private memory: %v", err)
+	} else {
+		private := mapMemory(t, corePages)
+		region(private, contents(size), func() (*Region, error) { return p.AttachMemory("private", private) })
+	}
+	if err := uffd.HaveFeatures(uffd.FeatureWPUnpopulated | uffd.FeatureWPHugetlbfsShmem); err != nil {
+		t.Logf("left out: writes alone: %v", err)
+	} else {
+		writes := mapMemory(t, corePages)
+		region(writes, contents(size), func() (*Region, error) { return p.AttachMemory("writes", writes, WithWritesOnly()) })
+	}
 }
 
 // touch has four goroutines read a region, and write to it where it can be written.

@@ -65,7 +65,7 @@ func refuseInCore(t *testing.T, list []calls.Call, errno unix.Errno, before bool
 	if before {
 		refuseAll(t, list, errno)
 	}
-	p, err := New(WithDelivery(testDelivery()))
+	p, err := New(WithDelivery(testDelivery()), WithFailingSystemCalls())
 	if before && slices.ContainsFunc(list, func(c calls.Call) bool { return c.Needed }) {
 		if p != nil || !errors.Is(err, ErrNotSupported) || !errors.Is(err, errno) {
 			t.Errorf("started, or failed otherwise: %v", err)

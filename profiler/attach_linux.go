@@ -27,7 +27,7 @@ func (p *Profiler) AttachFile(path string, opts ...RegionOption) (*Region, error
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.closed {
+	if p.retired.Load() {
 		return nil, fmt.Errorf("attach file %s: profiler: %w", path, ErrClosed)
 	}
 	// A mapping of MapFile is not other code's.
@@ -124,7 +124,7 @@ func (p *Profiler) rescan() {
 		case r.closed.Load():
 		case r.kind == KindAttached:
 			err = r.look(list, now)
-		case r.kind == KindGoHeap:
+		case r.kind == KindGoHeap && !p.retired.Load():
 			err = r.lookHeap(list, now)
 		}
 		if err != nil {
@@ -165,7 +165,10 @@ func (r *Region) look(list []procMap, now time.Duration) error {
 			list = fresh
 		}
 	}
-	coming := r.uncovered(list)
+	var coming []procMap
+	if !r.p.retired.Load() {
+		coming = r.uncovered(list)
+	}
 	r.expect(coming)
 	for _, m := range coming {
 		changed = true

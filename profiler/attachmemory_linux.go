@@ -41,7 +41,7 @@ func (p *Profiler) AttachRange(name string, start, end uintptr, opts ...RegionOp
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.closed {
+	if p.retired.Load() {
 		return nil, fmt.Errorf("profiler: %w", ErrClosed)
 	}
 	pieces, note, err := p.attachable(lo, hi, writes)

@@ -34,7 +34,7 @@ const goHeapName = "go heap"
 func (p *Profiler) AttachGoHeap(opts ...RegionOption) (*Region, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.closed {
+	if p.retired.Load() {
 		return nil, fmt.Errorf("go heap: profiler: %w", ErrClosed)
 	}
 	if err := p.heapPossible(); err != nil {

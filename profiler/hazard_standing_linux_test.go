@@ -87,6 +87,9 @@ func TestStandingThreads(t *testing.T) {
 			if c.noted && !noted {
 				t.Errorf("notes %q do not tell", s.Stats.Notes)
 			}
+			if h := p.Health(); (h.Broken != nil) != c.noted {
+				t.Errorf("health %v, want something broken: %v", h.Broken, c.noted)
+			}
 			release()
 			for deadline := time.Now().Add(testproc.Budget(10 * time.Second)); p.Snapshot().Stats.Records < total && time.Now().Before(deadline); {
 				time.Sleep(time.Millisecond)

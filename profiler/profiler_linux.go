@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/firsttouch/firsttouch/internal/calls"
@@ -27,8 +28,9 @@ type Profiler struct {
 	residents sync.Mutex // held by Resident; taken before mu
 	mu        sync.Mutex // guards regions and closed; taken before foldMu
 	regions   []*Region
-	closed    bool
-	share     float64 // of new regions that is to be observed
+	closed    bool        // everything was given back
+	retired   atomic.Bool // Close was called: nothing is armed any more
+	share     float64     // of new regions that is to be observed
 
 	foldMu  sync.Mutex // guards the aggregate and the reading end of the ring; taken before spanMu
 	agg     *aggregate
@@ -39,6 +41,7 @@ type Profiler struct {
 	refused []calls.Refusal           // system calls that a seccomp filter refuses, each noted once
 	totals  []*engine.Region          // by RegionID
 	cost    Cost                      // when it was asked for last
+	health  Health                    // likewise
 	watched map[RegionID][]*touches   // see Windows
 
 	spanMu  sync.Mutex // guards what follows; taken on request goroutines, so never held for long
@@ -132,7 +135,8 @@ func (p *Profiler) noteLocked(format string, args ...any) {
 
 // Close gives every region back as plain memory and stops the engine. The memory of arenas and
 // mapped files stays where it is until their Region.Close, since the service may go on using it. When a region cannot be given
-// back now (ErrBusy), it stays served, the error says so, and Close may be called again.
+// back now (ErrBusy), it stays served, the error says so, and Close may be called again. From the first call on nothing
+// is armed, and nothing is armed again: what would do so answers ErrClosed.
 func (p *Profiler) Close() error {
 	p.closing.Lock()
 	defer p.closing.Unlock()
@@ -141,7 +145,7 @@ func (p *Profiler) Close() error {
 		p.mu.Unlock()
 		return nil
 	}
-	p.closed = true // no region comes after those that are closed here
+	p.retired.Store(true) // no region comes after those that are closed here
 	regions := p.regions
 	p.mu.Unlock()
 	var errs []error
@@ -151,11 +155,11 @@ func (p *Profiler) Close() error {
 		r.mu.Unlock()
 	}
 	if err := errors.Join(errs...); err != nil {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		p.closed = false
 		return err
 	}
+	p.mu.Lock()
+	p.closed = true
+	p.mu.Unlock()
 	close(p.stop)
 	p.done.Wait() // without mu, which the loops take
 	p.foldMu.Lock()

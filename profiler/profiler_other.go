@@ -102,6 +102,12 @@ func (p *Profiler) SetSampling(float64) error { return notHere() }
 // Cost returns nothing.
 func (p *Profiler) Cost() Cost { return Cost{} }
 
+// Health returns nothing.
+func (p *Profiler) Health() Health { return Health{} }
+
+// SetOff does nothing.
+func (p *Profiler) SetOff(string) {}
+
 // SetBudget does nothing.
 func (p *Profiler) SetBudget(Budget) {}
 

@@ -74,7 +74,7 @@ func (p *Profiler) newRegion(name string, kind Kind, size int64, opts []RegionOp
 	if c.name == "" {
 		return nil, fmt.Errorf("%w: a region needs a name", ErrInvalid)
 	}
-	if p.closed {
+	if p.retired.Load() {
 		return nil, fmt.Errorf("profiler: %w", ErrClosed)
 	}
 	for _, o := range p.regions {
@@ -149,7 +149,7 @@ func (r *Region) publishMaps(fileSize int64) {
 func (r *Region) Rearm() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.closed.Load() {
+	if r.closed.Load() || r.p.retired.Load() {
 		return fmt.Errorf("region %q: %w", r.name, ErrClosed)
 	}
 	r.p.Flush()

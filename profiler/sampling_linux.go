@@ -61,7 +61,7 @@ func (r *Region) SetSampling(share float64) error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.closed.Load() {
+	if r.closed.Load() || r.p.retired.Load() {
 		return fmt.Errorf("region %q: %w", r.name, ErrClosed)
 	}
 	r.share = share

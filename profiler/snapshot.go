@@ -150,6 +150,9 @@ type Stats struct {
 	LastError string
 	// UserModeOnly: faults from inside system calls are not served; such a call fails with EFAULT.
 	UserModeOnly bool
+	// Off says why the profiler was taken off: nothing is observed any more, and every region is, or is being made, plain
+	// memory. Empty while it is on.
+	Off string
 	// Budget is what the policy says that keeps the cost within a limit; zero where there is none.
 	Budget Budget
 	// Notes are reports of the engine, newest last: what failed open, what is not seen, and why.

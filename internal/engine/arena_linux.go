@@ -95,9 +95,7 @@ func (s *shared) fillOnce(w *worker, t *target, addr, length uintptr, write bool
 //go:nocheckptr
 func (s *shared) openArena(w *worker, t *target, errno uintptr) (ok bool) {
 	// nosplit: runs without a g.
-	raw.Add64(&s.errors, 1)
-	raw.Add64(&at[counters](t.counters).errors, 1)
-	raw.Store64(&s.lastErr, uint64(errno))
+	s.refuse(t, errno)
 	if raw.Load64(&t.old) != 0 {
 		w.fillErr = errno
 		return false

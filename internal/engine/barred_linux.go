@@ -61,6 +61,19 @@ func (s *shared) bar(call, errno uintptr) {
 	raw.Store64(at[uint64](uintptr(unsafe.Pointer(&s.barred))+call*8), uint64(errno))
 }
 
+// refuse counts that a call was refused with which a page that somebody waits for is made accessible.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) refuse(t *target, errno uintptr) {
+	// nosplit: runs without a g.
+	raw.Add64(&s.errors, 1)
+	raw.Add64(&s.refused, 1)
+	raw.Add64(&at[counters](t.counters).errors, 1)
+	raw.Store64(&s.lastErr, uint64(errno))
+}
+
 // barredBy is the errno that a call was refused with, or 0.
 //
 //go:nosplit

@@ -78,7 +78,7 @@ func answerBus(arg uintptr) {
 	// nosplit: runs in the signal handler.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
-	w.now.time = raw.Nanotime()
+	w.now.time, w.now.still = raw.Nanotime(), raw.Load64(&s.still)
 	addr := w.now.addr
 	t := s.find(addr)
 	if t == nil {
@@ -185,6 +185,9 @@ func (s *shared) finishBus(w *worker, t *target, p *uint32) {
 	// nosplit: runs in the signal handler.
 	raw.Store32(p, gOpen)
 	took := raw.Nanotime() - w.now.time
+	if took >= slowFault {
+		deep(s.blameCode, uintptr(unsafe.Pointer(w)))
+	}
 	if w.now.seq != 0 {
 		r := s.record(w.now.seq - 1)
 		r.Source, r.Stall = w.now.source, took

@@ -97,8 +97,8 @@ func (e *Engine) send() {
 	before := raw.Load32(&c.done)
 	bell := raw.Add32(&c.bell, 1)
 	futexWake(&c.bell, 1)
-	for done := before; done != bell; done = raw.Load32(&c.done) {
-		unix.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(&c.done)), futexWaitPrivate, uintptr(done), 0, 0, 0)
+	if !e.await(&c.done, before, bell, clerkNumber) {
+		c.errno, c.n = uint32(unix.ESRCH), 0
 	}
 }
 

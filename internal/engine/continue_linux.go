@@ -38,11 +38,15 @@ func resolveShared(arg uintptr) {
 		w.now.addr = lo + uintptr(w.now.flags>>placeShift)*t.page
 	}
 	for deep(s.shareCode, arg); !w.carry.ok; deep(s.shareCode, arg) {
+		raw.Store32(&w.storing, 0)
 		if w.reads != 0 {
 			deep(s.toDiskCode, arg)
 			return
 		}
 		s.nap(w, 50e3)
+	}
+	if w.carry.source == SourceDisk {
+		w.endStorage(w.now.time)
 	}
 	s.finish(w, t, g, w.now.seq, w.carry.source)
 }
@@ -84,6 +88,7 @@ func share(arg uintptr) {
 			return
 		}
 		w.carry.source = SourceDisk
+		raw.Store32(&w.storing, 1)
 	}
 	step, tries := length, 0
 	for end := addr + length; addr < end; {
@@ -173,9 +178,7 @@ func giveUp(arg uintptr) {
 		call = callWriteProtect
 	}
 	s.bar(call, e)
-	raw.Add64(&s.errors, 1)
-	raw.Add64(&at[counters](t.counters).errors, 1)
-	raw.Store64(&s.lastErr, uint64(e))
+	s.refuse(t, e)
 	s.unregisterPieces(w, t, t.lo, t.hi)
 	w.carry.source, w.carry.ok = SourceUnknown, true
 }

@@ -283,8 +283,8 @@ func (e *Engine) run(op uint32, g *Target, cover uintptr, park bool) time.Durati
 	before := raw.Load32(&c.done)
 	bell := raw.Add32(&c.bell, 1)
 	futexWake(&c.bell, 1)
-	for done := before; done != bell; done = raw.Load32(&c.done) {
-		unix.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(&c.done)), futexWaitPrivate, uintptr(done), 0, 0, 0)
+	if !e.await(&c.done, before, bell, surgeonNumber) {
+		c.status, c.errno, c.call, c.took, c.moved = statusFailed, uint32(unix.ESRCH), 0, 0, 0
 	}
 	return time.Duration(c.took)
 }

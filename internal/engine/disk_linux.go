@@ -130,6 +130,8 @@ func fromDisk(arg uintptr) {
 	// nosplit: runs without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
+	// From here on it is this thread's doing: before, storage kept all of them, or the watchdog says that they stand still.
+	w.now.time, w.now.still = raw.Nanotime(), raw.Load64(&s.still)
 	if w.now.target == 0 {
 		s.stray(w, uint32(w.now.flags), w.now.g)
 		return
@@ -151,7 +153,9 @@ func fromDisk(arg uintptr) {
 	source := uint8(SourceDisk)
 	before := s.storageReads(w)
 	if w.watches == 0 {
+		begun := w.beginStorage()
 		s.readIn(t, w.now.g)
+		w.endStorage(begun)
 	}
 	s.restored(w)
 	if t.flags&tgMincore == 0 && s.storageReads(w) == before {

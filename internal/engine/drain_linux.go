@@ -101,9 +101,12 @@ type Stats struct {
 	Unsent                     error  // why threads could not be asked for stacks, or nil
 	Errors, Strays, Events     uint64
 	LastErr                    uint64
+	Refused                    uint64 // of Errors: calls that give a page back, by the kernel
 	Widened                    uint64
 	Failed                     uint64        // errno for which every target was made plain memory, or 0
 	Relieved                   uint64        // times that the watchdog had to stand in for another thread
+	Stood                      uint64        // those of them for which storage is no excuse
+	Slowest                    time.Duration // the longest fault that was the engine's own doing, 0 below a second
 	Refiled                    uint64        // pieces of files that were mapped anew, by their path
 	Waited                     time.Duration // CLOCK_MONOTONIC when a restore was refused last, and tried again
 	Maps                       int64         // estimate of the process's mappings
@@ -121,8 +124,8 @@ func (e *Engine) Stats() Stats {
 		Claimed: raw.Load64(&s.head), Dropped: raw.Load64(&s.dropped),
 		Missed: uint64(raw.Load32(&s.missed)), Late: raw.Load64(&s.late), StackFull: uint64(raw.Load32(&s.stackFull)),
 		Errors: raw.Load64(&s.errors), Strays: raw.Load64(&s.strays), Events: raw.Load64(&s.events),
-		LastErr: raw.Load64(&s.lastErr),
-		Widened: raw.Load64(&s.widened), Relieved: raw.Load64(&s.relieved), Failed: raw.Load64(&s.failed), Maps: int64(raw.Load64(&s.maps)),
+		LastErr: raw.Load64(&s.lastErr), Refused: raw.Load64(&s.refused),
+		Widened: raw.Load64(&s.widened), Relieved: raw.Load64(&s.relieved), Stood: raw.Load64(&s.stood), Slowest: time.Duration(raw.Load64(&s.slowest)), Failed: raw.Load64(&s.failed), Maps: int64(raw.Load64(&s.maps)),
 		Refiled: raw.Load64(&s.refiled), Waited: time.Duration(raw.Load64(&s.waited)),
 		Switches: raw.Load64(&s.place.switches), Rescues: uint64(raw.Load32(&s.place.stalls)),
 		Overhead: e.overhead(),

@@ -126,7 +126,7 @@ func (e *Engine) start(c Config) error {
 	s.refileCode, s.restoreMappingCode = codeOf(refile), codeOf(restoreMapping)
 	s.lookCode, s.relieveCode = codeOf(look), codeOf(relieve)
 	s.failOpenCode, s.openTargetCode, s.listenCode = codeOf(failOpen), codeOf(openTarget), codeOf(listen)
-	s.readAllCode = codeOf(readAll)
+	s.readAllCode, s.blameCode = codeOf(readAll), codeOf(blame)
 	s.textLo, s.textHi, s.preemptPC = c.Go.TextLo, c.Go.TextHi, c.Go.Preempt
 	s.goidOff, s.parentOff, s.frames, s.tlsOff = c.Go.Goid, c.Go.Parent, c.Go.Frames, c.Go.TLS
 	s.machineOff, s.threadOff = c.Go.Machine, c.Go.Thread
@@ -193,7 +193,7 @@ func (e *Engine) allocate(c Config) error {
 	s.own = get(maxWorkers * 4)
 	e.tables = [2]uintptr{get(unsafe.Sizeof(table{})), get(unsafe.Sizeof(table{}))}
 	s.table = uint64(e.tables[1])
-	for i := range 5 + diskThreads {
+	for i := range firstDisk + diskThreads {
 		p := get(unsafe.Sizeof(worker{}))
 		if p != 0 {
 			w := at[worker](p)
@@ -240,9 +240,9 @@ func (e *Engine) startThreads() error {
 			body = keeper
 		case 1:
 			body = follower
-		case 2:
+		case surgeonNumber:
 			body = surgeon
-		case 3:
+		case clerkNumber:
 			body = clerk
 		case watchdogNumber:
 			body = watchdog
@@ -337,9 +337,6 @@ func (e *Engine) stopThreads() error {
 			}
 			if t.Join(20 * time.Millisecond) {
 				break
-			}
-			if n := raw.ExitRefused(); n != 0 {
-				return fmt.Errorf("the engine's threads cannot end, and sleep: exit is refused: %w: %s", n, calls.Remedy)
 			}
 			if time.Now().After(deadline) {
 				return fmt.Errorf("thread %d of the engine did not end within %v", i, joinTimeout)

@@ -61,6 +61,13 @@ func installHandler(sig int) error {
 	return nil
 }
 
+// SignalReplaced reports whether another handler has taken the place of the one of the engine's signal.
+func (e *Engine) SignalReplaced() bool {
+	_, handler, _ := entries()
+	var now sigaction
+	return rtSigaction(int(e.s.signal), nil, &now) == 0 && now.handler != handler
+}
+
 func rtSigaction(sig int, set, old *sigaction) unix.Errno {
 	return unix.Errno(raw.Errno(raw.Syscall(unix.SYS_RT_SIGACTION, uintptr(sig),
 		uintptr(unsafe.Pointer(set)), uintptr(unsafe.Pointer(old)), 8, 0, 0)))

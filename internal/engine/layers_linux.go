@@ -141,7 +141,7 @@ func (s *shared) forceLocked(w *worker, t *target, src, dst uintptr) (moved, ok 
 	is, known := s.present(w, src)
 	switch {
 	case !known && raw.Load64(&t.young) != 0 && raw.Load64(&t.old) != 0:
-		s.noteError(t, s.barredBy(callPagemap)) // only one of the layers has it, and nobody can tell which
+		s.refuse(t, s.barredBy(callPagemap)) // only one of the layers has it, and nobody can tell which
 		return false, false
 	case !known:
 		s.unregister(w, s.layersFD, src, s.pageSize) // so that a hole reads as zeros, and nobody waits there
@@ -230,7 +230,7 @@ func remapHome(arg uintptr) {
 				return
 			}
 		}
-		s.noteError(t, e)
+		s.refuse(t, e)
 		return
 	}
 	raw.Add64(&s.maps, 2)
@@ -252,18 +252,6 @@ func (s *shared) copyAcross(w *worker, t *target, src, dst uintptr) (ok bool) {
 		return true
 	}
 	return false
-}
-
-// noteError counts a page that could not be brought home.
-//
-//go:nosplit
-//go:norace
-//go:nocheckptr
-func (s *shared) noteError(t *target, errno uintptr) {
-	// nosplit: runs without a g.
-	raw.Add64(&s.errors, 1)
-	raw.Add64(&at[counters](t.counters).errors, 1)
-	raw.Store64(&s.lastErr, uint64(errno))
 }
 
 // present reports whether a page is in memory or swapped out: its entry in /proc/self/pagemap

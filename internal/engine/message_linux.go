@@ -175,7 +175,7 @@ func answer(arg uintptr) {
 	raw.Add64(&c.faults, 1)
 	w.now.target, w.now.g = uintptr(unsafe.Pointer(t)), g
 	if seq, ok := s.claim(); ok {
-		w.now.seq, w.now.time = seq+1, now
+		w.now.seq, w.now.time, w.now.still = seq+1, now, raw.Load64(&s.still)
 		deep(s.writeCode, arg)
 	}
 	if w.now.retracted {
@@ -324,6 +324,9 @@ func (s *shared) finish(w *worker, t *target, g uintptr, seq uint64, source uint
 		stall := raw.Nanotime() - r.Time
 		if at := raw.Load64(&w.relieved); at != 0 {
 			stall = int64(at) - r.Time // the watchdog was faster
+		}
+		if stall >= slowFault {
+			deep(s.blameCode, uintptr(unsafe.Pointer(w)))
 		}
 		r.stalled(stall, w.now.filling)
 		accounts := r.Flags&FlagHandlerAccounts != 0

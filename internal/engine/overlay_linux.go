@@ -90,10 +90,17 @@ func restore(arg uintptr) {
 		return // see readBus; or the toucher waits for storage itself; or placeholder is left there
 	}
 	addr, length := t.span(g, 1)
+	begun := int64(0) // a reader comes here with what is in the page cache: it does not look at the clock
+	if !reads {
+		begun = w.beginStorage()
+	}
 	// MADV_POPULATE_READ fails beyond the end of the file and on I/O errors: the toucher then gets
 	// the SIGBUS that the plain mapping would have given it. Before Linux 5.14 it is not known, and
 	// the toucher itself waits.
 	raw.Syscall(unix.SYS_MADVISE, addr, length, unix.MADV_POPULATE_READ, 0, 0, 0)
+	if !reads {
+		w.endStorage(begun)
+	}
 }
 
 // restorePages puts back those pages of the worker's granule that are still ours. Where nobody may ask, the page
@@ -162,9 +169,7 @@ func (s *shared) adopt(w *worker, t *target, addr, length uintptr) {
 //go:nocheckptr
 func (s *shared) restoreFailed(w *worker, t *target, errno uintptr, try int) {
 	// nosplit: runs without a g.
-	raw.Add64(&s.errors, 1)
-	raw.Add64(&at[counters](t.counters).errors, 1)
-	raw.Store64(&s.lastErr, uint64(errno))
+	s.refuse(t, errno)
 	raw.Store64(&s.maps, s.maxMaps+1)
 	if unix.Errno(errno) == unix.ENOMEM && s.giveUpReserve() {
 		return

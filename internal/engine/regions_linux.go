@@ -249,7 +249,7 @@ func (e *Engine) settleReaders() {
 	for _, i := range []int{0, 1, watchdogNumber} {
 		r := at[worker](e.workers[i])
 		p := raw.Load64(&r.progress)
-		for raw.Load32(&r.busy) != 0 && raw.Load64(&r.progress) == p && raw.Load32(&r.standing) == 0 {
+		for raw.Load32(&r.busy) != 0 && raw.Load64(&r.progress) == p && !e.stands(i) {
 			time.Sleep(20 * time.Microsecond)
 		}
 	}

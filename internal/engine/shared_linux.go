@@ -26,7 +26,7 @@ type shared struct {
 	stillMemoryCode, armSharedCode, giveUpCode, refileCode, restoreMappingCode                           uintptr
 	lookCode, relieveCode, failOpenCode, openTargetCode, readAllCode                                     uintptr
 	answerBusCode, serveBusCode, resolveBusCode, readBusCode, describeCode                               uintptr
-	walkCode                                                                                             uintptr
+	walkCode, blameCode                                                                                  uintptr
 
 	targets  uintptr // all targets, by number
 	text     uintptr // the surgeon's buffer for /proc/self/maps
@@ -87,11 +87,16 @@ type shared struct {
 	stackFull  uint32
 	errors     uint64             // resolves that failed
 	lastErr    uint64             // errno of the last one
+	refused    uint64             // those for which the kernel refused what gives a page back
 	barred     [callNumber]uint64 // errno of each call that was refused, see barred_linux.go
 	failed     uint64             // errno for which everything was made plain memory, or 0
 	refiled    uint64             // pieces of files that were mapped by their path
 	waited     uint64             // when a thread of the engine last had to wait for a call that was refused
 	relieved   uint64             // times that the watchdog did what another thread of the engine should have done
+	stood      uint64             // those times of relieved for which storage is no excuse
+	slowest    uint64             // ns, see blame; 0 below slowFault
+	still      uint64             // ns for which the watchdog did not wake up, and so the process stood still
+	asleep     uint64             // when the watchdog began to sleep
 	widened    uint64
 
 	stopped   uint64  // ns for which threads were parked
@@ -131,6 +136,7 @@ type worker struct {
 	watches  uint32  // it is the watchdog, and may not wait for storage
 	standing uint32  // as the watchdog sees it, it has not moved for long
 	relieved uint64  // when the watchdog resolved the fault in its place, or 0
+	storing  uint32  // it waits for storage
 	now      fault   // the message being answered
 	due      due     // what drained is to wake
 	carry    carry   // the memory being moved
@@ -195,8 +201,9 @@ type fault struct {
 	before    uint32 // state of the granule when it was claimed
 	retracted bool   // the claim was: the goroutine has left the thread, see absent
 	source    uint8
-	waited    int64 // ns for storage
-	filling   int64 // when the fill of one page began, for a thread that was asked for its stack; 0 otherwise
+	waited    int64  // ns for storage
+	still     uint64 // shared.still when time was taken
+	filling   int64  // when the fill of one page began, for a thread that was asked for its stack; 0 otherwise
 }
 
 const (

@@ -22,7 +22,7 @@ func (s *shared) whileStill(w *worker, code uintptr) (took int64) {
 	// What waits for a message to be read would wait for a thread of the idle class.
 	raw.Store32(&s.place.barred, 1)
 	s.recall(w)
-	start := raw.Nanotime()
+	start, still := raw.Nanotime(), raw.Load64(&s.still)
 	if c.park == 0 || s.parkAll(w, start+c.limit) {
 		s.freeze(w, t, code, start+c.limit)
 	} else if c.status != statusFailed { // else no thread can be parked at all
@@ -31,7 +31,10 @@ func (s *shared) whileStill(w *worker, code uintptr) (took int64) {
 	took = raw.Nanotime() - start
 	if c.park != 0 {
 		s.unpark()
-		took = raw.Nanotime() - start
+		now := raw.Nanotime()
+		if took = now - start; took > stillFrom {
+			took -= min(took, s.standstill(start, now, still)) // a SIGSTOP in the middle of it is not our doing
+		}
 		raw.Add64(&s.stopped, uint64(took))
 		raw.Add64(&s.stops, 1)
 	}

@@ -21,7 +21,10 @@ import (
 // meanwhile.
 
 const (
+	surgeonNumber  = 2
+	clerkNumber    = 3
 	watchdogNumber = 4
+	firstDisk      = 5
 	lookEvery      = 250 // ms
 	looksMost      = 8   // without progress
 )
@@ -53,6 +56,8 @@ func watchdog(arg uintptr) {
 		// Where it stands in for others it does not keep anybody waiting.
 		bell := raw.Load32(&s.queueBell)
 		deep(s.lookCode, arg)
+		asleep := raw.Nanotime()
+		raw.Store64(&s.asleep, uint64(asleep))
 		switch reads, serves := w.looks.unread >= looksMost, w.looks.queued >= looksMost; {
 		case reads && serves:
 			s.wait(w, 1)
@@ -64,6 +69,9 @@ func watchdog(arg uintptr) {
 			raw.Add32(&s.queueSleep, ^uint32(0))
 		default:
 			futexWait(w, &s.stop, 0, lookEvery*1e6)
+		}
+		if slept := raw.Nanotime() - asleep; slept > stillFrom {
+			raw.Store64(&s.still, s.still+uint64(slept)) // nobody else writes it
 		}
 	}
 }
@@ -127,7 +135,7 @@ func look(arg uintptr) {
 		k.queued = 0
 	case waits:
 		for k.queued = min(k.queued+one, looksMost); k.queued == looksMost && s.take(w); {
-			raw.Add64(&s.relieved, 1)
+			s.relieves(1, firstDisk, maxWorkers)
 			deep(s.fromDiskCode, arg)
 			raw.Store32(&w.busy, 0)
 			raw.Add64(&w.progress, 1)
@@ -137,7 +145,7 @@ func look(arg uintptr) {
 	if round := raw.Load32(&s.parkRound); round == 0 || round != k.round {
 		k.round, k.parking = round, 0
 	} else if k.parking += one; k.parking >= looksMost {
-		raw.Add64(&s.relieved, 1)
+		s.relieves(1, surgeonNumber, surgeonNumber+1)
 		s.unpark() // the surgeon stands still, and the whole process with it
 	}
 }
@@ -166,7 +174,7 @@ func readAll(arg uintptr) {
 			a = s.drain(w, s.arenaFD)
 		}
 		b := s.drain(w, s.overlayFD)
-		raw.Add64(&s.relieved, uint64(a+b))
+		s.relieves(uint64(a+b), 0, readers)
 		more = a+b != 0 && raw.Load32(&s.stop) == 0
 	}
 	w.reads = 0
@@ -219,7 +227,7 @@ func relieve(arg uintptr) {
 			} else {
 				raw.Store32(t.state(w.now.g), gOpen)
 				s.wake(w, t, w.now.g, 1)
-				raw.Add64(&s.relieved, 1)
+				s.relieves(1, uintptr(v.number), uintptr(v.number)+1)
 			}
 		}
 		raw.Add32(&t.inflight, ^uint32(0))
@@ -227,7 +235,7 @@ func relieve(arg uintptr) {
 		// Read, and claimed by nobody: as if it had been read here. An event is not answered twice.
 		if *at[uint8](w.now.message) == uffd.EventPagefault {
 			raw.Store64(&v.relieved, uint64(raw.Nanotime()))
-			raw.Add64(&s.relieved, 1)
+			s.relieves(1, uintptr(v.number), uintptr(v.number)+1)
 			deep(s.answerCode, arg)
 		}
 	}
@@ -235,12 +243,17 @@ func relieve(arg uintptr) {
 	w.drained()
 }
 
-// standing reports whether the watchdog sees a thread of the engine that does not move.
+// standing reports whether a thread of the engine does not move.
 func (e *Engine) standing() bool {
-	for _, p := range e.workers {
-		if raw.Load32(&at[worker](p).standing) != 0 {
+	for i := range e.workers {
+		if e.stands(i) {
 			return true
 		}
 	}
 	return false
+}
+
+// stands reports whether the watchdog sees that a thread of the engine does not move, or it is no more.
+func (e *Engine) stands(number int) bool {
+	return raw.Load32(&at[worker](e.workers[number]).standing) != 0 || number < len(e.threads) && e.threads[number].Ended()
 }

@@ -24,12 +24,6 @@ const (
 	tlsSize   = 8 << 10 // the g slot of a cgo build lies at a linker-chosen offset below the base
 )
 
-// exitRefused is the errno that a thread got for exit(2), and sleeps since, or 0. Assembly writes it.
-var exitRefused uint32
-
-// ExitRefused says why threads cannot end, or 0.
-func ExitRefused() unix.Errno { return unix.Errno(Load32(&exitRefused)) }
-
 // Start runs fn(arg) on a new thread. fn is the address of an ABI0 function that takes one word
 // and obeys the rules of this package.
 func Start(fn, arg uintptr) (*Thread, error) {
@@ -69,6 +63,9 @@ func (t *Thread) Memory() (start, size uintptr) {
 
 // TID is the kernel's id of the thread, also after it has ended.
 func (t *Thread) TID() int { return t.first }
+
+// Ended reports whether the thread is no more.
+func (t *Thread) Ended() bool { return Load32(t.tid) == 0 }
 
 // Join waits until the thread has ended and frees its stack. It reports false, and frees
 // nothing, when the thread still runs after the timeout.

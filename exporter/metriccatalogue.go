@@ -91,6 +91,8 @@ var metrics = []Metric{
 		"Its rate is the share of one core."},
 	{MetricThreadsStopped, Counter, "s", nil, nil, "Time for which the process's other threads were stopped, so that mappings of other code could be changed.",
 		"Its rate is the share of the time in which nothing ran. 0 where the owner of every mapping gives a guard (WithGuard)."},
+	{MetricOff, Gauge, "1", nil, nil, "1 once the profiler was taken off, by its fuse or by hand; else 0.",
+		"It stays off until the service is started again, and the other metrics stay what they were. Which of the two it was, and why, is in the agent's Reason, its page and recordings: docs/fuse.md."},
 	{MetricRegionObserved, Gauge, "1", []string{KeyRegion}, nil, "Share of a region's memory that is observed.",
 		"1 unless there is a budget (FIRSTTOUCH_BUDGET) and more to do than it allows. 0 is a pause. The smallest of the regions that count together."},
 	{MetricFaultsEstimate, Counter, "{fault}", []string{KeyRegion}, nil, "First touches of a region as estimated from the part that is observed.",

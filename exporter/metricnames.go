@@ -17,6 +17,7 @@ const (
 	MetricRecordsDropped = "firsttouch.records.dropped"
 	MetricOverhead       = "firsttouch.overhead"
 	MetricThreadsStopped = "firsttouch.threads.stopped"
+	MetricOff            = "firsttouch.off"
 
 	MetricRegionObserved  = "firsttouch.region.observed"
 	MetricFaultsEstimate  = "firsttouch.faults.estimate"

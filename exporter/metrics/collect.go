@@ -32,6 +32,11 @@ func (e *Exporter) collect(_ context.Context, o metric.Observer) error {
 	o.ObserveInt64(e.ins.messages, int64(s.Stats.Messages))
 	o.ObserveFloat64(e.ins.overhead, s.Stats.Overhead.Seconds())
 	o.ObserveFloat64(e.ins.threadsStopped, s.Stats.Stopped.Seconds())
+	off := int64(0)
+	if s.Stats.Off != "" {
+		off = 1
+	}
+	o.ObserveInt64(e.ins.off, off)
 	for reason, n := range map[string]uint64{
 		exporter.ReasonRingFull: s.Stats.Dropped, exporter.ReasonLogFull: s.Stats.LogCut, exporter.ReasonQueueFull: e.lost.Load(),
 	} {

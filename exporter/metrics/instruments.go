@@ -13,7 +13,7 @@ type instruments struct {
 	faults, messages, dropped       metric.Int64ObservableCounter
 	overhead, threadsStopped        metric.Float64ObservableCounter
 	mapped, touched, threadsStalled metric.Int64ObservableGauge
-	resident, idle, phase           metric.Int64ObservableGauge
+	resident, idle, phase, off      metric.Int64ObservableGauge
 	faultStall, position            metric.Float64Histogram
 	burstSize                       metric.Int64Histogram
 	requestStall                    metric.Float64Histogram
@@ -26,7 +26,7 @@ type instruments struct {
 
 // observables are the instruments that are read at a collection.
 func (i *instruments) observables() []metric.Observable {
-	return []metric.Observable{i.faults, i.messages, i.dropped, i.overhead, i.threadsStopped, i.mapped, i.touched, i.threadsStalled, i.resident, i.idle, i.phase,
+	return []metric.Observable{i.faults, i.messages, i.dropped, i.overhead, i.threadsStopped, i.off, i.mapped, i.touched, i.threadsStalled, i.resident, i.idle, i.phase,
 		i.observed, i.faultsEstimate, i.touchedEstimate, i.budgetShare, i.budgetChanges, i.budgetPaused}
 }
 
@@ -38,6 +38,7 @@ func newInstruments(m metric.Meter) (instruments, error) {
 		dropped:        b.counter(exporter.MetricRecordsDropped),
 		overhead:       b.real(exporter.MetricOverhead),
 		threadsStopped: b.real(exporter.MetricThreadsStopped),
+		off:            b.gauge(exporter.MetricOff),
 		mapped:         b.gauge(exporter.MetricRegionMapped),
 		touched:        b.gauge(exporter.MetricRegionTouched),
 		resident:       b.gauge(exporter.MetricRegionResident),

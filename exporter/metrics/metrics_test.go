@@ -19,7 +19,7 @@ const us = time.Microsecond
 func busy(t *testing.T) *rig {
 	src := newSource(region("index.db", 64*4096), region("cache", 1<<20))
 	src.stalled = 3
-	src.b.SetStats(profiler.Stats{Dropped: 2, Overhead: 1500 * time.Millisecond, Stops: 3, Stopped: 250 * time.Millisecond})
+	src.b.SetStats(profiler.Stats{Dropped: 2, Overhead: 1500 * time.Millisecond, Off: "by hand", Stops: 3, Stopped: 250 * time.Millisecond})
 	src.resident = map[profiler.RegionID]int64{1: 8192} // of index.db it is not known
 	windows := []profiler.RegionWindow{
 		{Region: 0, Touched: 4096, Reused: 4096, Mapped: 64 * 4096, Touched1s: -1, Touched10s: 4096, Touched60s: 8192, Idle30s: 4096, Idle2m: -1, Idle10m: -1},
@@ -53,6 +53,7 @@ func TestValuesAreThoseOfTheSnapshot(t *testing.T) {
 		exporter.MetricRecordsDropped: {"reason=ring_full": 2, "reason=log_full": 0, "reason=metrics_queue_full": 0},
 		exporter.MetricOverhead:       {"": 1.5},
 		exporter.MetricThreadsStopped: {"": 0.25},
+		exporter.MetricOff:            {"": 1},
 		exporter.MetricBurstSize:      {"region=index.db": 10, "region=cache": 1},
 	} {
 		if v := values(t, got[name]); !maps.Equal(v, want) {

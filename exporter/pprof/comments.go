@@ -30,6 +30,9 @@ func comments(s *profiler.Snapshot, what string) []string {
 			out = append(out, fmt.Sprintf("sampling of region %s: %s; the values of this profile are the estimates", r.Name, n))
 		}
 	}
+	if st.Off != "" {
+		out = append(out, "taken off: "+st.Off+": nothing is observed since then")
+	}
 	if b := st.Budget.String(); b != "" {
 		out = append(out, "budget: "+b)
 	}

@@ -47,7 +47,7 @@ func sample(n int) *Recording {
 		at += time.Duration(rnd.IntN(1e6))
 		b.AddFault(f)
 	}
-	b.SetStats(profiler.Stats{Dropped: 4, StacksMissed: 5, StacksCut: 6, SpansDropped: 7, ResolveErrs: 8, Overhead: 9, Stops: 10, Stopped: 11, StackSampling: "1 in 2",
+	b.SetStats(profiler.Stats{Dropped: 4, StacksMissed: 5, StacksCut: 6, SpansDropped: 7, ResolveErrs: 8, Overhead: 9, Stops: 10, Stopped: 11, Off: "by hand", StackSampling: "1 in 2",
 		Delivery: "signal", Placement: "here", LastError: "no space", UserModeOnly: true, Notes: []string{"one", "two"}})
 	r := New(b.Snapshot(), "a test")
 	r.Requests = []Request{

@@ -45,4 +45,5 @@ func visitStats(c *columns, s *profiler.Stats) {
 	text(c, 26, &s.Delivery)
 	number(c, 27, &s.Stops)
 	number(c, 28, &s.Stopped)
+	text(c, 29, &s.Off)
 }

@@ -46,7 +46,7 @@ func engine(s profiler.Stats) Engine {
 		Stacks: s.Stacks, StacksMissed: s.StacksMissed, StacksCut: s.StacksCut,
 		SpansDropped: s.SpansDropped, ResolveErrors: s.ResolveErrs, Overhead: s.Overhead, Stops: s.Stops, Stopped: s.Stopped,
 		StackSampling: s.StackSampling, Delivery: s.Delivery, Placement: s.Placement, UserModeOnly: s.UserModeOnly,
-		Budget: s.Budget.String(), Notes: append([]string{}, s.Notes...),
+		Budget: s.Budget.String(), Off: s.Off, Notes: append([]string{}, s.Notes...),
 	}
 }
 

@@ -27,6 +27,9 @@ func renderEngine(w io.Writer, s Summary) error {
 	if e.Stops > 0 {
 		add("stopped        all other threads for %s in all, %s times, to change mappings of other code", Duration(e.Stopped), Count(e.Stops))
 	}
+	if e.Off != "" {
+		add("taken off      %s: nothing is observed since then", e.Off)
+	}
 	if e.Budget != "" {
 		add("budget         %s", e.Budget)
 	}

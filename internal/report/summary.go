@@ -167,6 +167,7 @@ type Engine struct {
 	Delivery      string        `json:"delivery"`            // of faults to the engine: thread or signal
 	Placement     string        `json:"placement,omitempty"` // where the resolver runs
 	UserModeOnly  bool          `json:"user_mode_only"`
+	Off           string        `json:"off,omitempty"`    // why the profiler was taken off
 	Budget        string        `json:"budget,omitempty"` // its limit, what was spent, and what is reduced
 	Notes         []string      `json:"notes"`
 }

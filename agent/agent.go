@@ -42,13 +42,19 @@ type Agent struct {
 	stop context.Context
 	quit context.CancelFunc
 
+	off     atomic.Pointer[off] // nil while the profiler is not taken off
+	offCh   chan struct{}       // closed then
+	leaving sync.WaitGroup      // the fuse, and what gives memory back
+
+	arming      sync.Mutex // held by who ends what arms memory; guards armingEnded
+	armingEnded bool
+
 	mu         sync.Mutex
 	regions    []*profiler.Region
 	processors []*traces.Processor
 	notes      []string
 
-	ending sync.Mutex // held by the call of Shutdown that works; guards ended
-	ended  bool       // what joins once was joined
+	ending sync.Mutex // held by the call of Shutdown that works
 }
 
 // Start reads the options and the FIRSTTOUCH_ variables and begins to profile. ctx bounds the
@@ -83,7 +89,10 @@ func Start(ctx context.Context, opts ...Option) (*Agent, error) {
 		}
 	}
 	if cfg.log != nil {
-		a.journal = startJournal(cfg.log, a.Status(), a.prof != nil, a.failing, a.Notes, a.stop.Done())
+		a.journal = startJournal(cfg.log, a.Status(), a.prof != nil, a.failing, a.Notes, a.stop.Done(), a.offCh)
+	}
+	if a.prof != nil {
+		a.startFuse()
 	}
 	return a, nil
 }
@@ -91,7 +100,7 @@ func Start(ctx context.Context, opts ...Option) (*Agent, error) {
 func newAgent(cfg config, notes []string) *Agent {
 	stop, quit := context.WithCancel(context.Background())
 	return &Agent{cfg: cfg, notes: notes, started: time.Now(), window: make(chan struct{}, 1),
-		stop: stop, quit: quit}
+		stop: stop, quit: quit, offCh: make(chan struct{})}
 }
 
 // fail makes an agent that never started say why.
@@ -171,9 +180,6 @@ func (a *Agent) profile() error {
 // Profiler is the engine under the agent, or nil where the agent does nothing.
 func (a *Agent) Profiler() *profiler.Profiler { return a.prof }
 
-// Reason says why the agent does nothing and what to change, or is empty where it profiles.
-func (a *Agent) Reason() string { return a.reason }
-
 // Notes are the agent's own reports, a line each, fit for a log, such as a pattern of WithFiles that no mapping
 // matches. Where system calls of the service can fail because of the profiler (WithFailingSystemCalls, and
 // delivery by signal), the first one says so. What
@@ -189,6 +195,7 @@ func (a *Agent) Notes() []string {
 		notes = append(notes, fmt.Sprintf("%d spans have no page_fault.burst children, since the trace backend was too slow; their own attributes are exact", n))
 	}
 	a.mu.Unlock()
+	notes = append(a.offNotes(), notes...)
 	if a.lookout != nil {
 		notes = append(notes, a.lookout.notes()...)
 	}

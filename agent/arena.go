@@ -27,7 +27,7 @@ func (a *Agent) Arena(name string, size int, opts ...profiler.RegionOption) (*Ar
 	if size < 1 {
 		return nil, fmt.Errorf("arena %q: %w: size of %d bytes: choose 1 or more", name, profiler.ErrInvalid, size)
 	}
-	if a.prof != nil && a.cfg.wantsArena(name) {
+	if a.observes() && a.cfg.wantsArena(name) {
 		r, err := a.prof.NewArena(name, size, opts...)
 		if err == nil {
 			a.own(r)

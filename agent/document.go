@@ -11,7 +11,7 @@ const DocumentSchema = "firsttouch/snapshot/v1"
 // addresses are there only when asked for.
 type Document struct {
 	Schema string `json:"schema"` // DocumentSchema
-	// Active is false where the agent does nothing; Reason then says why, and the rest is empty.
+	// Active is false where the agent does nothing, or not any more; Reason then says why. The rest is what was seen.
 	Active bool   `json:"active"`
 	Reason string `json:"reason,omitempty"`
 	// Notes are the reports of the agent and the profiler: show them next to every result.
@@ -183,5 +183,6 @@ type DocumentStats struct {
 	Placement     string `json:"placement,omitempty"`  // where the resolver runs
 	LastError     string `json:"last_error,omitempty"` // of the last resolve that failed
 	UserModeOnly  bool   `json:"user_mode_only"`
+	Off           string `json:"off,omitempty"`    // why the profiler was taken off
 	Budget        string `json:"budget,omitempty"` // its limit, what was spent, and what is reduced
 }

@@ -95,7 +95,7 @@ func documentStats(s profiler.Stats) DocumentStats {
 		Stacks: s.Stacks, StacksMissed: s.StacksMissed, StacksCut: s.StacksCut,
 		Unattributed: s.Unattributed, SpansDropped: s.SpansDropped, ResolveErrors: s.ResolveErrs,
 		OverheadNS: int64(s.Overhead), Stops: s.Stops, StoppedNS: int64(s.Stopped), StackSampling: s.StackSampling, UserModeOnly: s.UserModeOnly,
-		Delivery: s.Delivery, Placement: s.Placement, LastError: s.LastError, Budget: s.Budget.String(),
+		Delivery: s.Delivery, Placement: s.Placement, LastError: s.LastError, Budget: s.Budget.String(), Off: s.Off,
 	}
 }
 

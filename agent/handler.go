@@ -29,6 +29,7 @@ const defaultFaults = 1000
 //	GET /debug/firsttouch/mappings  JSON, or with ?text=true a table: all mappings of the process, and what
 //	                                can be observed of each, see Mappings
 //	GET /debug/firsttouch/recording everything, for the command firsttouch, see package recording
+//	POST /debug/firsttouch/off      takes the profiler off, see SwitchOff, for ?reason=TEXT; not for pages of other sites
 //
 // The profiles and the recording cover all since the start, or with ?seconds=N (1 to 300) the next N seconds:
 // files are armed again at their start, so that what was touched before counts anew. Regions that
@@ -60,6 +61,7 @@ func (a *Agent) Handler() http.Handler {
 	mux.HandleFunc("GET "+basePath+"windows", a.serveWindows)
 	mux.HandleFunc("GET "+basePath+"recording", a.serveRecording)
 	mux.HandleFunc("GET "+basePath+"mappings", a.serveMappings)
+	mux.HandleFunc("POST "+basePath+"off", a.serveOff)
 	return a.limited(mux)
 }
 
@@ -80,9 +82,10 @@ func (a *Agent) serveSnapshot(w http.ResponseWriter, r *http.Request) {
 
 // document is the present state, whether the agent profiles or not.
 func (a *Agent) document(sel selection) *Document {
-	d := idleDocument(a.reason, a.started)
+	d := idleDocument(a.Reason(), a.started)
 	if a.prof != nil {
 		d = document(a.prof.Snapshot(), sel)
+		d.Active, d.Reason = a.observes(), a.Reason()
 	}
 	d.Notes = joinNotes(a.Notes(), d.Notes)
 	return d

@@ -12,6 +12,7 @@ import (
 const (
 	firstEntry = time.Second
 	nextEntry  = 10 * time.Second
+	offEntry   = 200 * time.Millisecond // after the profiler was taken off: most often all memory was given back by then
 )
 
 // journal writes what the agent has to say to the service's own log: each note once.
@@ -19,6 +20,7 @@ type journal struct {
 	log   *slog.Logger
 	notes func() []string
 	stop  <-chan struct{}
+	off   <-chan struct{} // closed when the profiler is taken off
 	done  chan struct{}
 
 	mu   sync.Mutex
@@ -27,8 +29,8 @@ type journal struct {
 
 // startJournal says in a line how the agent stands, and at once what of the service can fail because of it, if anything. It goes on
 // with its notes until stop is closed.
-func startJournal(log *slog.Logger, status string, profiles bool, failing string, notes func() []string, stop <-chan struct{}) *journal {
-	j := &journal{log: log, notes: notes, stop: stop, done: make(chan struct{}), said: make(map[string]bool)}
+func startJournal(log *slog.Logger, status string, profiles bool, failing string, notes func() []string, stop, off <-chan struct{}) *journal {
+	j := &journal{log: log, notes: notes, stop: stop, off: off, done: make(chan struct{}), said: make(map[string]bool)}
 	level := slog.LevelInfo
 	if !profiles {
 		level = slog.LevelWarn
@@ -43,12 +45,15 @@ func startJournal(log *slog.Logger, status string, profiles bool, failing string
 
 func (j *journal) run() {
 	defer close(j.done)
-	for pause := firstEntry; ; pause = nextEntry {
+	for pause := firstEntry; ; {
 		select {
 		case <-j.stop:
 			return
+		case <-j.off:
+			j.off, pause = nil, offEntry
 		case <-time.After(pause):
 			j.write()
+			pause = nextEntry
 		}
 	}
 }

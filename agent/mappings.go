@@ -12,7 +12,7 @@ import (
 
 // Mappings is the JSON of the handler's list of mappings: what could be observed.
 type Mappings struct {
-	// Active is false where the agent does nothing; Reason then says why.
+	// Active is false where the agent does nothing, or not any more; Reason then says why.
 	Active   bool             `json:"active"`
 	Reason   string           `json:"reason,omitempty"`
 	Mappings []ProcessMapping `json:"mappings"` // by address
@@ -48,8 +48,8 @@ func (a *Agent) serveMappings(w http.ResponseWriter, r *http.Request) {
 		refuseAddresses(w)
 		return
 	}
-	d := Mappings{Reason: a.reason, Mappings: []ProcessMapping{}}
-	if a.prof != nil {
+	d := Mappings{Reason: a.Reason(), Mappings: []ProcessMapping{}}
+	if a.observes() {
 		list, err := a.prof.Mappings()
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusInternalServerError)

@@ -25,7 +25,8 @@ const pageCallers = 25
 
 // pageContent is what the template shows.
 type pageContent struct {
-	Active     bool
+	Active     bool // there is something to show
+	Off        bool // but nothing comes any more
 	Reason     string
 	Notes      []string
 	Start, End time.Time
@@ -74,7 +75,7 @@ func (a *Agent) servePage(w http.ResponseWriter, r *http.Request) {
 }
 
 func (a *Agent) page(host string) *pageContent {
-	c := &pageContent{Active: a.prof != nil, Reason: a.reason, Notes: a.Notes(), Host: host, Base: basePath}
+	c := &pageContent{Active: a.prof != nil, Off: a.off.Load() != nil, Reason: a.Reason(), Notes: a.Notes()[len(a.offNotes()):], Host: host, Base: basePath}
 	if a.prof == nil {
 		return c
 	}

@@ -26,7 +26,7 @@ func (a *Agent) serveAddress(w http.ResponseWriter, r *http.Request) {
 
 func (a *Agent) servePprof(w http.ResponseWriter, r *http.Request, name string, build builder) {
 	if a.prof == nil {
-		http.Error(w, "not profiled: "+a.reason, http.StatusServiceUnavailable)
+		http.Error(w, "not profiled: "+a.Reason(), http.StatusServiceUnavailable)
 		return
 	}
 	d, err := secondsOf(r)

@@ -18,7 +18,7 @@ import (
 // nothing the error wraps profiler.ErrNotSupported.
 func (a *Agent) WriteRecording(w io.Writer, reason string) error {
 	if a.prof == nil {
-		return fmt.Errorf("%w: not profiled: %s", profiler.ErrNotSupported, a.reason)
+		return fmt.Errorf("%w: not profiled: %s", profiler.ErrNotSupported, a.Reason())
 	}
 	return recording.Write(w, a.recorded(recording.ScopeAll, reason))
 }
@@ -39,7 +39,7 @@ func addNotes(r *recording.Recording, notes []string) {
 
 func (a *Agent) serveRecording(w http.ResponseWriter, r *http.Request) {
 	if a.prof == nil {
-		http.Error(w, "not profiled: "+a.reason, http.StatusServiceUnavailable)
+		http.Error(w, "not profiled: "+a.Reason(), http.StatusServiceUnavailable)
 		return
 	}
 	d, err := secondsOf(r)

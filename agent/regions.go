@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"fmt"
 	"slices"
 
 	"github.com/firsttouch/firsttouch/profiler"
@@ -13,8 +12,8 @@ import (
 // On an agent that does nothing the error is ErrNotSupported with the reason; a service that
 // does not depend on being profiled ignores that one.
 func (a *Agent) AttachFile(path string, opts ...profiler.RegionOption) (*profiler.Region, error) {
-	if a.prof == nil {
-		return nil, fmt.Errorf("firsttouch agent: %s is not profiled: %w: %s", path, profiler.ErrNotSupported, a.reason)
+	if !a.observes() {
+		return nil, a.refused(path)
 	}
 	r, err := a.prof.AttachFile(path, opts...)
 	if err != nil {
@@ -49,8 +48,8 @@ func (a *Agent) attachHeapTo(p *profiler.Profiler, opts ...profiler.RegionOption
 // costs there. Where it cannot be profiled, Notes says so too. On an agent that does nothing the error is
 // ErrNotSupported with the reason.
 func (a *Agent) AttachGoHeap(opts ...profiler.RegionOption) (*profiler.Region, error) {
-	if a.prof == nil {
-		return nil, fmt.Errorf("firsttouch agent: the Go heap is not profiled: %w: %s", profiler.ErrNotSupported, a.reason)
+	if !a.observes() {
+		return nil, a.refused("the Go heap")
 	}
 	return a.attachHeapTo(a.prof, opts...)
 }
@@ -59,8 +58,8 @@ func (a *Agent) AttachGoHeap(opts ...profiler.RegionOption) (*profiler.Region, e
 // cache, shared memory, the heap of C code. The list of mappings that the handler serves says of what it can
 // be done. On an agent that does nothing the error is ErrNotSupported with the reason.
 func (a *Agent) AttachRange(name string, start, end uintptr, opts ...profiler.RegionOption) (*profiler.Region, error) {
-	if a.prof == nil {
-		return nil, fmt.Errorf("firsttouch agent: %s is not profiled: %w: %s", name, profiler.ErrNotSupported, a.reason)
+	if !a.observes() {
+		return nil, a.refused(name)
 	}
 	r, err := a.prof.AttachRange(name, start, end, opts...)
 	if err != nil {

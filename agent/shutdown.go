@@ -18,24 +18,21 @@ func (a *Agent) Shutdown(ctx context.Context) error {
 	a.ending.Lock()
 	defer a.ending.Unlock()
 	var errs []error
-	if a.lookout != nil {
-		a.lookout.join()
+	a.mu.Lock() // who takes the profiler off from here on leaves it to this
+	a.mu.Unlock()
+	a.leaving.Wait()
+	a.joinArming()
+	if w := a.windows.Load(); w != nil {
+		w.Close()
 	}
-	if w := a.windows.Load(); w != nil && !a.ended {
-		w.join()
-	}
-	if a.journal != nil && !a.ended {
+	if a.journal != nil {
 		a.journal.join()
 	}
-	a.ended = true
 	if a.debug != nil {
 		errs = append(errs, a.debug.close(ctx))
 	}
 	if a.files != nil {
 		errs = append(errs, a.files.end(a.cfg.recordEnd))
-	}
-	if a.budget != nil {
-		a.budget.join()
 	}
 	if a.prof != nil {
 		errs = append(errs, a.unmeter(), closeProfiler(ctx, a.prof))

@@ -13,6 +13,9 @@ func (a *Agent) Status() string {
 	if a.prof == nil {
 		return "firsttouch does nothing: " + a.reason
 	}
+	if !a.observes() {
+		return "firsttouch was " + a.Reason()
+	}
 	text := "firsttouch observes nothing yet"
 	if regions := a.owned(); len(regions) > 0 {
 		size := int64(0)
@@ -44,7 +47,7 @@ const quietFor = time.Second
 // silence is the note of an agent that observes nothing, with what it could observe; empty where it observes something, or has not
 // been there for long.
 func (a *Agent) silence() string {
-	if a.prof == nil || time.Since(a.started) < quietFor || len(a.owned()) > 0 || len(a.prof.Snapshot().Regions) > 0 {
+	if !a.observes() || time.Since(a.started) < quietFor || len(a.owned()) > 0 || len(a.prof.Snapshot().Regions) > 0 {
 		return ""
 	}
 	text := "nothing is observed: "

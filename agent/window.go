@@ -45,6 +45,9 @@ func (a *Agent) record(ctx context.Context, d time.Duration) (*window, error) {
 	default:
 		return nil, errWindowBusy
 	}
+	if !a.observes() {
+		return nil, a.refused("a window")
+	}
 	w := &window{}
 	// Before arming, not after: what is touched while the other regions are being armed belongs to
 	// the window, and would not fault again in it.
@@ -69,6 +72,8 @@ func (a *Agent) record(ctx context.Context, d time.Duration) (*window, error) {
 		return nil, ctx.Err()
 	case <-a.stop.Done():
 		return nil, errStopped
+	case <-a.offCh:
+		return nil, a.refused("the rest of the window")
 	}
 	w.Snapshot = a.prof.Snapshot().Sub(before)
 	if w.Stats.LogCut > 0 {

@@ -16,6 +16,7 @@ type windows struct {
 	mu   sync.Mutex // guards what follows
 	last []profiler.RegionWindow
 
+	halting    sync.Once
 	stop, done chan struct{}
 }
 
@@ -57,9 +58,14 @@ func (w *windows) latest() []profiler.RegionWindow {
 	return w.last
 }
 
-func (w *windows) join() {
-	close(w.stop)
+// halt ends no window any more. What the windows showed stays.
+func (w *windows) halt() {
+	w.halting.Do(func() { close(w.stop) })
 	<-w.done
+}
+
+func (w *windows) join() {
+	w.halt()
 	w.Close()
 }
 

@@ -102,7 +102,7 @@ func (a *Agent) windowsDocument() *WindowsDocument {
 	d := &WindowsDocument{Schema: WindowsSchema, Regions: []DocumentWorkingSet{}}
 	switch {
 	case a.prof == nil:
-		d.Reason = a.reason
+		d.Reason = a.Reason()
 		return d
 	case win == nil:
 		d.Reason = "windows are off: they arm the regions again and again, which WithWindows or FIRSTTOUCH_WINDOWS=10s switches on"

@@ -121,7 +121,7 @@ recording that could be read; 130 interrupted.`,
 		SilenceUsage:      true,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
-	root.AddCommand(newDoctor(), newTrial(), newDemo(), newService(), newReport(), newDiff(), newPprof(), newHeatmap(), newConvert(), newTop(), newServe(), newVersion())
+	root.AddCommand(newDoctor(), newTrial(), newDemo(), newService(), newReport(), newDiff(), newPprof(), newHeatmap(), newConvert(), newTop(), newServe(), newOff(), newVersion())
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	return root
 }

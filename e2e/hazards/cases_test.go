@@ -29,6 +29,11 @@ const bothDeliveries = "the test chooses the delivery itself"
 // threadOnly says why hazards are of delivery by thread only.
 var threadOnly = map[string]string{
 	"the keeper stands still":                                                    toucherResolves,
+	"fuse: messages cannot be read":                                              "there are no messages of faults",
+	"fuse: a thread of the engine is killed":                                     toucherResolves,
+	"fuse: threads of the engine stand still":                                    toucherResolves,
+	"fuse: the engine's signal is taken over":                                    bothDeliveries,
+	"fuse: SIGBUS is taken over":                                                 bothDeliveries,
 	"all readers stand still":                                                    toucherResolves,
 	"all disk threads stand still":                                               toucherResolves,
 	"no privileges: user mode only, and it is not allowed":                       "delivery by signal allows it",
@@ -44,6 +49,7 @@ var processors = []int{1, 2, 8}
 const (
 	exact = "every page faults once and is counted once, contents intact, nobody waits for ever"
 	same  = "as without the profiler"
+	off   = "the agent takes itself off and says why: plain memory, contents intact, nothing armed again, what was seen stays readable"
 )
 
 var hazards = []hazard{
@@ -75,7 +81,6 @@ var hazards = []hazard{
 	{"profile, trace, signals and GOMAXPROCS at once", "profiler", "TestNothingElseInTheProcessMakesItHang", "profile, trace, signals and GOMAXPROCS at once", exact},
 	{"every processor busy with other processes", "profiler", "TestNothingElseInTheProcessMakesItHang", "every processor busy", exact},
 	{"SIGSTOP and SIGCONT", "profiler", "TestStoppedAndContinued", "all", exact},
-	{"another process reads armed memory, as debuggers do", "profiler", "TestAnotherProcessReads", "all", "what it holds, and one first touch; or an error, and none"},
 	{"ptrace: a debugger stops all threads and detaches", "profiler", "TestDebuggerAttaches", "all", exact},
 
 	// Processes.
@@ -144,6 +149,17 @@ var hazards = []hazard{
 	{"all readers stand still", "profiler", "TestStandingThreads", "keeper and follower", exact + "; the watchdog answers, and a note says so"},
 	{"all disk threads stand still", "profiler", "TestStandingThreads", "disk threads", exact + "; the watchdog answers, and a note says so"},
 	{"the watchdog stands still", "profiler", "TestStandingThreads", "watchdog", exact},
+	{"fuse: threads are stopped all the time", "agent", "TestFuse", "threads are stopped all the time", off},
+	{"fuse: a restore is refused", "agent", "TestFuse", "a restore is refused", off},
+	{"fuse: a fill is refused", "agent", "TestFuse", "a fill is refused", off},
+	{"fuse: messages cannot be read", "agent", "TestFuse", "messages cannot be read", off},
+	{"fuse: a thread of the engine is killed", "agent", "TestFuse", "a thread of the engine is killed", off},
+	{"fuse: the engine's signal is taken over", "agent", "TestFuse", "the signal is taken over", off},
+	{"fuse: SIGBUS is taken over", "agent", "TestFuse", "SIGBUS is taken over", off},
+	{"fuse: threads of the engine stand still", "agent", "TestFuse", "threads of the engine stand still", off},
+	{"fuse: storage is slow", "agent", "TestFuseAndSlowStorage", "", "it does not blow: storage is not the profiler's doing"},
+	{"switched off in a storm", "agent", "TestSwitchOff", "", off},
+	{"switched off while an owner is busy", "agent", "TestOffIsTriedAgain", "", "what cannot be given back stays served and is tried again, which the reason says"},
 	{"agent started twice", "agent", "TestSecondAgentDoesNothing", "", "the second does nothing and says why"},
 	{"stopped in a storm: region", "profiler", "TestCloseInAStorm", "region", "plain memory, one mapping as before, contents intact"},
 	{"stopped in a storm: profiler", "profiler", "TestCloseInAStorm", "profiler", "plain memory, one mapping as before, contents intact"},

@@ -75,6 +75,15 @@ const errorText = 300
 
 // Fetch asks a live agent for what is at a path below its handler.
 func Fetch(ctx context.Context, name, path string) (io.ReadCloser, error) {
+	return ask(ctx, http.MethodGet, name, path)
+}
+
+// Post is Fetch for what changes the agent.
+func Post(ctx context.Context, name, path string) (io.ReadCloser, error) {
+	return ask(ctx, http.MethodPost, name, path)
+}
+
+func ask(ctx context.Context, method, name, path string) (io.ReadCloser, error) {
 	if !strings.Contains(name, "://") && !isAddress(name) {
 		return nil, fmt.Errorf("%w: %q is not the address of a live agent: write host:port, :port or a URL", ErrUsage, name)
 	}
@@ -85,12 +94,12 @@ func Fetch(ctx context.Context, name, path string) (io.ReadCloser, error) {
 	path, query, _ := strings.Cut(path, "?")
 	u = u.JoinPath(path)
 	u.RawQuery = query
-	return fetch(ctx, u, 0)
+	return fetch(ctx, method, u, 0)
 }
 
 // fetch waits for the answer, for the seconds of a window longer than else.
-func fetch(ctx context.Context, u *url.URL, seconds int) (io.ReadCloser, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+func fetch(ctx context.Context, method string, u *url.URL, seconds int) (io.ReadCloser, error) {
+	req, err := http.NewRequestWithContext(ctx, method, u.String(), nil)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUsage, err)
 	}
@@ -113,7 +122,7 @@ func fetch(ctx context.Context, u *url.URL, seconds int) (io.ReadCloser, error) 
 		}
 		return nil, fmt.Errorf("no agent answers at %s: %w: start the service with FIRSTTOUCH_DEBUG_ADDR, or mount the agent's Handler", u, err)
 	}
-	if resp.StatusCode == http.StatusOK {
+	if resp.StatusCode == http.StatusOK || resp.StatusCode == http.StatusAccepted {
 		if how := resp.Header.Get("Content-Encoding"); how != "" && how != "identity" {
 			return nil, errors.Join(fmt.Errorf("%s: the answer is packed (%q), which was not asked for", u, how), resp.Body.Close())
 		}

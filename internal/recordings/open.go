@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"net"
+	"net/http"
 	"net/url"
 	"os"
 	"slices"
@@ -116,7 +117,7 @@ func source(ctx context.Context, name string, o Options) (r io.ReadCloser, total
 	if o.Seconds > 0 {
 		u.RawQuery = url.Values{"seconds": {strconv.Itoa(o.Seconds)}}.Encode()
 	}
-	r, err = fetch(ctx, u, o.Seconds)
+	r, err = fetch(ctx, http.MethodGet, u, o.Seconds)
 	return r, -1, err
 }
 

@@ -7,10 +7,14 @@ import (
 	"strings"
 
 	"github.com/firsttouch/firsttouch/internal/engine"
+	"github.com/firsttouch/firsttouch/internal/pclntab"
 )
 
-// forget is set by tests that want something not to be known of the Go runtime.
-var forget func(*engine.GoRuntime)
+// Tests set these, where something is not to be known of the Go runtime.
+var (
+	functionTable = pclntab.Self
+	forget        func(*engine.GoRuntime)
+)
 
 // noteGo says what results lose because it could not be found in the Go runtime: docs/go-runtime.md has the list.
 func (p *Profiler) noteGo(known engine.GoRuntime, tableErr error) {

@@ -4,12 +4,14 @@ package profiler
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 
 	"github.com/firsttouch/firsttouch/internal/engine"
+	"github.com/firsttouch/firsttouch/internal/pclntab"
 	"golang.org/x/sys/unix"
 )
 
@@ -29,6 +31,11 @@ var unknowns = []struct {
 	{"everything", func(g *engine.GoRuntime) { *g = engine.GoRuntime{} }, "goroutine ids are not known"},
 }
 
+// noTable is a function table that cannot be read.
+func noTable() (*pclntab.Table, error) {
+	return nil, fmt.Errorf("function table of /proc/self/exe: %w", pclntab.ErrLayout)
+}
+
 // Whatever is not known of the Go runtime: each touch is one fault, of the right page, thread and access, what is told
 // beyond that is right too, and a note says what is not told.
 func TestGoRuntimeUnknown(t *testing.T) {
@@ -38,6 +45,10 @@ func TestGoRuntimeUnknown(t *testing.T) {
 			withUnknown(t, u.note)
 		})
 	}
+	inChildren(t, "TestGoRuntimeUnknown", "function table", nil, func(t *testing.T) {
+		functionTable, forget = noTable, func(*engine.GoRuntime) {}
+		withUnknown(t, "callers of functions without a frame are missing from stacks")
+	})
 }
 
 func withUnknown(t *testing.T, note string) {
@@ -189,6 +200,12 @@ func TestGoHeapOfAnotherShape(t *testing.T) {
 				o := m
 				m.hi -= 1 << 20
 				o.lo, o.shared = m.hi, true
+				return []procMap{m, o}
+			},
+			"a part has another's name": func(m procMap) []procMap {
+				o := m
+				m.hi -= 1 << 20
+				o.lo, o.path = m.hi, "[anon: C]"
 				return []procMap{m, o}
 			},
 			"a part is a file": func(m procMap) []procMap { o := m; m.hi -= 1 << 20; o.lo, o.inode = m.hi, 7; return []procMap{m, o} },

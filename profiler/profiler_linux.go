@@ -68,7 +68,7 @@ func New(opts ...Option) (*Profiler, error) {
 			return nil, err
 		}
 	}
-	text, textErr := pclntab.Self()
+	text, textErr := functionTable()
 	known := engine.MeasureGoRuntime(text, c.delivery == DeliverySignal)
 	if forget != nil {
 		forget(&known)

@@ -64,13 +64,21 @@ func only(words []bool) uintptr {
 	return found
 }
 
-// dumpedID reads the current goroutine's id from its stack dump: "goroutine 7 [running]:".
+// dumpedID reads the current goroutine's id from its stack dump.
 func dumpedID() uint64 {
 	var buf [64]byte
-	f := bytes.Fields(buf[:runtime.Stack(buf[:], false)])
-	if len(f) < 2 {
+	return idOfDump(buf[:runtime.Stack(buf[:], false)])
+}
+
+// idOfDump reads the id of "goroutine 7 [running]:", and 0 of anything else.
+func idOfDump(dump []byte) uint64 {
+	f := bytes.Fields(dump)
+	if len(f) < 3 || string(f[0]) != "goroutine" || f[2][0] != '[' {
 		return 0
 	}
-	id, _ := strconv.ParseUint(string(f[1]), 10, 64)
+	id, err := strconv.ParseUint(string(f[1]), 10, 64)
+	if err != nil {
+		return 0
+	}
 	return id
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"reflect"
 	"runtime"
+	"slices"
 	"testing"
 	"unsafe"
 
@@ -152,5 +153,26 @@ func TestTLSOffset(t *testing.T) {
 			}
 		}()
 		<-done
+	}
+}
+
+// A stack dump of another form tells no id, and nothing is taken for where ids are.
+func TestDumpsOfAnotherForm(t *testing.T) {
+	if id := idOfDump([]byte("goroutine 72 [running]:\nmain.main()")); id != 72 {
+		t.Errorf("id %d, want 72", id)
+	}
+	for _, dump := range []string{"", "goroutine", "goroutine 7", "goroutine x [running]:", "goroutine #7 [running]:", "fiber 7 [running]:", "goroutine 7.1 [running]:", "goroutine 7 running"} {
+		if id := idOfDump([]byte(dump)); id != 0 {
+			t.Errorf("id %d of %q", id, dump)
+		}
+	}
+	words := slices.Repeat([]bool{true}, gWords)
+	match(words, idOfDump(nil))
+	if only(words) != 0 {
+		t.Error("a place for an id that was never read")
+	}
+	words[3], words[9] = true, true
+	if only(words) != 0 {
+		t.Error("one of two places was chosen")
 	}
 }

@@ -14,6 +14,6 @@
 //
 // # Caveats
 //
-// Only the executable's own table is known: code in plugins, in C and in the vDSO is not.
-// An executable without a section table, or packed, or without read permission, cannot be read.
+// Only one table is known, the executable's or that of the library with this code: code in plugins, in C and in the vDSO
+// is not. An executable without a section table, or packed, or without read permission, cannot be read.
 package pclntab

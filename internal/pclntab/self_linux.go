@@ -1,6 +1,7 @@
 package pclntab
 
 import (
+	"bufio"
 	"debug/elf"
 	"errors"
 	"fmt"
@@ -13,12 +14,51 @@ import (
 
 const executable = "/proc/self/exe"
 
+// loadSelf reads the table of the executable or, where that does not have this code (-buildmode=c-shared), of the library.
 func loadSelf() (*Table, error) {
 	f, err := os.Open(executable)
 	if err != nil {
 		return nil, fmt.Errorf("reading the function table needs /proc and read permission on the executable: %w", err)
 	}
 	defer f.Close()
+	t, err := load(f)
+	if err != nil {
+		if f := openLibrary(anchorOf(parse).addr); f != nil {
+			defer f.Close()
+			if t, err := load(f); err == nil {
+				return t, nil
+			}
+		}
+	}
+	return t, err
+}
+
+// openLibrary opens the file that code was mapped from, or returns nil where that file is not there any more.
+func openLibrary(pc uintptr) *os.File {
+	maps, err := os.Open("/proc/self/maps")
+	if err != nil {
+		return nil
+	}
+	defer maps.Close()
+	for lines := bufio.NewScanner(maps); lines.Scan(); {
+		var lo, hi, inode uint64
+		var prot, off, dev, path string
+		if n, _ := fmt.Sscanf(lines.Text(), "%x-%x %s %s %s %d %s", &lo, &hi, &prot, &off, &dev, &inode, &path); n < 7 || uint64(pc) < lo || uint64(pc) >= hi {
+			continue
+		}
+		var st unix.Stat_t
+		f, err := os.Open(path)
+		if err != nil || unix.Fstat(int(f.Fd()), &st) != nil || st.Ino != inode {
+			f.Close() // nil too
+			return nil
+		}
+		return f
+	}
+	return nil
+}
+
+func load(f *os.File) (*Table, error) {
+	executable := f.Name()
 	off, size, err := locate(f)
 	if err != nil {
 		return nil, fmt.Errorf("function table of %s: %w", executable, err)

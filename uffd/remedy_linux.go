@@ -6,7 +6,7 @@ import "golang.org/x/sys/unix"
 // someone who has never heard of userfaultfd.
 const (
 	remedyNoDevice    = "needs Linux 6.1 or later; in a container pass the device: docker run --device /dev/userfaultfd"
-	remedyDeviceMode  = "grant read access to the file: setfacl -m u:USER:r /dev/userfaultfd, or an udev rule with KERNEL==\"userfaultfd\", MODE=\"0444\""
+	remedyDeviceMode  = "grant read access to the file: setfacl -m u:USER:r /dev/userfaultfd, or an udev rule with KERNEL==\"userfaultfd\", GROUP=\"...\", MODE=\"0440\" and that group for the service"
 	remedyDeviceGroup = "the container's device rules forbid it: docker run --device /dev/userfaultfd"
 	remedyNotDevice   = "the file is not the kernel's device: remove it, and let the kernel or udev create it"
 	remedyNoConfig    = "the kernel was built without CONFIG_USERFAULTFD, or a seccomp filter hides the system call: use a kernel with it, allow userfaultfd in the seccomp profile, or pass /dev/userfaultfd"

@@ -81,6 +81,7 @@ var hazards = []hazard{
 	{"profile, trace, signals and GOMAXPROCS at once", "profiler", "TestNothingElseInTheProcessMakesItHang", "profile, trace, signals and GOMAXPROCS at once", exact},
 	{"every processor busy with other processes", "profiler", "TestNothingElseInTheProcessMakesItHang", "every processor busy", exact},
 	{"SIGSTOP and SIGCONT", "profiler", "TestStoppedAndContinued", "all", exact},
+	{"another process reads armed memory, as debuggers do", "profiler", "TestAnotherProcessReads", "all", "what it holds, and one first touch; or an error, and none"},
 	{"ptrace: a debugger stops all threads and detaches", "profiler", "TestDebuggerAttaches", "all", exact},
 
 	// Processes.

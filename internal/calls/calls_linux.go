@@ -18,11 +18,14 @@ type Call struct {
 	Name string
 	// Loses is what cannot be done without it, as a clause.
 	Loses string
+	// Rare says when it is made, if a service may run for long without it.
+	Rare string
 	// Needed: the engine does not start without it.
 	Needed bool
 
 	number  uintptr
 	command uintptr // of ioctl and madvise
+	mute    bool    // cannot be asked for without its effect
 	// ask makes the kernel answer without any effect: a null pointer, no descriptor, no memory.
 	ask [6]uintptr
 }
@@ -40,6 +43,14 @@ func ioctl(name string, request uintptr, needed bool, loses string) Call {
 func madvise(name string, advice uintptr, needed bool, loses string) Call {
 	return Call{Name: "madvise(" + name + ")", Loses: loses, Needed: needed, number: unix.SYS_MADVISE, command: advice, ask: [6]uintptr{0, 0, advice}}
 }
+
+func rare(when string, c Call) Call {
+	c.Rare = when
+	return c
+}
+
+// Mute reports whether the call cannot be asked for without its effect, so that a refusal shows only where it is made.
+func (c *Call) Mute() bool { return c.mute }
 
 // list is in the order of SECURITY.md. userfaultfd(2), or the device's ioctl, is not in it: uffd.Open says which way
 // is closed, and what opens it.
@@ -60,7 +71,7 @@ var list = append([]Call{
 	madvise("MADV_DOFORK", unix.MADV_DOFORK, false, "private memory that was given back is missing in children that fork"),
 	madvise("MADV_NOHUGEPAGE", unix.MADV_NOHUGEPAGE, false, "files cannot be observed page by page"),
 	madvise("MADV_DONTDUMP", unix.MADV_DONTDUMP, false, "files cannot be observed"),
-	madvise("MADV_WILLNEED", unix.MADV_WILLNEED, false, "granules are read from the disk page by page"),
+	rare("for pages that are on the disk", madvise("MADV_WILLNEED", unix.MADV_WILLNEED, false, "granules are read from the disk page by page")),
 	madvise("MADV_POPULATE_READ", unix.MADV_POPULATE_READ, false, "pages of files fault once more after their first touch, which is not counted"),
 	madvise("MADV_POPULATE_WRITE", unix.MADV_POPULATE_WRITE, false, "the profiler's own memory faults now and then"),
 	{Name: "mremap", Loses: "files and memory that holds something cannot be observed or armed again; a file that is armed is mapped anew by its path where it is touched",
@@ -85,11 +96,15 @@ var list = append([]Call{
 		number: unix.SYS_FSTAT, ask: [6]uintptr{none}},
 	{Name: "ppoll", Loses: "messages are looked for every millisecond, for which each first touch may have to wait",
 		number: unix.SYS_PPOLL, ask: [6]uintptr{0, none}},
+	{Name: "clone", Loses: "the engine's threads cannot be started", Needed: true,
+		number: unix.SYS_CLONE, ask: [6]uintptr{unix.CLONE_THREAD}}, // without CLONE_SIGHAND, a wrong argument
+	{Name: "exit", Loses: "the engine's threads sleep where they should end, and no profiler can be started after the first",
+		number: unix.SYS_EXIT, mute: true},
 	{Name: "close_range", Loses: "the engine's threads cannot have descriptors of their own", Needed: true,
 		number: unix.SYS_CLOSE_RANGE, ask: [6]uintptr{crooked, 0}},
 	{Name: "clock_gettime", Loses: "the processor time of the profiler's threads is read from /proc instead",
 		number: unix.SYS_CLOCK_GETTIME, ask: [6]uintptr{unix.CLOCK_MONOTONIC}},
-	{Name: "getrusage", Loses: "whether a page came from the disk is less certain",
+	{Name: "getrusage", Loses: "whether a page came from the disk is less certain", Rare: "for files of other users",
 		number: unix.SYS_GETRUSAGE, ask: [6]uintptr{12345}},
 	{Name: "sched_setaffinity", Loses: "the resolver is not kept with the thread that faults, so that faults cost more",
 		number: unix.SYS_SCHED_SETAFFINITY, ask: [6]uintptr{0, 8, 0}},
@@ -103,6 +118,12 @@ var list = append([]Call{
 		number: unix.SYS_GET_ROBUST_LIST, ask: [6]uintptr{none}},
 	{Name: "process_vm_readv", Loses: "a robust mutex in memory that is armed can stay locked when the thread dies that holds it; and with delivery by signal the kernel is asked for the id of each thread that faults, which costs more",
 		number: unix.SYS_PROCESS_VM_READV, ask: [6]uintptr{none, 0, 0, 0, 0, 1}},
+	{Name: "readlinkat", Loses: "whether /proc is this process's own is not known, and links to files cannot be followed", Needed: true,
+		number: unix.SYS_READLINKAT, ask: [6]uintptr{none, 0, 0, 0}},
+	{Name: "newfstatat", Loses: "files cannot be found by their path",
+		number: unix.SYS_NEWFSTATAT, ask: [6]uintptr{none, 0, 0, 0}},
+	{Name: "faccessat", Rare: "for files of other users", Loses: "whether a page came from the disk is less certain",
+		number: unix.SYS_FACCESSAT, ask: [6]uintptr{none, 0, 0, 0}},
 	{Name: "geteuid", Loses: "it is not seen when the process changes its user",
 		number: unix.SYS_GETEUID},
 }, own...)
@@ -131,6 +152,9 @@ func refusal(n unix.Errno) bool { return n == unix.EPERM || n == unix.ENOSYS || 
 // Ask has the kernel answer whether the calling process may make the call, without any effect: the errno of a refusal,
 // or 0. A call that this kernel does not have is one that it refuses.
 func (c *Call) Ask() unix.Errno {
+	if c.mute {
+		return 0
+	}
 	a := c.ask
 	_, _, n := unix.Syscall6(c.number, a[0], a[1], a[2], a[3], a[4], a[5])
 	if refusal(n) {

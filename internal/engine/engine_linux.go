@@ -338,6 +338,9 @@ func (e *Engine) stopThreads() error {
 			if t.Join(20 * time.Millisecond) {
 				break
 			}
+			if n := raw.ExitRefused(); n != 0 {
+				return fmt.Errorf("the engine's threads cannot end, and sleep: exit is refused: %w: %s", n, calls.Remedy)
+			}
 			if time.Now().After(deadline) {
 				return fmt.Errorf("thread %d of the engine did not end within %v", i, joinTimeout)
 			}

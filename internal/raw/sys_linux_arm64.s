@@ -38,7 +38,18 @@ child:
 	MOVD $0, R0
 	MOVD $93, R8
 	SVC
-	BRK
+	// Refused. It stays here, asleep: FUTEX_WAIT, private, for ever.
+	NEG  R0, R0
+	MOVD $·exitRefused(SB), R9
+	MOVW R0, (R9)
+stay:
+	MOVD  $·exitRefused(SB), R0
+	MOVD  $128, R1
+	MOVWU (R0), R2
+	MOVD  ZR, R3
+	MOVD  $98, R8
+	SVC
+	B     stay
 
 // func vdsoClock(fn uintptr, clock uintptr, ts *[2]int64)
 // The C convention keeps R19-R29; RSP is always aligned.

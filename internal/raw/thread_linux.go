@@ -24,6 +24,12 @@ const (
 	tlsSize   = 8 << 10 // the g slot of a cgo build lies at a linker-chosen offset below the base
 )
 
+// exitRefused is the errno that a thread got for exit(2), and sleeps since, or 0. Assembly writes it.
+var exitRefused uint32
+
+// ExitRefused says why threads cannot end, or 0.
+func ExitRefused() unix.Errno { return unix.Errno(Load32(&exitRefused)) }
+
 // Start runs fn(arg) on a new thread. fn is the address of an ABI0 function that takes one word
 // and obeys the rules of this package.
 func Start(fn, arg uintptr) (*Thread, error) {

@@ -52,6 +52,16 @@ type Trial struct {
 	Steps        []Step `json:"steps"`
 	UserModeOnly bool   `json:"user_mode_only"`
 	Placement    string `json:"placement,omitempty"` // where the resolver runs
+	// Refused are the system calls of the engine that a seccomp filter refuses.
+	Refused []RefusedCall `json:"refused_calls,omitempty"`
+}
+
+// RefusedCall is a system call of the engine that a seccomp filter refuses, and what is lost without it.
+type RefusedCall struct {
+	Name   string `json:"name"`
+	Error  string `json:"error"`
+	Loses  string `json:"loses"`
+	Needed bool   `json:"needed"` // the profiler does not start without it
 }
 
 // Step is one part of a trial.

@@ -121,7 +121,22 @@ func system(k uffd.Report, l Limits, t Trial) []Row {
 	default:
 		seccomp.Status, seccomp.Detail = Limited, p.Seccomp+": it may hide system calls, as the container's default does with userfaultfd"
 	}
-	return append(rows, nice, ptrace, sysctl, seccomp,
+	return append(append(rows, nice, ptrace, sysctl, seccomp), append(callRows(t),
 		Row{Name: "CPUs", Status: Yes, Detail: fmt.Sprint(l.CPUs)},
-		Row{Name: "perf events", Status: Yes, Detail: "not needed"})
+		Row{Name: "perf events", Status: Yes, Detail: "not needed"})...)
+}
+
+// callRows has a row for each system call of the engine that a filter refuses, or one for all.
+func callRows(t Trial) (rows []Row) {
+	if len(t.Steps) > 0 && len(t.Refused) == 0 {
+		return []Row{{Name: "system calls of the engine", Status: Yes, Detail: "none is refused"}}
+	}
+	for _, c := range t.Refused {
+		row := Row{Name: "system call " + c.Name, Status: Limited, Detail: c.Error + ": " + c.Loses, Remedy: "allow it in the seccomp filter: SECURITY.md has the list, docs/deploy filters that do"}
+		if c.Needed {
+			row.Status = No
+		}
+		rows = append(rows, row)
+	}
+	return rows
 }

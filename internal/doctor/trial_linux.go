@@ -17,7 +17,7 @@ const trialPages = 4
 // Try runs the profiler on small memory of its own, with files in dir. It is meant to run in a
 // process that may die, and so lets system calls fail where the kernel serves user mode only.
 func Try(dir string) Trial {
-	t := Trial{Steps: []Step{}}
+	t := Trial{Steps: []Step{}, Refused: refusedCalls()}
 	p, err := profiler.New(profiler.WithStacks(profiler.StacksEvery()), profiler.WithFailingSystemCalls())
 	t.add(StepStart, err)
 	if err != nil {

@@ -4,13 +4,16 @@ import (
 	"context"
 	"encoding/json"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/firsttouch/firsttouch/internal/testproc"
 	"github.com/firsttouch/firsttouch/internal/uffdtest"
 	"github.com/firsttouch/firsttouch/uffd"
+	"golang.org/x/sys/unix"
 )
 
 // childMode makes the test binary a trial's child of some kind.
@@ -102,5 +105,46 @@ func TestOrdinaryUserChild(t *testing.T) {
 	row := delivery(uffd.Report{}, trial)[2]
 	if want := map[bool]Status{true: Limited, false: Yes}[trial.UserModeOnly]; row.Status != want {
 		t.Errorf("touches by system calls: %+v, want %s", row, want)
+	}
+}
+
+// A trial under a filter names what it refuses, and the report has a row with a remedy for each.
+func TestTrialNamesRefusedCalls(t *testing.T) {
+	const env = "FIRSTTOUCH_TEST_REFUSE"
+	if os.Getenv(env) == "" {
+		testproc.Run(t, t.Name(), []string{env + "=1"}, time.Minute)
+		return
+	}
+	const load, equal, ret = unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, unix.BPF_RET | unix.BPF_K
+	filter := []unix.SockFilter{
+		{Code: load, K: 0},
+		{Code: equal, K: unix.SYS_RT_TGSIGQUEUEINFO, Jt: 1},
+		{Code: equal, K: unix.SYS_CLOSE_RANGE, Jf: 1},
+		{Code: ret, K: unix.SECCOMP_RET_ERRNO | uint32(unix.EPERM)},
+		{Code: ret, K: unix.SECCOMP_RET_ALLOW},
+	}
+	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		t.Fatal(err)
+	}
+	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
+	if _, _, e := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_TSYNC, uintptr(unsafe.Pointer(&program))); e == unix.ENOSYS || e == unix.EINVAL {
+		t.Skipf("the kernel has no seccomp filters: %v", e)
+	} else if e != 0 {
+		t.Fatal(e)
+	}
+	trial := Try(t.TempDir())
+	r := Examine(uffd.Probe(), ReadLimits(), trial)
+	for name, needed := range map[string]bool{"rt_tgsigqueueinfo": false, "close_range": true} {
+		if !slices.ContainsFunc(trial.Refused, func(c RefusedCall) bool { return c.Name == name && c.Needed == needed && c.Loses != "" }) {
+			t.Errorf("%+v does not have %s", trial.Refused, name)
+		}
+		if !slices.ContainsFunc(r.System, func(row Row) bool {
+			return strings.HasSuffix(row.Name, " "+name) && strings.Contains(row.Remedy, "SECURITY.md") && (row.Status == No) == needed
+		}) {
+			t.Errorf("no row for %s: %+v", name, r.System)
+		}
+	}
+	if r.Works || !strings.Contains(trial.Reason, "close_range") || len(trial.Refused) != 2 {
+		t.Errorf("works %v, %q, refused %+v", r.Works, trial.Reason, trial.Refused)
 	}
 }

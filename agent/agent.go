@@ -13,6 +13,7 @@ import (
 	"github.com/firsttouch/firsttouch/exporter/metrics"
 	"github.com/firsttouch/firsttouch/exporter/recording"
 	"github.com/firsttouch/firsttouch/exporter/traces"
+	"github.com/firsttouch/firsttouch/internal/endpoint"
 	"github.com/firsttouch/firsttouch/profiler"
 )
 
@@ -26,7 +27,8 @@ type Agent struct {
 	started time.Time
 	metrics *metrics.Exporter // nil where there are none
 	lookout *lookout          // nil without patterns of files
-	debug   *debugServer      // nil where nothing is listened on
+	debug   *endpoint.Server  // nil where nothing is listened on
+	guard   *endpoint.Guard   // in front of the handler
 	flight  *recording.Flight
 	files   *recorder // nil where no recordings are written to files
 	budget  *keeper   // nil without a budget
@@ -53,8 +55,9 @@ type Agent struct {
 	regions    []*profiler.Region
 	processors []*traces.Processor
 	notes      []string
+	ending     *ending // what Shutdown does, or nil before it, and after a try that failed
 
-	ending sync.Mutex // held by the call of Shutdown that works
+	last *recording.Recording // to be written at the end, or nil; for the goroutine of ending alone
 }
 
 // Start reads the options and the FIRSTTOUCH_ variables and begins to profile. ctx bounds the
@@ -99,14 +102,16 @@ func Start(ctx context.Context, opts ...Option) (*Agent, error) {
 
 func newAgent(cfg config, notes []string) *Agent {
 	stop, quit := context.WithCancel(context.Background())
-	return &Agent{cfg: cfg, notes: notes, started: time.Now(), window: make(chan struct{}, 1),
+	a := &Agent{cfg: cfg, notes: notes, started: time.Now(), window: make(chan struct{}, 1),
 		stop: stop, quit: quit, offCh: make(chan struct{})}
+	a.guard = a.newGuard()
+	return a
 }
 
 // fail makes an agent that never started say why.
 func (a *Agent) fail(err error) (*Agent, error) {
 	err = fmt.Errorf("firsttouch agent: %w", err)
-	inert := newAgent(config{}, nil)
+	inert := newAgent(config{token: a.cfg.token}, nil)
 	inert.reason = err.Error()
 	return inert, err
 }
@@ -200,7 +205,7 @@ func (a *Agent) Notes() []string {
 		notes = append(notes, a.lookout.notes()...)
 	}
 	if a.debug != nil {
-		notes = append(notes, a.debug.notes()...)
+		notes = append(notes, a.debug.Notes()...)
 	}
 	if a.files != nil {
 		notes = append(notes, a.files.notes()...)
@@ -225,10 +230,13 @@ func joinNotes(lists ...[]string) []string {
 	return all
 }
 
+// notesMost bounds the agent's own notes. What repeats itself is one note already.
+const notesMost = 256
+
 func (a *Agent) note(format string, args ...any) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if n := fmt.Sprintf(format, args...); !slices.Contains(a.notes, n) {
+	if n := fmt.Sprintf(format, args...); !slices.Contains(a.notes, n) && len(a.notes) < notesMost {
 		a.notes = append(a.notes, n)
 	}
 }

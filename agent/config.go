@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/firsttouch/firsttouch/exporter/recording"
+	"github.com/firsttouch/firsttouch/internal/endpoint"
 	"github.com/firsttouch/firsttouch/profiler"
 	"github.com/firsttouch/firsttouch/uffd"
 	"go.opentelemetry.io/otel/metric"
@@ -196,17 +197,14 @@ func (c *config) setWindows(every time.Duration) error {
 // setDebugAddr takes host:port. Without a host it is loopback: net.Listen would take every
 // interface, and what the endpoint shows is nobody else's business by default.
 func (c *config) setDebugAddr(addr string) error {
-	host, port, err := net.SplitHostPort(addr)
+	_, port, err := net.SplitHostPort(addr)
 	if err != nil {
 		return fmt.Errorf("%w: %q is not host:port: write ':6070' for loopback, or '0.0.0.0:6070' for every interface", profiler.ErrInvalid, addr)
 	}
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
 		return fmt.Errorf("%w: port %q is not a number from 0 to 65535", profiler.ErrInvalid, port)
 	}
-	if host == "" {
-		host = "127.0.0.1"
-	}
-	c.debugAddr = net.JoinHostPort(host, port)
+	c.debugAddr = endpoint.Address(addr)
 	return nil
 }
 
@@ -232,12 +230,9 @@ func (c *config) setFlightBytes(n int) error {
 	return nil
 }
 
-// shortestToken keeps out what could be guessed by asking.
-const shortestToken = 16
-
 func (c *config) setToken(token string) error {
-	if len(token) < shortestToken || strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return fmt.Errorf("%w: token of %d characters: choose %d or more, printable and without spaces", profiler.ErrInvalid, len(token), shortestToken)
+	if err := endpoint.CheckToken(token); err != nil {
+		return fmt.Errorf("%w: %w", profiler.ErrInvalid, err)
 	}
 	c.token = token
 	return nil

@@ -1,6 +1,9 @@
 package agent
 
-import "time"
+import (
+	"iter"
+	"time"
+)
 
 // DocumentSchema names the form of Document. Fields may be added under the same name; a field
 // that changes its meaning or goes changes the name.
@@ -24,6 +27,8 @@ type Document struct {
 	Threads []DocumentThread `json:"threads"`
 	Faults  []DocumentFault  `json:"faults"` // in claim order, as many as were asked for
 	Stats   DocumentStats    `json:"stats"`
+
+	faults iter.Seq[DocumentFault] // those of a document whose Faults are empty, or nil
 }
 
 // DocumentRegion is one region, see profiler.RegionStats.

@@ -1,9 +1,14 @@
 package agent
 
 import (
+	"bufio"
+	"bytes"
 	"cmp"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
+	"io"
+	"iter"
 	"maps"
 	"slices"
 	"time"
@@ -19,6 +24,58 @@ type selection struct {
 	after     int64 // the claim number that the first fault comes after; -1 for all
 	faults    int   // how many faults at most
 	addresses bool  // with addresses of this process, not offsets alone
+	later     bool  // the faults are made when the document is written
+}
+
+// of calls yield for the faults that are selected.
+func (sel selection) of(s *profiler.Snapshot) iter.Seq[*profiler.Fault] {
+	return func(yield func(*profiler.Fault) bool) {
+		n := 0
+		for i := range s.Faults {
+			if n == sel.faults {
+				return
+			}
+			if f := &s.Faults[i]; int64(f.Seq) > sel.after {
+				if n++; !yield(f) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// write writes the document as JSON, with the faults that it has for later one by one: they are most of it.
+func (d *Document) write(w io.Writer) error {
+	text, err := json.Marshal(d)
+	if err != nil {
+		return err
+	}
+	const list = `"faults":[]` // nothing else is called so, and in a text the quotes would be escaped
+	before, behind, ok := bytes.Cut(text, []byte(list))
+	if d.faults == nil || !ok {
+		_, err := w.Write(append(text, '\n'))
+		return err
+	}
+	out := bufio.NewWriterSize(w, 32<<10)
+	_, _ = out.Write(before) // errors stay until Flush
+	_, _ = out.WriteString(list[:len(list)-1])
+	first := true
+	for f := range d.faults {
+		text, err := json.Marshal(f)
+		if err != nil {
+			return err
+		}
+		if !first {
+			_ = out.WriteByte(',')
+		}
+		first = false
+		if _, err := out.Write(text); err != nil {
+			return err
+		}
+	}
+	_ = out.WriteByte(']')
+	_, _ = out.Write(append(behind, '\n'))
+	return out.Flush()
 }
 
 // document converts a snapshot.
@@ -47,13 +104,19 @@ func document(s *profiler.Snapshot, sel selection) *Document {
 	for _, t := range s.Threads {
 		d.Threads = append(d.Threads, DocumentThread{t.Thread, t.Faults, int64(t.Stall)})
 	}
-	for _, f := range s.Faults {
-		if len(d.Faults) == sel.faults {
-			break
+	for f := range sel.of(s) {
+		stacks[f.Stack] = true
+		if !sel.later {
+			d.Faults = append(d.Faults, documentFault(s, *f, sel.addresses))
 		}
-		if int64(f.Seq) > sel.after {
-			stacks[f.Stack] = true
-			d.Faults = append(d.Faults, documentFault(s, f, sel.addresses))
+	}
+	if sel.later {
+		d.faults = func(yield func(DocumentFault) bool) {
+			for f := range sel.of(s) {
+				if !yield(documentFault(s, *f, sel.addresses)) {
+					return
+				}
+			}
 		}
 	}
 	d.Stacks = documentStacks(s, stacks)

@@ -223,6 +223,7 @@ func TestSwitchOff(t *testing.T) {
 			t.Errorf("%d %s", code, body)
 		}
 		f.a.cfg.token = "" // for what follows
+		f.a.guard = f.a.newGuard()
 		f.checkOff(t, "too slow")
 	})
 	t.Run("in a storm", func(t *testing.T) {

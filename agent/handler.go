@@ -1,12 +1,12 @@
 package agent
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"strconv"
 
 	"github.com/firsttouch/firsttouch/agent/livepage"
+	"github.com/firsttouch/firsttouch/internal/endpoint"
 )
 
 // basePath is where the handler expects to be reached.
@@ -48,8 +48,10 @@ const defaultFaults = 1000
 // A recording has the totals since the start, and of the faults one by one those of the log and of the flight
 // recorder, or with ?scope=window those of the flight recorder alone.
 //
-// With WithToken it answers only who brings the token; else it authenticates nobody. It serves 16 requests at a time,
-// and answers more with 429 Too Many Requests. Addresses need WithAddresses. On an agent that does nothing the page and the JSON say why,
+// With WithToken it answers only who brings the token; else it authenticates nobody. It makes two answers at a
+// time; others wait, and of more than 64 requests each is answered with 429 Too Many Requests. An answer whose client reads nothing for 20 s,
+// or for a second while others wait, is cut off. What a page of another site asks for is refused, unless it is a link to a page
+// here. Addresses need WithAddresses. On an agent that does nothing the page and the JSON say why,
 // and the profiles are answered with 503 Service Unavailable.
 func (a *Agent) Handler() http.Handler {
 	mux := http.NewServeMux()
@@ -62,7 +64,7 @@ func (a *Agent) Handler() http.Handler {
 	mux.HandleFunc("GET "+basePath+"recording", a.serveRecording)
 	mux.HandleFunc("GET "+basePath+"mappings", a.serveMappings)
 	mux.HandleFunc("POST "+basePath+"off", a.serveOff)
-	return a.limited(mux)
+	return a.guard.Handler(mux)
 }
 
 func (a *Agent) serveSnapshot(w http.ResponseWriter, r *http.Request) {
@@ -75,9 +77,14 @@ func (a *Agent) serveSnapshot(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
+	if !endpoint.Begin(w) {
+		return
+	}
+	sel.later = true
+	d := a.document(sel)
 	header(w, "application/json; charset=utf-8")
 	// An error here is the client's: it has left.
-	_ = json.NewEncoder(w).Encode(a.document(sel))
+	_ = d.write(w)
 }
 
 // document is the present state, whether the agent profiles or not.

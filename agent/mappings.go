@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"text/tabwriter"
 
+	"github.com/firsttouch/firsttouch/internal/endpoint"
+	"github.com/firsttouch/firsttouch/internal/plain"
 	"github.com/firsttouch/firsttouch/profiler"
 )
 
@@ -48,6 +50,9 @@ func (a *Agent) serveMappings(w http.ResponseWriter, r *http.Request) {
 		refuseAddresses(w)
 		return
 	}
+	if !endpoint.Begin(w) {
+		return
+	}
 	d := Mappings{Reason: a.Reason(), Mappings: []ProcessMapping{}}
 	if a.observes() {
 		list, err := a.prof.Mappings()
@@ -63,7 +68,7 @@ func (a *Agent) serveMappings(w http.ResponseWriter, r *http.Request) {
 	// An error from here on is the client's: it has left.
 	if text {
 		header(w, "text/plain; charset=utf-8")
-		_ = d.writeText(w)
+		_ = plain.Lines(d).writeText(w) // for a terminal
 		return
 	}
 	header(w, "application/json; charset=utf-8")

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"net/url"
 	"time"
 
 	"github.com/firsttouch/firsttouch/internal/plain"
@@ -154,10 +153,6 @@ const offAnswer = 5 * time.Second
 // serveOff takes the profiler off. The answer is Reason: 200 where all memory was given back, 202 where some is still
 // served and tried again.
 func (a *Agent) serveOff(w http.ResponseWriter, r *http.Request) {
-	if crossSite(r) {
-		http.Error(w, "a page of another site cannot take the profiler off: use firsttouch off, or curl -X POST", http.StatusForbidden)
-		return
-	}
 	if a.prof == nil {
 		http.Error(w, "not profiled: "+a.Reason(), http.StatusServiceUnavailable)
 		return
@@ -175,19 +170,6 @@ func (a *Agent) serveOff(w http.ResponseWriter, r *http.Request) {
 	}
 	// An error here is the client's: it has left.
 	_, _ = fmt.Fprintln(w, a.Reason())
-}
-
-// crossSite reports whether a browser sent a request for a page of another site.
-func crossSite(r *http.Request) bool {
-	switch r.Header.Get("Sec-Fetch-Site") {
-	case "same-origin", "none":
-		return false
-	case "": // no browser, or an old one, which names the page's origin
-		origin := r.Header.Get("Origin")
-		u, err := url.Parse(origin)
-		return origin != "" && (err != nil || u.Host != r.Host)
-	}
-	return true
 }
 
 // oneLine is a text that others choose, for a log and a terminal: without control characters, and not long.

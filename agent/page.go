@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/firsttouch/firsttouch/internal/endpoint"
 	"github.com/firsttouch/firsttouch/profiler"
 )
 
@@ -62,6 +63,9 @@ type pageTotal struct {
 }
 
 func (a *Agent) servePage(w http.ResponseWriter, r *http.Request) {
+	if !endpoint.Begin(w) {
+		return
+	}
 	var b bytes.Buffer
 	if err := pageTemplate.Execute(&b, a.page(hostOf(r))); err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/firsttouch/firsttouch/exporter/pprof"
+	"github.com/firsttouch/firsttouch/internal/endpoint"
 	"github.com/firsttouch/firsttouch/profiler"
 	"github.com/google/pprof/profile"
 )
@@ -29,7 +30,7 @@ func (a *Agent) servePprof(w http.ResponseWriter, r *http.Request, name string, 
 		http.Error(w, "not profiled: "+a.Reason(), http.StatusServiceUnavailable)
 		return
 	}
-	d, err := secondsOf(r)
+	d, err := secondsOf(w, r)
 	spans, err2 := flagOf(r, "spans")
 	if err := errors.Join(err, err2); err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
@@ -37,6 +38,9 @@ func (a *Agent) servePprof(w http.ResponseWriter, r *http.Request, name string, 
 	}
 	var win *window
 	if d == 0 {
+		if !endpoint.Begin(w) {
+			return
+		}
 		win = &window{Snapshot: a.prof.Snapshot()}
 	} else {
 		var ok bool
@@ -65,6 +69,7 @@ func (a *Agent) servePprof(w http.ResponseWriter, r *http.Request, name string, 
 
 // serveWindow records a window of that length from now. Where it cannot, it has answered.
 func (a *Agent) serveWindow(w http.ResponseWriter, r *http.Request, d time.Duration) (win *window, ok bool) {
+	endpoint.Wait(w, d)
 	win, err := a.record(r.Context(), d)
 	switch {
 	case r.Context().Err() != nil:
@@ -75,11 +80,11 @@ func (a *Agent) serveWindow(w http.ResponseWriter, r *http.Request, d time.Durat
 	case err != nil:
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 	}
-	return win, err == nil
+	return win, err == nil && endpoint.Begin(w)
 }
 
 // secondsOf reads ?seconds=N, 0 where it is not there. It refuses what the server would cut off.
-func secondsOf(r *http.Request) (time.Duration, error) {
+func secondsOf(w http.ResponseWriter, r *http.Request) (time.Duration, error) {
 	v := r.URL.Query().Get("seconds")
 	if v == "" {
 		return 0, nil
@@ -90,8 +95,8 @@ func secondsOf(r *http.Request) (time.Duration, error) {
 		return 0, fmt.Errorf("seconds=%q: choose a whole number from 1 to %d", v, longest)
 	}
 	d := time.Duration(n) * time.Second
-	if srv, ok := r.Context().Value(http.ServerContextKey).(*http.Server); ok && srv.WriteTimeout > 0 && d >= srv.WriteTimeout {
-		return 0, fmt.Errorf("seconds=%d: the server's WriteTimeout is %v: ask for less, or raise it", n, srv.WriteTimeout)
+	if srv, ok := r.Context().Value(http.ServerContextKey).(*http.Server); ok && srv.WriteTimeout > 0 && d >= srv.WriteTimeout && !endpoint.Wait(w, d) {
+		return 0, fmt.Errorf("seconds=%d: the server's WriteTimeout is %v, and what is around this handler hides how to prolong it: ask for less, or raise it", n, srv.WriteTimeout)
 	}
 	return d, nil
 }

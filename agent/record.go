@@ -10,6 +10,7 @@ import (
 
 	"github.com/firsttouch/firsttouch/agent/livepage"
 	"github.com/firsttouch/firsttouch/exporter/recording"
+	"github.com/firsttouch/firsttouch/internal/endpoint"
 	"github.com/firsttouch/firsttouch/profiler"
 )
 
@@ -42,7 +43,7 @@ func (a *Agent) serveRecording(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "not profiled: "+a.Reason(), http.StatusServiceUnavailable)
 		return
 	}
-	d, err := secondsOf(r)
+	d, err := secondsOf(w, r)
 	scope := recording.Scope(r.URL.Query().Get("scope"))
 	switch {
 	case err != nil:
@@ -65,6 +66,9 @@ func (a *Agent) serveRecording(w http.ResponseWriter, r *http.Request) {
 	}
 	var rec *recording.Recording
 	if d == 0 {
+		if !endpoint.Begin(w) {
+			return
+		}
 		if rec = a.recorded(scope, "asked for over HTTP"); since != nil {
 			rec = rec.Since(since.after, since.ended)
 		}

@@ -80,16 +80,26 @@ func (r *recorder) start() {
 	}()
 }
 
-// end ends it, and writes the last recording where that is wanted. Further calls do nothing.
-func (r *recorder) end(last bool) (err error) {
+// end ends it, and writes the last recording, if there is one. Further calls do nothing.
+func (r *recorder) end(last *recording.Recording) (err error) {
 	r.ending.Do(func() {
 		close(r.stop)
 		<-r.done
-		if last {
-			_, err = r.write(r.make(recording.ScopeAll, "the agent was shut down"), "exit")
+		if last != nil {
+			_, err = r.write(last, "exit")
 		}
 	})
 	return err
+}
+
+// over reports whether it has ended.
+func (r *recorder) over() bool {
+	select {
+	case <-r.done:
+		return true
+	default:
+		return false
+	}
 }
 
 // record writes the latest faults, and removes the oldest of its files where there are too many.

@@ -2,13 +2,13 @@ package agent
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"net/http"
 
 	"github.com/firsttouch/firsttouch/agent/livepage"
 	"github.com/firsttouch/firsttouch/exporter/pprof"
 	"github.com/firsttouch/firsttouch/exporter/recording"
+	"github.com/firsttouch/firsttouch/internal/endpoint"
 )
 
 // RecordingHandler serves a recording as Handler serves a process, at the same paths: the live page, and what
@@ -56,6 +56,9 @@ func (p *replay) profile(name string, build builder) http.HandlerFunc {
 		if spans {
 			opts = append(opts, pprof.WithSpans())
 		}
+		if !endpoint.Begin(w) {
+			return
+		}
 		var b bytes.Buffer
 		if err := pprof.Write(&b, build(p.r.Snapshot, opts...)); err != nil {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
@@ -73,14 +76,22 @@ func (p *replay) snapshot(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
+	if !endpoint.Begin(w) {
+		return
+	}
+	sel.later = true
+	d := document(p.r.Snapshot, sel)
 	header(w, "application/json; charset=utf-8")
-	_ = json.NewEncoder(w).Encode(document(p.r.Snapshot, sel))
+	_ = d.write(w)
 }
 
 func (p *replay) recording(w http.ResponseWriter, r *http.Request) {
 	stored, err := flagOf(r, "stored")
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	if !endpoint.Begin(w) {
 		return
 	}
 	attachment(w, recordingName(p.r))

@@ -104,11 +104,22 @@ func TestWindowEndsEarly(t *testing.T) {
 
 func TestWindowRespectsTheServer(t *testing.T) {
 	a := start(t)
-	srv := httptest.NewUnstartedServer(a.Handler())
-	srv.Config.WriteTimeout = 2 * time.Second
-	srv.Start()
-	defer srv.Close()
-	if code, body := get(t, srv.URL+"/debug/firsttouch/profile?seconds=2"); code != 400 || !strings.Contains(body, "WriteTimeout is 2s") {
-		t.Errorf("%d %s", code, body)
+	for name, tt := range map[string]struct {
+		around func(http.Handler) http.Handler
+		want   int
+		text   string
+	}{
+		"what can be prolonged is": {func(h http.Handler) http.Handler { return h }, 200, ""},
+		"what cannot is refused at once": {func(h http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.ServeHTTP(struct{ http.ResponseWriter }{w}, r) })
+		}, 400, "WriteTimeout is 1s"},
+	} {
+		srv := httptest.NewUnstartedServer(tt.around(a.Handler()))
+		srv.Config.WriteTimeout = time.Second
+		srv.Start()
+		if code, body := get(t, srv.URL+"/debug/firsttouch/profile?seconds=1"); code != tt.want || !strings.Contains(body, tt.text) {
+			t.Errorf("%s: %d %.200q", name, code, body)
+		}
+		srv.Close()
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/firsttouch/firsttouch/internal/endpoint"
 	"github.com/firsttouch/firsttouch/profiler"
 )
 
@@ -92,6 +93,9 @@ type DocumentMissPoint struct {
 }
 
 func (a *Agent) serveWindows(w http.ResponseWriter, _ *http.Request) {
+	if !endpoint.Begin(w) {
+		return
+	}
 	header(w, "application/json; charset=utf-8")
 	// An error here is the client's: it has left.
 	_ = json.NewEncoder(w).Encode(a.windowsDocument())

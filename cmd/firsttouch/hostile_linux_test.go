@@ -1,9 +1,10 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -27,6 +28,7 @@ import (
 	"github.com/firsttouch/firsttouch/internal/report"
 	"github.com/firsttouch/firsttouch/internal/testproc"
 	"github.com/google/pprof/profile"
+	"golang.org/x/sys/unix"
 )
 
 // onRecordings are the commands that read a recording, which stands for X.
@@ -171,13 +173,12 @@ func TestInterruptWhileReading(t *testing.T) {
 	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	pipe, writer, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer pipe.Close()
-	defer writer.Close()
+	const head = "\x89FTR\r\n\x1a\n\x01\x00\x01\x00"
 	for _, source := range []string{l.Addr().String(), fifo, "-"} {
+		pipe, writer, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
 		c := command(t, "report", source)
 		c.Stdin = pipe
 		var out bytes.Buffer
@@ -186,10 +187,26 @@ func TestInterruptWhileReading(t *testing.T) {
 			t.Fatal(err)
 		}
 		kill := time.AfterFunc(testproc.Budget(30*time.Second), func() { _ = c.Process.Kill() })
-		if source == l.Addr().String() {
+		switch source {
+		case l.Addr().String():
 			<-asked
+		case fifo:
+			// There is a reader once this returns.
+			w, err := os.OpenFile(fifo, os.O_WRONLY, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer w.Close()
+		default:
+			if _, err := io.WriteString(writer, head); err != nil {
+				t.Fatal(err)
+			}
+			for left := 1; left > 0; time.Sleep(time.Millisecond) {
+				if left, err = unix.IoctlGetInt(int(writer.Fd()), unix.TIOCINQ); err != nil {
+					t.Fatal(err)
+				}
+			}
 		}
-		waitUntilCatches(t, c.Process.Pid, syscall.SIGINT)
 		if err := c.Process.Signal(syscall.SIGINT); err != nil {
 			t.Fatal(err)
 		}
@@ -198,24 +215,8 @@ func TestInterruptWhileReading(t *testing.T) {
 		if status := c.ProcessState.ExitCode(); status != exitInterrupted {
 			t.Errorf("%s: status %d (-1: it did not end), %s", source, status, &out)
 		}
-	}
-}
-
-// waitUntilCatches waits until a process has a handler for a signal.
-func waitUntilCatches(t *testing.T, pid int, s syscall.Signal) {
-	t.Helper()
-	for {
-		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, rest, _ := strings.Cut(string(text), "SigCgt:\t")
-		mask, _ := strconv.ParseUint(strings.TrimSpace(strings.SplitN(rest, "\n", 2)[0]), 16, 64)
-		// Go's runtime catches it from the start on: what tells is that the command has got as far as threads that wait.
-		if mask&(1<<(s-1)) != 0 && strings.Contains(string(text), "State:\tS") {
-			return
-		}
-		time.Sleep(time.Millisecond)
+		pipe.Close()
+		writer.Close()
 	}
 }
 
@@ -336,5 +337,65 @@ func useAll(t *testing.T, data []byte) {
 		if err := pprof.Write(io.Discard, p); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// firsttouch serve has the guards of an agent's endpoint.
+func TestServeIsGuarded(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.ftr")
+	if err := os.WriteFile(path, hostile.Named("a name"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	const secret = "0123456789abcdef"
+	c := command(t, "serve", "-listen", ":0", path)
+	c.Env = append(c.Env, "FIRSTTOUCH_TOKEN="+secret)
+	out, err := c.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer c.Wait()
+	kill := time.AfterFunc(testproc.Budget(30*time.Second), func() { _ = c.Process.Kill() })
+	defer kill.Stop()
+	defer c.Process.Signal(syscall.SIGINT)
+	address := ""
+	for lines := bufio.NewScanner(out); address == "" && lines.Scan(); {
+		address = strings.TrimSpace(lines.Text())
+		if !strings.HasPrefix(address, "http://127.0.0.1:") {
+			address = ""
+		}
+	}
+	if address == "" {
+		t.Fatal("it does not say where it is, on loopback")
+	}
+	for _, tt := range []struct {
+		host, header, value string
+		want                int
+	}{
+		{"", "Authorization", "Bearer " + secret, 200},
+		{"", "Authorization", "Basic " + base64.StdEncoding.EncodeToString([]byte("me:"+secret)), 200},
+		{"", "Authorization", "Bearer " + secret + "x", 401},
+		{"", "X", "", 401},
+		{"evil.example", "Authorization", "Bearer " + secret, 403},
+	} {
+		r, err := http.NewRequest(http.MethodGet, address+"recording", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set(tt.header, tt.value)
+		r.Host = tt.host
+		resp, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != tt.want {
+			t.Errorf("%+v: %d", tt, resp.StatusCode)
+		}
+	}
+	if r := runCommand(t, "serve", "-listen", "256.0.0.1:0", path); r.status != exitFailed || !strings.Contains(r.diag, "choose a free address") {
+		t.Errorf("%+v", r)
 	}
 }

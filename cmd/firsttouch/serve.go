@@ -2,13 +2,12 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net"
-	"net/http"
+	"os"
 	"time"
 
 	"github.com/firsttouch/firsttouch/agent"
+	"github.com/firsttouch/firsttouch/internal/endpoint"
 	"github.com/firsttouch/firsttouch/internal/plain"
 	"github.com/firsttouch/firsttouch/internal/recordings"
 	"github.com/spf13/cobra"
@@ -23,6 +22,9 @@ func newServe() *cobra.Command {
 		Long: `serve shows a recording on the page that an agent has for a live process: the heatmap by place and
 time, callers, flame graph, latencies, and the requests with their first touches. It serves until it is
 interrupted.
+
+Without a host, the address is this machine's alone, where it answers requests for localhost and addresses only. With
+FIRSTTOUCH_TOKEN in the environment requests have to bring it, as to an agent; a browser asks for it, as the password of any user.
 
 ` + sourceHelp,
 		Example:           `  firsttouch serve firsttouch-demo/recording.ftr`,
@@ -40,32 +42,33 @@ interrupted.
 
 // serve answers until the command is interrupted, which is its end and no failure.
 func serve(c *cobra.Command, r *recordings.Opened, listen, traces string) error {
+	token := os.Getenv(endpoint.TokenVariable)
+	if err := endpoint.CheckToken(token); token != "" && err != nil {
+		return fmt.Errorf("%w: %s: %w", recordings.ErrUsage, endpoint.TokenVariable, err)
+	}
 	handler, err := agent.RecordingHandler(r.Recording, traces)
 	if err != nil {
 		return err
 	}
-	l, err := (&net.ListenConfig{}).Listen(c.Context(), "tcp", listen)
+	guard := endpoint.NewGuard(token, func(text string) { fmt.Fprintln(c.ErrOrStderr(), "firsttouch: a request failed:", plain.Line(text)) })
+	server, err := endpoint.Serve(c.Context(), listen, guard, guard.Handler(handler), 0)
 	if err != nil {
 		return fmt.Errorf("%w: choose a free address of this machine with -listen", err)
 	}
-	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(l) }()
-	if _, err := fmt.Fprintf(c.OutOrStdout(), "Serving %s until interrupted\n  http://%s/debug/firsttouch/\n", plain.Line(r.Name), l.Addr()); err != nil {
-		return printing(errors.Join(err, server.Close(), <-served))
+	defer server.Shutdown(c.Context()) // for the errors below; on the way that succeeds it was called
+	for _, n := range server.Notes() {
+		fmt.Fprintln(c.ErrOrStderr(), "firsttouch:", n)
+	}
+	if _, err := fmt.Fprintf(c.OutOrStdout(), "Serving %s until interrupted\n  http://%s/debug/firsttouch/\n", plain.Line(r.Name), server.Addr()); err != nil {
+		return printing(err)
 	}
 	select {
-	case err := <-served:
-		return err
+	case <-server.Done():
+		return server.Err()
 	case <-c.Context().Done():
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	if server.Shutdown(ctx) != nil {
-		err = server.Close() // what goes on is a download
-	}
-	if ended := <-served; !errors.Is(ended, http.ErrServerClosed) {
-		err = errors.Join(err, ended)
-	}
-	return err
+	_ = server.Shutdown(ctx) // what was cut off is a download
+	return server.Err()
 }

@@ -10,6 +10,8 @@ import (
 	"os/exec"
 	"strings"
 	"time"
+
+	"github.com/firsttouch/firsttouch/internal/endpoint"
 )
 
 // stopBudget bounds the wait for a service that was told to end.
@@ -24,9 +26,9 @@ type child struct {
 // startChild starts the process; it waits for calls.
 func startChild(o *Options) (*child, error) {
 	cmd := exec.Command(o.Service[0], o.Service[1:]...)
-	// The demo is set by its flags: a variable meant for other services would change what it shows.
+	// The demo is set by its flags: a variable meant for other services would change what it shows. The token guards its pages.
 	for _, kv := range os.Environ() {
-		if !strings.HasPrefix(kv, "FIRSTTOUCH_") {
+		if !strings.HasPrefix(kv, "FIRSTTOUCH_") || strings.HasPrefix(kv, endpoint.TokenVariable+"=") {
 			cmd.Env = append(cmd.Env, kv)
 		}
 	}

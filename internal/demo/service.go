@@ -4,14 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
+	"os"
 	"sync"
 	"time"
 
 	"github.com/firsttouch/firsttouch/agent"
 	"github.com/firsttouch/firsttouch/internal/demo/index"
 	"github.com/firsttouch/firsttouch/internal/demo/search"
+	"github.com/firsttouch/firsttouch/internal/endpoint"
 	"github.com/firsttouch/firsttouch/profiler"
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
 )
@@ -26,8 +27,7 @@ type Service struct {
 	metering *metering // nil without the profiler
 	latency  search.Latency
 	cache    search.Cache // nil without windows
-	server   *http.Server
-	served   chan error
+	server   *endpoint.Server
 	before   *profiler.Snapshot // at the end of the last phase; nil without the profiler
 }
 
@@ -75,12 +75,10 @@ func (s *Service) Start(args *StartArgs, reply *StartReply) error {
 	if p := s.agent.Profiler(); p != nil {
 		s.before = p.Snapshot()
 	}
-	listener, err := net.Listen("tcp", args.Listen)
-	if err != nil {
+	if err := s.serve(ctx, args.Listen); err != nil {
 		return fmt.Errorf("the service's address: %w: choose another with -listen", err)
 	}
-	reply.Address = listener.Addr().String()
-	s.serve(listener)
+	reply.Address = s.server.Addr().String()
 	return nil
 }
 
@@ -107,18 +105,19 @@ func (s *Service) agentOptions() []agent.Option {
 	return opts
 }
 
-func (s *Service) serve(l net.Listener) {
+// serve guards the service as an agent does its endpoint: metrics ask for the token too.
+func (s *Service) serve(ctx context.Context, address string) (err error) {
+	guard := endpoint.NewGuard(os.Getenv(endpoint.TokenVariable), nil)
 	mux := http.NewServeMux()
 	mux.Handle("/debug/firsttouch/", s.agent.Handler())
 	if s.metering != nil {
-		mux.Handle("/metrics", s.metering.handler())
+		mux.Handle("/metrics", guard.Handler(s.metering.handler()))
 	}
 	search.Register(mux, s.ix, s.cache, func(h http.Handler) http.Handler {
 		return s.latency.Wrap(otelhttp.NewHandler(h, "search"))
 	})
-	s.server = &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
-	s.served = make(chan error, 1)
-	go func() { s.served <- s.server.Serve(l) }()
+	s.server, err = endpoint.Serve(ctx, address, guard, mux, 2*maxConcurrency)
+	return err
 }
 
 // stop ends what Start began, in reverse; after it the database is plain memory again, and closed.
@@ -127,10 +126,7 @@ func (s *Service) stop(ctx context.Context) error {
 	defer s.mu.Unlock()
 	var errs []error
 	if s.server != nil {
-		errs = append(errs, s.server.Shutdown(ctx))
-		if err := <-s.served; !errors.Is(err, http.ErrServerClosed) {
-			errs = append(errs, err)
-		}
+		errs = append(errs, s.server.Shutdown(ctx), s.server.Err())
 	}
 	if s.tracing != nil {
 		errs = append(errs, s.tracing.provider.Shutdown(ctx))

@@ -51,7 +51,7 @@ func newTracing(ctx context.Context, a *agent.Agent, out string, remote bool) (*
 		return nil, err
 	}
 	next := fanout{t.recorder, batch(file)}
-	if t.endpoint = endpoint(); t.endpoint != "" && remote {
+	if t.endpoint = tracesEndpoint(); t.endpoint != "" && remote {
 		exporter, err := otlptracehttp.New(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("exporter for %s: %w: correct or unset OTEL_EXPORTER_OTLP_ENDPOINT", t.endpoint, err)
@@ -85,7 +85,7 @@ func batch(e sdktrace.SpanExporter) sdktrace.SpanProcessor {
 }
 
 // endpoint is where the environment wants traces sent, or empty.
-func endpoint() string {
+func tracesEndpoint() string {
 	if e := os.Getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"); e != "" {
 		return e
 	}

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/firsttouch/firsttouch/internal/endpoint"
 )
 
 // answerBudget bounds the wait for an agent's first byte, beyond the seconds of a window.
@@ -103,7 +105,7 @@ func fetch(ctx context.Context, method string, u *url.URL, seconds int) (io.Read
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUsage, err)
 	}
-	if token := os.Getenv("FIRSTTOUCH_TOKEN"); token != "" {
+	if token := os.Getenv(endpoint.TokenVariable); token != "" {
 		req.Header.Set("Authorization", "Bearer "+token)
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()

@@ -40,30 +40,38 @@ func (p *Profiler) NewArena(name string, size int, opts ...RegionOption) (*Regio
 }
 
 func (r *Region) mapArena(size int) error {
-	b, err := unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_NORESERVE)
+	if !r.config.writes {
+		g, err := r.p.eng.NewArena(r.eng, uintptr(size), uintptr(r.config.granule), r.know)
+		if err != nil {
+			return err
+		}
+		r.bytes, r.maps = g.Bytes(), []*mapping{{Target: g, means: byMove}}
+		return nil
+	}
+	at, err := unix.MmapPtr(-1, 0, nil, uintptr(size), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_NORESERVE)
+	if err == unix.EAGAIN { // mlock_future_ok, mm/mmap.c
+		return fmt.Errorf("%w: the process locks all of its new memory (mlockall with MCL_FUTURE), and %d bytes cannot be: raise RLIMIT_MEMLOCK, or choose a smaller arena: mmap: %w", ErrLocked, size, err)
+	}
 	if err != nil {
 		return fmt.Errorf("map %d bytes: %w", size, err)
 	}
+	b := unsafe.Slice((*byte)(at), size)
 	// A huge page would make one fault of 512. EINVAL: a kernel without them.
 	if err := unix.Madvise(b, unix.MADV_NOHUGEPAGE); err != nil && err != unix.EINVAL {
-		unix.Munmap(b)
+		unmap(b)
 		return fmt.Errorf("madvise(MADV_NOHUGEPAGE): %w: allow it in the process's seccomp filter", err)
 	}
-	lo := uintptr(unsafe.Pointer(unsafe.SliceData(b)))
-	if r.config.writes {
-		m, _, err := r.observe(piece{procMap: procMap{lo: lo, hi: lo + uintptr(size)}, means: byProtect, page: uintptr(unix.Getpagesize())}, 0)
-		if err != nil {
-			unix.Munmap(b)
-			return err
-		}
-		r.bytes, r.maps = b, []*mapping{m}
-		return nil
-	}
-	g, err := r.p.eng.AddArena(r.eng, lo, lo+uintptr(size), uintptr(r.config.granule), r.know)
+	lo := uintptr(at)
+	m, _, err := r.observe(piece{procMap: procMap{lo: lo, hi: lo + uintptr(size)}, means: byProtect, page: uintptr(unix.Getpagesize())}, 0)
 	if err != nil {
-		unix.Munmap(b)
+		unmap(b)
 		return err
 	}
-	r.bytes, r.maps = b, []*mapping{{Target: g, means: byMove}}
+	r.bytes, r.maps = b, []*mapping{m}
 	return nil
+}
+
+// unmap returns memory of a region.
+func unmap(b []byte) error {
+	return unix.MunmapPtr(unsafe.Pointer(unsafe.SliceData(b)), uintptr(len(b)))
 }

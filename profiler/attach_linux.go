@@ -101,14 +101,23 @@ func (p *Profiler) rescanLoop() {
 
 // rescan looks once.
 func (p *Profiler) rescan() {
-	var regions []*Region // whose mappings other code changes
+	var regions, memory []*Region // whose mappings other code changes, and whose pages may be moved aside
 	p.mu.Lock()
 	for _, r := range p.regions {
-		if (!r.isMemory() || r.kind == KindGoHeap) && !r.closed.Load() {
+		if r.closed.Load() {
+			continue
+		}
+		if !r.isMemory() || r.kind == KindGoHeap {
 			regions = append(regions, r)
+		}
+		if r.isMemory() {
+			memory = append(memory, r)
 		}
 	}
 	p.mu.Unlock()
+	if err := p.keepLocked(memory); err != nil {
+		p.note("pages that are moved aside are not locked: %v", err)
+	}
 	if len(regions) == 0 {
 		return
 	}

@@ -117,6 +117,7 @@ func (p *Profiler) attachable(lo, hi uintptr, writes bool) (pieces []piece, note
 		return nil, "", err
 	}
 	var left []string
+	kind := error(ErrNotSupported)
 	if err := eachSmap(func(m *smap) bool {
 		from, to := max(m.lo, lo), min(m.hi, hi)
 		if from >= to {
@@ -128,6 +129,9 @@ func (p *Profiler) attachable(lo, hi uintptr, writes bool) (pieces []piece, note
 			why = "it is less than a huge page"
 		}
 		if why != "" {
+			if m.lock() != lockNone && !writes {
+				kind = ErrLocked
+			}
 			from, to = max(m.lo, lo), min(m.hi, hi)
 			left = append(left, fmt.Sprintf("%d KiB at offset %d are not observed: %s", (to-from)>>10, from-lo, why))
 			return true
@@ -143,7 +147,7 @@ func (p *Profiler) attachable(lo, hi uintptr, writes bool) (pieces []piece, note
 	note = strings.Join(left, "; ")
 	switch {
 	case len(pieces) == 0 && note != "":
-		return nil, "", fmt.Errorf("%w: %s", ErrNotSupported, note)
+		return nil, "", fmt.Errorf("%w: %s", kind, note)
 	case len(pieces) == 0:
 		return nil, "", fmt.Errorf("%w: %#x to %#x", ErrNotMapped, lo, hi)
 	}

@@ -34,6 +34,11 @@ func (r *Region) coverShared(m procMap, at *smap, complete time.Duration) (done 
 	if r.p.eng.Observes(m.lo, m.hi, m.dev, m.inode) {
 		return false, fmt.Errorf("%w: a part of the mapping at %#x is in another region: close that first", ErrRegistered, m.lo)
 	}
+	if p.means == byShare {
+		if err := r.p.locked(m.lo, m.hi); err != nil {
+			return false, err
+		}
+	}
 	g, _, err := r.observe(p, m.offset)
 	if errors.Is(err, ErrNotSupported) && p.means == byShare && !at.huge() {
 		return false, nil

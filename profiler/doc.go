@@ -25,13 +25,24 @@
 //	memory of devices, the kernel's own      no
 //
 // The numbers are Linux versions; what has none works on every kernel that the profiler starts on.
-// A file descriptor names a memfd: AttachFile("/proc/self/fd/7"). Memory that is locked (mlock) is not armed,
-// since that would undo the lock; its writes can be observed. Of files on a disk the kernel tells that pages were
+// A file descriptor names a memfd: AttachFile("/proc/self/fd/7"). Of files on a disk the kernel tells that pages were
 // written, but not when or by whom: writes alone are not offered there.
 //
 // Of shared memory, what other processes touch is not seen. Its holes come from SourceZero, what was swapped
 // out from SourceDisk. A granule of it that was touched stays so until it is armed, also where its owner
 // discards pages or the kernel takes them; and huge pages of tmpfs are mapped page by page once they are armed.
+//
+// # Memory that is locked
+//
+// A process may lock its memory with mlock or mlockall, before the profiler starts or at any time later. Contents and
+// locks stay right. What is locked as a whole is all there, so there is no first touch: attaching and arming it again is
+// ErrLocked. Its writes can be observed (WithWritesOnly). A file that is locked on fault (MLOCK_ONFAULT, MCL_ONFAULT) is observed; meanwhile it
+// counts twice in RLIMIT_MEMLOCK, since a second mapping holds what was touched. An arena of a process that locks its
+// new memory (MCL_FUTURE) is locked page by page as it is touched, and is not armed again.
+//
+// Locking what is armed is a touch of all of it: mlock waits until the engine has answered each page. Where faults of
+// system calls are not served it locks without touching: mlock then answers ENOMEM, mlockall nothing, and each page is in memory, and
+// locked, from its first touch on.
 //
 // # What is exact
 //

@@ -3,6 +3,7 @@ package profiler
 import (
 	"errors"
 
+	"github.com/firsttouch/firsttouch/internal/engine"
 	"github.com/firsttouch/firsttouch/uffd"
 )
 
@@ -25,6 +26,10 @@ var (
 	ErrPaused = errors.New("paused")
 	// ErrLeftOut: the region was not armed for a window, see Windows.
 	ErrLeftOut = errors.New("left out, to keep to the share that is to be observed")
+	// ErrLocked: the process has locked the memory (mlock, mlockall), so that all of it is there already and has to
+	// stay there, or RLIMIT_MEMLOCK has no room for what observing it takes. It is ErrNotSupported too. Files and
+	// arenas that are locked on fault (MLOCK_ONFAULT, MCL_ONFAULT) can be observed.
+	ErrLocked = engine.ErrLocked
 	// ErrBusy: the process's other threads could not be stopped for the moment that a change of
 	// mappings takes. The memory is as it was; try again.
 	ErrBusy = errors.New("threads could not be parked in time")

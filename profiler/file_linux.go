@@ -92,7 +92,7 @@ func (p *Profiler) MapFile(path string, opts ...RegionOption) (*Region, error) {
 	}
 	r, err := p.newRegion(path, KindMappedFile, info.Size(), opts)
 	if err != nil {
-		unix.Munmap(b)
+		unmap(b)
 		return nil, err
 	}
 	r.mu.Lock()
@@ -114,7 +114,7 @@ func (p *Profiler) MapFile(path string, opts ...RegionOption) (*Region, error) {
 		}
 	}
 	if err != nil {
-		unix.Munmap(b)
+		unmap(b)
 		r.bytes = nil
 		r.closed.Store(true)
 		p.forget(r)
@@ -135,11 +135,14 @@ func mapShared(path string, size int) ([]byte, error) {
 		return nil, fmt.Errorf("map file: %w", err)
 	}
 	defer f.Close()
-	b, err := unix.Mmap(int(f.Fd()), 0, size, unix.PROT_READ, unix.MAP_SHARED)
+	at, err := unix.MmapPtr(int(f.Fd()), 0, nil, uintptr(size), unix.PROT_READ, unix.MAP_SHARED)
+	if err == unix.EAGAIN { // mlock_future_ok, mm/mmap.c
+		return nil, fmt.Errorf("%w: the process locks all of its new memory (mlockall with MCL_FUTURE), and the %d bytes of %s cannot be: raise RLIMIT_MEMLOCK: mmap: %w", ErrLocked, size, path, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("map file %s: %w", path, err)
 	}
-	return b, nil
+	return unsafe.Slice((*byte)(at), size), nil
 }
 
 // cover arms one mapping, which did not exist yet when all of them were covered last; 0 is never. The caller holds r.mu.
@@ -147,15 +150,16 @@ func (r *Region) cover(m procMap, complete time.Duration) error {
 	if !m.shared {
 		return fmt.Errorf("%w: a private mapping of a file (MAP_PRIVATE) cannot be covered; map it shared", ErrNotSupported)
 	}
-	at, err := smapAt(m.lo)
-	if err == nil && at.has("lo") && !r.config.writes {
-		return fmt.Errorf("%w: the mapping is locked in memory (mlock), so all of it is touched already", ErrNotSupported)
-	}
+	at, _ := smapAt(m.lo)
 	if done, err := r.coverShared(m, &at, complete); done || err != nil {
 		return err
 	}
+	onFault, err := r.p.lockedFile(m.lo, m.hi)
+	if err != nil {
+		return err
+	}
 	g, took, err := r.p.eng.Cover(r.eng, engine.File{
-		Lo: m.lo, Hi: m.hi, Offset: m.offset, Dev: m.dev, Inode: m.inode, Prot: m.prot, Mincore: r.file.mincore,
+		Lo: m.lo, Hi: m.hi, Offset: m.offset, Dev: m.dev, Inode: m.inode, Prot: m.prot, Mincore: r.file.mincore, OnFault: onFault,
 	}, uintptr(r.config.granule), r.sample(r.limit), r.know, r.guard())
 	if took > r.longest {
 		r.longest = took

@@ -163,7 +163,7 @@ func (r *Region) lookHeap(list []procMap, now time.Duration) error {
 
 // armHeap arms new blocks with their contents. The caller holds r.mu.
 func (r *Region) armHeap(lo, hi uintptr, latency time.Duration) error {
-	if err := locked(lo, hi); err != nil {
+	if err := r.p.locked(lo, hi); err != nil {
 		return err
 	}
 	g, err := r.p.eng.AddHeap(r.eng, lo, hi, uintptr(r.config.granule), r.heap.arenas.offset(lo), r.know)

@@ -95,7 +95,7 @@ func (j *judge) refusal(m *smap, writes bool) string {
 	case !m.shared && m.prot&unix.PROT_WRITE == 0:
 		return "it is not writable, and the kernel moves writable pages only"
 	case m.has("lo") && !writes:
-		return "it is locked in memory (mlock): unlock it first, or observe writes alone (WithWritesOnly)"
+		return "it is locked in memory (mlock, mlockall): " + unlockMemory
 	case m.page > engine.MostPage:
 		return "its huge pages are larger than can be filled: use those of 2 MiB"
 	}

@@ -43,7 +43,7 @@ func TestRefusalNamesWritesAlone(t *testing.T) {
 		// What the mapping itself does not allow comes before what the kernel lacks.
 		{"6.4 to 6.7, private huge pages", between, hugePrivate,
 			"private huge pages cannot be moved: map them shared (MAP_SHARED, or a memfd with MFD_HUGETLB), or observe writes alone (WithWritesOnly)", ""},
-		{"6.4 to 6.7, locked", between, locked, "it is locked in memory (mlock): unlock it first, or observe writes alone (WithWritesOnly)", ""},
+		{"6.4 to 6.7, locked", between, locked, "it is locked in memory (mlock, mlockall): its pages would have to be let go: unlock it (munlock), or observe writes alone (WithWritesOnly)", ""},
 		{"6.4 to 6.7, read only", between, readOnly, "it is not writable, and the kernel moves writable pages only", "it is not writable"},
 		{"6.4 to 6.7, a file on a disk", between, file, "it is a mapping of a file on a disk: use AttachFile with its path", noWrites},
 	} {

@@ -2,42 +2,91 @@
 
 package profiler
 
-import (
-	"bytes"
-	"fmt"
-	"os"
+import "fmt"
+
+// lock is whether a mapping is locked in memory. A higher one is stricter.
+type lock uint8
+
+const (
+	lockNone    lock = iota
+	lockOnFault      // each page from its first touch on (MLOCK_ONFAULT, MCL_ONFAULT)
+	lockAll          // all of it
 )
 
-// locked refuses memory that its owner has locked (mlock): arming it would undo that.
-func locked(lo, hi uintptr) error {
-	if any, err := anyLocked(); !any {
-		return err
+// What to do about memory that is locked.
+const (
+	unlockFile   = "all of it is in memory already and has to stay there: unlock it (munlock), or lock it on fault (MLOCK_ONFAULT, MCL_ONFAULT)"
+	unlockMemory = "its pages would have to be let go: unlock it (munlock), or observe writes alone (WithWritesOnly)"
+)
+
+// lock says how a mapping is locked.
+func (m *smap) lock() lock {
+	switch {
+	case !m.has("lo"):
+		return lockNone
+	case m.has("lf"):
+		return lockOnFault
 	}
-	in := false
-	if err := eachSmap(func(m *smap) bool {
-		in = m.lo < hi && lo < m.hi && m.has("lo")
-		return !in
-	}); err != nil {
-		return fmt.Errorf("look for locked memory: %w", err)
-	}
-	if in {
-		return fmt.Errorf("%w: memory at %#x is locked (mlock): unlock it first", ErrNotSupported, lo)
-	}
-	return nil
+	return lockAll
 }
 
-// anyLocked reports whether the process has locked memory at all. Most have none, and need not list their
-// mappings.
-func anyLocked() (bool, error) {
-	status, err := os.ReadFile("/proc/self/status")
-	if err != nil {
-		return false, fmt.Errorf("look for locked memory: %w", err)
+// lockIn is the strictest lock in a range.
+func (p *Profiler) lockIn(lo, hi uintptr) (in lock, err error) {
+	if !p.eng.AnyLocked() {
+		return lockNone, nil
 	}
-	// In kB, proc_pid_status(5).
-	if _, after, ok := bytes.Cut(status, []byte("VmLck:")); ok {
-		if f := bytes.Fields(after); len(f) > 0 && string(f[0]) == "0" {
-			return false, nil
+	if err := eachSmap(func(m *smap) bool {
+		if m.lo < hi && lo < m.hi {
+			in = max(in, m.lock())
 		}
+		return m.lo < hi
+	}); err != nil {
+		return lockNone, fmt.Errorf("look for locked memory: %w", err)
 	}
-	return true, nil
+	return in, nil
+}
+
+// locked refuses memory that its owner has locked: arming it would undo that.
+func (p *Profiler) locked(lo, hi uintptr) error {
+	in, err := p.lockIn(lo, hi)
+	if err == nil && in != lockNone {
+		return fmt.Errorf("%w at %#x: %s", ErrLocked, lo, unlockMemory)
+	}
+	return err
+}
+
+// lockedFile refuses a mapping of a file that is locked at once, and reports whether it is locked on fault.
+func (p *Profiler) lockedFile(lo, hi uintptr) (onFault bool, err error) {
+	in, err := p.lockIn(lo, hi)
+	if err == nil && in == lockAll {
+		return false, fmt.Errorf("%w: the mapping at %#x: %s", ErrLocked, lo, unlockFile)
+	}
+	return in == lockOnFault, err
+}
+
+// keepLocked has pages that were moved aside locked as their owner's memory is, which it may have locked since
+// (mlock2 with MLOCK_ONFAULT; other locks bring them home, or take them in).
+func (p *Profiler) keepLocked(regions []*Region) error {
+	if len(regions) == 0 || !p.eng.AnyLocked() {
+		return nil
+	}
+	var list []smap
+	if err := eachSmap(func(m *smap) bool { list = append(list, *m); return true }); err != nil {
+		return err
+	}
+	for _, r := range regions {
+		r.mu.Lock()
+		for _, o := range r.maps {
+			if !o.Layered() {
+				continue
+			}
+			for i := range list {
+				if m := &list[i]; m.lo < o.Hi && o.Lo < m.hi {
+					p.eng.LockLayers(o.Target, m.lo, m.hi, m.lock() != lockNone)
+				}
+			}
+		}
+		r.mu.Unlock()
+	}
+	return nil
 }

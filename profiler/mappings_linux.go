@@ -96,8 +96,8 @@ func (j *judge) mapping(m *smap, regions []*Region, heap *knownHeap) Mapping {
 		out.WritesReason = out.Reason
 	case out.Kind == MappingFile, m.shared && !m.has("mw") && out.Kind == MappingShared:
 		out.Reason, out.Attach = "", "AttachFile" // a placeholder covers it
-		if m.has("lo") {
-			out.Reason, out.Attach = "it is locked in memory (mlock), so all of it is touched already", ""
+		if m.lock() == lockAll {
+			out.Reason, out.Attach = "it is locked in memory (mlock, mlockall): "+unlockFile, ""
 		}
 	case out.Reason == "":
 		out.Attach = "AttachRange"

@@ -64,7 +64,7 @@ func (r *Region) again(m *mapping, lockedAny bool) error {
 	var took time.Duration
 	err := error(nil)
 	if lockedAny && m.means != byProtect { // which leaves the pages in place
-		err = locked(m.Lo, m.Hi)
+		err = r.p.locked(m.Lo, m.Hi)
 	}
 	switch {
 	case err != nil:

@@ -28,10 +28,7 @@ func (r *Region) isMemory() bool {
 // rearmMemory arms memory with its contents. The caller holds r.mu.
 func (r *Region) rearmMemory(limit uint64) error {
 	start := engine.Now()
-	lockedAny, err := anyLocked() // once: of the Go heap there are many pieces
-	if err != nil {
-		return err
-	}
+	lockedAny := r.p.eng.AnyLocked() // once: of the Go heap there are many pieces
 	var errs []error
 	for _, m := range slices.Clone(r.maps) {
 		err := r.againWithin(m, lockedAny, limit)

@@ -196,7 +196,10 @@ func (r *Region) Rearm() error {
 			continue
 		}
 		m.prot = prot
-		_, err := r.p.eng.Rearm(m.Target, m.prot, r.sample(limit), r.guard())
+		onFault, err := r.p.lockedFile(m.Lo, m.Hi)
+		if err == nil {
+			_, err = r.p.eng.Rearm(m.Target, m.prot, onFault, r.sample(limit), r.guard())
+		}
 		r.openHeld(m)
 		if errors.Is(err, engine.ErrGone) && r.kind == KindAttached {
 			gone = true
@@ -255,7 +258,7 @@ func (r *Region) Close() error {
 		return err
 	}
 	if r.bytes != nil {
-		if err := unix.Munmap(r.bytes); err != nil {
+		if err := unmap(r.bytes); err != nil {
 			return fmt.Errorf("region %q: unmap: %w", r.name, err)
 		}
 		r.bytes = nil

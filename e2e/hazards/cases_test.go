@@ -108,6 +108,7 @@ var hazards = []hazard{
 	{"owner calls madvise", "internal/bbolttest", "TestAdviceWhileAttached", "", same},
 	{"owner discards memory in a storm (MADV_DONTNEED)", "profiler", "TestDiscardInAStorm", "", "what was discarded reads as zeros, the rest is intact"},
 	{"owner locks armed memory (mlock)", "profiler", "TestLockArmedMemory", "", exact},
+	{"the process locks its memory (mlock, mlock2, mlockall), before, after and in between", "profiler", "TestLockedProcess", "", "observed and exact, or refused by an error that names the lock; contents intact, and what was locked stays locked"},
 	{"pages pinned by io_uring", "profiler", "TestPinnedPagesAreLeft", "all", "they stay the pages that they are, and are counted"},
 	{"arena closed under its readers", "profiler", "TestArenaClosedUnderItsReaders", "all", "they get the error of unmapped memory, and wait for nobody"},
 	{"mappings come and go while others are looked for", "profiler", "TestRegionsComeWhileMappingsCome", "all", exact},

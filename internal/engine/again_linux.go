@@ -156,10 +156,12 @@ func (s *shared) forget(t *target, lo, hi uintptr) {
 	if lo >= hi {
 		return
 	}
+	// Also where mlockall has locked them, which plain MADV_DONTNEED refuses. It is older than UFFDIO_MOVE, so it is
+	// there where layers are.
 	if p := uintptr(raw.Load64(&t.young)); p != 0 {
-		raw.Syscall(unix.SYS_MADVISE, p+lo-t.lo, hi-lo, unix.MADV_DONTNEED, 0, 0, 0)
+		raw.Syscall(unix.SYS_MADVISE, p+lo-t.lo, hi-lo, unix.MADV_DONTNEED_LOCKED, 0, 0, 0)
 	}
 	if p := uintptr(raw.Load64(&t.old)); p != 0 {
-		raw.Syscall(unix.SYS_MADVISE, p+lo-t.lo, hi-lo, unix.MADV_DONTNEED, 0, 0, 0)
+		raw.Syscall(unix.SYS_MADVISE, p+lo-t.lo, hi-lo, unix.MADV_DONTNEED_LOCKED, 0, 0, 0)
 	}
 }

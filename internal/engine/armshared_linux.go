@@ -65,6 +65,9 @@ func armShared(arg uintptr) {
 					call = callWriteProtect
 				}
 				c.fail(call, e)
+				if c.op == opDrop && unix.Errno(e) == unix.EINVAL && t.page == s.pageSize {
+					c.status = statusLocked // madvise_dontneed_free_valid_vma, mm/madvise.c
+				}
 				return
 			}
 			lo = next

@@ -31,6 +31,7 @@ const (
 	errandIoctl   = iota // one ioctl, whose argument is args
 	errandForeign        // which of these ranges is not our placeholder, or not registered
 	errandMaps           // read /proc/self/maps
+	errandLocks          // whether some memory is locked: n is 1
 )
 
 // errandRanges is how many ranges one errand can ask for.
@@ -58,6 +59,11 @@ func runErrand(arg uintptr) {
 	s := at[shared](w.shared)
 	c := &s.errand
 	switch c.kind {
+	case errandLocks:
+		if c.n = 0; s.anyLocks(w, s.list) {
+			c.n = 1
+		}
+		return
 	case errandIoctl:
 		c.errno = uint32(raw.Errno(raw.Syscall(unix.SYS_IOCTL, uintptr(c.fd), c.request, uintptr(unsafe.Pointer(&c.args)), 0, 0, 0)))
 		return

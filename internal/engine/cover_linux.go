@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 	"unsafe"
 
@@ -21,6 +22,7 @@ type File struct {
 	Dev, Inode uint64 // Dev is major<<32 | minor
 	Prot       int
 	Mincore    bool // mincore tells the truth about this file
+	OnFault    bool // it is locked in memory when it is touched (MLOCK_ONFAULT, MCL_ONFAULT)
 }
 
 // Guard runs critical while the mapping's owner promises not to change it.
@@ -35,6 +37,8 @@ func (e *Engine) Cover(r *Region, f File, granule uintptr, sm Sample, know func(
 	switch {
 	case n != 0 && denied(uintptr(n)):
 		return nil, 0, refusedError("duplicate the mapping", callRemap, n)
+	case n == unix.EAGAIN: // mlock_future_ok, mm/mmap.c
+		return nil, 0, fmt.Errorf("%w, and a second mapping of it cannot be: raise RLIMIT_MEMLOCK by %d bytes: mremap: %w", ErrLocked, f.Hi-f.Lo, n)
 	case n == unix.ENOMEM:
 		return nil, 0, fmt.Errorf("duplicate the mapping: %w: the process has no memory or mappings left (vm.max_map_count)", n)
 	case n != 0:
@@ -59,7 +63,7 @@ func (e *Engine) Cover(r *Region, f File, granule uintptr, sm Sample, know func(
 	know(g)
 	e.insert(g)
 	e.mu.Unlock()
-	took, err := e.lay(opPlace, g, f.Prot, sm, guard)
+	took, err := e.lay(opPlace, g, f.Prot, f.OnFault, sm, guard)
 	if err != nil {
 		e.op.Lock()
 		g.lost.Store(true) // before it is freed
@@ -98,19 +102,27 @@ func (e *Engine) supersede(lo, hi uintptr) error {
 func (g *Target) Lost() bool { return g.lost.Load() }
 
 // Rearm covers the blocks of a target that are in the sample again, and maybe more of them than before:
-// what was touched there faults again when it is touched next.
-func (e *Engine) Rearm(g *Target, prot int, sm Sample, guard Guard) (time.Duration, error) {
+// what was touched there faults again when it is touched next. onFault allows that some of it is locked, see
+// File.OnFault.
+func (e *Engine) Rearm(g *Target, prot int, onFault bool, sm Sample, guard Guard) (time.Duration, error) {
 	// What is not in it would be forgotten, and not served any more.
 	if took, err := e.Release(g, sm, guard); err != nil {
 		return took, err
 	}
-	return e.lay(opRearm, g, prot, sm, guard)
+	return e.lay(opRearm, g, prot, onFault, sm, guard)
 }
 
 // lay makes a placeholder, registers it and has it moved over the target.
-func (e *Engine) lay(op uint32, g *Target, prot int, sm Sample, guard Guard) (time.Duration, error) {
+func (e *Engine) lay(op uint32, g *Target, prot int, onFault bool, sm Sample, guard Guard) (time.Duration, error) {
 	if err := e.blind(); err != nil {
 		return 0, err
+	}
+	g.onFault = 0
+	if onFault {
+		if err := e.hold(g); err != nil {
+			return 0, err
+		}
+		g.onFault = 1
 	}
 	length := g.Hi - g.Lo
 	bitmap, err := sm.bitmap(g.t)
@@ -138,13 +150,13 @@ func (e *Engine) layNew(op uint32, g *Target, prot int, bitmap uintptr, shift ui
 	e.op.Lock()
 	defer e.op.Unlock()
 	length := g.Hi - g.Lo
-	cover, err := e.placeholder(length, prot)
+	cover, err := e.placeholder(length)
 	if err != nil {
 		freeOffHeap(bitmap, sampleLen)
 		return 0, err
 	}
 	before := g.t.sample
-	g.sample, g.blockShift = bitmap, uintptr(shift)
+	g.sample, g.blockShift, g.prot = bitmap, uintptr(shift), uint32(prot)
 	took, err := e.commandHeld(op, g, cover, guard, func(c *command) { g.Since = time.Duration(c.armed) })
 	if g.t.sample == bitmap {
 		freeOffHeap(before, sampleLen)
@@ -157,13 +169,22 @@ func (e *Engine) layNew(op uint32, g *Target, prot int, bitmap uintptr, shift ui
 	return took, err
 }
 
-// placeholder maps registered memory that is never filled.
-func (e *Engine) placeholder(length uintptr, prot int) (uintptr, error) {
-	b, err := unix.MmapPtr(-1, 0, nil, length, prot, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_NORESERVE)
+// placeholder maps registered memory that is never filled. Whatever the process asks the kernel to fill (mlockall,
+// MADV_POPULATE_READ): it has no access until it is registered, which the surgeon gives it before it comes into place.
+// From then on the engine alone fills it.
+func (e *Engine) placeholder(length uintptr) (uintptr, error) {
+	cover, _, err := raw.Map(length, unix.PROT_NONE)
 	if err != nil {
 		return 0, fmt.Errorf("map a placeholder: %w", err)
 	}
-	cover := uintptr(b)
+	if err := e.preparePlaceholder(cover, length); err != nil {
+		raw.Unmap(cover, length)
+		return 0, err
+	}
+	return cover, nil
+}
+
+func (e *Engine) preparePlaceholder(cover, length uintptr) error {
 	half := length / 2 &^ (e.s.pageSize - 1)
 	for _, a := range []struct {
 		n      uintptr
@@ -181,15 +202,30 @@ func (e *Engine) placeholder(length uintptr, prot int) (uintptr, error) {
 		}
 		// EINVAL: a kernel without huge pages does not know the advice.
 		if err := advise(cover, a.n, a.advice, a.name); err != nil && !errors.Is(err, unix.EINVAL) {
-			freeOffHeap(cover, length)
-			return 0, fmt.Errorf("prepare a placeholder: %w", err)
+			return fmt.Errorf("prepare a placeholder: %w", err)
 		}
 	}
 	if _, err := e.overlay.Register(uffd.Range{Start: uffd.Addr(cover), End: uffd.Addr(cover + length)}, uffd.ModeMissing); err != nil {
-		freeOffHeap(cover, length)
-		return 0, err
+		return err
 	}
-	return cover, nil
+	return vacant(cover, length, e.s.pageSize)
+}
+
+// vacant makes sure that memory holds no page. Nothing but a debugger can have filled it, so where mincore may not be
+// asked it counts as empty.
+func vacant(lo, length, page uintptr) error {
+	vec := make([]byte, min(length/page, 1<<16))
+	for hi := lo + length; lo < hi; {
+		n := min(uintptr(len(vec)), (hi-lo)/page)
+		if _, _, e := unix.Syscall(unix.SYS_MINCORE, lo, n*page, uintptr(unsafe.Pointer(&vec[0]))); e != 0 {
+			return nil
+		}
+		if slices.ContainsFunc(vec[:n], func(b byte) bool { return b&1 != 0 }) {
+			return ErrFilled
+		}
+		lo += n * page
+	}
+	return nil
 }
 
 // Uncover takes the placeholder away again and forgets the target. holes is how many mappings in
@@ -202,6 +238,7 @@ func (e *Engine) Uncover(g *Target, guard Guard) (holes uint64, took time.Durati
 	if err != nil {
 		return 0, took, err
 	}
+	e.letGo(g)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.settleReaders() // a reader may know of a piece that the application has just moved
@@ -254,6 +291,8 @@ func (e *Engine) commandHeld(op uint32, g *Target, cover uintptr, guard Guard, d
 			return took, nil
 		case statusGone:
 			return took, ErrGone
+		case statusLocked:
+			return took, ErrLocked
 		case statusFailed:
 			if c.call != 0 {
 				return took, refusedError("change the mapping", c.call-1, unix.Errno(c.errno))
@@ -275,7 +314,7 @@ func (e *Engine) commandHeld(op uint32, g *Target, cover uintptr, guard Guard, d
 func (e *Engine) run(op uint32, g *Target, cover uintptr, park bool) time.Duration {
 	c := &e.s.cmd
 	c.op, c.target, c.cover, c.dev, c.inode = op, uintptr(unsafe.Pointer(g.t)), cover, g.dev, g.inode
-	c.sample, c.blockShift = g.sample, g.blockShift
+	c.sample, c.blockShift, c.prot, c.onFault = g.sample, g.blockShift, g.prot, g.onFault
 	c.park, c.limit = 0, int64(parkLimit)
 	if park {
 		c.park = 1

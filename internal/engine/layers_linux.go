@@ -151,6 +151,7 @@ func (s *shared) forceLocked(w *worker, t *target, src, dst uintptr) (moved, ok 
 	raw.Syscall(unix.SYS_MADVISE, src, s.pageSize, unix.MADV_POPULATE_WRITE, 0, 0, 0)
 	e := s.move(w, t.uffd, src, dst)
 	if unix.Errno(e) == unix.EINVAL {
+		s.lockScratch(w, src)
 		if e = s.move(w, s.layersFD, src, w.scratch); e == 0 {
 			return true, s.copyHome(w, t, src, dst)
 		}
@@ -165,6 +166,21 @@ func (s *shared) forceLocked(w *worker, t *target, src, dst uintptr) (moved, ok 
 	}
 	deep(s.remapHomeCode, uintptr(unsafe.Pointer(w))) // of carry.src, which is src
 	return w.carry.moved, w.carry.ok
+}
+
+// lockScratch makes the worker's scratch page locked or not, as another one is: between memory that is and memory
+// that is not, no page moves (validate_move_areas, mm/userfaultfd.c).
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) lockScratch(w *worker, like uintptr) {
+	// nosplit: runs without a g.
+	if raw.Locked(like, s.pageSize) {
+		raw.Syscall(unix.SYS_MLOCK2, w.scratch, s.pageSize, unix.MLOCK_ONFAULT, 0, 0, 0)
+	} else {
+		raw.Syscall(unix.SYS_MUNLOCK, w.scratch, s.pageSize, 0, 0, 0, 0)
+	}
 }
 
 // copyHome gives the target a copy of what is in the scratch page, and empties that.
@@ -195,12 +211,13 @@ func (s *shared) copyHome(w *worker, t *target, src, dst uintptr) (ok bool) {
 //go:nocheckptr
 func (s *shared) emptyScratch(w *worker) {
 	// nosplit: runs without a g.
-	if raw.Errno(raw.Syscall(unix.SYS_MADVISE, w.scratch, s.pageSize, unix.MADV_DONTNEED, 0, 0, 0)) == 0 {
+	if raw.Errno(raw.Syscall(unix.SYS_MADVISE, w.scratch, s.pageSize, unix.MADV_DONTNEED_LOCKED, 0, 0, 0)) == 0 {
 		return
 	}
 	const anew = unix.MAP_PRIVATE | unix.MAP_ANONYMOUS | unix.MAP_FIXED
-	raw.Syscall(unix.SYS_MMAP, w.scratch, s.pageSize, unix.PROT_READ|unix.PROT_WRITE, anew, ^uintptr(0), 0)
+	raw.Syscall(unix.SYS_MMAP, w.scratch, s.pageSize, unix.PROT_NONE, anew, ^uintptr(0), 0)
 	s.registerLayer(w, w.scratch, s.pageSize)
+	raw.Syscall(unix.SYS_MPROTECT, w.scratch, s.pageSize, unix.PROT_READ|unix.PROT_WRITE, 0, 0, 0)
 }
 
 //go:nosplit
@@ -222,7 +239,7 @@ func remapHome(arg uintptr) {
 	if _, _, prot, known := s.query(w, dst); known {
 		raw.Syscall(unix.SYS_MPROTECT, src, s.pageSize, uintptr(prot), 0, 0, 0)
 	}
-	if e := raw.Errno(raw.Syscall(unix.SYS_MREMAP, src, s.pageSize, s.pageSize, remapOver|unix.MREMAP_DONTUNMAP, dst, 0)); e != 0 {
+	if e := s.remapPage(w, src, dst); e != 0 {
 		if denied(e) {
 			s.bar(callRemap, e)
 			if s.copyAcross(w, t, src, dst) {
@@ -236,6 +253,26 @@ func remapHome(arg uintptr) {
 	raw.Add64(&s.maps, 2)
 	raw.Add64(&at[counters](t.counters).left, 1)
 	w.carry.moved, w.carry.ok = true, true
+}
+
+// remapPage has the mapping of a page take the place of another one's, and be locked as that was. The kernel would count
+// as locked for ever what is so when it is moved with MREMAP_DONTUNMAP (seen with Linux 6.18).
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) remapPage(w *worker, src, dst uintptr) (errno uintptr) {
+	// nosplit: runs without a g.
+	locked := false
+	if raw.Load32(&s.locking) != 0 {
+		locked = raw.Locked(dst, s.pageSize)
+		raw.Syscall(unix.SYS_MUNLOCK, src, s.pageSize, 0, 0, 0, 0)
+	}
+	e := raw.Errno(raw.Syscall(unix.SYS_MREMAP, src, s.pageSize, s.pageSize, remapOver|unix.MREMAP_DONTUNMAP, dst, 0))
+	if e == 0 {
+		s.relock(w, dst, s.pageSize, locked)
+	}
+	return e
 }
 
 // copyAcross gives the target a copy of a page that may be moved in no way. The layer keeps it, and is not armed again:

@@ -35,13 +35,14 @@ const memoryFeatures = uffd.FeatureEventRemap | uffd.FeatureEventRemove
 const memoryOptional = uffd.FeatureMove | writesFeatures
 
 // openMemory opens the descriptors for memory and for the layers. The layers' has no events: the
-// engine itself moves and discards what is registered there.
+// engine itself moves and discards what is registered there. And nobody reads it: who has the kernel fill all memory
+// (mlockall) must neither wait there nor fill a layer, so it gets SIGBUS there, over which mm_populate goes on.
 func openMemory(base uffd.Features) (memory, layers *uffd.FD, err error) {
 	memory, err = uffd.Open(uffd.WithFeatures(base|memoryFeatures), uffd.WithOptionalFeatures(memoryOptional), uffd.WithNonblock())
 	if err != nil {
 		return nil, nil, err
 	}
-	layers, err = uffd.Open(uffd.WithOptionalFeatures(uffd.FeatureMove), uffd.WithNonblock())
+	layers, err = uffd.Open(uffd.WithFeatures(uffd.FeatureSigbus), uffd.WithOptionalFeatures(uffd.FeatureMove), uffd.WithNonblock())
 	return memory, layers, err
 }
 
@@ -58,13 +59,16 @@ func (e *Engine) prepareMemory() error {
 	for _, p := range e.workers {
 		w := at[worker](p)
 		var err error
-		if w.scratch, err = newOffHeap(s.pageSize); err != nil {
-			return err
+		if w.scratch, _, err = raw.Map(s.pageSize, unix.PROT_NONE); err != nil {
+			return fmt.Errorf("map a page for the engine: %w", err)
 		}
 		e.mem = append([]offHeap{{w.scratch, s.pageSize}}, e.mem...)
 		r := uffd.Range{Start: uffd.Addr(w.scratch), End: uffd.Addr(w.scratch + s.pageSize)}
 		if _, err := e.opened.layers.Register(r, uffd.ModeMissing); err != nil {
 			return err
+		}
+		if _, _, n := unix.Syscall(unix.SYS_MPROTECT, w.scratch, s.pageSize, unix.PROT_READ|unix.PROT_WRITE); n != 0 {
+			return fmt.Errorf("mprotect: %w", n)
 		}
 	}
 	return nil
@@ -145,15 +149,15 @@ func (e *Engine) yank(g *Target, guard Guard) (took time.Duration, err error) {
 
 // newShadow reserves addresses for a layer. They lie in their page tables as the target does, so
 // that mremap can take page tables as they are. The memory is like that which comes there: UFFDIO_MOVE moves
-// no page between mappings that differ, and a part of a target may be armed later than the rest.
+// no page between mappings that differ, and a part of a target may be armed later than the rest. But it has no access
+// until it is registered, see yank.
 func newShadow(g *Target) (uintptr, offHeap, error) {
 	const table = 2 << 20
 	length := g.Hi - g.Lo
-	b, err := unix.MmapPtr(-1, 0, nil, length+table, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_NORESERVE)
+	p, _, err := raw.Map(length+table, unix.PROT_NONE)
 	if err != nil {
 		return 0, offHeap{}, fmt.Errorf("reserve a shadow of %d bytes: %w", length, err)
 	}
-	p := uintptr(b)
 	if err := advise(p, length+table, unix.MADV_DONTFORK, "MADV_DONTFORK"); err != nil {
 		freeOffHeap(p, length+table)
 		return 0, offHeap{}, fmt.Errorf("keep a shadow from children: %w", err)
@@ -194,12 +198,48 @@ func ours(critical func()) error { critical(); return nil }
 // settleMerges bounds the rounds in which a target that is to be given back is emptied beforehand.
 const settleMerges = 4
 
-// ReleaseMemory gives a target back as the plain memory that it was, with its contents.
+// ReleaseMemory gives a target back as the plain memory that it was, with its contents. What its owner has locked
+// meanwhile stays locked.
 func (e *Engine) ReleaseMemory(g *Target, guard Guard) error {
 	g.merging.Wait()
 	if g.oldMem.p == 0 {
 		return e.RemoveArena(g)
 	}
+	err := e.takeHome(g, guard)
+	if errors.Is(err, ErrLocked) {
+		return e.bringAllHome(g)
+	}
+	return err
+}
+
+// bringAllHome is takeHome for memory that is locked, which must not leave its mapping: page by page. Then the mapping
+// does not merge with its neighbours.
+func (e *Engine) bringAllHome(g *Target) error {
+	nothing := Sample{Shift: 30, Armed: func(uint64) bool { return false }}
+	if g.t.sample != 0 {
+		nothing.Shift = uint(g.t.blockShift)
+	}
+	if _, err := e.Release(g, nothing, ours); err != nil {
+		return err
+	}
+	if g.t.flags&tgDontfork == 0 {
+		if err := advise(g.Lo, g.Hi-g.Lo, unix.MADV_DOFORK, "MADV_DOFORK"); err != nil && !errors.Is(err, unix.ENOMEM) {
+			return err
+		}
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.settleReaders()
+	e.remove(g)
+	for _, m := range []*offHeap{&g.oldMem, &g.youngMem} {
+		freeOffHeap(m.p, m.size)
+		*m = offHeap{}
+	}
+	return nil
+}
+
+// takeHome collects everything in the old layer and puts that in the target's place.
+func (e *Engine) takeHome(g *Target, guard Guard) error {
 	if err := e.mergeAll(g); err != nil {
 		return err
 	}

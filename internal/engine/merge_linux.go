@@ -87,7 +87,7 @@ func mergePiece(arg uintptr) {
 			// Where the mappings differ the kernel says so before it looks for a page: one that was brought home
 			// meanwhile is no reason to try for ever.
 			if is, known := s.present(w, src); is || !known {
-				raw.Syscall(unix.SYS_MREMAP, src, s.pageSize, s.pageSize, remapOver|unix.MREMAP_DONTUNMAP, dst, 0)
+				s.remapPage(w, src, dst)
 				raw.Add64(&s.maps, 2)
 				s.registerLayer(w, dst, s.pageSize)
 			}

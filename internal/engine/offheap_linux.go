@@ -11,20 +11,20 @@ import (
 )
 
 // newOffHeap maps size zeroed bytes that the garbage collector does not know. Pages cost memory
-// only once they are touched.
+// only once they are touched: also where the process has asked for all of its memory to be locked (mlockall with
+// MCL_FUTURE). A later mlockall(MCL_CURRENT) fills them.
 func newOffHeap(size uintptr) (uintptr, error) {
-	b, err := unix.Mmap(-1, 0, int(size), unix.PROT_READ|unix.PROT_WRITE,
-		unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_NORESERVE)
+	p, _, err := raw.Map(size, unix.PROT_READ|unix.PROT_WRITE)
 	if err != nil {
 		return 0, fmt.Errorf("map %d bytes for the engine: %w", size, err)
 	}
-	return uintptr(unsafe.Pointer(unsafe.SliceData(b))), nil
+	return p, nil
 }
 
 // freeOffHeap returns memory of newOffHeap.
 func freeOffHeap(p, size uintptr) {
 	if p != 0 {
-		unix.Syscall(unix.SYS_MUNMAP, p, size, 0)
+		raw.Unmap(p, size)
 	}
 }
 

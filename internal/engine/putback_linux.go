@@ -18,16 +18,28 @@ import (
 // tables of descriptors of their own, and record locks belong to a table (locks_remove_posix, fs/locks.c), so
 // closing one here drops none of the application's. A file that has no path any more cannot be had so.
 //
+// What was locked is locked again, see relock.
+//
 //go:nosplit
 //go:norace
 //go:nocheckptr
 func (s *shared) putBack(w *worker, t *target, from, length, addr uintptr, prot uint32) (errno uintptr) {
 	// nosplit: runs without a g.
+	locked := raw.Locked(addr, s.pageSize)
 	e := raw.Errno(raw.Syscall(unix.SYS_MREMAP, t.alias+from-t.lo, 0, length, remapOver, addr, 0))
-	if e != 0 && denied(e) {
+	if unix.Errno(e) == unix.EAGAIN {
+		// The alias is locked too, and RLIMIT_MEMLOCK has no room for both (mlock_future_ok, mm/mmap.c).
+		raw.Syscall(unix.SYS_MUNLOCK, t.alias, t.hi-t.lo, 0, 0, 0, 0)
+		e = raw.Errno(raw.Syscall(unix.SYS_MREMAP, t.alias+from-t.lo, 0, length, remapOver, addr, 0))
+	}
+	if e == 0 {
+		s.relock(w, addr, length, locked)
+		return 0
+	}
+	if denied(e) {
 		s.bar(callRemap, e)
 	}
-	if e == 0 || w.reads != 0 || w.watches != 0 || w.bus.ours {
+	if w.reads != 0 || w.watches != 0 || w.bus.ours {
 		return e // a reader waits for no file system, and a handler has no table of its own
 	}
 	if !denied(e) && raw.Load64(&s.reserve) == s.reserveEnd-uint64(s.reserveLen) {
@@ -36,6 +48,7 @@ func (s *shared) putBack(w *worker, t *target, from, length, addr uintptr, prot 
 	w.carry.target, w.carry.src, w.carry.length, w.carry.dst = uintptr(unsafe.Pointer(t)), from, length, addr
 	w.carry.flags = uint64(prot)
 	if deep(s.refileCode, uintptr(unsafe.Pointer(w))); w.carry.ok {
+		s.relock(w, addr, length, locked)
 		return 0
 	}
 	return e
@@ -151,9 +164,11 @@ func restoreMapping(arg uintptr) {
 		return
 	}
 	w.carry.target, w.carry.src, w.carry.length, w.carry.dst, w.carry.flags = w.now.target, lo, hi-lo, lo, uint64(prot)
+	locked := raw.Locked(lo, s.pageSize)
 	if deep(s.refileCode, arg); !w.carry.ok {
 		return
 	}
+	s.relock(w, lo, hi-lo, locked)
 	n := uint64(0)
 	for i := t.granule(lo); i <= t.granule(hi-1); i++ {
 		a, l := t.span(i, 1)

@@ -13,13 +13,16 @@ import (
 
 	"github.com/firsttouch/firsttouch/internal/raw"
 	"github.com/firsttouch/firsttouch/uffd"
+	"golang.org/x/sys/unix"
 )
 
 // Errors of operations on targets.
 var (
 	ErrBusy = errors.New("threads could not be parked in time")
 	ErrGone = errors.New("the mapping changed")
-	ErrFull = fmt.Errorf("more than %d memory ranges are armed", maxTargets)
+	// ErrFilled: memory that nobody but the engine may fill held pages before it was armed.
+	ErrFilled = errors.New("the kernel or another process has filled memory that was not to be used yet: try again")
+	ErrFull   = fmt.Errorf("more than %d memory ranges are armed", maxTargets)
 )
 
 // Region holds the totals of one region, over all of its targets.
@@ -76,11 +79,16 @@ type Target struct {
 	moved      uintptr // see command.moved
 	sample     uintptr // see command.sample
 	blockShift uintptr
+	prot       uint32      // see command.prot
+	onFault    uint32      // see command.onFault
 	lost       atomic.Bool // given back, and not to be touched by the surgeon any more; set while op is held
 
 	merging          sync.WaitGroup // of the layers, in the background
 	oldMem, youngMem offHeap        // that the layers lie in
 }
+
+// Bytes is the memory of an arena.
+func (g *Target) Bytes() []byte { return unsafe.Slice(at[byte](g.Lo), g.Hi-g.Lo) }
 
 // Alias is the engine's own second mapping of a covered file range, or 0.
 func (g *Target) Alias() uintptr { return g.t.alias }
@@ -144,10 +152,49 @@ func log2(v uintptr) (n int) {
 	return n
 }
 
-// AddArena arms [lo, hi), fresh private anonymous memory of the caller. know is told of the target
-// before its first fault.
-func (e *Engine) AddArena(r *Region, lo, hi, granule uintptr, know func(*Target)) (*Target, error) {
-	return e.add(r, lo, hi, granule, 0, 0, know)
+// NewArena maps fresh private memory and arms it. know is told of the target before its first fault. Where the process
+// has asked for new memory to be locked (mlockall with MCL_FUTURE) each page is locked when it is touched, since the
+// kernel would otherwise fill all of it, and nothing could be observed.
+func (e *Engine) NewArena(r *Region, length, granule uintptr, know func(*Target)) (*Target, error) {
+	lo, lock, err := raw.Map(length, unix.PROT_NONE)
+	if err != nil {
+		return nil, fmt.Errorf("map %d bytes: %w", length, err)
+	}
+	// A huge page would make one fault of 512. EINVAL: a kernel without them.
+	if _, _, n := unix.Syscall(unix.SYS_MADVISE, lo, length, unix.MADV_NOHUGEPAGE); n != 0 && n != unix.EINVAL {
+		raw.Unmap(lo, length)
+		return nil, fmt.Errorf("madvise: %w", n)
+	}
+	g, err := e.add(r, lo, lo+length, granule, 0, 0, know)
+	if err != nil {
+		raw.Unmap(lo, length)
+		return nil, err
+	}
+	if err := e.openArena(lo, length, lock); err != nil {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		e.remove(g)
+		raw.Unmap(lo, length)
+		return nil, err
+	}
+	return g, nil
+}
+
+// openArena gives registered memory access, and locks it.
+func (e *Engine) openArena(lo, length uintptr, lock bool) error {
+	if err := vacant(lo, length, e.s.pageSize); err != nil {
+		return err
+	}
+	if _, _, n := unix.Syscall(unix.SYS_MPROTECT, lo, length, unix.PROT_READ|unix.PROT_WRITE); n != 0 {
+		return fmt.Errorf("mprotect: %w", n)
+	}
+	if !lock {
+		return nil
+	}
+	if _, _, n := unix.Syscall(unix.SYS_MLOCK2, lo, length, unix.MLOCK_ONFAULT); n != 0 {
+		return fmt.Errorf("%w: the process locks all of its new memory (mlockall with MCL_FUTURE), and %d bytes cannot be locked: raise RLIMIT_MEMLOCK, or choose a smaller arena: mlock2: %w", ErrLocked, length, n)
+	}
+	return nil
 }
 
 // add registers anonymous memory.

@@ -26,7 +26,7 @@ type shared struct {
 	stillMemoryCode, armSharedCode, giveUpCode, refileCode, restoreMappingCode                           uintptr
 	lookCode, relieveCode, failOpenCode, openTargetCode, readAllCode                                     uintptr
 	answerBusCode, serveBusCode, resolveBusCode, readBusCode, describeCode                               uintptr
-	walkCode, blameCode                                                                                  uintptr
+	walkCode, blameCode, findLocksCode, relockCode, anyLocksCode, shadowCode                             uintptr
 
 	targets  uintptr // all targets, by number
 	text     uintptr // the surgeon's buffer for /proc/self/maps
@@ -98,6 +98,8 @@ type shared struct {
 	still      uint64             // ns for which the watchdog did not wake up, and so the process stood still
 	asleep     uint64             // when the watchdog began to sleep
 	widened    uint64
+	unlocked   uint64 // errno of a lock that could not be had again, or 0
+	locking    uint32 // some of the process's memory was seen to be locked
 
 	stopped   uint64  // ns for which threads were parked
 	stops     uint64  // times that they were
@@ -128,19 +130,20 @@ type worker struct {
 	shared   uintptr
 	scratch  uintptr // a page of its own, empty but for moments
 	number   uint64
-	busy     uint32  // answers a message or does a job: may hold targets of the current table
-	apart    uint32  // apartOK once the thread has its own descriptors, or why not
-	progress uint64  // messages answered, or jobs done
-	messages uint64  // that it has read
-	reads    uint32  // it reads messages, so it may wait for nothing that needs a message to be read
-	watches  uint32  // it is the watchdog, and may not wait for storage
-	standing uint32  // as the watchdog sees it, it has not moved for long
-	relieved uint64  // when the watchdog resolved the fault in its place, or 0
-	storing  uint32  // it waits for storage
-	now      fault   // the message being answered
-	due      due     // what drained is to wake
-	carry    carry   // the memory being moved
-	ask      ask     // what is asked of the kernel
+	busy     uint32 // answers a message or does a job: may hold targets of the current table
+	apart    uint32 // apartOK once the thread has its own descriptors, or why not
+	progress uint64 // messages answered, or jobs done
+	messages uint64 // that it has read
+	reads    uint32 // it reads messages, so it may wait for nothing that needs a message to be read
+	watches  uint32 // it is the watchdog, and may not wait for storage
+	standing uint32 // as the watchdog sees it, it has not moved for long
+	relieved uint64 // when the watchdog resolved the fault in its place, or 0
+	storing  uint32 // it waits for storage
+	now      fault  // the message being answered
+	due      due    // what drained is to wake
+	carry    carry  // the memory being moved
+	ask      ask    // what is asked of the kernel
+	lock     lockPiece
 	looks    looks   // the watchdog's
 	readErr  uintptr // errno of the last read that brought no message
 	fillErr  uintptr // errno of a fill that the kernel refused for good
@@ -161,6 +164,12 @@ type ask struct {
 	fd           uint32
 	addr, length uintptr
 	answer       int
+}
+
+// lockPiece is memory that is to be locked or not: what is told across deep.
+type lockPiece struct {
+	addr, length uintptr
+	locked       bool
 }
 
 // carry is memory that is to be moved: what is told across deep.

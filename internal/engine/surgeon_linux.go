@@ -35,6 +35,10 @@ type command struct {
 
 	sample     uintptr // opPlace, opRearm, opRelease, opReleaseMemory: what is to be armed, see target.sample
 	blockShift uintptr
+	prot       uint32 // opPlace, opRearm: what may be done with the placeholder once it is in place
+	onFault    uint32 // opPlace, opRearm: what is locked there is locked when it is touched, and is to stay so
+	nlocks     uintptr
+	locks      [maxLocks]AddrRange // what is locked of the target
 }
 
 // Operations.
@@ -51,6 +55,7 @@ const (
 	statusBusy   // threads could not be parked, or faults not finished, in time
 	statusGone   // the range is not what it was
 	statusFailed // a system call failed, see errno
+	statusLocked // the process wants it locked in memory
 )
 
 //go:nosplit
@@ -131,6 +136,7 @@ func cut(arg uintptr) {
 	s := at[shared](w.shared)
 	c := &s.cmd
 	t := at[target](c.target)
+	locks := s.anyLocks(w, s.text)
 	n := s.readMaps(w)
 	if n == 0 {
 		s.unread()
@@ -140,6 +146,12 @@ func cut(arg uintptr) {
 		w.carry.length = n
 		deep(s.disarmCode, arg)
 		return
+	}
+	if c.nlocks = 0; locks {
+		w.carry.length = n
+		if deep(s.findLocksCode, arg); c.status != statusOK {
+			return
+		}
 	}
 	if !s.intact(w, c, t, n) || c.op == opPlace && !s.aliasOf(c, t, n) {
 		if c.status == statusOK {
@@ -167,6 +179,10 @@ func place(arg uintptr) {
 	// Two mappings with different flags: an mremap of the range by the application then fails, as
 	// it does for any range of several mappings, instead of growing a piece of anonymous memory.
 	half := t.lo + (t.hi-t.lo)/2&^(s.pageSize-1)
+	if e := raw.Errno(raw.Syscall(unix.SYS_MPROTECT, c.cover, t.hi-t.lo, uintptr(c.prot), 0, 0, 0)); e != 0 {
+		c.status, c.errno = statusFailed, uint32(e)
+		return
+	}
 	for lo := t.lo; lo < t.hi; {
 		end, armed := t.run(lo, t.hi)
 		if lo < half {
@@ -177,10 +193,12 @@ func place(arg uintptr) {
 			c.moved += end - lo
 		} else if !s.moveCover(c, c.cover+lo-t.lo, end-lo, lo) {
 			s.takeBack(w, c, t, lo)
+			s.lockAgain(c)
 			return
 		}
 		lo = end
 	}
+	s.lockAgain(c)
 	c.armed = raw.Nanotime()
 	s.resetStates(t)
 }

@@ -80,6 +80,7 @@ func yank(arg uintptr) {
 	s := at[shared](w.shared)
 	c := &s.cmd
 	t := at[target](c.target)
+	locks := s.anyLocks(w, s.text)
 	n := s.readMaps(w)
 	if n == 0 {
 		s.unread()
@@ -119,20 +120,44 @@ func yank(arg uintptr) {
 			if is != answerYes {
 				continue
 			}
+			if locks && raw.Locked(lo, s.pageSize) {
+				c.status = statusLocked // it stays where it is
+				continue
+			}
+			if locks && uintptr(t.old) != c.cover { // mlockall locks that; what is to be one with it is not locked
+				raw.Syscall(unix.SYS_MUNLOCK, uintptr(t.old)+lo-t.lo, end-lo, 0, 0, 0, 0)
+			}
 			to := c.cover + lo - t.lo
 			if e := raw.Errno(raw.Syscall(unix.SYS_MREMAP, lo, end-lo, end-lo, remapOver|unix.MREMAP_DONTUNMAP, to, 0)); e != 0 {
 				c.fail(callRemap, e)
 				continue
 			}
-			if l.prot != unix.PROT_READ|unix.PROT_WRITE {
-				raw.Syscall(unix.SYS_MPROTECT, to, end-lo, unix.PROT_READ|unix.PROT_WRITE, 0, 0, 0)
-			}
 		}
 	}
 	s.forget(t, next, t.hi)
-	// The shadow has inherited the registration.
+	w.lock.locked = locks
+	deep(s.shadowCode, arg)
+}
+
+// makeLayer makes a layer of the shadow, to which everything has been taken.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func makeLayer(arg uintptr) {
+	// nosplit: runs without a g.
+	w := at[worker](arg)
+	s := at[shared](w.shared)
+	c := &s.cmd
+	t := at[target](c.target)
+	// The shadow has inherited the registration. While it has none, nobody may fill it: mlockall would, and what the old
+	// layer has of a page that the shadow has too would be lost. It begins without access.
+	if w.lock.locked {
+		raw.Syscall(unix.SYS_MPROTECT, c.cover, t.hi-t.lo, unix.PROT_NONE, 0, 0, 0)
+	}
 	s.unregister(w, s.arenaFD, c.cover, t.hi-t.lo)
 	s.registerLayer(w, c.cover, t.hi-t.lo)
+	raw.Syscall(unix.SYS_MPROTECT, c.cover, t.hi-t.lo, unix.PROT_READ|unix.PROT_WRITE, 0, 0, 0)
 	s.dropMarked(w, t)
 	c.armed = raw.Nanotime()
 	s.resetStates(t)

@@ -79,7 +79,8 @@ func load(f *os.File) (*Table, error) {
 	}
 	// Calibration read all over the table. A profiler should not count in the resident memory
 	// that it reports, and the few pages used later come back from the page cache.
-	if err := unix.Madvise(m, unix.MADV_DONTNEED); err != nil {
+	unix.Munlock(m)                                                                   // by mlockall(MCL_FUTURE); not locked, and not refused, as a rule
+	if err := unix.Madvise(m, unix.MADV_DONTNEED); err != nil && err != unix.EINVAL { // EINVAL: locked
 		return nil, fmt.Errorf("releasing pages of %s: %w", executable, errors.Join(err, unix.Munmap(m)))
 	}
 	return t, nil

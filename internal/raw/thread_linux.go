@@ -34,13 +34,14 @@ func ExitRefused() unix.Errno { return unix.Errno(Load32(&exitRefused)) }
 // and obeys the rules of this package.
 func Start(fn, arg uintptr) (*Thread, error) {
 	page := uintptr(unix.Getpagesize())
-	mem, err := unix.Mmap(-1, 0, int(page)+stackSize+tlsSize, unix.PROT_READ|unix.PROT_WRITE,
-		unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_NORESERVE)
+	size := page + stackSize + tlsSize
+	p, _, err := Map(size, unix.PROT_READ|unix.PROT_WRITE)
 	if err != nil {
 		return nil, fmt.Errorf("map a thread's stack: mmap: %w", err)
 	}
+	mem := unsafe.Slice((*byte)(unsafe.Pointer(p)), size)
 	if err := unix.Mprotect(mem[:page], unix.PROT_NONE); err != nil {
-		unix.Munmap(mem)
+		Unmap(p, size)
 		return nil, fmt.Errorf("guard a thread's stack: mprotect: %w", err)
 	}
 	top := uintptr(unsafe.Pointer(&mem[0])) + page + stackSize
@@ -55,7 +56,7 @@ func Start(fn, arg uintptr) (*Thread, error) {
 	Syscall(sysRtSigprocmask, unix.SIG_SETMASK, uintptr(unsafe.Pointer(&old)), 0, 8, 0, 0)
 	runtime.UnlockOSThread()
 	if e := Errno(r); e != 0 {
-		unix.Munmap(mem)
+		Unmap(p, size)
 		return nil, fmt.Errorf("start a thread: clone: %w", unix.Errno(e))
 	}
 	t.first = int(r)
@@ -80,7 +81,7 @@ func (t *Thread) Join(timeout time.Duration) bool {
 	for {
 		v := Load32(t.tid)
 		if v == 0 {
-			unix.Munmap(t.mem)
+			Unmap(t.Memory())
 			t.mem = nil
 			return true
 		}

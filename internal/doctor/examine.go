@@ -16,8 +16,8 @@ func Examine(k uffd.Report, limits Limits, trial Trial) Report {
 	switch {
 	case r.Works && trial.UserModeOnly:
 		r.Works = false
-		r.Verdict = "firsttouch profiles nothing here, since system calls of the service would fail (user mode only), " +
-			"until a way to full service is opened, or " + allowing + " allows it where the service copies what a system call gets"
+		r.Verdict = "firsttouch profiles nothing here, since system calls of the service would fail (user mode only): " + failing + ". " +
+			"Open a way to full service, or set " + allowing + " where the service copies what a system call gets"
 	case r.Works:
 		r.Verdict = "firsttouch works here"
 	case k.OpenPath == nil:

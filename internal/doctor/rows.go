@@ -40,15 +40,24 @@ func bySignal(k uffd.Report, t Trial) Row {
 
 func memory(k uffd.Report, t Trial) []Row {
 	return []Row{
-		tried("arena (anonymous memory of the profiler's own)", "each first touch seen once", t, StepArena),
-		tried("file that the profiler maps", "each first touch seen once, contents right", t, StepFile),
-		tried("file that a library mapped (bbolt, LMDB, SQLite)", "each first touch seen once, contents right", t, StepAttached),
+		allowed("arena (anonymous memory of the profiler's own)", "each first touch seen once", t, StepArena),
+		allowed("file that the profiler maps", "each first touch seen once, contents right", t, StepFile),
+		allowed("file that a library mapped (bbolt, LMDB, SQLite)", "each first touch seen once, contents right", t, StepAttached),
 		attached("private memory that exists: off-heap caches, C heaps", "armed with its contents, again and again", t, StepMemory),
 		attached("shared memory: memfd, tmpfs, MAP_SHARED", "armed with its contents, again and again", t, StepShared),
 		huge(k, t),
 		attached("writes alone, to any of these but files on a disk", "each first write seen once", t, StepWrites),
 		{Name: "private pages of a file", Status: No, Detail: "they are in no file once they are written to, and cannot be moved: map the file shared"},
 	}
+}
+
+// allowed is the row of memory that is observed in user mode only if that is allowed.
+func allowed(name, detail string, t Trial, step string) Row {
+	row := tried(name, detail, t, step)
+	if t.UserModeOnly && row.Status == Yes {
+		row.Status, row.Detail = Limited, "only with "+allowing
+	}
+	return row
 }
 
 // attached is the row of memory that is attached where it is, which user mode only rules out.

@@ -28,6 +28,7 @@ var unknowns = []struct {
 	{"thread ids", func(g *engine.GoRuntime) { g.Machine, g.Thread = 0, 0 }, ""}, // the kernel tells them
 	{"where threads keep g", func(g *engine.GoRuntime) { g.TLS = 0 }, ""},        // they are asked by signal
 	{"frames", func(g *engine.GoRuntime) { g.Frames = false }, "stacks cannot be walked"},
+	{"last words", func(g *engine.GoRuntime) { clear(g.Dying[:]) }, "does not name the profiler"},
 	{"everything", func(g *engine.GoRuntime) { *g = engine.GoRuntime{} }, "goroutine ids are not known"},
 }
 

@@ -94,6 +94,7 @@ var hazards = []hazard{
 	{"SIGQUIT in a storm", "profiler", "TestEndsInAStorm", "SIGQUIT", same + ", with the stacks printed"},
 	{"SIGTERM in a storm", "profiler", "TestEndsInAStorm", "SIGTERM", same},
 	{"SIGKILL in a storm", "profiler", "TestEndsInAStorm", "SIGKILL", same},
+	{"crash: panics, fatal errors, signals, and faults that are recovered", "profiler", "TestLastWords", "", same + ", with one line that names the profiler and the armed ranges where Go says why it ends"},
 	{"exec in a storm", "profiler", "TestEndsInAStorm", "exec", same},
 	{"killed in the middle of a transaction of bbolt", "internal/bbolttest", "TestKilledInTheMiddle", "", "the database is consistent"},
 

@@ -131,6 +131,7 @@ func (e *Engine) start(c Config) error {
 	s.textLo, s.textHi, s.preemptPC = c.Go.TextLo, c.Go.TextHi, c.Go.Preempt
 	s.goidOff, s.parentOff, s.frames, s.tlsOff = c.Go.Goid, c.Go.Parent, c.Go.Frames, c.Go.TLS
 	s.machineOff, s.threadOff = c.Go.Machine, c.Go.Thread
+	lastWords(c.Go.Dying)
 	s.stackEvery, s.stackRate = uint32(c.StackEvery), uint32(c.StackRate)
 	if err := e.prepareMemory(); err != nil {
 		return err

@@ -17,12 +17,13 @@ import (
 // all of it is measured in this process, and what could not be is 0 or false: then the engine knows less, and is exact
 // about the rest. docs/go-runtime.md has the whole list.
 type GoRuntime struct {
-	TextLo, TextHi  uintptr // Go's code
-	Preempt         uintptr // where runtime.asyncPreempt begins
-	Goid, Parent    uintptr // where in a g its id is, and that of the goroutine that started it
-	Machine, Thread uintptr // where in a g its m is, and in that m the thread's id; used with delivery by signal
-	TLS             uintptr // how far below its base a thread keeps its g, on amd64; else it is asked by signal
-	Frames          bool    // a g begins with the bounds of its stack, and frame pointers lead through it
+	TextLo, TextHi  uintptr                // Go's code
+	Preempt         uintptr                // where runtime.asyncPreempt begins
+	Goid, Parent    uintptr                // where in a g its id is, and that of the goroutine that started it
+	Machine, Thread uintptr                // where in a g its m is, and in that m the thread's id; used with delivery by signal
+	TLS             uintptr                // how far below its base a thread keeps its g, on amd64; else it is asked by signal
+	Dying           [len(dying)][2]uintptr // where the functions of dying lie
+	Frames          bool                   // a g begins with the bounds of its stack, and frame pointers lead through it
 }
 
 // asyncPreempt is what the runtime makes a goroutine seem to have called where a signal preempts it.
@@ -33,6 +34,11 @@ func MeasureGoRuntime(table *pclntab.Table, signals bool) GoRuntime {
 	m := measured()
 	if table != nil {
 		m.Preempt, _ = table.RuntimeAssembly(asyncPreempt)
+		for i, name := range dying {
+			if lo, hi, ok := table.RuntimeFunction(name); ok {
+				m.Dying[i] = [2]uintptr{lo, hi}
+			}
+		}
 	}
 	if signals {
 		m.Machine, m.Thread = threadOffsets()

@@ -22,21 +22,31 @@ type Table struct {
 // ok is false where there is none, or where the runtime has another name for that address. The linker refuses to tell the
 // address of most of them since Go 1.27. The search begins in the package, whose functions lie together.
 func (t *Table) RuntimeAssembly(name string) (entry uintptr, ok bool) {
+	entry, _, ok = t.inRuntime(name, flagAsm)
+	return entry, ok
+}
+
+// RuntimeFunction returns where a function of package runtime that is written in Go lies, by its full name, in the same way.
+func (t *Table) RuntimeFunction(name string) (lo, hi uintptr, ok bool) {
+	return t.inRuntime(name, 0)
+}
+
+func (t *Table) inRuntime(name string, flag byte) (lo, hi uintptr, ok bool) {
 	for below, above := t.runtime, t.runtime+1; below >= 0 || above < t.nfunc; below, above = below-1, above+1 {
 		for _, i := range [2]int{below, above} {
 			if i < 0 || i >= t.nfunc {
 				continue
 			}
 			f, ok := t.function(i)
-			if !ok || f.rec[recFlag]&flagAsm == 0 || !t.named(f, name) {
+			if !ok || f.rec[recFlag]&flagAsm != flag || !t.named(f, name) {
 				continue
 			}
-			entry = t.text + uintptr(f.entry)
-			rf := runtime.FuncForPC(entry)
-			return entry, rf != nil && rf.Entry() == entry && rf.Name() == name
+			lo, hi = t.text+uintptr(f.entry), t.text+uintptr(f.end)
+			rf := runtime.FuncForPC(lo)
+			return lo, hi, rf != nil && rf.Entry() == lo && rf.Name() == name
 		}
 	}
-	return 0, false
+	return 0, 0, false
 }
 
 // HasName reports whether there is a function of that full name, or one that was inlined everywhere. It looks through all

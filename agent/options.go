@@ -158,7 +158,7 @@ func WithWindowSpans() Option {
 }
 
 // WithFlightRecorder bounds the flight recorder, which holds the latest faults and requests for recordings:
-// how long at least, and in how much memory, which goes before. The defaults are 10 s and 16 MiB. The
+// how long at least, and in how much memory, which goes before. The defaults are 10 s and 8 MiB. The
 // variables are FIRSTTOUCH_FLIGHT_AGE and FIRSTTOUCH_FLIGHT_BYTES.
 func WithFlightRecorder(minAge time.Duration, maxBytes int) Option {
 	return named("WithFlightRecorder", func(c *config) error {

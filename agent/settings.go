@@ -36,7 +36,7 @@ var settings = []setting{
 	{"FIRSTTOUCH_WINDOWS", "how often the regions are armed again, for working sets by time, a duration of 100ms or more such as 10s; never", (*config).parseWindows},
 	{"FIRSTTOUCH_WINDOW_SPANS", "true makes a span of each window of a region, with links to the slowest requests; false", (*config).parseWindowSpans},
 	{"FIRSTTOUCH_FLIGHT_AGE", "how long the flight recorder keeps faults and requests at least, 1ms or more; 10s", (*config).parseFlightAge},
-	{"FIRSTTOUCH_FLIGHT_BYTES", "memory of the flight recorder, 64KiB or more; 16MiB", (*config).parseFlightBytes},
+	{"FIRSTTOUCH_FLIGHT_BYTES", "memory of the flight recorder, 64KiB or more; 8MiB", (*config).parseFlightBytes},
 	{"FIRSTTOUCH_RECORD_DIR", "directory for recordings; none", (*config).setRecordDir},
 	{"FIRSTTOUCH_RECORD_SLOW", "write a recording when a request with first touches takes that long, such as 200ms; never", (*config).parseRecordSlow},
 	{"FIRSTTOUCH_RECORD_EXIT", "true writes a recording when the agent is shut down; false", (*config).parseRecordEnd},

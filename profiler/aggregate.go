@@ -22,7 +22,18 @@ type aggregate struct {
 	spanOrder []SpanRef
 	stats     Stats
 	events    []Event
+
+	// What a process goes on making is bounded: groups by stack, beyond which faults count as those whose stack
+	// was cut, and threads, beyond which they are thread 0.
+	groupsMost, threadsMost int
+	crowded                 bool // there were more threads
 }
+
+// The bounds of a profiler's aggregate; see README for what all of its memory is.
+const (
+	groupsMost  = 1 << 14
+	threadsMost = 1 << 12
+)
 
 type groupKey struct {
 	region RegionID
@@ -34,22 +45,21 @@ type groupKey struct {
 
 func newAggregate(logLimit int) *aggregate {
 	return &aggregate{
-		logLimit: logLimit,
-		groups:   make(map[groupKey]*Group),
-		threads:  make(map[int32]*ThreadStats),
-		spans:    make(map[SpanRef]*SpanStats),
+		logLimit: logLimit, groupsMost: groupsMost, threadsMost: threadsMost,
+		groups:  make(map[groupKey]*Group),
+		threads: make(map[int32]*ThreadStats),
+		spans:   make(map[SpanRef]*SpanStats),
 	}
 }
 
-// observe weighs a fault and counts it.
+// observe weighs a fault and counts it. It returns what was counted.
 func (a *aggregate) observe(f Fault) Fault {
 	f.Weight = a.regions[f.Region].weight(&f)
-	a.add(f)
-	return f
+	return a.add(f)
 }
 
 // add counts one fault.
-func (a *aggregate) add(f Fault) {
+func (a *aggregate) add(f Fault) Fault {
 	r := a.regions[f.Region]
 	granule := uint64(f.Offset) / uint64(r.Granule)
 	bytes := uint64(r.extent(granule))
@@ -68,6 +78,12 @@ func (a *aggregate) add(f Fault) {
 	}
 	k := groupKey{f.Region, f.Stack, f.Access, f.Source, f.Actor}
 	g := a.groups[k]
+	if g == nil && f.Stack != 0 && len(a.groups) >= a.groupsMost {
+		// As if the table of stacks were full.
+		f.Stack, k.stack = 0, 0
+		a.stats.StacksCut++
+		g = a.groups[k]
+	}
 	if g == nil {
 		g = &Group{Region: f.Region, Stack: f.Stack, Access: f.Access, Source: f.Source, Actor: f.Actor}
 		a.groups[k] = g
@@ -79,10 +95,14 @@ func (a *aggregate) add(f Fault) {
 	g.Max = max(g.Max, f.Stall)
 	g.Scaled.add(f.Weight, bytes, f.Stall)
 
-	t := a.threads[f.Thread]
+	thread := f.Thread
+	if a.threads[thread] == nil && len(a.threads) >= a.threadsMost {
+		thread, a.crowded = 0, true
+	}
+	t := a.threads[thread]
 	if t == nil {
-		t = &ThreadStats{Thread: f.Thread}
-		a.threads[f.Thread] = t
+		t = &ThreadStats{Thread: thread}
+		a.threads[thread] = t
 	}
 	t.Faults++
 	t.Stall += f.Stall
@@ -104,6 +124,7 @@ func (a *aggregate) add(f Fault) {
 	} else {
 		a.stats.LogCut++
 	}
+	return f
 }
 
 // logFirst is how many faults the log has room for at first, about 100 KiB.
@@ -127,7 +148,7 @@ func (r *RegionStats) extent(granule uint64) int64 {
 }
 
 // maxSpans bounds how many spans with faults are remembered; older ones are forgotten first.
-const maxSpans = 1 << 14
+const maxSpans = 1 << 13
 
 func (a *aggregate) addSpan(f Fault, bytes uint64) {
 	s := a.spans[f.Span]

@@ -87,3 +87,35 @@ func TestFramesOfAFirstInstruction(t *testing.T) {
 
 // entryOf is the address of a function's first instruction.
 func entryOf(f any) uintptr { return reflect.ValueOf(f).Pointer() }
+
+// What a process goes on making does not grow without end: all that is left out stays in the totals, and in what other
+// faults are told by.
+func TestGroupsAndThreadsAreBounded(t *testing.T) {
+	a := newAggregate(100)
+	a.regions = []*RegionStats{{Granule: 4096, Size: 1 << 20}, {ID: 1, Granule: 4096, Size: 1 << 20}}
+	a.groupsMost, a.threadsMost = 10, 5
+	for i := range 100 {
+		if f := a.add(Fault{Region: RegionID(i % 2), Stack: StackID(i), Thread: int32(i + 1), Stall: 1}); f.Stack != 0 && f.Stack > 10 {
+			t.Fatalf("fault %d is counted for stack %d, and told as if it were in the groups", i, f.Stack)
+		}
+	}
+	s := a.snapshot(time.Time{}, 0)
+	var groups, threads, others uint64
+	for _, g := range s.Groups {
+		groups += g.Faults
+	}
+	for _, th := range s.Threads {
+		threads += th.Faults
+		if th.Thread == 0 {
+			others = th.Faults
+		}
+	}
+	if len(s.Groups) > 12 || len(s.Threads) != 6 || groups != 100 || threads != 100 || others != 95 || s.Stats.StacksCut == 0 || !a.crowded {
+		t.Errorf("%d groups of %d faults, %d threads of %d, %d of them others, %+v", len(s.Groups), groups, len(s.Threads), threads, others, s.Stats)
+	}
+	for _, f := range s.Faults {
+		if !slices.ContainsFunc(s.Groups, func(g Group) bool { return g.Region == f.Region && g.Stack == f.Stack }) {
+			t.Errorf("fault %+v belongs to no group", f)
+		}
+	}
+}

@@ -6,8 +6,8 @@ import (
 	"sort"
 )
 
-// bitmapStep is how many words a bitmap has room for at least: 4 KiB, for 128 MiB in pages of 4 KiB.
-const bitmapStep = 512
+// bitmapStep is how many words a bitmap has room for at least: 512 bytes, for 16 MiB in pages of 4 KiB.
+const bitmapStep = 64
 
 // bitmap is a set of granule numbers. It grows as needed. One that was restored is its runs instead, and does not
 // grow: so it is as large as what was stored, whatever numbers that names.

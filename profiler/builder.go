@@ -3,6 +3,8 @@ package profiler
 import (
 	"math/bits"
 	"time"
+
+	"github.com/firsttouch/firsttouch/internal/plain"
 )
 
 // SnapshotBuilder makes a Snapshot from faults that were seen elsewhere, for example read from a
@@ -17,7 +19,9 @@ type SnapshotBuilder struct {
 
 // NewSnapshotBuilder returns an empty builder.
 func NewSnapshotBuilder() *SnapshotBuilder {
-	return &SnapshotBuilder{agg: newAggregate(1 << 30)}
+	a := newAggregate(1 << 30)
+	a.groupsMost, a.threadsMost = 1<<30, 1<<30
+	return &SnapshotBuilder{agg: a}
 }
 
 // SetTime sets the bounds of the snapshot, on the wall clock and on CLOCK_MONOTONIC.
@@ -29,6 +33,7 @@ func (b *SnapshotBuilder) SetTime(start, end time.Time, startMono, endMono time.
 // totals follow from the faults. Where Sampling says that a part of it was observed, the faults' Weight counts.
 func (b *SnapshotBuilder) AddRegion(r RegionStats) RegionID {
 	r.ID = RegionID(len(b.agg.regions))
+	r.Name = plain.Valid(r.Name)
 	r.Faults, r.Touched, r.touched = 0, 0, bitmap{}
 	r.Stall, r.Disk = Histogram{}, Histogram{}
 	r.sampled = nil

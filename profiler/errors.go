@@ -20,6 +20,8 @@ var (
 	ErrRegistered = errors.New("already registered")
 	// ErrNotMapped: no mapping of the file exists in this process.
 	ErrNotMapped = errors.New("not mapped")
+	// ErrTooMany: the profiler remembers no more regions than there were already.
+	ErrTooMany = errors.New("too many regions")
 	// ErrClosed: the Profiler or the region was closed.
 	ErrClosed = errors.New("closed")
 	// ErrPaused: nothing of the region is to be observed, see Region.SetSampling.

@@ -216,6 +216,9 @@ func (p *Profiler) collect() {
 	if e.LastErr != 0 {
 		s.LastError = unix.Errno(e.LastErr).Error()
 	}
+	if p.agg.crowded {
+		p.noteLocked("faults were made by more than %d threads: those of the others are added up as thread 0", threadsMost)
+	}
 	p.collectRefusals(&e, now)
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/firsttouch/firsttouch/internal/calls"
 	"github.com/firsttouch/firsttouch/internal/engine"
 	"github.com/firsttouch/firsttouch/internal/pclntab"
+	"github.com/firsttouch/firsttouch/internal/plain"
 )
 
 // Profiler observes the first touches of its regions. One runs in a process at a time. All
@@ -47,7 +48,9 @@ type Profiler struct {
 	spanMu  sync.Mutex // guards what follows; taken on request goroutines, so never held for long
 	leaving []leavingSpan
 	spans   map[uint64]*spanInfo
-	lost    uint64 // spans that found no slot
+	// spanKept is how many faults they keep.
+	spanKept int
+	lost     uint64 // spans that found no slot
 
 	ending sync.WaitGroup // spans that read their totals; none begins once eng is nil
 
@@ -121,7 +124,7 @@ func (p *Profiler) note(format string, args ...any) {
 // noteLocked is note for who holds foldMu.
 func (p *Profiler) noteLocked(format string, args ...any) {
 	n := &p.agg.stats.Notes
-	text := fmt.Sprintf(format, args...)
+	text := plain.Valid(fmt.Sprintf(format, args...))
 	for _, have := range *n {
 		if have == text {
 			return
@@ -129,8 +132,11 @@ func (p *Profiler) noteLocked(format string, args ...any) {
 	}
 	if len(*n) < maxNotes {
 		*n = append(*n, text)
-		p.agg.event(engine.Now(), EventNote, "", text, 1)
+	} else {
+		const more = "there are more notes: the events have the latest of them"
+		(*n)[maxNotes-1] = more
 	}
+	p.agg.event(engine.Now(), EventNote, "", text, 1)
 }
 
 // Close gives every region back as plain memory and stops the engine. The memory of arenas and

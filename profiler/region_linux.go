@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/firsttouch/firsttouch/internal/engine"
+	"github.com/firsttouch/firsttouch/internal/plain"
 	"golang.org/x/sys/unix"
 )
 
@@ -62,6 +63,9 @@ func (r *Region) Name() string { return r.name }
 // whose memory belongs to other code.
 func (r *Region) Bytes() []byte { return r.bytes }
 
+// regionsMost bounds the regions of a profiler, of which it remembers all.
+const regionsMost = 1024
+
 // newRegion enters a region into the books.
 func (p *Profiler) newRegion(name string, kind Kind, size int64, opts []RegionOption) (*Region, error) {
 	c := regionConfig{name: name, granule: p.config.granule}
@@ -74,6 +78,7 @@ func (p *Profiler) newRegion(name string, kind Kind, size int64, opts []RegionOp
 	if c.name == "" {
 		return nil, fmt.Errorf("%w: a region needs a name", ErrInvalid)
 	}
+	c.name = plain.Valid(c.name) // what it goes into has to be UTF-8, and one that is not would cost all of it
 	if p.retired.Load() {
 		return nil, fmt.Errorf("profiler: %w", ErrClosed)
 	}
@@ -81,6 +86,10 @@ func (p *Profiler) newRegion(name string, kind Kind, size int64, opts []RegionOp
 		if o.name == c.name && !o.closed.Load() {
 			return nil, fmt.Errorf("region %q: %w: choose another name or close the first", c.name, ErrRegistered)
 		}
+	}
+	if len(p.regions) >= regionsMost {
+		p.note("there were %d regions: no other one is observed", regionsMost)
+		return nil, fmt.Errorf("region %q: %w: each of %d regions is remembered, and there are no more: share one among what is alike, or have a pattern match fewer files", c.name, ErrTooMany, regionsMost)
 	}
 	id := RegionID(len(p.regions)) // nobody else adds while p.mu is held
 	// Without foldMu: the engine's lock is held while it tells of a new target, which takes foldMu.

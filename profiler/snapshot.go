@@ -39,7 +39,7 @@ type Snapshot struct {
 // RegionStats is one region in a Snapshot. Sizes are in bytes.
 type RegionStats struct {
 	ID       RegionID
-	Name     string // as registered; for files the path
+	Name     string // as registered; for files the path; UTF-8, with \xNN for bytes that are none
 	Kind     Kind
 	Granule  int   // bytes that one fault resolves, before widening
 	Size     int64 // extent of the region: arena size, or highest file offset ever mapped
@@ -114,7 +114,7 @@ type Group struct {
 	Scaled Scaled        // Faults, Bytes and Stall as estimated where only a part of the region is observed
 }
 
-// ThreadStats is the total of one toucher thread.
+// ThreadStats is the total of one toucher thread. Thread 0 stands for those that came when 4,096 others were known.
 type ThreadStats struct {
 	Thread int32
 	Faults uint64
@@ -130,7 +130,7 @@ type Stats struct {
 	LogCut       uint64        // records counted in Groups and Regions but left out of Faults
 	Stacks       uint64        // records with a stack
 	StacksMissed uint64        // a stack was asked for and did not arrive (thread ended, signal blocked, goroutine preempted at the fault, no slot)
-	StacksCut    uint64        // stacks deeper than the 62 frames that are kept, or not interned because the table was full
+	StacksCut    uint64        // stacks deeper than the 62 frames that are kept, or left out because there were too many different ones
 	Unattributed uint64        // records without a span
 	SpansDropped uint64        // spans that found no free slot: their faults are unattributed
 	ResolveErrs  uint64        // resolves that failed; the region failed open

@@ -28,8 +28,11 @@ type spanInfo struct {
 // leavingSpan waits until the ring no longer holds faults of it.
 type leavingSpan struct{ ref, head uint64 }
 
-// spanFaults bounds the faults kept of one span.
-const spanFaults = 4096
+// spanFaults bounds the faults kept of one span, and spanFaultsAll those of all that are open or were not released.
+const (
+	spanFaults    = 4096
+	spanFaultsAll = 1 << 15
+)
 
 // StartSpan makes the calling goroutine work for a new span. It never fails: when too many spans
 // are open, the faults of this one are unattributed, and Stats.SpansDropped counts it.
@@ -149,7 +152,8 @@ func (s *Span) Bind() (unbind func()) {
 	}
 }
 
-// Faults returns the first 4,096 faults of an ended span in claim order. It waits for the ring,
+// Faults returns the first 4,096 faults of an ended span in claim order, or fewer where spans that were not released yet
+// have 32,768; what End returns counts all. It waits for the ring,
 // some milliseconds: not for a request's own goroutine.
 func (s *Span) Faults() []Fault {
 	if s == nil || s.ref == 0 {
@@ -185,6 +189,9 @@ func (p *Profiler) releaseSpans() {
 	defer p.spanMu.Unlock()
 	folded := p.eng.Folded()
 	for len(p.leaving) > 0 && p.leaving[0].head <= folded {
+		if info := p.spans[p.leaving[0].ref]; info != nil {
+			p.spanKept -= len(info.faults)
+		}
 		delete(p.spans, p.leaving[0].ref)
 		p.eng.ReleaseSpan(p.leaving[0].ref)
 		p.leaving = p.leaving[1:]
@@ -203,8 +210,9 @@ func (p *Profiler) nameSpan(f Fault) {
 	if info == nil {
 		return
 	}
-	if len(info.faults) < spanFaults {
+	if len(info.faults) < spanFaults && p.spanKept < spanFaultsAll {
 		info.faults = append(info.faults, f)
+		p.spanKept++
 	}
 	if p.agg.spans[f.Span] == nil {
 		p.agg.keepSpan(f.Span, &SpanStats{TraceID: info.trace, SpanID: info.id, Unexported: info.unexported})

@@ -18,17 +18,22 @@ func (t *stackTable) add(pcs []uintptr) StackID {
 	if len(pcs) == 0 {
 		return 0
 	}
-	key := string(unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(pcs))), len(pcs)*int(unsafe.Sizeof(pcs[0]))))
-	if id, ok := t.known[key]; ok {
+	if id, ok := t.known[keyOf(pcs)]; ok {
 		return id
 	}
 	if t.known == nil {
 		t.known = make(map[string]StackID)
 	}
-	t.pcs = append(t.pcs, slices.Clone(pcs))
+	own := slices.Clone(pcs)
+	t.pcs = append(t.pcs, own)
 	id := StackID(len(t.pcs))
-	t.known[key] = id
+	t.known[keyOf(own)] = id // which never changes
 	return id
+}
+
+// keyOf is the bytes of a stack, where they are.
+func keyOf(pcs []uintptr) string {
+	return unsafe.String((*byte)(unsafe.Pointer(unsafe.SliceData(pcs))), len(pcs)*int(unsafe.Sizeof(pcs[0])))
 }
 
 // freeze returns what the table holds now.

@@ -15,15 +15,15 @@ type FlightConfig struct {
 	// MinAge is how old a fault or request is at least when it is forgotten. The default is 10
 	// seconds.
 	MinAge time.Duration
-	// MaxBytes bounds the memory, and goes before MinAge. The default is 16 MiB, which holds some
-	// 160,000 faults.
+	// MaxBytes bounds the memory, and goes before MinAge. The default is 8 MiB, which holds some
+	// 70,000 faults.
 	MaxBytes int
 }
 
 // The defaults of FlightConfig.
 const (
 	DefaultMinAge   = 10 * time.Second
-	DefaultMaxBytes = 16 << 20
+	DefaultMaxBytes = 8 << 20
 )
 
 // requestShare is the part of the memory that is for requests.

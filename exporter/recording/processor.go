@@ -2,10 +2,12 @@ package recording
 
 import (
 	"math"
+	"strings"
 	"time"
 
 	"github.com/firsttouch/firsttouch/exporter"
 	"github.com/firsttouch/firsttouch/exporter/traces"
+	"github.com/firsttouch/firsttouch/internal/plain"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
@@ -48,6 +50,8 @@ func (f *Flight) ended(s sdktrace.ReadOnlySpan) {
 		Failed: s.Status().Code == codes.Error,
 	}
 	r.describe(s.Attributes())
+	// A remote client chooses them, and they stay for a while.
+	r.Name, r.Target = short(r.Name), short(r.Target)
 	f.mu.Lock()
 	self := spanKey{c.TraceID(), c.SpanID()}
 	r.Tree = r.plus(f.below[self])
@@ -64,6 +68,17 @@ func (f *Flight) ended(s sdktrace.ReadOnlySpan) {
 	if r.Entry && f.request != nil {
 		f.request(&r)
 	}
+}
+
+// textKept bounds a name and a target in the flight recorder.
+const textKept = 1 << 10
+
+// short is a copy of the start of a long text, so that the rest of it can go.
+func short(s string) string {
+	if len(s) > textKept {
+		s = strings.Clone(plain.Cut(s, textKept)) + "..."
+	}
+	return plain.Valid(s)
 }
 
 // makeRoom forgets some other span where there are too many: one of them has not ended for long.

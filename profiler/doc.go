@@ -38,7 +38,8 @@
 // locks stay right. What is locked as a whole is all there, so there is no first touch: attaching and arming it again is
 // ErrLocked. Its writes can be observed (WithWritesOnly). A file that is locked on fault (MLOCK_ONFAULT, MCL_ONFAULT) is observed; meanwhile it
 // counts twice in RLIMIT_MEMLOCK, since a second mapping holds what was touched. An arena of a process that locks its
-// new memory (MCL_FUTURE) is locked page by page as it is touched, and is not armed again.
+// new memory (MCL_FUTURE) is locked page by page as it is touched, and is not armed again. New is ErrLocked where
+// RLIMIT_MEMLOCK then has no room for 64 MiB more, since the Go runtime would end the process.
 //
 // Locking what is armed is a touch of all of it: mlock waits until the engine has answered each page. Where faults of
 // system calls are not served it locks without touching: mlock then answers ENOMEM, mlockall nothing, and each page is in memory, and

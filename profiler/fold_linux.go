@@ -241,6 +241,9 @@ func (p *Profiler) collectRefusals(e *engine.Stats, now time.Duration) {
 	if e.Abandoned != 0 {
 		p.noteLocked("stacks of faults are missing where the thread did not answer within %v: it blocks signal %d, was in a long system call, or ended", engine.Patience, p.config.signal)
 	}
+	if e.Unlocked != 0 {
+		p.noteLocked("memory that the process has locked could not be locked again (%v) when it was put back: lock it once more, or raise RLIMIT_MEMLOCK", unix.Errno(e.Unlocked))
+	}
 	if e.Refiled != 0 {
 		p.noteLocked("pieces of files were mapped anew by their path, since mremap was refused: contents are the same, the owner's advice (madvise) is lost there")
 	}

@@ -107,6 +107,7 @@ type Stats struct {
 	Relieved                   uint64        // times that the watchdog had to stand in for another thread
 	Stood                      uint64        // those of them for which storage is no excuse
 	Slowest                    time.Duration // the longest fault that was the engine's own doing, 0 below a second
+	Unlocked                   uint64        // errno of a lock of the process's that could not be had again, or 0
 	Refiled                    uint64        // pieces of files that were mapped anew, by their path
 	Waited                     time.Duration // CLOCK_MONOTONIC when a restore was refused last, and tried again
 	Maps                       int64         // estimate of the process's mappings
@@ -126,7 +127,8 @@ func (e *Engine) Stats() Stats {
 		Errors: raw.Load64(&s.errors), Strays: raw.Load64(&s.strays), Events: raw.Load64(&s.events),
 		LastErr: raw.Load64(&s.lastErr), Refused: raw.Load64(&s.refused),
 		Widened: raw.Load64(&s.widened), Relieved: raw.Load64(&s.relieved), Stood: raw.Load64(&s.stood), Slowest: time.Duration(raw.Load64(&s.slowest)), Failed: raw.Load64(&s.failed), Maps: int64(raw.Load64(&s.maps)),
-		Refiled: raw.Load64(&s.refiled), Waited: time.Duration(raw.Load64(&s.waited)),
+		Unlocked: raw.Load64(&s.unlocked),
+		Refiled:  raw.Load64(&s.refiled), Waited: time.Duration(raw.Load64(&s.waited)),
 		Switches: raw.Load64(&s.place.switches), Rescues: uint64(raw.Load32(&s.place.stalls)),
 		Overhead: e.overhead(),
 		Stops:    raw.Load64(&s.stops), Stopped: time.Duration(raw.Load64(&s.stopped)),

@@ -86,6 +86,9 @@ func Start(c Config) (*Engine, error) {
 }
 
 func (e *Engine) start(c Config) error {
+	if err := roomToStart(); err != nil {
+		return err
+	}
 	if err := raw.Clock(); err != nil {
 		return fmt.Errorf("%w: %w", uffd.ErrNotSupported, err)
 	}

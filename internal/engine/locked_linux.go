@@ -22,6 +22,31 @@ import (
 // maxLocks is how many ranges of one target can be locked apart.
 const maxLocks = 16
 
+// room is what the Go runtime may map at once: a step of its heap, or the stacks of eight threads of C.
+const room = 64 << 20
+
+// roomToStart refuses a process that locks its new memory and may lock hardly more: the Go runtime ends it when it
+// cannot have a thread or a piece of heap, and starting takes some.
+func roomToStart() error {
+	page := uintptr(unix.Getpagesize())
+	p, locked, err := raw.Map(page, unix.PROT_NONE)
+	if err == nil {
+		raw.Unmap(p, page)
+	}
+	if err == nil && !locked {
+		return nil
+	}
+	b, e := unix.MmapPtr(-1, 0, nil, room, unix.PROT_NONE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_NORESERVE)
+	if e != nil {
+		return fmt.Errorf("%w: the process locks all of its new memory (mlockall with MCL_FUTURE), and there is no room in RLIMIT_MEMLOCK for %d bytes more, so the Go runtime would end it when it needs a thread or memory: raise the limit (LimitMEMLOCK= of systemd), or start the profiler before: mmap: %w", ErrLocked, room, e)
+	}
+	raw.Unmap(uintptr(b), room)
+	if err != nil {
+		return fmt.Errorf("%w, and new memory cannot be unlocked: %w", ErrLocked, err)
+	}
+	return nil
+}
+
 // anyLocks reports whether the process has locked memory: VmLck in /proc/self/status. Where it cannot be told it may
 // have. text is a buffer of textLen.
 //

@@ -160,6 +160,14 @@ func (c *config) setSignal(n int) error {
 	return nil
 }
 
+func (c *config) setStopLimit(most time.Duration) error {
+	if most < time.Millisecond || most > 10*time.Second {
+		return fmt.Errorf("%w: stop threads for at most %v: choose 1ms to 10s", profiler.ErrInvalid, most)
+	}
+	c.engine = append(c.engine, profiler.WithStopLimit(most))
+	return nil
+}
+
 func (c *config) setRescan(every time.Duration) error {
 	if every < time.Millisecond {
 		return fmt.Errorf("%w: rescan every %v: choose 1ms or more", profiler.ErrInvalid, every)

@@ -91,6 +91,7 @@ func TestBadVariables(t *testing.T) {
 		{"FIRSTTOUCH_RING", "63", "choose 64"},
 		{"FIRSTTOUCH_RING", "many", "not a whole number"},
 		{"FIRSTTOUCH_SIGNAL", "33", "34 to 64"},
+		{"FIRSTTOUCH_STOP_LIMIT", "0.5ms", "1ms to 10s"},
 		{"FIRSTTOUCH_DELIVERY", "poll", "write thread or signal"},
 		{"FIRSTTOUCH_RESCAN", "100", "not a duration"},
 		{"FIRSTTOUCH_RESCAN", "1us", "1ms or more"},
@@ -122,9 +123,9 @@ func TestBadVariables(t *testing.T) {
 func TestBadOptionsAreAllReported(t *testing.T) {
 	t.Setenv("FIRSTTOUCH_SIGNAL", "9")
 	_, err := Start(t.Context(), WithGranule(5), WithRing(1), WithDebugAddr("x"), WithFiles("["), WithArenas("["),
-		WithLogLimit(-1), WithSignal(1), WithRescan(0), WithFlightRecorder(0, 0), WithRecordings(""), WithRecordSlow(-1), WithWindows(1), WithTraceURL("x"))
+		WithLogLimit(-1), WithSignal(1), WithStopLimit(time.Minute), WithRescan(0), WithFlightRecorder(0, 0), WithRecordings(""), WithRecordSlow(-1), WithWindows(1), WithTraceURL("x"))
 	for _, want := range []string{"FIRSTTOUCH_SIGNAL", "WithGranule", "WithRing", "WithDebugAddr", "WithFiles", "WithArenas",
-		"WithLogLimit", "WithSignal", "WithRescan", "WithFlightRecorder", "WithRecordings", "WithRecordSlow", "WithWindows", "WithTraceURL"} {
+		"WithLogLimit", "WithSignal", "WithStopLimit", "WithRescan", "WithFlightRecorder", "WithRecordings", "WithRecordSlow", "WithWindows", "WithTraceURL"} {
 		if err == nil || !strings.Contains(err.Error(), want+"=") && !strings.Contains(err.Error(), want+": ") {
 			t.Errorf("the error does not name %s: %v", want, err)
 		}

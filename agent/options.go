@@ -128,10 +128,16 @@ func WithFailingSystemCalls() Option {
 	return named("WithFailingSystemCalls", func(c *config) error { c.failing = true; return nil })
 }
 
-// WithSignal sets the real-time signal that asks a thread for its stack, see profiler.WithSignal.
-// The variable is FIRSTTOUCH_SIGNAL.
+// WithSignal sets the real-time signal that asks a thread for its stack, and to stop where mappings change, see
+// profiler.WithSignal. Without it a free one is chosen. The variable is FIRSTTOUCH_SIGNAL.
 func WithSignal(n int) Option {
 	return named("WithSignal", func(c *config) error { return c.setSignal(n) })
+}
+
+// WithStopLimit sets for how long one operation may stop the service's other threads in all, see profiler.WithStopLimit.
+// The variable is FIRSTTOUCH_STOP_LIMIT.
+func WithStopLimit(most time.Duration) Option {
+	return named("WithStopLimit", func(c *config) error { return c.setStopLimit(most) })
 }
 
 // WithRescan sets how often the agent looks for new mappings of the files of WithFiles, and the

@@ -37,6 +37,8 @@ func (c *config) parseDelivery(v string) error {
 
 func (c *config) parseFailing(v string) error { return parseBool(v, &c.failing) }
 
+func (c *config) parseStopLimit(v string) error { return parseDuration(v, c.setStopLimit) }
+
 func (c *config) parseRescan(v string) error { return parseDuration(v, c.setRescan) }
 
 func (c *config) parseWindows(v string) error { return parseDuration(v, c.setWindows) }

@@ -116,8 +116,8 @@ func (a *Agent) end(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// closePause is between two tries to stop the other threads for the end of the profiler.
-const closePause = 10 * time.Millisecond
+// closePause is at least between two tries to stop the other threads for the end of the profiler.
+const closePause = 100 * time.Millisecond
 
 // closeProfiler tries until the mappings could be given back or ctx ends.
 func closeProfiler(ctx context.Context, p *profiler.Profiler) error {
@@ -126,8 +126,12 @@ func closeProfiler(ctx context.Context, p *profiler.Profiler) error {
 		if !errors.Is(err, profiler.ErrBusy) {
 			return err
 		}
+		pause := closePause
+		if busy := (*profiler.BusyError)(nil); errors.As(err, &busy) {
+			pause = max(pause, busy.RetryAfter)
+		}
 		select {
-		case <-time.After(closePause):
+		case <-time.After(pause):
 		case <-ctx.Done():
 			return errors.Join(err, ctx.Err())
 		}

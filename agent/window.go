@@ -13,10 +13,6 @@ import (
 // so that what was touched before counts anew.
 const (
 	maxWindow = 5 * time.Minute
-	// rearmTries and rearmPause bound how long a region may resist because the other threads
-	// cannot be stopped.
-	rearmTries = 5
-	rearmPause = 10 * time.Millisecond
 )
 
 var (
@@ -55,7 +51,7 @@ func (a *Agent) record(ctx context.Context, d time.Duration) (*window, error) {
 	ours := make(map[profiler.RegionID]bool)
 	for _, r := range a.owned() {
 		ours[r.ID()] = true
-		if err := rearm(ctx, r); err != nil && !errors.Is(err, profiler.ErrClosed) {
+		if err := r.Rearm(); err != nil && !errors.Is(err, profiler.ErrClosed) {
 			w.limit(r.Name(), err)
 		}
 	}
@@ -81,19 +77,4 @@ func (a *Agent) record(ctx context.Context, d time.Duration) (*window, error) {
 			"faults and stalls are exact, touched is a lower bound", w.Stats.LogCut))
 	}
 	return w, nil
-}
-
-// rearm arms a region again, and tries again for a moment where threads are too busy to be stopped.
-func rearm(ctx context.Context, r *profiler.Region) error {
-	for try := 1; ; try++ {
-		err := r.Rearm()
-		if try == rearmTries || !errors.Is(err, profiler.ErrBusy) {
-			return err
-		}
-		select {
-		case <-time.After(rearmPause):
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
 }

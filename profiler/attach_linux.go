@@ -90,7 +90,7 @@ func (p *Profiler) rescanLoop() {
 		case <-look.C:
 		}
 		if p.eng.BusReplaced() {
-			p.note("another handler of SIGBUS was put in front of the engine's: unless it passes on what it does not know, the next first touch ends the process")
+			p.note("the handler of SIGBUS was taken by %s: unless it passes on what it does not know, the next first touch ends the process", p.eng.BusOwner())
 		}
 		if pace.Due() {
 			pace.Look(p.rescan)
@@ -159,6 +159,7 @@ func (r *Region) lookNow() error {
 func (r *Region) look(list []procMap, now time.Duration) error {
 	var errs []error
 	changed, all := r.complete == 0, true
+	r.p.eng.Begin(r.eng, len(r.maps)+len(r.uncovered(list)))
 	for _, m := range slices.Clone(r.maps) {
 		if r.intact(m, list) && !r.leaves(m, list) {
 			continue

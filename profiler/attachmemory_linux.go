@@ -59,12 +59,13 @@ func (p *Profiler) AttachRange(name string, start, end uintptr, opts ...RegionOp
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.update(func(s *RegionStats) { s.Note = note })
+	r.p.eng.Begin(r.eng, len(pieces))
 	for _, m := range pieces {
 		if err := r.attachPiece(lo, m); err != nil {
 			if undo := r.detach(); undo != nil {
 				return nil, errors.Join(err, undo)
 			}
-			return nil, fmt.Errorf("memory %q: %w", name, wrap(err))
+			return nil, fmt.Errorf("memory %q: %w", name, r.p.wrap(err))
 		}
 	}
 	r.publishMaps(int64(hi - lo))

@@ -44,7 +44,7 @@ func (r *Region) coverShared(m procMap, at *smap, complete time.Duration) (done 
 		return false, nil
 	}
 	if err != nil {
-		return false, wrap(err)
+		return false, r.p.wrap(err)
 	}
 	if complete != 0 {
 		g.latency = g.Since - complete

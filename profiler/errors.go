@@ -2,6 +2,7 @@ package profiler
 
 import (
 	"errors"
+	"time"
 
 	"github.com/firsttouch/firsttouch/internal/engine"
 	"github.com/firsttouch/firsttouch/uffd"
@@ -33,6 +34,31 @@ var (
 	// arenas that are locked on fault (MLOCK_ONFAULT, MCL_ONFAULT) can be observed.
 	ErrLocked = engine.ErrLocked
 	// ErrBusy: the process's other threads could not be stopped for the moment that a change of
-	// mappings takes. The memory is as it was; try again.
-	ErrBusy = errors.New("threads could not be parked in time")
+	// mappings takes. The memory is as it was; try again. A *BusyError says which thread was in the way.
+	ErrBusy = errors.New("threads could not be stopped in time")
+	// ErrSignalTaken: other code has taken the signal with which threads are stopped, see WithSignal. The memory is as
+	// it was, and is served.
+	ErrSignalTaken = errors.New("the profiler's signal was taken")
 )
+
+// BusyError is an ErrBusy that says why.
+type BusyError struct {
+	// Thread is the id of the thread that was in the way, and Name what it is called; 0 where it is none.
+	Thread int
+	Name   string
+	// Signal is the one that the thread blocks for good, 0 where that is not the reason. While it does, nothing can be
+	// changed without a guard (WithGuard), and nobody is stopped to try.
+	Signal int
+	// RetryAfter is for how long nobody is stopped again, so that trying again before is in vain.
+	RetryAfter time.Duration
+
+	err error
+}
+
+func (e *BusyError) Error() string { return e.err.Error() }
+
+// Unwrap returns the engine's own error.
+func (e *BusyError) Unwrap() error { return e.err }
+
+// Is reports that it is an ErrBusy.
+func (e *BusyError) Is(target error) bool { return target == ErrBusy }

@@ -165,7 +165,7 @@ func (r *Region) cover(m procMap, complete time.Duration) error {
 		r.longest = took
 	}
 	if err != nil {
-		return wrap(err)
+		return r.p.wrap(err)
 	}
 	latency := time.Duration(0)
 	if complete != 0 {

@@ -27,12 +27,24 @@ func (p *Profiler) foldLoop() {
 			return
 		case <-tick.C:
 			p.foldMu.Lock()
+			p.lookSignal()
 			p.fold()
 			if n%collectEvery == 0 {
 				p.collect() // so that its events have their time
 			}
 			p.foldMu.Unlock()
 		}
+	}
+}
+
+// lookSignal notes when other code has taken the signal that asks threads. The caller holds foldMu.
+func (p *Profiler) lookSignal() {
+	if p.eng == nil {
+		return
+	}
+	p.eng.LookSignal()
+	for _, news := range p.eng.SignalNews() {
+		p.noteLocked("%s", news)
 	}
 }
 
@@ -164,6 +176,7 @@ func (p *Profiler) collect() {
 	if p.eng == nil {
 		return
 	}
+	p.lookSignal()
 	e, s := p.eng.Stats(), &p.agg.stats
 	// Faults that are claimed and not yet folded belong to the next snapshot.
 	now := engine.Now()
@@ -176,6 +189,7 @@ func (p *Profiler) collect() {
 	s.Faults, s.Dropped, s.Messages = s.Records+e.Dropped, e.Dropped, e.Messages
 	s.ResolveErrs, s.Overhead = e.Errors, e.Overhead
 	s.Stops, s.Stopped = e.Stops, e.Stopped
+	s.Signal, s.SignalTaken = p.eng.Signal(), p.eng.SignalTaken()
 	p.spanMu.Lock()
 	s.SpansDropped = p.lost
 	p.spanMu.Unlock()
@@ -239,7 +253,7 @@ func (p *Profiler) collectRefusals(e *engine.Stats, now time.Duration) {
 		p.noteLocked("stacks of faults, and goroutines where only their thread can tell, are missing since it could not be asked: %v", e.Unsent)
 	}
 	if e.Abandoned != 0 {
-		p.noteLocked("stacks of faults are missing where the thread did not answer within %v: it blocks signal %d, was in a long system call, or ended", engine.Patience, p.config.signal)
+		p.noteLocked("stacks of faults are missing where the thread did not answer within %v: it blocks signal %d, was in a long system call, or ended", engine.Patience, p.eng.Signal())
 	}
 	if e.Unlocked != 0 {
 		p.noteLocked("memory that the process has locked could not be locked again (%v) when it was put back: lock it once more, or raise RLIMIT_MEMLOCK", unix.Errno(e.Unlocked))

@@ -58,7 +58,7 @@ func (p *Profiler) AttachGoHeap(opts ...RegionOption) (*Region, error) {
 		if undo := r.detach(); undo != nil {
 			return nil, errors.Join(err, undo)
 		}
-		return nil, fmt.Errorf("go heap: %w", wrap(err))
+		return nil, fmt.Errorf("go heap: %w", r.p.wrap(err))
 	}
 	return r, nil
 }

@@ -27,7 +27,8 @@ func (p *Profiler) Health() Health {
 		return p.health
 	}
 	var broken error
-	switch gone := p.eng.Gone(); {
+	p.lookSignal()
+	switch gone, taken := p.eng.Gone(), p.eng.SignalTaken(); {
 	case s.Failed != 0:
 		broken = fmt.Errorf("the kernel's messages cannot be read any more: %w", unix.Errno(s.Failed))
 	case gone != "":
@@ -41,10 +42,10 @@ func (p *Profiler) Health() Health {
 			calls = []string{"what gives a page back to who touches it"}
 		}
 		broken = fmt.Errorf("a restore was refused: %s: %w", strings.Join(calls, ", "), unix.Errno(s.LastErr))
-	case p.eng.SignalReplaced():
-		broken = fmt.Errorf("the handler of signal %d was taken over by other code", p.config.signal)
+	case taken != "":
+		broken = errors.New(taken)
 	case p.eng.BusReplaced():
-		broken = errors.New("the handler of SIGBUS was taken over by other code")
+		broken = errors.New("the handler of SIGBUS was taken by " + p.eng.BusOwner())
 	case s.Slowest != 0:
 		broken = fmt.Errorf("a first touch took %v because of the profiler, without what storage took", s.Slowest.Round(time.Millisecond))
 	case s.Stood != 0:

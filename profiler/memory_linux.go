@@ -36,7 +36,7 @@ func (r *Region) rearmMemory(limit uint64) error {
 			err = r.drop(m)
 		}
 		if err != nil {
-			errs = append(errs, fmt.Errorf("region %q: %w", r.name, wrap(err)))
+			errs = append(errs, fmt.Errorf("region %q: %w", r.name, r.p.wrap(err)))
 		}
 	}
 	if err := errors.Join(errs...); err != nil {

@@ -9,21 +9,22 @@ import (
 
 // config is what the options set; the zero value is never used, see defaultConfig.
 type config struct {
-	granule  int
-	ring     int
-	logLimit int
-	stacks   StackSampling
-	signal   int
-	rescan   time.Duration
-	delivery Delivery
-	failing  bool          // see WithFailingSystemCalls
-	observe  []func(Fault) // see WithObserver
-	share    float64       // see WithSampling
-	seed     uint64
+	granule   int
+	ring      int
+	logLimit  int
+	stacks    StackSampling
+	signal    int           // 0 chooses one
+	stopLimit time.Duration // 0 is the engine's default
+	rescan    time.Duration
+	delivery  Delivery
+	failing   bool          // see WithFailingSystemCalls
+	observe   []func(Fault) // see WithObserver
+	share     float64       // see WithSampling
+	seed      uint64
 }
 
 func defaultConfig() config {
-	return config{ring: 1 << 17, logLimit: 1 << 18, stacks: StacksEvery(), signal: 34, rescan: 100 * time.Millisecond, share: 1}
+	return config{ring: 1 << 17, logLimit: 1 << 18, stacks: StacksEvery(), rescan: 100 * time.Millisecond, share: 1}
 }
 
 // Option configures a Profiler.
@@ -68,14 +69,36 @@ func WithStacks(s StackSampling) Option {
 	return optionFunc(func(c *config) error { c.stacks = s; return nil })
 }
 
-// WithSignal sets the real-time signal that asks a thread for its stack. The default is 34, which
-// Go and glibc leave alone. The signal must have no handler when New is called.
+// WithSignal sets the real-time signal that asks a thread for its stack, and to stop where mappings change. Without it
+// one is chosen that is free: from 63 downwards one that has no handler, or Go's own, which Go gives to all of them and
+// which still gets what is not the profiler's, and that no thread blocks. One that is chosen here must be such a signal
+// too when New is called, 34 to 64.
+//
+// When other code installs a handler of its own later (Stats.SignalTaken), or sets the signal to its default action or to
+// be ignored, the profiler sends no more of them. It goes on with another free signal, but not where one was chosen here:
+// then no stack is taken any more, and mappings that others made can neither be armed nor given back without WithGuard:
+// ErrSignalTaken. It looks before it stops threads, and else at most every 10 ms. So a signal that was sent within these
+// 10 ms may reach the other handler, or, after it was set to its default action, end the process.
 func WithSignal(n int) Option {
 	return optionFunc(func(c *config) error {
 		if n < 34 || n > 64 {
 			return fmt.Errorf("%w: signal %d: choose a real-time signal from 34 to 64", ErrInvalid, n)
 		}
 		c.signal = n
+		return nil
+	})
+}
+
+// WithStopLimit sets for how long one operation (AttachFile, AttachMemory, Rearm, SetSampling, Close) may stop the
+// process's other threads in all, where it has to: 1 ms to 10 s. The default is 20 ms. Each further mapping of the region
+// adds half a millisecond. An operation that could not be done within it is ErrBusy, and nobody is stopped again for a
+// hundred times as long.
+func WithStopLimit(most time.Duration) Option {
+	return optionFunc(func(c *config) error {
+		if most < time.Millisecond || most > 10*time.Second {
+			return fmt.Errorf("%w: stop threads for at most %v: choose 1ms to 10s", ErrInvalid, most)
+		}
+		c.stopLimit = most
 		return nil
 	})
 }

@@ -34,6 +34,9 @@ func TestOptions(t *testing.T) {
 		{"signal 64", WithSignal(64), false},
 		{"signal 33", WithSignal(33), true},
 		{"signal 65", WithSignal(65), true},
+		{"stops of 1 ms", WithStopLimit(time.Millisecond), false},
+		{"no stops", WithStopLimit(0), true},
+		{"stops of a minute", WithStopLimit(time.Minute), true},
 		{"rescan every ms", WithRescan(time.Millisecond), false},
 		{"rescan at once", WithRescan(0), true},
 		{"delivery by signal", WithDelivery(DeliverySignal), false},
@@ -56,14 +59,14 @@ func TestOptions(t *testing.T) {
 func TestOptionsSet(t *testing.T) {
 	c := defaultConfig()
 	for _, o := range []Option{
-		WithGranule(1 << 20), WithRing(100), WithLogLimit(7), WithStacks(StacksNone()), WithSignal(40), WithRescan(time.Second), WithDelivery(DeliverySignal),
+		WithGranule(1 << 20), WithRing(100), WithLogLimit(7), WithStacks(StacksNone()), WithSignal(40), WithStopLimit(5 * time.Millisecond), WithRescan(time.Second), WithDelivery(DeliverySignal),
 		WithSampling(0.25), WithSamplingSeed(3), WithFailingSystemCalls(),
 	} {
 		if err := o.apply(&c); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if want := (config{1 << 20, 100, 7, StacksNone(), 40, time.Second, DeliverySignal, true, nil, 0.25, 3}); !reflect.DeepEqual(c, want) {
+	if want := (config{1 << 20, 100, 7, StacksNone(), 40, 5 * time.Millisecond, time.Second, DeliverySignal, true, nil, 0.25, 3}); !reflect.DeepEqual(c, want) {
 		t.Errorf("%+v, want %+v", c, want)
 	}
 	var r regionConfig

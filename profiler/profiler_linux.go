@@ -77,7 +77,7 @@ func New(opts ...Option) (*Profiler, error) {
 		forget(&known)
 	}
 	eng, err := engine.Start(engine.Config{
-		Ring: c.ring, StackEvery: int(c.stacks.every), StackRate: int(c.stacks.perSec), Signal: c.signal,
+		Ring: c.ring, StackEvery: int(c.stacks.every), StackRate: int(c.stacks.perSec), Signal: c.signal, StopLimit: c.stopLimit,
 		Signals: c.delivery == DeliverySignal, UserMode: c.failing, Go: known,
 	})
 	if errors.Is(err, engine.ErrUserModeOnly) {

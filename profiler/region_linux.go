@@ -162,6 +162,7 @@ func (r *Region) Rearm() error {
 		return fmt.Errorf("region %q: %w", r.name, ErrClosed)
 	}
 	r.p.Flush()
+	r.begin()
 	if r.heap != nil {
 		return r.rearmHeap()
 	}
@@ -191,7 +192,7 @@ func (r *Region) Rearm() error {
 			if errors.Is(err, engine.ErrGone) {
 				gone = true
 			} else if err != nil {
-				errs = append(errs, fmt.Errorf("region %q: %w", r.name, wrap(err)))
+				errs = append(errs, fmt.Errorf("region %q: %w", r.name, r.p.wrap(err)))
 			}
 			continue
 		}
@@ -213,7 +214,7 @@ func (r *Region) Rearm() error {
 		if errors.Is(err, engine.ErrGone) && r.kind == KindAttached {
 			gone = true
 		} else if err != nil {
-			errs = append(errs, fmt.Errorf("region %q: %w", r.name, wrap(err)))
+			errs = append(errs, fmt.Errorf("region %q: %w", r.name, r.p.wrap(err)))
 		}
 	}
 	if gone {
@@ -280,6 +281,7 @@ func (r *Region) detach() error {
 	if r.closed.Load() {
 		return nil
 	}
+	r.begin()
 	for len(r.maps) > 0 {
 		if err := r.drop(r.maps[0]); err != nil {
 			return fmt.Errorf("region %q: %w", r.name, err)
@@ -297,16 +299,39 @@ func (r *Region) detach() error {
 // drop makes one mapping plain again. The caller holds r.mu.
 func (r *Region) drop(m *mapping) error {
 	if err := r.release(m); err != nil {
-		return wrap(err)
+		return r.p.wrap(err)
 	}
 	r.maps = slices.DeleteFunc(r.maps, func(o *mapping) bool { return o == m })
 	return nil
 }
 
-// wrap gives the engine's errors their public names.
-func wrap(err error) error {
-	if errors.Is(err, engine.ErrBusy) {
-		return fmt.Errorf("%w: %w", ErrBusy, err)
+// wrap gives the engine's errors their public names, and notes which thread cannot be stopped. The caller does not hold
+// foldMu.
+func (p *Profiler) wrap(err error) error {
+	var busy *engine.Busy
+	switch {
+	case errors.As(err, &busy):
+		if busy.Signal != 0 {
+			p.note("%v", busy)
+		}
+		return &BusyError{Thread: busy.Thread, Name: busy.Name, Signal: busy.Signal, RetryAfter: busy.Again, err: err}
+	case errors.Is(err, engine.ErrBusy):
+		return named{err, ErrBusy}
+	case errors.Is(err, engine.ErrSignalTaken):
+		return named{err, ErrSignalTaken}
 	}
 	return err
 }
+
+// named is an error of the engine with its public name.
+type named struct {
+	error
+	name error
+}
+
+func (n named) Is(target error) bool { return target == n.name }
+
+func (n named) Unwrap() error { return n.error }
+
+// begin begins an operation that may stop the other threads. The caller holds r.mu.
+func (r *Region) begin() { r.p.eng.Begin(r.eng, len(r.maps)) }

@@ -65,6 +65,7 @@ func (r *Region) SetSampling(share float64) error {
 		return fmt.Errorf("region %q: %w", r.name, ErrClosed)
 	}
 	r.share = share
+	r.begin()
 	return r.applyShare()
 }
 
@@ -117,7 +118,7 @@ func (r *Region) applyShare() error {
 		errs = append(errs, err)
 	}
 	if err := errors.Join(errs...); err != nil {
-		return fmt.Errorf("region %q: %w", r.name, wrap(err))
+		return fmt.Errorf("region %q: %w", r.name, r.p.wrap(err))
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 	"unsafe"
 
 	"github.com/firsttouch/firsttouch/internal/testproc"
@@ -20,7 +21,8 @@ var pageSize = unix.Getpagesize()
 // skipped with the system's reason.
 func newProfiler(t testing.TB, opts ...Option) *Profiler {
 	t.Helper()
-	p, err := New(append([]Option{WithDelivery(testDelivery()), WithFailingSystemCalls()}, opts...)...)
+	// On a busy machine it takes long until all threads have stopped, and these tests are about other things.
+	p, err := New(append([]Option{WithDelivery(testDelivery()), WithFailingSystemCalls(), WithStopLimit(10 * time.Second)}, opts...)...)
 	if errors.Is(err, ErrNotSupported) {
 		t.Skip(err)
 	}

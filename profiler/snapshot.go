@@ -139,6 +139,10 @@ type Stats struct {
 	// also where not all of them could be in time; Stopped is for how long in all, from when the first one was asked.
 	Stops   uint64
 	Stopped time.Duration
+	// Signal is the one that asks threads, 0 while there is none. SignalTaken says what became of those before it, which
+	// other code has taken (WithSignal); empty where all is as it was.
+	Signal      int
+	SignalTaken string
 	// StackSampling says which faults had a stack taken, in words ("every fault", "1 in 64", "at most 100/s").
 	StackSampling string
 	// Delivery says how faults reach the engine: "thread" or "signal", see Delivery.

@@ -1,7 +1,6 @@
 package profiler
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -69,12 +68,6 @@ type cut struct {
 	heap            bool          // it is the Go heap
 }
 
-// armTries and armPause bound how long a region may resist because the other threads cannot be stopped.
-const (
-	armTries = 5
-	armPause = 10 * time.Millisecond
-)
-
 // arm begins a window. What is touched between the end of the last one and this belongs to the new one.
 func (r *windowed) arm() {
 	r.turn++
@@ -82,12 +75,7 @@ func (r *windowed) arm() {
 		r.armed = ErrLeftOut
 		return
 	}
-	for try := 1; ; try++ {
-		if r.armed = r.region.Rearm(); try == armTries || !errors.Is(r.armed, ErrBusy) {
-			return
-		}
-		time.Sleep(armPause)
-	}
+	r.armed = r.region.Rearm()
 }
 
 // What is remembered for WorkingSets: so many windows, and so many touches in them.

@@ -84,6 +84,20 @@ func (e *Engine) BusReplaced() bool {
 	return e.s.signals && rtSigaction(int(unix.SIGBUS), nil, &now) == 0 && now.handler != busEntry()
 }
 
+// BusOwner says whose the handler of SIGBUS is.
+func (e *Engine) BusOwner() string {
+	a, err := disposition(int(unix.SIGBUS))
+	switch {
+	case err != nil:
+		return "code that cannot be told: " + err.Error()
+	case a.handler == sigDfl:
+		return "code that gave it its default action, which ends the process"
+	case a.handler == sigIgn:
+		return "code that has it ignored"
+	}
+	return e.ownerOf(a.handler)
+}
+
 // restoreMask masks what the kernel would have masked for the handler from before.
 //
 //go:nosplit

@@ -248,10 +248,11 @@ func (e *Engine) Uncover(g *Target, guard Guard) (holes uint64, took time.Durati
 
 var errGuard = errors.New("it returned no error")
 
-// parkLimit bounds how long the process may be stopped for one try, and parkTries the tries.
+// freezeLimit bounds for how long the touchers of one target are stopped for one try, and freezeTries the tries, where no
+// other thread need be.
 const (
-	parkLimit = 20 * time.Millisecond
-	parkTries = 50
+	freezeLimit = 20 * time.Millisecond
+	freezeTries = 50
 )
 
 // commandWith has the surgeon do one operation and returns how long other threads were parked. done sees the
@@ -271,12 +272,18 @@ func (e *Engine) commandHeld(op uint32, g *Target, cover uintptr, guard Guard, d
 		}
 		return 0, ErrGone
 	}
+	trial := e.trial(g)
 	for try := 0; ; try++ {
+		if guard == nil {
+			if err := trial.allowed(); err != nil {
+				return took, err
+			}
+		}
 		ran := false
 		run := func() {
 			if !ran {
 				ran = true
-				whilePlacing(func() { took += e.run(op, g, cover, guard == nil) })
+				whilePlacing(func() { took += e.run(op, g, cover, guard == nil, trial.limit(guard == nil)) })
 			}
 		}
 		if guard == nil {
@@ -287,6 +294,7 @@ func (e *Engine) commandHeld(op uint32, g *Target, cover uintptr, guard Guard, d
 		g.moved = e.s.cmd.moved
 		switch c := &e.s.cmd; c.status {
 		case statusOK:
+			trial.over(c)
 			done(c)
 			return took, nil
 		case statusGone:
@@ -299,23 +307,19 @@ func (e *Engine) commandHeld(op uint32, g *Target, cover uintptr, guard Guard, d
 			}
 			return took, fmt.Errorf("change the mapping: %w", unix.Errno(c.errno))
 		}
-		if try == parkTries {
-			if c := &e.s.cmd; c.errno != 0 {
-				return took, fmt.Errorf("%w: %w", ErrBusy, unsent(unix.Errno(c.errno)))
-			}
-			return took, ErrBusy
+		if err := trial.busy(&e.s.cmd, try); err != nil {
+			return took, err
 		}
-		time.Sleep(time.Duration(try+1) * time.Millisecond)
 	}
 }
 
 // run hands the command over and waits for its end in the kernel, where this thread can be parked
 // like any other.
-func (e *Engine) run(op uint32, g *Target, cover uintptr, park bool) time.Duration {
+func (e *Engine) run(op uint32, g *Target, cover uintptr, park bool, limit time.Duration) time.Duration {
 	c := &e.s.cmd
 	c.op, c.target, c.cover, c.dev, c.inode = op, uintptr(unsafe.Pointer(g.t)), cover, g.dev, g.inode
 	c.sample, c.blockShift, c.prot, c.onFault = g.sample, g.blockShift, g.prot, g.onFault
-	c.park, c.limit = 0, int64(parkLimit)
+	c.park, c.limit = 0, int64(limit)
 	if park {
 		c.park = 1
 	}

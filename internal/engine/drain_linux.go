@@ -83,6 +83,9 @@ func (e *Engine) abandon(r *Record, st uint32) bool {
 	r.Flags |= FlagStackMissed
 	raw.Add32(&e.s.missed, 1)
 	raw.Add64(&e.s.abandoned, 1)
+	if t := e.s.threadOf(r.Thread, false); t != nil {
+		raw.Store32(&t.mute, 1) // until it answers
+	}
 	return true
 }
 
@@ -154,13 +157,22 @@ func (e *Engine) overhead() time.Duration {
 	return sum
 }
 
-// threadTime reads the CPU clock of a thread of this process: the id's complement, shifted, with
+// threadClock is the CPU clock of a thread of this process: the id's complement, shifted, with
 // the bits for "scheduler's clock, of one thread" (include/linux/posix-timers.h).
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func threadClock(tid int) uintptr {
+	// nosplit: the surgeon calls it.
+	const sched, perThread = 2, 4
+	return uintptr(^tid<<3 | perThread | sched)
+}
+
+// threadTime reads the CPU clock of a thread of this process.
 func threadTime(tid int) time.Duration {
 	var ts [2]int64
-	const sched, perThread = 2, 4
-	clock := uintptr(^tid<<3 | perThread | sched)
-	if raw.Errno(raw.Syscall(unix.SYS_CLOCK_GETTIME, clock, uintptr(unsafe.Pointer(&ts)), 0, 0, 0, 0)) != 0 {
+	if raw.Errno(raw.Syscall(unix.SYS_CLOCK_GETTIME, threadClock(tid), uintptr(unsafe.Pointer(&ts)), 0, 0, 0, 0)) != 0 {
 		return scheduled(tid)
 	}
 	return time.Duration(ts[0]*1e9 + ts[1])

@@ -3,9 +3,11 @@
 package engine
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
+	"os/signal"
 	"runtime"
 	"sync"
 	"time"
@@ -19,13 +21,14 @@ import (
 
 // Config is what an engine is started with.
 type Config struct {
-	Ring       int       // records, a power of two
-	StackEvery int       // take the stack of one fault in so many, 0 for none
-	StackRate  int       // and at most so many a second, 0 for no bound
-	Signal     int       // a real-time signal without a handler
-	Signals    bool      // faults come as SIGBUS to the thread that makes them, not as messages; implies UserMode
-	UserMode   bool      // start also where faults in system calls are not served
-	Go         GoRuntime // what is known of it
+	Ring       int           // records, a power of two
+	StackEvery int           // take the stack of one fault in so many, 0 for none
+	StackRate  int           // and at most so many a second, 0 for no bound
+	Signal     int           // a real-time signal without a handler; 0 chooses one
+	StopLimit  time.Duration // for which one operation may stop the other threads; 0 is 20 ms
+	Signals    bool          // faults come as SIGBUS to the thread that makes them, not as messages; implies UserMode
+	UserMode   bool          // start also where faults in system calls are not served
+	Go         GoRuntime     // what is known of it
 }
 
 // ErrUserModeOnly: faults in system calls could not be served, and Config.UserMode is not set.
@@ -55,11 +58,16 @@ type Engine struct {
 
 	ready uint64 // records that the ring has memory for
 
+	stopLimit  time.Duration
 	op         sync.Mutex // one command at a time for the surgeon; guards what follows
+	resting    resting
 	rearmKnown bool
 	rearmErr   error
 
 	errandMu sync.Mutex // one errand at a time for the clerk
+
+	signalMu sync.Mutex // guards signals; taken before errandMu
+	signals  signals
 
 	spanMu sync.Mutex // guards the writes to span slots and bindings
 	free   []uint32
@@ -118,7 +126,7 @@ func (e *Engine) start(c Config) error {
 	}
 	e.arena, e.overlay = descriptor{e, s.arenaFD}, descriptor{e, s.overlayFD}
 	e.offers = e.opened.arena.Features()
-	s.pageSize, s.pid, s.signal = uintptr(unix.Getpagesize()), uintptr(os.Getpid()), uintptr(c.Signal)
+	s.pageSize, s.pid, s.handler = uintptr(unix.Getpagesize()), uintptr(os.Getpid()), sigtrampPC()
 	s.answerCode, s.resolveCode, s.fromDiskCode = codeOf(answer), codeOf(resolve), codeOf(fromDisk)
 	s.errandCode = codeOf(runErrand)
 	s.eventCode, s.writeCode, s.toDiskCode = codeOf(event), codeOf(write), codeOf(toDisk)
@@ -129,12 +137,18 @@ func (e *Engine) start(c Config) error {
 	s.relockCode, s.anyLocksCode, s.shadowCode = codeOf(relockPiece), codeOf(askLocks), codeOf(makeLayer)
 	s.refileCode, s.restoreMappingCode = codeOf(refile), codeOf(restoreMapping)
 	s.lookCode, s.relieveCode = codeOf(look), codeOf(relieve)
+	s.askThreadsCode, s.askOneCode, s.judgeCode, s.judgeCallCode, s.deafCode = codeOf(askThreads), codeOf(askOne), codeOf(judge), codeOf(judgeCall), codeOf(deaf)
+	s.idleCode, s.nameCode, s.readTaskCode = codeOf(idle), codeOf(nameOf), codeOf(readTask)
+	for _, nr := range harmless {
+		s.harmless[nr/64] |= 1 << (nr % 64)
+	}
 	s.failOpenCode, s.openTargetCode, s.listenCode = codeOf(failOpen), codeOf(openTarget), codeOf(listen)
 	s.readAllCode, s.blameCode = codeOf(readAll), codeOf(blame)
 	s.textLo, s.textHi, s.preemptPC = c.Go.TextLo, c.Go.TextHi, c.Go.Preempt
 	s.goidOff, s.parentOff, s.frames, s.tlsOff = c.Go.Goid, c.Go.Parent, c.Go.Frames, c.Go.TLS
 	s.machineOff, s.threadOff = c.Go.Machine, c.Go.Thread
 	lastWords(c.Go.Dying)
+	e.stopLimit = cmp.Or(c.StopLimit, stopLimit)
 	s.stackEvery, s.stackRate = uint32(c.StackEvery), uint32(c.StackRate)
 	if err := e.prepareMemory(); err != nil {
 		return err
@@ -142,9 +156,12 @@ func (e *Engine) start(c Config) error {
 	if err := e.limits(); err != nil {
 		return err
 	}
-	if err := installHandler(c.Signal); err != nil {
+	raw.Store32(&ownPID, uint32(s.pid))
+	sig, err := takeSignal(c.Signal)
+	if err != nil {
 		return err
 	}
+	e.signals.chosen, e.signals.now, s.signal = c.Signal, sig, uint64(sig)
 	if c.Signals {
 		if err := refuseBlocked(); err != nil { // before there are threads of the engine, which do
 			return err
@@ -312,6 +329,7 @@ func (e *Engine) Stop() error {
 			return err // nothing is freed under a thread that runs
 		}
 		retireHandler()
+		signal.Stop(unwanted)
 	}
 	err := e.opened.close()
 	e.exposed.close()

@@ -31,10 +31,14 @@ TEXT ·deep(SB),NOSPLIT,$16-16
 	RET
 
 // The kernel enters here with the signal in DI, siginfo in SI and ucontext in DX; all registers
-// come back from the ucontext, so only the stack has to be right on return.
+// come back from the ucontext, so only the stack has to be right on return. For a signal that is not ours the handler
+// from before goes on as if the kernel had entered it.
 TEXT ·sigtramp(SB),NOSPLIT|NOFRAME|TOPFRAME,$0
 	PUSHQ BP
 	MOVQ SP, BP
+	PUSHQ DI
+	PUSHQ SI
+	PUSHQ DX
 	SUBQ $64, SP
 	ANDQ $~15, SP
 	MOVQ SI, AX
@@ -44,9 +48,16 @@ TEXT ·sigtramp(SB),NOSPLIT|NOFRAME|TOPFRAME,$0
 	XORPS X15, X15
 	MOVQ ·signalCode(SB), DX
 	CALL DX
-	MOVQ BP, SP
+	LEAQ -24(BP), SP
+	POPQ DX
+	POPQ SI
+	POPQ DI
 	POPQ BP
+	TESTQ AX, AX
+	JNE  before
 	RET
+before:
+	JMP AX
 
 TEXT ·sigreturn(SB),NOSPLIT|NOFRAME,$0
 	MOVQ $15, AX

@@ -11,7 +11,7 @@ import "unsafe"
 // are instrumented under -race, also where the function is not, and crash on a thread without a g.
 
 // codeOf returns the address of a function's code.
-func codeOf[F func(uintptr) | func(info, ctx, g uintptr) | func(a, b, c, d uintptr) uintptr](f F) uintptr {
+func codeOf[F func(uintptr) | func(info, ctx, g uintptr) uintptr | func(a, b, c, d uintptr) uintptr](f F) uintptr {
 	return **(**uintptr)(unsafe.Pointer(&f))
 }
 

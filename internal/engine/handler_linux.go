@@ -33,19 +33,22 @@ const (
 	saRestart  = 0x10000000
 )
 
-// installHandler takes the signal. The handler stays for the life of the process: a signal still
-// on its way when an engine stops would otherwise end the process, as is the default.
-func installHandler(sig int) error {
+// SIG_DFL and SIG_IGN in the place of a handler.
+const (
+	sigDfl = 0
+	sigIgn = 1
+)
+
+// signalBefore is the handler that a signal of ours had before, by its number, or 0. It gets what is not ours.
+var signalBefore [65]uintptr
+
+// installHandler puts the engine's handler in the place of the one that was seen there. It stays for the life of the
+// process: a signal still on its way when an engine stops would otherwise end the process, as is the default.
+func installHandler(sig int, seen *sigaction) error {
 	_, handler, restorer := entries()
-	var old sigaction
-	if e := rtSigaction(sig, nil, &old); e != 0 {
-		return fmt.Errorf("look at the handler of signal %d: %w", sig, e)
-	}
-	if old.handler == handler {
-		return nil
-	}
-	if old.handler != 0 {
-		return fmt.Errorf("signal %d has a handler already: choose another real-time signal", sig)
+	signalBefore[sig] = 0
+	if seen.handler > sigIgn {
+		signalBefore[sig] = seen.handler
 	}
 	a := sigaction{
 		handler: handler, restorer: restorer,
@@ -55,17 +58,15 @@ func installHandler(sig int) error {
 		flags: saSiginfo | saOnstack | saRestart | saRestorer,
 		mask:  ^uint64(0),
 	}
-	if e := rtSigaction(sig, &a, nil); e != 0 {
+	var was sigaction
+	if e := rtSigaction(sig, &a, &was); e != 0 {
 		return fmt.Errorf("install the handler of signal %d: %w", sig, e)
 	}
+	if was.handler != seen.handler {
+		rtSigaction(sig, &was, nil)
+		return fmt.Errorf("signal %d: %w", sig, errHandlerChanged)
+	}
 	return nil
-}
-
-// SignalReplaced reports whether another handler has taken the place of the one of the engine's signal.
-func (e *Engine) SignalReplaced() bool {
-	_, handler, _ := entries()
-	var now sigaction
-	return rtSigaction(int(e.s.signal), nil, &now) == 0 && now.handler != handler
 }
 
 func rtSigaction(sig int, set, old *sigaction) unix.Errno {

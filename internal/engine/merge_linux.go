@@ -56,7 +56,7 @@ func merge(arg uintptr) {
 	// Nobody may look into the layer any more once it is given back.
 	frozen := raw.Load32(&t.frozen)
 	raw.Store32(&t.frozen, 1)
-	if s.quiesce(w, t, raw.Nanotime()+int64(parkLimit)) {
+	if s.quiesce(w, t, raw.Nanotime()+int64(freezeLimit)) {
 		if n, end := s.scan(w, young, young+length, s.text); n == 0 && end == young+length {
 			raw.Store64(&t.young, 0)
 			for raw.Load32(&t.inflight) != 0 {

@@ -5,13 +5,25 @@
 package engine
 
 import (
+	"unsafe"
+
 	"github.com/firsttouch/firsttouch/internal/raw"
 	"golang.org/x/sys/unix"
 )
 
-// parkAll stops every thread of the process but the engine's own, in the signal handler. It
-// reports false when the deadline passes first: threads in vfork, in uninterruptible sleep or
-// with the signal blocked do not answer. The caller unparks in both cases.
+// What askAll does with each thread that has not parked.
+const (
+	askJudge = iota // looks at it, before anybody is stopped
+	askPark         // signals those that were not asked yet
+	askAbout        // looks why it does not answer
+)
+
+// judgeAfter is after how long without an answer, in ns, threads are looked at while others are parked, and again.
+const judgeAfter = 2e6
+
+// parkAll stops every thread of the process but the engine's own and the kernel's, in the signal handler or in the
+// kernel. It reports false where the command is not to go on: busy, with the thread that is in the way, or failed. The
+// caller unparks in both cases.
 //
 // A thread that is not in a list was started by one that was not yet parked when the list was
 // made. So it takes a list in which every thread had parked before the list was begun.
@@ -21,42 +33,75 @@ import (
 //go:nocheckptr
 func (s *shared) parkAll(w *worker, deadline int64) bool {
 	// nosplit: runs without a g.
+	c := &s.cmd
 	s.rounds = s.rounds + 1&(1<<31-1)
 	round := s.rounds | 1<<30 // never 0
 	raw.Store32(&s.parkRound, round)
+	w.ask.round = round
+	next := raw.Nanotime() + judgeAfter
 	for clean := false; ; {
-		left, ok := s.askAll(w, round)
+		left := s.askAll(w, askPark)
+		now := raw.Nanotime()
 		switch {
-		case !ok || raw.Nanotime() > deadline:
+		case c.status != statusOK:
 			return false
 		case left == 0 && clean:
-			return true
+			// Threads that the kernel keeps have not run the handler.
+			if !s.signalStands(w, now, true) {
+				c.status = statusSignal
+			}
+			return c.status == statusOK
+		case raw.Load64(&s.signal) == 0:
+			c.status = statusSignal
+			return false
+		case now > deadline:
+			c.status, c.why = statusBusy, whyLate // c.culprit is one that was left
+			return false
 		}
-		clean = left == 0
-		if !clean {
-			s.nap(w, 20e3)
+		if clean = left == 0; clean {
+			continue
 		}
+		if now > next {
+			if s.askAll(w, askAbout); c.status != statusOK {
+				return false
+			}
+			next = raw.Nanotime() + judgeAfter
+		}
+		s.nap(w, 20e3)
 	}
 }
 
-// askAll signals every thread that was not asked yet and counts those that have not parked.
+// askAll goes over the threads and returns how many have not parked.
 //
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func (s *shared) askAll(w *worker, round uint32) (left int, ok bool) {
+func (s *shared) askAll(w *worker, what int) (left int) {
 	// nosplit: runs without a g.
+	w.ask.what = what
+	deep(s.askThreadsCode, uintptr(unsafe.Pointer(w)))
+	return w.ask.left
+}
+
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func askThreads(arg uintptr) {
+	// nosplit: runs without a g.
+	w := at[worker](arg)
+	s := at[shared](w.shared)
+	w.ask.left = 0
 	if !s.rewind() {
-		return 0, false
+		return
 	}
 	for {
-		n := raw.Syscall(unix.SYS_GETDENTS64, uintptr(s.taskFD), s.text, 64<<10, 0, 0, 0)
-		if raw.Errno(n) != 0 {
-			s.cmd.fail(callThreads, raw.Errno(n))
-			return left, false
+		n := raw.Syscall(unix.SYS_GETDENTS64, uintptr(s.taskFD), s.text, taskList, 0, 0, 0)
+		if e := raw.Errno(n); e != 0 {
+			s.cmd.fail(callThreads, e)
+			return
 		}
 		if n == 0 {
-			return left, true
+			return
 		}
 		// struct linux_dirent64: length at 16, name at 19.
 		for p := s.text; p < s.text+n; p += uintptr(*at[uint16](p + 16)) {
@@ -64,18 +109,59 @@ func (s *shared) askAll(w *worker, round uint32) (left int, ok bool) {
 			if tid == 0 || s.ours(tid) {
 				continue
 			}
-			t := s.threadOf(tid, true)
-			if t == nil {
-				return left, false
+			w.ask.tid = tid
+			deep(s.askOneCode, uintptr(unsafe.Pointer(w)))
+			if s.cmd.status != statusOK {
+				return
 			}
-			if raw.Load32(&t.parked) == round {
-				continue
+			if w.ask.answer != 0 {
+				w.ask.left++
 			}
-			left++
-			if t.asked != round {
-				t.asked = round
-				if !s.asks(s.queueSignal(w, tid, valuePark|uint64(round))) {
-					return left, false
+		}
+	}
+}
+
+// askOne does that with the worker's thread. Its answer is whether that one still runs.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func askOne(arg uintptr) {
+	// nosplit: runs without a g.
+	w := at[worker](arg)
+	s := at[shared](w.shared)
+	c := &s.cmd
+	a := &w.ask
+	a.answer = 0
+	t := s.placeOf(a.tid)
+	if t == nil {
+		s.blame(a.tid, whyMany)
+		return
+	}
+	a.thread = uintptr(unsafe.Pointer(t))
+	switch {
+	case a.what == askJudge:
+		// The others are asked by signal, and looked at where they do not answer.
+		if k := t.kind; k != threadHears && (k != threadKernel || raw.Nanotime()-t.judged > trust) {
+			deep(s.judgeCode, arg)
+		}
+	case raw.Load32(&t.parked) == a.round:
+	case t.kind == threadKernel:
+		// It runs no code of the program. What it may do to memory on its behalf is to discard some: see discardGrace.
+		if c.op >= opYank && c.op < opDrop && raw.Nanotime()-int64(raw.Load64(&at[target](c.target).removed)) < discardGrace {
+			deep(s.idleCode, arg)
+		}
+	case a.what == askAbout:
+		deep(s.judgeCode, arg)
+	default:
+		a.answer = 1
+		c.culprit = a.tid
+		if t.asked != a.round {
+			t.asked = a.round
+			if e := s.queueSignal(w, a.tid, valuePark|uint64(a.round)); e != 0 && unix.Errno(e) != unix.ESRCH {
+				s.blame(a.tid, whyUnsent)
+				if c.errno = uint32(e); denied(e) {
+					c.fail(callSignal, e) // trying again changes nothing
 				}
 			}
 		}
@@ -96,22 +182,35 @@ func (s *shared) rewind() bool {
 	return e == 0
 }
 
-// asks reports whether parking may go on after a signal was sent, or not, to a thread: one that has ended is no reason
-// to stop.
+// placeOf is threadOf for the surgeon, who makes room where threads that have ended fill the table.
 //
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func (s *shared) asks(errno uintptr) bool {
+func (s *shared) placeOf(tid uint32) *thread {
 	// nosplit: runs without a g.
-	if errno == 0 || unix.Errno(errno) == unix.ESRCH {
-		return true
+	if t := s.threadOf(tid, true); t != nil {
+		return t
 	}
-	s.cmd.errno = uint32(errno)
-	if denied(errno) {
-		s.cmd.fail(callSignal, errno) // trying again changes nothing
+	h := uintptr(tid * threadHash >> threadShift)
+	for i := uintptr(0); i < threadProbe; i++ {
+		t := at[thread](s.threads + (h+i)%threadSlots*threadSize)
+		have := raw.Load32(&t.tid)
+		if have != 0 && have != threadGone && unix.Errno(raw.Errno(raw.Syscall(unix.SYS_TGKILL, s.pid, uintptr(have), 0, 0, 0, 0))) == unix.ESRCH {
+			raw.Cas32(&t.tid, have, threadGone)
+		}
 	}
-	return false
+	return s.threadOf(tid, true)
+}
+
+// blame ends the command for a thread that cannot be stopped now.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) blame(tid, why uint32) {
+	// nosplit: runs without a g.
+	s.cmd.status, s.cmd.culprit, s.cmd.why = statusBusy, tid, why
 }
 
 //go:nosplit

@@ -18,7 +18,7 @@ import (
 
 // Errors of operations on targets.
 var (
-	ErrBusy = errors.New("threads could not be parked in time")
+	ErrBusy = errors.New("threads could not be stopped in time")
 	ErrGone = errors.New("the mapping changed")
 	// ErrFilled: memory that nobody but the engine may fill held pages before it was armed.
 	ErrFilled = errors.New("the kernel or another process has filled memory that was not to be used yet: try again")
@@ -29,6 +29,7 @@ var (
 type Region struct {
 	number uint32
 	c      *counters
+	stops  atomic.Int64 // ns for which its present operation may still stop the other threads, see Begin
 }
 
 // Totals are what the hot path counted for a region.
@@ -43,7 +44,9 @@ func (e *Engine) NewRegion(number uint32) (*Region, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.mem = slices.Insert(e.mem, 0, offHeap{p, countersLen})
-	return &Region{number: number, c: at[counters](p)}, nil
+	r := &Region{number: number, c: at[counters](p)}
+	e.Begin(r, 1)
+	return r, nil
 }
 
 // DropRegion frees the counters of a region that never had a target.
@@ -75,6 +78,7 @@ type Target struct {
 	Since   time.Duration // CLOCK_MONOTONIC when it was armed
 
 	t          *target
+	of         *Region
 	dev, inode uint64
 	moved      uintptr // see command.moved
 	sample     uintptr // see command.sample
@@ -141,7 +145,7 @@ func (e *Engine) newTarget(r *Region, lo, hi, granule uintptr, offset int64) (*T
 	if t.states, err = newOffHeap(statesLen(t)); err != nil {
 		return nil, err
 	}
-	return &Target{Lo: lo, Hi: hi, Offset: offset, Granule: granule, Region: r.number, Number: e.number, t: t}, nil
+	return &Target{Lo: lo, Hi: hi, Offset: offset, Granule: granule, Region: r.number, Number: e.number, t: t, of: r}, nil
 }
 
 func log2(v uintptr) (n int) {

@@ -27,6 +27,7 @@ type shared struct {
 	lookCode, relieveCode, failOpenCode, openTargetCode, readAllCode                                     uintptr
 	answerBusCode, serveBusCode, resolveBusCode, readBusCode, describeCode                               uintptr
 	walkCode, blameCode, findLocksCode, relockCode, anyLocksCode, shadowCode                             uintptr
+	askThreadsCode, askOneCode, judgeCode, judgeCallCode, deafCode, idleCode, nameCode, readTaskCode     uintptr
 
 	targets  uintptr // all targets, by number
 	text     uintptr // the surgeon's buffer for /proc/self/maps
@@ -36,7 +37,7 @@ type shared struct {
 	taskFD   uint32 // /proc/self/task
 	pageSize uintptr
 	pid      uintptr
-	signal   uintptr
+	handler  uintptr // our handler of the signal, sigtramp
 	textLo   uintptr
 	textHi   uintptr
 	// preemptPC is where a thread stands that Go's preemption signal interrupted at the same instruction and that has
@@ -51,6 +52,7 @@ type shared struct {
 	overlayFD  uint32
 	layersFD   uint32          // what pages are moved to and from, see memory_linux.go
 	pagemapFD  uint32          // /proc/self/pagemap
+	harmless   [8]uint64       // system calls that change no mapping, a bit each by number
 	stopFD     uint32          // eventfd that ends the resolvers' poll
 	keep       [keepLen]uint32 // all of these, ascending
 	maxMaps    uint64          // vm.max_map_count less a margin
@@ -66,6 +68,8 @@ type shared struct {
 
 	// Changed while running.
 	table      uint64 // *table
+	signal     uint64 // that asks threads; 0 while there is none
+	looked     uint64 // when its handler was looked at last
 	stop       uint32
 	heaps      uint32 // targets in the Go heap: while there is one, the engine's threads read no g
 	reading    uint32 // lock of who reads arenaFD or moves pages home
@@ -164,6 +168,14 @@ type ask struct {
 	fd           uint32
 	addr, length uintptr
 	answer       int
+
+	// See askOne.
+	what, left int
+	tid, round uint32
+	thread     uintptr
+	pending    uint64
+	file       taskFile
+	read       bool
 }
 
 // lockPiece is memory that is to be locked or not: what is told across deep.

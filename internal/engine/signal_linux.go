@@ -14,35 +14,50 @@ import (
 // The value of our signal: a record's sequence number, or a parking round with this bit.
 const valuePark = 1 << 63
 
+// valueKnock asks for nothing but an answer. No round has this number.
+const valueKnock = valuePark
+
 const siQueue = ^uint32(0) // SI_QUEUE, -1
 
 // onSignal is the handler of our signal, called by sigtramp on the thread that is to answer, on
-// its signal stack and with all signals masked. The kernel delivers it at the faulting
+// its signal stack and with all signals masked. It returns the handler from before where the signal is not ours and
+// that one is to go on, or 0. The kernel delivers it at the faulting
 // instruction, since the wait for a fault is interruptible (handle_userfault, fs/userfaultfd.c).
 //
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func onSignal(info, ctx, g uintptr) {
+func onSignal(info, ctx, g uintptr) uintptr {
 	// nosplit: runs on a signal stack, on any thread, at any instruction.
+	// Only what this process has queued, and marked as ours, is.
+	if *at[uint32](info + 8) != siQueue || *at[uint32](info + 20) != mark || *at[uint32](info + 16) != raw.Load32(&ownPID) {
+		return *at[uintptr](uintptr(unsafe.Pointer(&signalBefore)) + uintptr(*at[uint32](info))*8)
+	}
 	raw.Add32(&inHandler, 1)
 	if p := uintptr(raw.Load64(&sh)); p != 0 {
 		at[shared](p).onSignal(info, ctx, g)
 	}
 	raw.Add32(&inHandler, ^uint32(0))
+	return 0
 }
+
+// ownPID is the id of the process, as the engine that was started last has seen it. One that was forked since has another.
+var ownPID uint32
+
+// mark is in the place of the sender's user id in signals of ours, for which nobody asks.
+const mark = 0x66747374
 
 //go:nosplit
 //go:norace
 //go:nocheckptr
 func (s *shared) onSignal(info, ctx, g uintptr) {
 	// nosplit: runs in the signal handler.
-	// A value only counts when this process queued it.
-	if *at[uint32](info + 8) != siQueue || uintptr(*at[uint32](info + 16)) != s.pid {
-		return
-	}
 	start := raw.Nanotime()
 	v := *at[uint64](info + 24)
+	if v == valueKnock {
+		s.answered()
+		return
+	}
 	if v&valuePark != 0 {
 		s.park(uint32(v))
 		return
@@ -83,6 +98,7 @@ func capture(arg uintptr) {
 	for {
 		if st>>stBits<<stBits != s.generation(seq) || st&stWanted == 0 || st&(stActive|stHandled|stAbandoned) != 0 {
 			raw.Add64(&s.late, 1)
+			s.answered()
 			return
 		}
 		if raw.Cas32(&r.state, st, st|stActive) {
@@ -194,7 +210,26 @@ func (s *shared) remember(tid uint32, g uintptr, now int64) {
 	if now-t.verified > trust || t.tls == 0 || *at[uintptr](t.tls) != g {
 		t.tls = s.tlsSlot(g)
 	}
-	t.verified = now
+	t.verified, t.owed = now, 0
+	raw.Store32(&t.mute, 0)
+}
+
+// owedMost bounds how many signals wait for a thread that does not answer: they count in the user's limit on queued
+// signals, and stay there for as long as the thread blocks them. A system call may make that many faults.
+const owedMost = 2048
+
+// answered: the calling thread takes our signal.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) answered() {
+	// nosplit: runs in the signal handler.
+	if t := s.threadOf(uint32(raw.Syscall(unix.SYS_GETTID, 0, 0, 0, 0, 0, 0)), false); t != nil {
+		t.owed = 0
+		raw.Store32(&t.mute, 0)
+		raw.Store32(&t.knocked, 0)
+	}
 }
 
 // ask asks the thread of a record for its stack or goroutine, before the fault is resolved: so
@@ -206,8 +241,16 @@ func (s *shared) remember(tid uint32, g uintptr, now int64) {
 func (s *shared) ask(w *worker, seq uint64, r *Record) {
 	// nosplit: hot path.
 	r.arrive(stWanted)
-	if e := s.queueSignal(w, r.Thread, seq); e != 0 {
-		// The thread is gone, or the limit on queued signals was reached, or the call is refused.
+	e := uintptr(unix.ESRCH)
+	t := s.threadOf(r.Thread, true)
+	if s.signalStands(w, r.Time, false) && (t == nil || raw.Load32(&t.mute) == 0 && t.owed < owedMost) {
+		if t != nil {
+			t.owed++
+		}
+		e = s.queueSignal(w, r.Thread, seq)
+	}
+	if e != 0 {
+		// The thread is gone, or does not answer, or the limit on queued signals was reached, or the call is refused.
 		raw.Add32(&s.missed, 1)
 		if unix.Errno(e) != unix.ESRCH {
 			raw.Store64(&s.unsent, uint64(e))
@@ -226,12 +269,16 @@ func (s *shared) ask(w *worker, seq uint64, r *Record) {
 //go:nocheckptr
 func (s *shared) queueSignal(w *worker, tid uint32, value uint64) uintptr {
 	// nosplit: hot path. struct siginfo, include/uapi/asm-generic/siginfo.h
+	sig := uintptr(raw.Load64(&s.signal))
+	if sig == 0 {
+		return uintptr(unix.ESRCH)
+	}
 	i := uintptr(unsafe.Pointer(&w.siginfo))
-	*at[uint32](i) = uint32(s.signal)
+	*at[uint32](i) = uint32(sig)
 	*at[uint32](i + 4) = 0
 	*at[uint32](i + 8) = siQueue
 	*at[uint32](i + 16) = uint32(s.pid)
-	*at[uint32](i + 20) = 0
+	*at[uint32](i + 20) = mark
 	*at[uint64](i + 24) = value
-	return raw.Errno(raw.Syscall(unix.SYS_RT_TGSIGQUEUEINFO, s.pid, uintptr(tid), s.signal, i, 0, 0))
+	return raw.Errno(raw.Syscall(unix.SYS_RT_TGSIGQUEUEINFO, s.pid, uintptr(tid), sig, i, 0, 0))
 }

@@ -10,7 +10,7 @@ import (
 
 // whileStill runs code of the surgeon while nothing changes the command's target: the other threads are parked,
 // where the command says so, and no fault of the target is in flight. Where that cannot be had in time it runs nothing,
-// and the command is busy. took is for how long that lasted.
+// and the command is busy. took is for how long somebody was stopped.
 //
 //go:nosplit
 //go:norace
@@ -19,14 +19,22 @@ func (s *shared) whileStill(w *worker, code uintptr) (took int64) {
 	// nosplit: runs without a g.
 	c := &s.cmd
 	t := at[target](c.target)
+	c.culprit, c.why = 0, 0
+	if c.park != 0 {
+		if !s.signalStands(w, raw.Nanotime(), true) {
+			c.status = statusSignal
+			return 0
+		}
+		if s.askAll(w, askJudge); c.status != statusOK {
+			return 0
+		}
+	}
 	// What waits for a message to be read would wait for a thread of the idle class.
 	raw.Store32(&s.place.barred, 1)
 	s.recall(w)
 	start, still := raw.Nanotime(), raw.Load64(&s.still)
 	if c.park == 0 || s.parkAll(w, start+c.limit) {
 		s.freeze(w, t, code, start+c.limit)
-	} else if c.status != statusFailed { // else no thread can be parked at all
-		c.status = statusBusy
 	}
 	took = raw.Nanotime() - start
 	if c.park != 0 {
@@ -37,6 +45,10 @@ func (s *shared) whileStill(w *worker, code uintptr) (took int64) {
 		}
 		raw.Add64(&s.stopped, uint64(took))
 		raw.Add64(&s.stops, 1)
+		if c.status == statusBusy && c.culprit != 0 {
+			w.ask.tid = c.culprit
+			deep(s.nameCode, uintptr(unsafe.Pointer(w)))
+		}
 	}
 	raw.Store32(&s.place.barred, 0)
 	return took
@@ -55,7 +67,7 @@ func (s *shared) freeze(w *worker, t *target, code uintptr, deadline int64) {
 	if s.quiesce(w, t, deadline) {
 		deep(code, uintptr(unsafe.Pointer(w)))
 	} else {
-		s.cmd.status = statusBusy
+		s.blame(0, whyFaults)
 	}
 	raw.Store32(&t.frozen, 0)
 	s.wake(w, t, 0, t.granules())

@@ -28,10 +28,16 @@ type command struct {
 	inode  uint64
 	limit  int64 // ns that parking may take
 	took   int64 // ns that the other threads were parked
-	armed  int64 // when the range was covered: before any of its faults is answered
-	holes  uint64
-	call   uintptr // that failed, plus 1; 0 is not said
-	moved  uintptr // of the placeholder, from its start: it left a hole there, which is anybody's
+
+	// Of a command that is busy: which thread is in the way, or 0, and why; the number of the system call that it is in,
+	// plus 1; its name.
+	culprit, why uint32
+	inCall       uint64
+	name         [16]byte
+	armed        int64 // when the range was covered: before any of its faults is answered
+	holes        uint64
+	call         uintptr // that failed, plus 1; 0 is not said
+	moved        uintptr // of the placeholder, from its start: it left a hole there, which is anybody's
 
 	sample     uintptr // opPlace, opRearm, opRelease, opReleaseMemory: what is to be armed, see target.sample
 	blockShift uintptr
@@ -56,6 +62,18 @@ const (
 	statusGone   // the range is not what it was
 	statusFailed // a system call failed, see errno
 	statusLocked // the process wants it locked in memory
+	statusSignal // our signal has another handler
+)
+
+// Why a command is busy.
+const (
+	whyLate   = 1 + iota // the thread did not run in time
+	whyDeaf              // it blocks our signal
+	whyBegins            // so it does, for less than deafAfter: Go's threads do so while they start
+	whyAway              // it is in a system call that may change mappings
+	whyMany              // there are more threads than can be told apart
+	whyUnsent            // our signal could not be sent to it, see errno
+	whyFaults            // faults of the target wait for storage
 )
 
 //go:nosplit

@@ -13,12 +13,20 @@ type thread struct {
 	tls      uintptr // address of the word that holds the current g, 0 where there is none
 	verified int64   // when the handler last ran there
 	handling uint32  // it is in the handler now, see heap_linux.go
+	kind     uint32  // what the surgeon knows of it, see judge
+	judged   int64   // when it was seen to be of that kind first
+	ran      int64   // its processor time then
+	owed     uint32  // signals that asked it for stacks, since it answered one
+	knocked  uint32  // it was sent valueKnock, and has not answered
 	_        uint32
+	mute     uint32 // it has not answered in time, and none of those since
 }
 
 const (
 	threadSlots = 1 << 14
 	threadProbe = 16
+	threadHash  = 2654435761
+	threadShift = 32 - 14
 	threadGone  = ^uint32(0) // the entry of a thread that ended: free, but lookups go on behind it
 	// trust is how long a thread's entry is believed without a new signal. A thread that ended
 	// may have given its id to a new one: within this time the kernel would have had to hand out
@@ -33,7 +41,7 @@ const (
 //go:nocheckptr
 func (s *shared) threadOf(tid uint32, add bool) *thread {
 	// nosplit: hot path.
-	h := uintptr(tid * 2654435761 >> 18)
+	h := uintptr(tid * threadHash >> threadShift)
 	for i := uintptr(0); i < threadProbe; i++ {
 		t := at[thread](s.threads + (h+i)%threadSlots*threadSize)
 		have := raw.Load32(&t.tid)
@@ -45,7 +53,7 @@ func (s *shared) threadOf(tid uint32, add bool) *thread {
 		}
 		if add && (have == 0 || have == threadGone) {
 			if raw.Cas32(&t.tid, have, tid) || raw.Load32(&t.tid) == tid {
-				t.tls, t.handling = 0, 0 // what an earlier thread left
+				t.tls, t.handling, t.kind, t.owed, t.mute, t.knocked = 0, 0, threadNew, 0, 0, 0 // what an earlier thread left
 				return t
 			}
 		}
@@ -53,7 +61,7 @@ func (s *shared) threadOf(tid uint32, add bool) *thread {
 	return nil
 }
 
-const threadSize = 40
+const threadSize = 72
 
 // goroutineOf reads the goroutine of a thread that waits in a fault. ok is false when the thread
 // has to be asked by signal.

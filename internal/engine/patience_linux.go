@@ -1,0 +1,166 @@
+//go:build linux && (amd64 || arm64)
+
+package engine
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// How long other threads may be stopped, and how long one operation tries. While a thread is in the way that cannot be
+// stopped at all nobody is stopped for it.
+const (
+	stopLimit = 20 * time.Millisecond
+	// stopMore is what each further mapping of the region adds to it.
+	stopMore = 500 * time.Microsecond
+	// stopLeast is less than which is not worth a try.
+	stopLeast = time.Millisecond
+	// operationLimit bounds how long an operation waits, with all threads running, for a thread that is in the way.
+	operationLimit = 2 * time.Second
+	// restShare is for how long nobody is stopped after threads were stopped in vain, as a multiple of that.
+	restShare = 100
+)
+
+// Busy says why the other threads could not be stopped. It is an ErrBusy.
+type Busy struct {
+	Thread int    // that is in the way, 0 where it is none
+	Name   string // of the thread
+	Signal int    // that it blocks, 0 where it does not
+	Reason string // in words
+	// Again is for how long no thread is stopped again.
+	Again time.Duration
+}
+
+func (b *Busy) Error() string {
+	var s strings.Builder
+	if b.Thread != 0 {
+		fmt.Fprintf(&s, "thread %d (%s) ", b.Thread, b.Name)
+	}
+	s.WriteString(b.Reason)
+	if b.Again > 0 {
+		fmt.Fprintf(&s, "; tried again after %v", b.Again.Round(time.Millisecond))
+	}
+	return s.String()
+}
+
+// Is reports that it is an ErrBusy.
+func (b *Busy) Is(target error) bool { return target == ErrBusy }
+
+// resting is from when on threads may be stopped again, after they were in vain, and why they were. It is guarded by op.
+type resting struct {
+	until time.Duration
+	why   *Busy
+}
+
+// Begin begins an operation on a region with so many mappings: for how long it may stop the other threads in all.
+func (e *Engine) Begin(r *Region, mappings int) {
+	r.stops.Store(int64(e.stopLimit + time.Duration(max(mappings-1, 0))*stopMore))
+}
+
+// trial is what one command may take. Its methods are called while op is held.
+type trial struct {
+	e     *Engine
+	r     *Region
+	end   time.Duration // when waiting is over
+	pause time.Duration
+	lost  time.Duration // for which threads were stopped in vain
+
+	wanted bool
+}
+
+func (e *Engine) trial(g *Target) *trial {
+	return &trial{e: e, r: g.of, end: Now() + operationLimit, pause: time.Millisecond}
+}
+
+// allowed reports why nobody may be stopped now, or nil.
+func (p *trial) allowed() error {
+	p.e.LookSignal()
+	if err := p.e.noSignal(); err != nil {
+		return err
+	}
+	if left := p.e.resting.until - Now(); left > 0 {
+		b := *p.e.resting.why
+		b.Again = left
+		return &b
+	}
+	return nil
+}
+
+// limit is for how long the next try may stop somebody: all threads, or those alone that touch the target.
+func (p *trial) limit(all bool) time.Duration {
+	if !all {
+		return freezeLimit
+	}
+	return max(time.Duration(p.r.stops.Load()), stopLeast)
+}
+
+// over accounts for a command that was done.
+func (p *trial) over(c *command) {
+	if c.park != 0 {
+		p.r.stops.Add(-c.took)
+	}
+}
+
+// busy waits until a command that could not be done may be tried again, or says why it may not.
+func (p *trial) busy(c *command, try int) error {
+	if c.status == statusSignal {
+		if err := p.allowed(); err != nil || try < len(signalBefore) {
+			return err
+		}
+		return &Busy{Reason: "the signal that stops threads is taken away again and again"}
+	}
+	if c.park == 0 {
+		if try == freezeTries {
+			return &Busy{Reason: reasonFaults}
+		}
+		time.Sleep(time.Duration(try+1) * time.Millisecond)
+		return nil
+	}
+	p.r.stops.Add(-c.took)
+	p.lost += time.Duration(c.took)
+	b := &Busy{Thread: int(c.culprit), Name: unix.ByteSliceToString(c.name[:])}
+	wait := p.pause
+	switch c.why {
+	case whyDeaf:
+		if !p.wanted {
+			p.wanted = true
+			want(p.e.Signal()) // the thread may be Go's own, see choose_linux.go
+			return nil
+		}
+		b.Signal = p.e.Signal()
+		b.Reason = fmt.Sprintf("blocks signal %d, so it cannot be stopped while mappings change: have it unblock the signal (pthread_sigmask), or let the mappings' owner give a guard (WithGuard)", b.Signal)
+		return b // the next try sees it before anybody is stopped
+	case whyBegins:
+		wait = deafAfter + time.Millisecond
+		b.Reason = "has all signals blocked, as threads do while they start"
+	case whyAway:
+		b.Reason = fmt.Sprintf("waits in system call %d, which may change mappings", c.inCall-1)
+	case whyMany:
+		return p.rest(&Busy{Reason: "the process has too many threads"})
+	case whyUnsent:
+		b.Reason = "could not be asked to stop: " + unsent(unix.Errno(c.errno)).Error()
+	case whyFaults:
+		b.Reason = reasonFaults
+	default:
+		b.Reason = fmt.Sprintf("did not run within %v in which all others were stopped: the processors are busy", p.lost.Round(time.Millisecond))
+	}
+	if Now()+wait > p.end || time.Duration(p.r.stops.Load()) < stopLeast {
+		return p.rest(b)
+	}
+	time.Sleep(wait)
+	p.pause = min(2*p.pause, 50*time.Millisecond)
+	return nil
+}
+
+const reasonFaults = "faults of the region wait for storage"
+
+// rest has nobody stopped for as long as what was in vain is one in restShare of.
+func (p *trial) rest(b *Busy) error {
+	if b.Again = p.lost * restShare; b.Again > 0 {
+		p.e.resting = resting{Now() + b.Again, b}
+	}
+	return b
+}

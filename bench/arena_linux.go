@@ -5,6 +5,7 @@ package bench
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/firsttouch/firsttouch/profiler"
 	"golang.org/x/sys/unix"
@@ -54,7 +55,7 @@ type running struct{ *profiler.Profiler }
 
 // newProfiler starts a profiler, or says in the result why it cannot run here.
 func newProfiler(opts ...profiler.Option) (*running, result, error) {
-	p, err := profiler.New(append(opts, profiler.WithFailingSystemCalls())...)
+	p, err := profiler.New(append(opts, profiler.WithFailingSystemCalls(), profiler.WithStopLimit(10*time.Second))...)
 	if errors.Is(err, profiler.ErrNotSupported) {
 		return nil, result{skip: err.Error()}, nil
 	}

@@ -24,7 +24,7 @@ func BenchmarkRearm(b *testing.B) {
 		every int // pages touched: one in so many, 0 for none
 	}{{"untouched", 0}, {"half", 2}, {"full", 1}} {
 		b.Run(c.name, func(b *testing.B) {
-			p, err := profiler.New(profiler.WithFailingSystemCalls(), profiler.WithStacks(profiler.StacksNone()), profiler.WithLogLimit(0), profiler.WithGranule(16*pageSize))
+			p, err := profiler.New(profiler.WithFailingSystemCalls(), profiler.WithStopLimit(10*time.Second), profiler.WithStacks(profiler.StacksNone()), profiler.WithLogLimit(0), profiler.WithGranule(16*pageSize))
 			skipUnsupported(b, err)
 			r, err := p.NewArena("bench", size)
 			if err != nil {

@@ -63,7 +63,7 @@ func main() {
 
 func soak(d profiler.Delivery, minutes float64, pages int) {
 	log.SetPrefix("by " + d.String() + ": ")
-	p, err := profiler.New(profiler.WithRescan(10*time.Millisecond), profiler.WithLogLimit(1<<16), profiler.WithDelivery(d), profiler.WithFailingSystemCalls())
+	p, err := profiler.New(profiler.WithRescan(10*time.Millisecond), profiler.WithLogLimit(1<<16), profiler.WithDelivery(d), profiler.WithFailingSystemCalls(), profiler.WithStopLimit(10*time.Second))
 	check(err)
 	dir, err := os.MkdirTemp("", "firsttouch-soak")
 	check(err)

@@ -28,7 +28,7 @@ func TestMetricsOfARealProfiler(t *testing.T) {
 	}
 	const pages, logged = 640, 100
 	var attributed time.Duration // stall of the faults that have a span
-	p, err := profiler.New(profiler.WithFailingSystemCalls(), profiler.WithObserver(e.Observe), profiler.WithLogLimit(logged), profiler.WithObserver(func(f profiler.Fault) {
+	p, err := profiler.New(profiler.WithFailingSystemCalls(), profiler.WithStopLimit(10*time.Second), profiler.WithObserver(e.Observe), profiler.WithLogLimit(logged), profiler.WithObserver(func(f profiler.Fault) {
 		if f.Span != 0 {
 			attributed += f.Stall
 		}
@@ -112,7 +112,7 @@ func TestMetricsOfARealProfiler(t *testing.T) {
 // Threads that wait at this moment are seen while they do: a goroutine whose page is being read from storage
 // cannot be held there, so this asks again and again for as long as others fault.
 func TestStalledThreadsAreSeen(t *testing.T) {
-	p, err := profiler.New(profiler.WithFailingSystemCalls())
+	p, err := profiler.New(profiler.WithFailingSystemCalls(), profiler.WithStopLimit(10*time.Second))
 	if errors.Is(err, profiler.ErrNotSupported) {
 		t.Skip(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/firsttouch/firsttouch/exporter"
 	"github.com/firsttouch/firsttouch/profiler"
@@ -32,7 +33,7 @@ func workload(b []byte, pages int) {
 // capture profiles the workload in a new arena with the real engine.
 func capture(t *testing.T, pages int, opts ...profiler.Option) *profiler.Snapshot {
 	t.Helper()
-	p, err := profiler.New(append([]profiler.Option{profiler.WithGranule(page), profiler.WithFailingSystemCalls()}, opts...)...)
+	p, err := profiler.New(append([]profiler.Option{profiler.WithGranule(page), profiler.WithFailingSystemCalls(), profiler.WithStopLimit(10 * time.Second)}, opts...)...)
 	if errors.Is(err, profiler.ErrNotSupported) {
 		t.Skip(err)
 	}

@@ -46,4 +46,6 @@ func visitStats(c *columns, s *profiler.Stats) {
 	number(c, 27, &s.Stops)
 	number(c, 28, &s.Stopped)
 	text(c, 29, &s.Off)
+	number(c, 30, &s.Signal)
+	text(c, 31, &s.SignalTaken)
 }

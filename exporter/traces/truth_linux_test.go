@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/firsttouch/firsttouch/exporter"
 	"github.com/firsttouch/firsttouch/profiler"
@@ -33,7 +34,7 @@ type bench struct {
 
 func newBench(t *testing.T, sampler sdktrace.Sampler, opts ...profiler.Option) *bench {
 	t.Helper()
-	p, err := profiler.New(append([]profiler.Option{profiler.WithGranule(page), profiler.WithFailingSystemCalls()}, opts...)...)
+	p, err := profiler.New(append([]profiler.Option{profiler.WithGranule(page), profiler.WithFailingSystemCalls(), profiler.WithStopLimit(10 * time.Second)}, opts...)...)
 	if errors.Is(err, profiler.ErrNotSupported) {
 		t.Skip(err)
 	}

@@ -34,7 +34,7 @@ func start(t *testing.T, opts ...profiler.Option) *profiler.Profiler {
 	if os.Getenv(testproc.DeliveryEnv) == profiler.DeliverySignal.String() {
 		opts = append(opts, profiler.WithDelivery(profiler.DeliverySignal))
 	}
-	p, err := profiler.New(append(opts, profiler.WithFailingSystemCalls())...)
+	p, err := profiler.New(append(opts, profiler.WithFailingSystemCalls(), profiler.WithStopLimit(10*time.Second))...)
 	if errors.Is(err, profiler.ErrNotSupported) {
 		t.Skip(err)
 	}

@@ -52,7 +52,8 @@ func Do(t *testing.T, name string, env []string, budget time.Duration, opts ...O
 	}
 	var out bytes.Buffer
 	c := exec.Command(os.Args[0], "-test.v", "-test.count=1", "-test.run="+strings.Join(pattern, "/"))
-	c.Env = append(append(os.Environ(), "GOTRACEBACK=all"), env...)
+	// On a busy machine it takes long until all threads have stopped.
+	c.Env = append(append(os.Environ(), "GOTRACEBACK=all", "FIRSTTOUCH_STOP_LIMIT=10s"), env...)
 	c.Stdout, c.Stderr, c.WaitDelay = &out, &out, graceful
 	for _, o := range opts {
 		o(t, c)

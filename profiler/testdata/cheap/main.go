@@ -125,6 +125,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 	"unsafe"
 
 	"github.com/firsttouch/firsttouch/internal/testproc"
@@ -144,7 +145,7 @@ func run() error {
 		return fmt.Errorf("pthread_create: %d", failed)
 	}
 	big := C.fill(bigSize)
-	p, err := profiler.New(profiler.WithFailingSystemCalls())
+	p, err := profiler.New(profiler.WithFailingSystemCalls(), profiler.WithStopLimit(10*time.Second))
 	if err != nil {
 		return err
 	}

@@ -50,6 +50,7 @@ import (
 	"plugin"
 	"runtime"
 	"syscall"
+	"time"
 	"unsafe"
 
 	"github.com/firsttouch/firsttouch/internal/testproc"
@@ -62,7 +63,7 @@ var page = os.Getpagesize()
 
 func main() {
 	log.SetFlags(0)
-	p, err := profiler.New(profiler.WithFailingSystemCalls())
+	p, err := profiler.New(profiler.WithFailingSystemCalls(), profiler.WithStopLimit(10*time.Second))
 	if err != nil {
 		testproc.Tell(err, profiler.ErrNotSupported)
 		return

@@ -56,6 +56,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"time"
 	"unsafe"
 
 	"github.com/firsttouch/firsttouch/internal/testproc"
@@ -77,7 +78,7 @@ func main() {
 }
 
 func start() (*profiler.Profiler, error) {
-	opts := []profiler.Option{profiler.WithFailingSystemCalls()}
+	opts := []profiler.Option{profiler.WithFailingSystemCalls(), profiler.WithStopLimit(10 * time.Second)}
 	if os.Getenv(testproc.DeliveryEnv) == profiler.DeliverySignal.String() {
 		opts = append(opts, profiler.WithDelivery(profiler.DeliverySignal))
 	}

@@ -8,6 +8,9 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"unsafe"
@@ -181,6 +184,63 @@ func TestAttachPagesSharedWithAChild(t *testing.T) {
 	})
 }
 
+// So are pieces of a huge page that children have shared, and whose first page was written meanwhile, so that it is not
+// among them any more. Afterwards children have the memory again.
+func TestAttachHugePageSharedWithChildren(t *testing.T) {
+	inChild(t, "TestAttachHugePageSharedWithChildren", "all", nil, func(t *testing.T) {
+		const huge = 2 << 20
+		b := mapMemory(t, 3*huge/pageSize)
+		want := contents(len(b))
+		at := int((addressOf(b)+huge-1)/huge*huge - addressOf(b))
+		b, want = b[at:at+huge:at+huge], want[at:at+huge]
+		const collapse = 25 // MADV_COLLAPSE, whatever the policy is
+		if _, _, e := unix.Syscall(unix.SYS_MADVISE, addressOf(b), huge, collapse); e != 0 {
+			t.Skipf("memory cannot be collapsed into huge pages here (MADV_COLLAPSE): %v", e)
+		}
+		flags := smapsOf(t, b)
+		fork := func() error {
+			c := exec.Command("true")
+			c.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWUSER} // it has a copy until it executes
+			return c.Run()
+		}
+		var over atomic.Bool
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			for !over.Load() {
+				b[1], want[1] = b[1]+1, want[1]+1
+			}
+		})
+		for range 5 {
+			if err := fork(); err != nil {
+				over.Store(true)
+				t.Skipf("a process in a user namespace of its own is not permitted: %v", err)
+			}
+		}
+		over.Store(true)
+		wg.Wait()
+		p := newProfiler(t)
+		r := attachMemory(t, p, b)
+		const rounds = 3
+		for range rounds {
+			for i := len(b)/pageSize - 1; i >= 0; i-- {
+				page(b, i)[1]++
+				page(want, i)[1]++
+			}
+			if i := different(b, want); i >= 0 {
+				t.Fatalf("byte %d is %d, want %d", i, b[i], want[i])
+			}
+			rearm(t, r)
+		}
+		closeBusy(t, r.Close)
+		if s := p.Snapshot(); s.Stats.Faults != rounds*huge/uint64(pageSize) || s.Stats.ResolveErrs != 0 || s.Regions[r.ID()].Left != 0 {
+			t.Errorf("%d faults, %d failed (%s), %d left", s.Stats.Faults, s.Stats.ResolveErrs, s.Stats.LastError, s.Regions[r.ID()].Left)
+		}
+		if after := smapsOf(t, b); !slices.Equal(flags, after) {
+			t.Errorf("mappings were %q and are %q", flags, after)
+		}
+	})
+}
+
 // Pages that are pinned stay the pages that they are: what the kernel writes into them is seen.
 func TestPinnedPagesAreLeft(t *testing.T) {
 	inChild(t, "TestPinnedPagesAreLeft", "all", nil, func(t *testing.T) {
@@ -212,6 +272,11 @@ func TestPinnedPagesAreLeft(t *testing.T) {
 		closeBusy(t, r.Close)
 		if i := different(b, want); i >= 0 {
 			t.Fatalf("afterwards: byte %d is %d, want %d", i, b[i], want[i])
+		}
+		for _, line := range smapsOf(t, b) {
+			if strings.Contains(line, " dc") {
+				t.Errorf("afterwards children do not have %s", line)
+			}
 		}
 		if got := p.Snapshot().Regions[r.ID()]; got.Left != pinned {
 			t.Errorf("%d pages left, want %d", got.Left, pinned)

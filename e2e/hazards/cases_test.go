@@ -88,6 +88,7 @@ var hazards = []hazard{
 	{"fork without shared memory (user namespace), and vfork", "profiler", "TestForkDoesNotHang", "fork/8", exact},
 	{"processes that start, four at a time", "profiler", "TestNothingElseInTheProcessMakesItHang", "processes that start", exact},
 	{"fork while memory is armed again", "profiler", "TestRearmWhileForking", "", exact},
+	{"a huge page that children have shared", "profiler", "TestAttachHugePageSharedWithChildren", "all", exact + "; afterwards children have it again"},
 	{"pages shared with a child", "profiler", "TestAttachPagesSharedWithAChild", "all", exact},
 	{"os.Exit in a storm", "profiler", "TestEndsInAStorm", "exit", same},
 	{"panic in a storm", "profiler", "TestEndsInAStorm", "panic", same + ", with the stacks printed"},

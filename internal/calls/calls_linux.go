@@ -76,6 +76,7 @@ var list = append([]Call{
 	rare("for pages that are on the disk", madvise("MADV_WILLNEED", unix.MADV_WILLNEED, false, "granules are read from the disk page by page")),
 	madvise("MADV_POPULATE_READ", unix.MADV_POPULATE_READ, false, "pages of files fault once more after their first touch, which is not counted"),
 	madvise("MADV_POPULATE_WRITE", unix.MADV_POPULATE_WRITE, false, "the profiler's own memory faults now and then"),
+	rare("for huge pages that a child has shared", madvise("MADV_COLD", unix.MADV_COLD, false, "their pieces are not observed any more after their next touch")),
 	{Name: "mremap", Loses: "files and memory that holds something cannot be observed or armed again; a file that is armed is mapped anew by its path where it is touched",
 		number: unix.SYS_MREMAP, ask: [6]uintptr{crooked}},
 	{Name: "mprotect", Loses: "what was protected otherwise while it was armed cannot be given back as it was", Needed: true,

@@ -150,6 +150,10 @@ func (s *shared) forceLocked(w *worker, t *target, src, dst uintptr) (moved, ok 
 	}
 	raw.Syscall(unix.SYS_MADVISE, src, s.pageSize, unix.MADV_POPULATE_WRITE, 0, 0, 0)
 	e := s.move(w, t.uffd, src, dst)
+	if unix.Errno(e) == unix.EBUSY {
+		s.split(src)
+		e = s.move(w, t.uffd, src, dst)
+	}
 	if unix.Errno(e) == unix.EINVAL {
 		s.lockScratch(w, src)
 		if e = s.move(w, s.layersFD, src, w.scratch); e == 0 {
@@ -181,6 +185,18 @@ func (s *shared) lockScratch(w *worker, like uintptr) {
 	} else {
 		raw.Syscall(unix.SYS_MUNLOCK, w.scratch, s.pageSize, 0, 0, 0, 0)
 	}
+}
+
+// split makes a page of its own of a piece of a huge one. Of those the kernel asks the first page alone whether it is
+// shared, so that UFFDIO_MOVE refuses all others while a child shares that one, and after it has ended. Advice for a piece
+// splits it (madvise_cold_or_pageout_pte_range, mm/madvise.c), unless it is pinned or locked.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) split(addr uintptr) {
+	// nosplit: runs without a g.
+	raw.Syscall(unix.SYS_MADVISE, addr, s.pageSize, unix.MADV_COLD, 0, 0, 0)
 }
 
 // copyHome gives the target a copy of what is in the scratch page, and empties that.

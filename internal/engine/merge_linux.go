@@ -83,6 +83,9 @@ func mergePiece(arg uintptr) {
 	for tries := 0; length > 0; {
 		s.lock(w, &t.moving)
 		e := s.move(w, s.layersFD, src, dst)
+		if unix.Errno(e) == unix.EBUSY && tries == 2 {
+			s.split(src)
+		}
 		if e != 0 && unix.Errno(e) != unix.ENOENT && tries > 2 {
 			// Where the mappings differ the kernel says so before it looks for a page: one that was brought home
 			// meanwhile is no reason to try for ever.

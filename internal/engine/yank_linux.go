@@ -279,6 +279,10 @@ func goHome(arg uintptr) {
 		s.registerLayer(w, old, t.hi-t.lo)
 		return
 	}
+	if t.flags&tgDontfork == 0 {
+		// Pages that were left are not in the layer, and are excluded from children since the target was armed.
+		raw.Syscall(unix.SYS_MADVISE, t.lo, t.hi-t.lo, unix.MADV_DOFORK, 0, 0, 0) // ENOMEM: of what is mapped
+	}
 	raw.Store64(&t.old, 0)
 	for g := uintptr(0); g < t.granules(); g++ {
 		raw.Store32(t.state(g), gOpen)

@@ -34,7 +34,7 @@ func Budget(d time.Duration) time.Duration {
 }
 
 // mostLoad bounds how much longer a budget becomes where many others want the processors.
-const mostLoad = 8
+const mostLoad = 4
 
 // load is among how many a processor is divided, by the kernel's mean of the last minute.
 func load(average string, cpus int) float64 {

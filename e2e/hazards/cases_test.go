@@ -28,6 +28,7 @@ const bothDeliveries = "the test chooses the delivery itself"
 
 // threadOnly says why hazards are of delivery by thread only.
 var threadOnly = map[string]string{
+	"a thread that blocks all signals for ever":                                  "delivery by signal does not start where a thread blocks SIGBUS",
 	"the keeper stands still":                                                    toucherResolves,
 	"fuse: messages cannot be read":                                              "there are no messages of faults",
 	"fuse: a thread of the engine is killed":                                     toucherResolves,
@@ -69,6 +70,19 @@ var hazards = []hazard{
 	{"64 goroutines on one page", "profiler", "TestNoCrewHangs", "64 goroutines on one page", exact},
 	{"2,000 goroutines on one page, also in system calls", "profiler", "TestNoCrewHangs", "2,000 goroutines on one page", exact},
 	{"goroutines preempted at the fault", "profiler", "TestStacksUnderPreemption", "", "never another goroutine's stack; what is missed is counted"},
+	{"a thread that blocks all signals for ever", "profiler", "TestThreadsAndSignalsOfOthers", "blocks", "an error names it at once, nobody is stopped, memory is as it was; done when it is gone"},
+	{"a thread that blocks all signals later", "profiler", "TestThreadsAndSignalsOfOthers", "blocks later", "memory stays served, an error and a note name the thread; given back when it is gone"},
+	{"threads of the kernel: io_uring's workers", "profiler", "TestThreadsAndSignalsOfOthers", "kernel", exact + "; they are not in the way"},
+	{"a thread in vfork for 300 ms", "profiler", "TestThreadsAndSignalsOfOthers", "vfork", exact + "; it is waited for, and nobody is stopped meanwhile"},
+	{"the signal is taken by a handler of C", "profiler", "TestThreadsAndSignalsOfOthers", "handler", exact + "; it gets none of ours, is named, and another signal is used"},
+	{"the signal is taken by a handler that passes on", "profiler", "TestThreadsAndSignalsOfOthers", "handler that passes on", exact + "; it gets none of ours, is named, and another signal is used"},
+	{"the signal gets its default action", "profiler", "TestThreadsAndSignalsOfOthers", "default", exact + "; the process lives, and another signal is used"},
+	{"the signal is ignored", "profiler", "TestThreadsAndSignalsOfOthers", "ignored", exact + "; another signal is used"},
+	{"the signal that the user has chosen is taken", "profiler", "TestThreadsAndSignalsOfOthers", "handler of the chosen", "memory stays served with the reason until the signal is given back"},
+	{"the signal that the user has chosen gets its default action", "profiler", "TestThreadsAndSignalsOfOthers", "default of the chosen", "memory stays served with the reason until the signal is given back"},
+	{"signal.Ignore of all signals, after the start", "profiler", "TestThreadsAndSignalsOfOthers", "ignored by os/signal", exact + "; another signal is used"},
+	{"signal.Reset of all signals, after the start", "profiler", "TestThreadsAndSignalsOfOthers", "reset by os/signal", exact},
+	{"signal.Notify of all signals, before the start", "profiler", "TestThreadsAndSignalsOfOthers", "notified", "the program gets what others send of the signal, and none of ours"},
 	{"threads of C with signals blocked, and a plugin", "e2e/hazards", "TestForeignThreads", "", exact + "; stacks that cannot be had are counted"},
 
 	// What else goes on in the process and on the machine.

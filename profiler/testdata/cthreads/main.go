@@ -263,6 +263,9 @@ func start(opts ...profiler.Option) (*profiler.Profiler, *file, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	if os.Getenv(testproc.DeliveryEnv) == profiler.DeliverySignal.String() {
+		opts = append(opts, profiler.WithDelivery(profiler.DeliverySignal))
+	}
 	p, err := profiler.New(append(opts, profiler.WithFailingSystemCalls())...)
 	return p, f, err
 }

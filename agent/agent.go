@@ -53,6 +53,7 @@ type Agent struct {
 
 	mu         sync.Mutex
 	regions    []*profiler.Region
+	shadowed   map[*Arena]string // names of those that are plain memory because of the shadow
 	processors []*traces.Processor
 	notes      []string
 	ending     *ending // what Shutdown does, or nil before it, and after a try that failed
@@ -79,6 +80,8 @@ func Start(ctx context.Context, opts ...Option) (*Agent, error) {
 	}
 	if cfg.disabled {
 		a.reason = "switched off by the option Disabled or the variable FIRSTTOUCH_DISABLED"
+	} else if cfg.shadow {
+		// Nothing is started: see Shadow.
 	} else if err := a.profile(); err != nil {
 		if cfg.required || errors.Is(err, profiler.ErrInvalid) {
 			return a.fail(err)
@@ -103,7 +106,7 @@ func Start(ctx context.Context, opts ...Option) (*Agent, error) {
 func newAgent(cfg config, notes []string) *Agent {
 	stop, quit := context.WithCancel(context.Background())
 	a := &Agent{cfg: cfg, notes: notes, started: time.Now(), window: make(chan struct{}, 1),
-		stop: stop, quit: quit, offCh: make(chan struct{})}
+		stop: stop, quit: quit, offCh: make(chan struct{}), shadowed: make(map[*Arena]string)}
 	a.guard = a.newGuard()
 	return a
 }

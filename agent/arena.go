@@ -15,6 +15,8 @@ type Arena struct {
 	agent  *Agent
 	region *profiler.Region // nil where the memory is not profiled
 
+	size int
+
 	mu    sync.Mutex
 	bytes []byte // nil after Close
 }
@@ -31,7 +33,7 @@ func (a *Agent) Arena(name string, size int, opts ...profiler.RegionOption) (*Ar
 		r, err := a.prof.NewArena(name, size, opts...)
 		if err == nil {
 			a.own(r)
-			return &Arena{agent: a, region: r, bytes: r.Bytes()[:size:size]}, nil
+			return &Arena{agent: a, region: r, size: size, bytes: r.Bytes()[:size:size]}, nil
 		}
 		if errors.Is(err, profiler.ErrInvalid) {
 			return nil, fmt.Errorf("arena %q: %w", name, err)
@@ -42,7 +44,13 @@ func (a *Agent) Arena(name string, size int, opts ...profiler.RegionOption) (*Ar
 	if err != nil {
 		return nil, fmt.Errorf("arena %q of %d bytes: %w", name, size, err)
 	}
-	return &Arena{agent: a, bytes: b}, nil
+	arena := &Arena{agent: a, size: size, bytes: b}
+	if a.cfg.shadow && a.cfg.wantsArena(name) {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.shadowed[arena] = name
+	}
+	return arena, nil
 }
 
 // Bytes is the memory, or nil after Close.
@@ -69,5 +77,8 @@ func (r *Arena) Close() error {
 		r.agent.disown(r.region)
 		return r.region.Close()
 	}
+	r.agent.mu.Lock()
+	delete(r.agent.shadowed, r)
+	r.agent.mu.Unlock()
 	return releasePlain(b)
 }

@@ -35,6 +35,8 @@ type config struct {
 	rescan    time.Duration
 	required  bool
 	disabled  bool
+	shadow    bool
+	granule   int           // 0: the page size
 	windows   time.Duration // 0: none
 	winSpans  bool
 	traceURL  string // or empty
@@ -119,6 +121,7 @@ func (c *config) setGranule(bytes int) error {
 	if bytes < page || bytes&(bytes-1) != 0 || bytes > 1<<30 {
 		return fmt.Errorf("%w: granule of %d bytes: choose a power of two from the page size, %d, to 1 GiB", profiler.ErrInvalid, bytes, page)
 	}
+	c.granule = bytes
 	c.engine = append(c.engine, profiler.WithGranule(bytes))
 	return nil
 }

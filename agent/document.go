@@ -17,6 +17,8 @@ type Document struct {
 	// Active is false where the agent does nothing, or not any more; Reason then says why. The rest is what was seen.
 	Active bool   `json:"active"`
 	Reason string `json:"reason,omitempty"`
+	// Shadow is there where the agent is in shadow: what it would arm.
+	Shadow *Shadow `json:"shadow,omitempty"`
 	// Notes are the reports of the agent and the profiler: show them next to every result.
 	Notes   []string         `json:"notes"`
 	Start   time.Time        `json:"start"`

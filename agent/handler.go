@@ -90,6 +90,7 @@ func (a *Agent) serveSnapshot(w http.ResponseWriter, r *http.Request) {
 // document is the present state, whether the agent profiles or not.
 func (a *Agent) document(sel selection) *Document {
 	d := idleDocument(a.Reason(), a.started)
+	d.Shadow = a.Shadow()
 	if a.prof != nil {
 		d = document(a.prof.Snapshot(), sel)
 		d.Active, d.Reason = a.observes(), a.Reason()

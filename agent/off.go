@@ -116,6 +116,9 @@ func (a *Agent) observes() bool { return a.prof != nil && a.off.Load() == nil }
 // Reason says why the agent does nothing and what to change, or why the profiler was taken off and whether all memory
 // was given back by now, in one line. It is empty where it profiles.
 func (a *Agent) Reason() string {
+	if s := a.Shadow(); s != nil {
+		return s.String()
+	}
 	o := a.off.Load()
 	if o == nil {
 		return a.reason
@@ -134,9 +137,9 @@ func (a *Agent) Reason() string {
 	return text + "some memory cannot be given back yet, stays served, and is tried again: " + o.left
 }
 
-// offNotes say what is still served.
+// offNotes say why the profiler is off, or what the shadow would do.
 func (a *Agent) offNotes() []string {
-	if o := a.off.Load(); o != nil {
+	if a.off.Load() != nil || a.cfg.shadow && !a.cfg.disabled {
 		return []string{a.Reason()}
 	}
 	return nil

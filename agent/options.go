@@ -216,6 +216,12 @@ func Required() Option {
 	return named("Required", func(c *config) error { c.required = true; return nil })
 }
 
+// WithShadow makes Start return an agent in shadow: it finds what would be armed and says what that would cost, see
+// Agent.Shadow, its page and its JSON, and arms nothing and starts no thread. The variable is FIRSTTOUCH_SHADOW.
+func WithShadow() Option {
+	return named("WithShadow", func(c *config) error { c.shadow = true; return nil })
+}
+
 // Disabled makes Start return an agent that does nothing, also together with Required: the switch
 // for a service that links the agent and does not want it in this place. The variable is
 // FIRSTTOUCH_DISABLED.

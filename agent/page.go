@@ -28,6 +28,7 @@ const pageCallers = 25
 type pageContent struct {
 	Active     bool // there is something to show
 	Off        bool // but nothing comes any more
+	Shadow     *Shadow
 	Reason     string
 	Notes      []string
 	Start, End time.Time
@@ -79,7 +80,7 @@ func (a *Agent) servePage(w http.ResponseWriter, r *http.Request) {
 }
 
 func (a *Agent) page(host string) *pageContent {
-	c := &pageContent{Active: a.prof != nil, Off: a.off.Load() != nil, Reason: a.Reason(), Notes: a.Notes()[len(a.offNotes()):], Host: host, Base: basePath}
+	c := &pageContent{Shadow: a.Shadow(), Active: a.prof != nil, Off: a.off.Load() != nil, Reason: a.Reason(), Notes: a.Notes()[len(a.offNotes()):], Host: host, Base: basePath}
 	if a.prof == nil {
 		return c
 	}

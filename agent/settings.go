@@ -44,6 +44,7 @@ var settings = []setting{
 	{"FIRSTTOUCH_TRACE_URL", "address of a trace, for links from the live page, such as http://localhost:16686/trace/{trace}; none", (*config).setTraceURL},
 	{"FIRSTTOUCH_METRICS", "false makes no metrics; true", (*config).parseMetrics},
 	{"FIRSTTOUCH_REQUIRED", "true makes it an error when the system refuses to be profiled; false", (*config).parseRequired},
+	{"FIRSTTOUCH_SHADOW", "true finds what would be armed, says what it would cost, and arms nothing; false", (*config).parseShadow},
 	{"FIRSTTOUCH_DISABLED", "true makes the agent do nothing; false", (*config).parseDisabled},
 }
 

@@ -11,7 +11,7 @@ import (
 // Status says in a line what the agent does now: what it observes and where its page is, or why it does nothing. It is fit for a log.
 func (a *Agent) Status() string {
 	if a.prof == nil {
-		return "firsttouch does nothing: " + a.reason
+		return "firsttouch does nothing: " + a.Reason()
 	}
 	if !a.observes() {
 		return "firsttouch was " + a.Reason()

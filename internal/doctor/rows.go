@@ -2,6 +2,8 @@ package doctor
 
 import (
 	"fmt"
+	"os"
+	"strconv"
 
 	"github.com/firsttouch/firsttouch/uffd"
 )
@@ -130,7 +132,12 @@ func system(k uffd.Report, l Limits, t Trial) []Row {
 	default:
 		seccomp.Status, seccomp.Detail = Limited, p.Seccomp+": it may hide system calls, as the container's default does with userfaultfd"
 	}
-	return append(append(rows, nice, ptrace, sysctl, seccomp), append(callRows(t),
+	rows = append(rows, nice, ptrace, sysctl, seccomp)
+	if on, err := strconv.ParseBool(os.Getenv("FIRSTTOUCH_SHADOW")); on && err == nil {
+		rows = append(rows, Row{Name: "FIRSTTOUCH_SHADOW", Status: Limited, Detail: "set: an agent that is started with it arms nothing, and says what it would arm and what that would cost",
+			Remedy: "leave it out to profile"})
+	}
+	return append(rows, append(callRows(t),
 		Row{Name: "CPUs", Status: Yes, Detail: fmt.Sprint(l.CPUs)},
 		Row{Name: "perf events", Status: Yes, Detail: "not needed"})...)
 }

@@ -71,6 +71,9 @@ func New(opts ...Option) (*Profiler, error) {
 			return nil, err
 		}
 	}
+	if err := engine.Possible(); err != nil { // before threads are started to look at
+		return nil, fmt.Errorf("start the fault engine: %w", err)
+	}
 	text, textErr := functionTable()
 	known := engine.MeasureGoRuntime(text, c.delivery == DeliverySignal)
 	if forget != nil {

@@ -113,7 +113,7 @@ var list = append([]Call{
 		number: unix.SYS_CLOCK_GETTIME, ask: [6]uintptr{unix.CLOCK_MONOTONIC}},
 	{Name: "getrusage", Loses: "whether a page came from the disk is less certain", Rare: "for files of other users",
 		number: unix.SYS_GETRUSAGE, ask: [6]uintptr{12345}},
-	{Name: "sched_setaffinity", Loses: "the resolver is not kept with the thread that faults, so that faults cost more",
+	{Name: "sched_setaffinity", Rare: "while threads fault in quick succession", Loses: "the resolver is not kept with the thread that faults, so that faults cost more",
 		number: unix.SYS_SCHED_SETAFFINITY, ask: [6]uintptr{0, 8, 0}},
 	{Name: "sched_setscheduler", Loses: "the resolver is not kept with the thread that faults, so that faults cost more",
 		number: unix.SYS_SCHED_SETSCHEDULER, ask: [6]uintptr{0, 0, 0}},

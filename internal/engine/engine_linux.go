@@ -93,6 +93,20 @@ func Start(c Config) (*Engine, error) {
 	return e, nil
 }
 
+// Possible says why no engine can be started, where that is for system calls that are refused, or nil. It names all, and
+// whether a userfaultfd can be had.
+func Possible() error {
+	refused := calls.Refused(nil)
+	if err := calls.Missing(nil, refused); err == nil {
+		return nil
+	}
+	fd, err := uffd.Open()
+	if err == nil {
+		err = fd.Close()
+	}
+	return calls.Missing(err, refused)
+}
+
 func (e *Engine) start(c Config) error {
 	if err := roomToStart(); err != nil {
 		return err

@@ -167,7 +167,7 @@ func (e *Engine) NewArena(r *Region, length, granule uintptr, know func(*Target)
 	// A huge page would make one fault of 512. EINVAL: a kernel without them.
 	if _, _, n := unix.Syscall(unix.SYS_MADVISE, lo, length, unix.MADV_NOHUGEPAGE); n != 0 && n != unix.EINVAL {
 		raw.Unmap(lo, length)
-		return nil, fmt.Errorf("madvise: %w", n)
+		return nil, fmt.Errorf("madvise(MADV_NOHUGEPAGE): %w", n)
 	}
 	g, err := e.add(r, lo, lo+length, granule, 0, 0, know)
 	if err != nil {

@@ -36,21 +36,35 @@ func (s *shared) whileStill(w *worker, code uintptr) (took int64) {
 	if c.park == 0 || s.parkAll(w, start+c.limit) {
 		s.freeze(w, t, code, start+c.limit)
 	}
-	took = raw.Nanotime() - start
 	if c.park != 0 {
 		s.unpark()
-		now := raw.Nanotime()
-		if took = now - start; took > stillFrom {
-			took -= min(took, s.standstill(start, now, still)) // a SIGSTOP in the middle of it is not our doing
-		}
-		raw.Add64(&s.stopped, uint64(took))
-		raw.Add64(&s.stops, 1)
-		if c.status == statusBusy && c.culprit != 0 {
-			w.ask.tid = c.culprit
-			deep(s.nameCode, uintptr(unsafe.Pointer(w)))
-		}
+	}
+	took = s.lasted(start, still)
+	if c.park != 0 && c.status == statusBusy && c.culprit != 0 {
+		w.ask.tid = c.culprit
+		deep(s.nameCode, uintptr(unsafe.Pointer(w)))
 	}
 	raw.Store32(&s.place.barred, 0)
+	return took
+}
+
+// lasted is for how long the command took since start, and counts it where the other threads were stopped for it.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) lasted(start int64, still uint64) (took int64) {
+	// nosplit: runs without a g.
+	now := raw.Nanotime()
+	took = now - start
+	if s.cmd.park == 0 {
+		return took
+	}
+	if took > stillFrom {
+		took -= min(took, s.standstill(start, now, still)) // a SIGSTOP in the middle of it is not our doing
+	}
+	raw.Add64(&s.stopped, uint64(took))
+	raw.Add64(&s.stops, 1)
 	return took
 }
 

@@ -198,7 +198,7 @@ func place(arg uintptr) {
 	// it does for any range of several mappings, instead of growing a piece of anonymous memory.
 	half := t.lo + (t.hi-t.lo)/2&^(s.pageSize-1)
 	if e := raw.Errno(raw.Syscall(unix.SYS_MPROTECT, c.cover, t.hi-t.lo, uintptr(c.prot), 0, 0, 0)); e != 0 {
-		c.status, c.errno = statusFailed, uint32(e)
+		c.fail(callProtect, e)
 		return
 	}
 	for lo := t.lo; lo < t.hi; {

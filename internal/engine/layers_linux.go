@@ -266,6 +266,9 @@ func remapHome(arg uintptr) {
 		s.refuse(t, e)
 		return
 	}
+	if t.flags&tgDontfork == 0 { // the layer's mapping is kept from children
+		raw.Syscall(unix.SYS_MADVISE, dst, s.pageSize, unix.MADV_DOFORK, 0, 0, 0)
+	}
 	raw.Add64(&s.maps, 2)
 	raw.Add64(&at[counters](t.counters).left, 1)
 	w.carry.moved, w.carry.ok = true, true

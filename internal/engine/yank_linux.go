@@ -68,6 +68,11 @@ func stillMemory(arg uintptr) {
 	raw.Store32(&t.watching, 0)
 }
 
+const (
+	gapFlags  = unix.MAP_PRIVATE | unix.MAP_ANONYMOUS | unix.MAP_NORESERVE | unix.MAP_FIXED_NOREPLACE
+	yankTries = 1000 // of pieces that change while they are looked at
+)
+
 // yank takes everything that the target holds to the shadow. The target is frozen, and nobody changes
 // its mappings.
 //
@@ -96,6 +101,7 @@ func yank(arg uintptr) {
 	} else {
 		raw.Store64(&t.young, uint64(c.cover))
 	}
+	w.carry.flags = 0
 	next := t.lo
 	var l mapLine
 	for p := s.text; p < s.text+n; {
@@ -129,6 +135,13 @@ func yank(arg uintptr) {
 			}
 			to := c.cover + lo - t.lo
 			if e := raw.Errno(raw.Syscall(unix.SYS_MREMAP, lo, end-lo, end-lo, remapOver|unix.MREMAP_DONTUNMAP, to, 0)); e != 0 {
+				// The kernel may have unmapped the shadow's piece before it refused.
+				raw.Syscall(unix.SYS_MMAP, to, end-lo, unix.PROT_NONE, gapFlags, ^uintptr(0), 0)
+				if unix.Errno(e) == unix.EFAULT && w.carry.flags < yankTries { // mlock has made several mappings of it since
+					w.carry.flags++
+					end = lo
+					continue
+				}
 				c.fail(callRemap, e)
 				continue
 			}

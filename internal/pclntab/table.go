@@ -31,9 +31,13 @@ func (t *Table) RuntimeFunction(name string) (lo, hi uintptr, ok bool) {
 	return t.inRuntime(name, 0)
 }
 
+// runtimeReach is how many functions in each direction are looked at: the package has some four thousand, and a large program
+// a hundred times as many, which would take ten milliseconds where a name is missing.
+const runtimeReach = 1 << 14
+
 func (t *Table) inRuntime(name string, flag byte) (lo, hi uintptr, ok bool) {
-	for below, above := t.runtime, t.runtime+1; below >= 0 || above < t.nfunc; below, above = below-1, above+1 {
-		for _, i := range [2]int{below, above} {
+	for n := range runtimeReach {
+		for _, i := range [2]int{t.runtime - n, t.runtime + 1 + n} {
 			if i < 0 || i >= t.nfunc {
 				continue
 			}

@@ -115,7 +115,7 @@ var refusedSignals = []struct {
 		[]string{"rt_tgsigqueueinfo", "seccomp"}, unix.ENOSYS, ErrNotSupported},
 	{"RLIMIT_SIGPENDING", func(t *testing.T) {
 		must(t, unix.Setrlimit(unix.RLIMIT_SIGPENDING, &unix.Rlimit{}))
-	}, []string{"rt_tgsigqueueinfo", "RLIMIT_SIGPENDING", "ulimit -i"}, unix.EAGAIN, unix.EAGAIN},
+	}, []string{"rt_tgsigqueueinfo", "RLIMIT_SIGPENDING", "ulimit -i"}, unix.EAGAIN, ErrBusy},
 }
 
 // Where threads cannot be asked, stacks are missing with the reason; where they cannot be stopped, the error has it.

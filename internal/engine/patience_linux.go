@@ -26,10 +26,11 @@ const (
 
 // Busy says why the other threads could not be stopped. It is an ErrBusy.
 type Busy struct {
-	Thread int    // that is in the way, 0 where it is none
-	Name   string // of the thread
-	Signal int    // that it blocks, 0 where it does not
-	Reason string // in words
+	Thread int        // that is in the way, 0 where it is none
+	Name   string     // of the thread
+	Signal int        // that it blocks, 0 where it does not
+	Reason string     // in words
+	Errno  unix.Errno // of the call that failed, or 0
 	// Again is for how long no thread is stopped again.
 	Again time.Duration
 }
@@ -46,8 +47,10 @@ func (b *Busy) Error() string {
 	return s.String()
 }
 
-// Is reports that it is an ErrBusy.
-func (b *Busy) Is(target error) bool { return target == ErrBusy }
+// Is reports that it is an ErrBusy, and the errno of a call that failed.
+func (b *Busy) Is(target error) bool {
+	return target == ErrBusy || b.Errno != 0 && target == error(b.Errno)
+}
 
 // resting is from when on threads may be stopped again, after they were in vain, and why they were. It is guarded by op.
 type resting struct {
@@ -141,7 +144,8 @@ func (p *trial) busy(c *command, try int) error {
 	case whyMany:
 		return p.rest(&Busy{Reason: "the process has too many threads"})
 	case whyUnsent:
-		b.Reason = "could not be asked to stop: " + unsent(unix.Errno(c.errno)).Error()
+		b.Errno = unix.Errno(c.errno)
+		b.Reason = "could not be asked to stop: " + unsent(b.Errno).Error()
 	case whyFaults:
 		b.Reason = reasonFaults
 	default:

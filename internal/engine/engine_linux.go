@@ -124,6 +124,9 @@ func (e *Engine) start(c Config) error {
 	if e.user && !c.UserMode && !c.Signals {
 		return ErrUserModeOnly
 	}
+	if c.Go.Counted {
+		return fmt.Errorf("%w: this program counts the coverage of the engine's own packages under the race detector: leave them out of -coverpkg, or one of -race and -cover", uffd.ErrNotSupported)
+	}
 	if !callsAsExpected() {
 		return fmt.Errorf("%w: %s calls functions in a way that the engine's assembly does not know", uffd.ErrNotSupported, runtime.Version())
 	}

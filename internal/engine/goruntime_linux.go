@@ -23,6 +23,7 @@ type GoRuntime struct {
 	Machine, Thread uintptr                // where in a g its m is, and in that m the thread's id; used with delivery by signal
 	TLS             uintptr                // how far below its base a thread keeps its g, on amd64; else it is asked by signal
 	Dying           [len(dying)][2]uintptr // where the functions of dying lie
+	Counted         bool                   // the engine's functions call others wherever they begin, to count coverage: see uncounted
 	Frames          bool                   // a g begins with the bounds of its stack, and frame pointers lead through it
 }
 
@@ -40,6 +41,7 @@ func MeasureGoRuntime(table *pclntab.Table, signals bool) GoRuntime {
 			}
 		}
 	}
+	m.Counted = table != nil && table.HasFrame(codeOf(uncounted))
 	if signals {
 		m.Machine, m.Thread = threadOffsets()
 	}
@@ -153,3 +155,11 @@ func callsAsExpected() bool {
 //go:norace
 //go:noinline
 func mixArguments(a, b, c, d uintptr) uintptr { return ((a*31+b)*31+c)*31 + d } // nosplit: called through an address
+
+// uncounted has no frame unless coverage is counted by calls, as with the race detector. Those need a g, and the engine's
+// functions run without.
+//
+//go:nosplit
+//go:norace
+//go:noinline
+func uncounted(uintptr) {} // nosplit: as those that it stands for

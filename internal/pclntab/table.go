@@ -79,6 +79,21 @@ func (t *Table) SPDelta(pc uintptr) (delta int32, ok bool) {
 	return s.at(dist)
 }
 
+// HasFrame reports whether the function that begins at pc has a frame anywhere in it, as one that calls another has.
+func (t *Table) HasFrame(pc uintptr) bool {
+	f, _, ok := t.find(pc)
+	if !ok {
+		return false
+	}
+	s, ok := t.steps(f)
+	for ok && s.next() {
+		if s.value != 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // IsReturnAddress reports whether a call may return to pc: it lies between the instructions of a
 // Go function of the executable, not at its entry and not in the padding behind it. It tells a
 // return address from data, not from another address of code.

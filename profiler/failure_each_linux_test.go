@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 	"unsafe"
 
 	"github.com/firsttouch/firsttouch/internal/calls"
@@ -65,7 +66,7 @@ func refuseInCore(t *testing.T, list []calls.Call, errno unix.Errno, before bool
 	if before {
 		refuseAll(t, list, errno)
 	}
-	p, err := New(WithDelivery(testDelivery()), WithFailingSystemCalls())
+	p, err := New(WithDelivery(testDelivery()), WithFailingSystemCalls(), WithStopLimit(10*time.Second)) // see newProfiler
 	if before && slices.ContainsFunc(list, func(c calls.Call) bool { return c.Needed }) {
 		if p != nil || !errors.Is(err, ErrNotSupported) || !errors.Is(err, errno) {
 			t.Errorf("started, or failed otherwise: %v", err)

@@ -42,7 +42,10 @@ func goidOffsets() (goid, parent uintptr) {
 	return only(ids), only(parents)
 }
 
-// match keeps the words of the current g that hold v.
+// match keeps the words of the current g that hold v. It may read what lies behind the g, which the address sanitizer
+// would take for a mistake.
+//
+//go:norace
 func match(words []bool, v uint64) {
 	g := raw.G()
 	for i := range words {

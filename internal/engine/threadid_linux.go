@@ -52,6 +52,8 @@ func threadOffsets() (m, id uintptr) {
 
 // idPlaces returns every pair of words that leads to the id of this thread, but for what lies on its goroutine's
 // stack, whose bounds a g begins with (runtime/runtime2.go).
+//
+//go:norace
 func idPlaces() map[idPlace]bool {
 	for {
 		places := map[idPlace]bool{}

@@ -588,7 +588,7 @@ func TestFuseShare(t *testing.T) {
 	if why := feed(f, total, 3*time.Second, 300*time.Millisecond); why == "" {
 		t.Error("30% for three seconds does not")
 	}
-	f, total = newFuse()
+	f, _ = newFuse()
 	if why := f.look(at, profiler.Health{Broken: errors.New("broken")}); why != "broken" {
 		t.Errorf("%q", why)
 	}

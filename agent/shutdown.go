@@ -89,7 +89,10 @@ func (a *Agent) startEnding() (e *ending, own bool) {
 
 // end gives back what was profiled, and then ends what serves and writes it. Only one call goes on at a time.
 func (a *Agent) end(ctx context.Context) error {
-	a.mu.Lock() // who takes the profiler off from here on leaves it to this
+	// Whoever is about to take the profiler off has counted itself in leaving before it lets go of the lock; from here on it is left to this
+	// call.
+	a.mu.Lock()
+	//lint:ignore SA2001 the lock is waited for, and nothing is done under it
 	a.mu.Unlock()
 	a.leaving.Wait()
 	a.joinArming()

@@ -72,7 +72,6 @@ type lockable struct {
 	path    string
 	file    bool // what it holds is in the file too
 	r       *Region
-	faults  uint64
 }
 
 func lockables(t *testing.T) []*lockable {

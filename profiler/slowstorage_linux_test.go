@@ -88,12 +88,15 @@ func readPages(m []byte) {
 // of a disk that does not answer (FUSE, include/uapi/linux/fuse.h). This process serves it.
 func slowStorage(t *testing.T, delay time.Duration) (file string) {
 	t.Helper()
-	dev, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0)
+	// Not through Go's poller: it would ask the kernel to tell when there is something to read before the device has a file system, and
+	// would never be told.
+	fd, err := unix.Open("/dev/fuse", unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if errors.Is(err, os.ErrNotExist) || errors.Is(err, os.ErrPermission) {
 		t.Skipf("Only root can mount FUSE: %v", err)
 	} else if err != nil {
 		t.Fatal(err)
 	}
+	dev := os.NewFile(uintptr(fd), "/dev/fuse")
 	dir := t.TempDir()
 	if err := unix.Mount("slow", dir, "fuse", unix.MS_NOSUID|unix.MS_NODEV, fmt.Sprintf("fd=%d,rootmode=40000,user_id=%d,group_id=%d", dev.Fd(), os.Geteuid(), os.Getegid())); err != nil {
 		dev.Close()

@@ -55,7 +55,8 @@ func (c *config) fromEnviron(environ []string) (notes []string, err error) {
 	var errs []error
 	for _, kv := range environ {
 		name, value, _ := strings.Cut(kv, "=")
-		if !strings.HasPrefix(name, prefix) || value == "" {
+		// What the project's own tests are set with is no misspelt setting: a test that starts an agent inherits it.
+		if !strings.HasPrefix(name, prefix) || strings.HasPrefix(name, prefix+"TEST_") || value == "" {
 			continue
 		}
 		s := settingOf(name)

@@ -95,7 +95,7 @@ func Start(ctx context.Context, opts ...Option) (*Agent, error) {
 		}
 	}
 	if cfg.log != nil {
-		a.journal = startJournal(cfg.log, a.Status(), a.prof != nil, a.failing, a.Notes, a.stop.Done(), a.offCh)
+		a.journal = startJournal(cfg.log, func() (string, bool) { return a.Status(), len(a.owned()) > 0 }, a.prof != nil, a.failing, a.Notes, a.stop.Done(), a.offCh)
 	}
 	if a.prof != nil {
 		a.startFuse()

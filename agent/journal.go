@@ -17,25 +17,29 @@ const (
 
 // journal writes what the agent has to say to the service's own log: each note once.
 type journal struct {
-	log   *slog.Logger
-	notes func() []string
-	stop  <-chan struct{}
-	off   <-chan struct{} // closed when the profiler is taken off
-	done  chan struct{}
+	log    *slog.Logger
+	status func() (text string, observes bool)
+	notes  func() []string
+	stop   <-chan struct{}
+	off    <-chan struct{} // closed when the profiler is taken off
+	done   chan struct{}
 
-	mu   sync.Mutex
-	said map[string]bool // by text without its numbers, which go on growing
+	mu       sync.Mutex
+	observes bool            // was said
+	said     map[string]bool // by text without its numbers, which go on growing
 }
 
 // startJournal says in a line how the agent stands, and at once what of the service can fail because of it, if anything. It goes on
 // with its notes until stop is closed.
-func startJournal(log *slog.Logger, status string, profiles bool, failing string, notes func() []string, stop, off <-chan struct{}) *journal {
-	j := &journal{log: log, notes: notes, stop: stop, off: off, done: make(chan struct{}), said: make(map[string]bool)}
+func startJournal(log *slog.Logger, status func() (string, bool), profiles bool, failing string, notes func() []string, stop, off <-chan struct{}) *journal {
+	j := &journal{log: log, status: status, notes: notes, stop: stop, off: off, done: make(chan struct{}), said: make(map[string]bool)}
 	level := slog.LevelInfo
 	if !profiles {
 		level = slog.LevelWarn
 	}
-	log.Log(context.Background(), level, status)
+	text, observes := status()
+	j.observes = observes
+	log.Log(context.Background(), level, text)
 	if failing != "" {
 		j.warn(failing)
 	}
@@ -58,10 +62,14 @@ func (j *journal) run() {
 	}
 }
 
-// write logs the notes that are new.
+// write logs the notes that are new, and what is observed once that is something.
 func (j *journal) write() {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	if text, observes := j.status(); observes && !j.observes {
+		j.observes = true
+		j.log.Info(text)
+	}
 	for _, n := range j.notes() {
 		j.warn(n)
 	}

@@ -109,3 +109,16 @@ func TestEditDistance(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 }
+
+// What is observed is logged when that is something, also where it comes after the start.
+func TestWhatIsObservedIsLogged(t *testing.T) {
+	uffdtest.Need(t)
+	out := &logged{}
+	a := start(t, WithLogger(slog.New(slog.NewTextHandler(out, nil))))
+	cache, err := a.Arena("cache", os.Getpagesize())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cache.Close()
+	eventually(t, "the region is logged", func() bool { return strings.Contains(out.String(), "level=INFO msg=\"firsttouch observes 1 region of") })
+}

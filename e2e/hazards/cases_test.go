@@ -29,6 +29,8 @@ const bothDeliveries = "the test chooses the delivery itself"
 // threadOnly says why hazards are of delivery by thread only.
 var threadOnly = map[string]string{
 	"a thread that blocks all signals for ever":                                  "delivery by signal does not start where a thread blocks SIGBUS",
+	"the Go heap is locked":                                                      "delivery by signal does not observe the Go heap",
+	"signals refused: rt_tgsigqueueinfo, RLIMIT_SIGPENDING":                      "no thread is asked for its stack by signal: the one that faults takes it itself",
 	"the keeper stands still":                                                    toucherResolves,
 	"fuse: messages cannot be read":                                              "there are no messages of faults",
 	"fuse: a thread of the engine is killed":                                     toucherResolves,

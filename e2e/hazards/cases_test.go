@@ -75,7 +75,7 @@ var hazards = []hazard{
 	{"a thread that blocks all signals for ever", "profiler", "TestThreadsAndSignalsOfOthers", "blocks", "an error names it at once, nobody is stopped, memory is as it was; done when it is gone"},
 	{"a thread that blocks all signals later", "profiler", "TestThreadsAndSignalsOfOthers", "blocks later", "memory stays served, an error and a note name the thread; given back when it is gone"},
 	{"threads of the kernel: io_uring's workers", "profiler", "TestThreadsAndSignalsOfOthers", "kernel", exact + "; they are not in the way"},
-	{"a thread in read(2) from slow storage for 300 ms", "profiler", "TestRearmWhileStorageIsSlow", "all", exact + "; it is not in the way"},
+	{"a thread in read(2) from slow storage for 300 ms", "profiler", "TestRearmWhileStorageIsSlow", "", exact + "; it is not in the way"},
 	{"a thread in vfork for 300 ms", "profiler", "TestThreadsAndSignalsOfOthers", "vfork", exact + "; it is waited for, and nobody is stopped meanwhile"},
 	{"the signal is taken by a handler of C", "profiler", "TestThreadsAndSignalsOfOthers", "handler", exact + "; it gets none of ours, is named, and another signal is used"},
 	{"the signal is taken by a handler that passes on", "profiler", "TestThreadsAndSignalsOfOthers", "handler that passes on", exact + "; it gets none of ours, is named, and another signal is used"},

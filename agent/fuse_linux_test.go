@@ -346,7 +346,7 @@ var fuseCases = []struct {
 	}},
 	{"a fill is refused", func(t *testing.T) {
 		f := newFused(t)
-		filter(t, unix.SECCOMP_RET_ERRNO|uint32(unix.EPERM), unix.SYS_IOCTL, 1, uffd.IoctlZeropage)
+		filter(t, unix.SECCOMP_RET_ERRNO|uint32(unix.EPERM), unix.SYS_IOCTL, 1, uint32(uffd.IoctlZeropage))
 		touchPage(f.arena.Bytes(), fusePages-1)
 		f.checkOff(t, "a restore was refused")
 	}},

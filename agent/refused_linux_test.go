@@ -87,7 +87,7 @@ func denyUserfaultfd(t *testing.T) {
 		{Code: equal, K: unix.SYS_USERFAULTFD, Jt: 3},
 		{Code: equal, K: unix.SYS_IOCTL, Jf: 3},
 		{Code: load, K: 24}, // seccomp_data.args[1], its low half
-		{Code: equal, K: uffd.IoctlNew, Jf: 1},
+		{Code: equal, K: uint32(uffd.IoctlNew), Jf: 1},
 		{Code: ret, K: unix.SECCOMP_RET_ERRNO | uint32(unix.EPERM)},
 		{Code: ret, K: unix.SECCOMP_RET_ALLOW},
 	}

@@ -12,9 +12,9 @@ import (
 )
 
 // refuseIoctl makes one kind of ioctl fail with errno from now on, in every thread of the process.
-func refuseIoctl(t *testing.T, request uint32, errno unix.Errno) {
+func refuseIoctl(t *testing.T, request uffd.Ioctl, errno unix.Errno) {
 	t.Helper()
-	refuseCall(t, unix.SYS_IOCTL, request, errno)
+	refuseCall(t, unix.SYS_IOCTL, uint32(request), errno)
 }
 
 // refuseCall makes a system call with this second argument fail with errno from now on, in every thread
@@ -63,7 +63,7 @@ func refuseWhere(t *testing.T, call, arg, value uint32, errno unix.Errno) {
 func TestRefusedFillFailsOpen(t *testing.T) {
 	for _, c := range []struct {
 		name    string
-		request uint32
+		request uffd.Ioctl
 		errno   unix.Errno
 		touch   func(a *armed, lo, hi int) error
 	}{
@@ -110,7 +110,7 @@ var refusals = []struct {
 	errno  unix.Errno
 	arena  bool // concerns arenas too
 }{
-	{"register", unix.SYS_IOCTL, uffd.IoctlRegister, unix.ENOMEM, true},
+	{"register", unix.SYS_IOCTL, uint32(uffd.IoctlRegister), unix.ENOMEM, true},
 	{"move the first part", unix.SYS_MREMAP, uint32(refusedPages / 2 * pageSize), unix.ENOMEM, false},
 	{"move the second part", unix.SYS_MREMAP, uint32((refusedPages - refusedPages/2) * pageSize), unix.ENOMEM, false},
 }

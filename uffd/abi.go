@@ -7,62 +7,86 @@ package uffd
 // APIVersion is the only protocol version that any kernel has spoken, UFFD_API.
 const APIVersion = 0xaa
 
+// Ioctl is the request number of an ioctl. It holds a number (the low byte), the size of the
+// argument and the direction in which that is copied.
+type Ioctl uint32
+
 // ioctl requests. IoctlNew goes to /dev/userfaultfd (Linux 6.1), all others to the descriptor that
 // Open returns.
 const (
-	IoctlNew          = 0xaa00     // USERFAULTFD_IOC_NEW, flags as argument
-	IoctlAPI          = 0xc018aa3f // APIArg
-	IoctlRegister     = 0xc020aa00 // RegisterArg
-	IoctlUnregister   = 0x8010aa01 // RangeArg
-	IoctlWake         = 0x8010aa02 // RangeArg
-	IoctlCopy         = 0xc028aa03 // CopyArg
-	IoctlZeropage     = 0xc020aa04 // ZeropageArg
-	IoctlMove         = 0xc028aa05 // MoveArg, Linux 6.8
-	IoctlWriteProtect = 0xc018aa06 // WriteProtectArg, Linux 5.7
-	IoctlContinue     = 0xc020aa07 // ContinueArg, Linux 5.13
-	IoctlPoison       = 0xc020aa08 // PoisonArg, Linux 6.6
-	IoctlRWProtect    = 0xc018aa09 // RWProtectArg, after Linux 7.1
-	IoctlSetMode      = 0x4010aa0a // SetModeArg, after Linux 7.1
+	IoctlNew          Ioctl = 0xaa00     // USERFAULTFD_IOC_NEW, flags as argument
+	IoctlAPI          Ioctl = 0xc018aa3f // APIArg
+	IoctlRegister     Ioctl = 0xc020aa00 // RegisterArg
+	IoctlUnregister   Ioctl = 0x8010aa01 // RangeArg
+	IoctlWake         Ioctl = 0x8010aa02 // RangeArg
+	IoctlCopy         Ioctl = 0xc028aa03 // CopyArg
+	IoctlZeropage     Ioctl = 0xc020aa04 // ZeropageArg
+	IoctlMove         Ioctl = 0xc028aa05 // MoveArg, Linux 6.8
+	IoctlWriteProtect Ioctl = 0xc018aa06 // WriteProtectArg, Linux 5.7
+	IoctlContinue     Ioctl = 0xc020aa07 // ContinueArg, Linux 5.13
+	IoctlPoison       Ioctl = 0xc020aa08 // PoisonArg, Linux 6.6
+	IoctlRWProtect    Ioctl = 0xc018aa09 // RWProtectArg, after Linux 7.1
+	IoctlSetMode      Ioctl = 0x4010aa0a // SetModeArg, after Linux 7.1
 )
 
 // IoctlPagemapScan goes to /proc/PID/pagemap, include/uapi/linux/fs.h: PagemapScanArg, Linux 6.7.
-const IoctlPagemapScan = 0xc0606610
+const IoctlPagemapScan Ioctl = 0xc0606610
 
 // UserModeOnly is the flag of userfaultfd(2) that restricts the descriptor to faults made in user
 // mode, UFFD_USER_MODE_ONLY (Linux 5.11).
 const UserModeOnly = 1
 
-// Events, the first byte of a message.
+// Event is the kind of a message, its first byte.
+type Event uint8
+
+// The events.
 const (
-	EventPagefault = 0x12
-	EventFork      = 0x13
-	EventRemap     = 0x14
-	EventRemove    = 0x15
-	EventUnmap     = 0x16
+	EventPagefault Event = 0x12
+	EventFork      Event = 0x13 // Needs FeatureEventFork.
+	EventRemap     Event = 0x14 // Needs FeatureEventRemap.
+	EventRemove    Event = 0x15 // Needs FeatureEventRemove.
+	EventUnmap     Event = 0x16 // Needs FeatureEventUnmap.
 )
 
-// Flags of an EventPagefault message. A fault without WP, Minor and RWP is a missing page.
+// PagefaultFlags says what an EventPagefault message is about. Without WP, Minor and RWP it is a
+// missing page.
+type PagefaultFlags uint64
+
+// The flags of a page fault.
 const (
-	PagefaultFlagWrite = 1 << 0 // the access was a write
-	PagefaultFlagWP    = 1 << 1 // the page is write-protected
-	PagefaultFlagMinor = 1 << 2 // the page exists in the file, but is not mapped
-	PagefaultFlagRWP   = 1 << 3 // the page is protected against reads too, after Linux 7.1
+	PagefaultFlagWrite PagefaultFlags = 1 << 0 // the access was a write
+	PagefaultFlagWP    PagefaultFlags = 1 << 1 // the page is write-protected
+	PagefaultFlagMinor PagefaultFlags = 1 << 2 // the page exists in the file, but is not mapped
+	PagefaultFlagRWP   PagefaultFlags = 1 << 3 // the page is protected against reads too, after Linux 7.1
 )
 
-// Modes of the fill ioctls. Dontwake leaves the threads that wait for the range asleep until Wake.
+// Each ioctl has modes of its own, and the same bit means something else to each: 1 is "do not wake"
+// to UFFDIO_COPY and "protect" to UFFDIO_WRITEPROTECT. So each has a type of its own. The zero value
+// is the plain call. Dontwake leaves the threads that wait for the range asleep until Wake.
+type (
+	CopyMode         uint64 // of UFFDIO_COPY
+	ZeropageMode     uint64 // of UFFDIO_ZEROPAGE
+	MoveMode         uint64 // of UFFDIO_MOVE
+	ContinueMode     uint64 // of UFFDIO_CONTINUE
+	PoisonMode       uint64 // of UFFDIO_POISON
+	WriteProtectMode uint64 // of UFFDIO_WRITEPROTECT
+	RWProtectMode    uint64 // of UFFDIO_RWPROTECT
+)
+
+// The modes.
 const (
-	CopyModeDontwake         = 1 << 0
-	CopyModeWP               = 1 << 1 // map the page write-protected
-	ZeropageModeDontwake     = 1 << 0
-	MoveModeDontwake         = 1 << 0
-	MoveModeAllowSrcHoles    = 1 << 1 // skip pages that the source does not have
-	WriteProtectModeWP       = 1 << 0 // protect; without it, unprotect and wake
-	WriteProtectModeDontwake = 1 << 1
-	ContinueModeDontwake     = 1 << 0
-	ContinueModeWP           = 1 << 1 // map the page write-protected, Linux 6.4
-	PoisonModeDontwake       = 1 << 0
-	RWProtectModeRWP         = 1 << 0 // protect; without it, unprotect and wake
-	RWProtectModeDontwake    = 1 << 1
+	CopyModeDontwake         CopyMode         = 1 << 0
+	CopyModeWP               CopyMode         = 1 << 1 // map the page write-protected
+	ZeropageModeDontwake     ZeropageMode     = 1 << 0
+	MoveModeDontwake         MoveMode         = 1 << 0
+	MoveModeAllowSrcHoles    MoveMode         = 1 << 1 // skip pages that the source does not have
+	ContinueModeDontwake     ContinueMode     = 1 << 0
+	ContinueModeWP           ContinueMode     = 1 << 1 // map the page write-protected, Linux 6.4
+	PoisonModeDontwake       PoisonMode       = 1 << 0
+	WriteProtectModeWP       WriteProtectMode = 1 << 0 // protect; without it, unprotect and wake
+	WriteProtectModeDontwake WriteProtectMode = 1 << 1 // only without WP
+	RWProtectModeRWP         RWProtectMode    = 1 << 0 // protect; without it, unprotect and wake
+	RWProtectModeDontwake    RWProtectMode    = 1 << 1 // only without RWP
 )
 
 // MsgSize is the size in bytes of one message, sizeof(struct uffd_msg).

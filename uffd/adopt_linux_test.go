@@ -36,7 +36,10 @@ func TestAdopt(t *testing.T) {
 	}
 	mem := anonymous(t, 2)
 	register(t, made, mem, ModeMissing)
-	fd, err := Adopt(received[0], WithFeatures(FeatureThreadID))
+	if _, err := Adopt(received[0], WithFeatures(FeatureExactAddress)); !errors.Is(err, ErrNotSupported) {
+		t.Errorf("a feature that is not enabled: %v", err)
+	}
+	fd, err := Adopt(received[0]) // what is enabled is read from the kernel
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,6 +67,10 @@ func TestAdoptRefusesOtherFiles(t *testing.T) {
 	defer file.Close()
 	if _, err := Adopt(int(file.Fd())); !isErr(err, ErrInvalid, unix.ENOTTY) {
 		t.Errorf("%s: %v", os.DevNull, err)
+	}
+	raw := rawDescriptor(t, openTest(t).Path())
+	if _, err := Adopt(raw); !errors.Is(err, ErrInvalid) {
+		t.Errorf("a descriptor without its handshake: %v", err)
 	}
 	if _, err := Adopt(-1); !isErr(err, ErrInvalid, unix.EBADF) || errors.Is(err, ErrClosed) {
 		t.Errorf("no file: %v", err)

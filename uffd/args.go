@@ -19,7 +19,7 @@ type RangeArg struct {
 // RegisterArg is struct uffdio_register.
 type RegisterArg struct {
 	Range  RangeArg
-	Mode   uint64 // a RegisterMode
+	Mode   RegisterMode
 	Ioctls uint64 // out: an IoctlSet for the range
 }
 
@@ -28,14 +28,14 @@ type CopyArg struct {
 	Dst  uint64
 	Src  uint64 // need not be aligned
 	Len  uint64
-	Mode uint64
+	Mode CopyMode
 	Copy int64 // out: bytes copied, or a negated errno
 }
 
 // ZeropageArg is struct uffdio_zeropage.
 type ZeropageArg struct {
 	Range    RangeArg
-	Mode     uint64
+	Mode     ZeropageMode
 	Zeropage int64 // out: bytes filled, or a negated errno
 }
 
@@ -44,34 +44,34 @@ type MoveArg struct {
 	Dst  uint64
 	Src  uint64
 	Len  uint64
-	Mode uint64
+	Mode MoveMode
 	Move int64 // out: bytes moved, or a negated errno
 }
 
 // WriteProtectArg is struct uffdio_writeprotect. It has no output field.
 type WriteProtectArg struct {
 	Range RangeArg
-	Mode  uint64
+	Mode  WriteProtectMode
 }
 
 // ContinueArg is struct uffdio_continue.
 type ContinueArg struct {
 	Range  RangeArg
-	Mode   uint64
+	Mode   ContinueMode
 	Mapped int64 // out: bytes mapped, or a negated errno
 }
 
 // PoisonArg is struct uffdio_poison.
 type PoisonArg struct {
 	Range   RangeArg
-	Mode    uint64
+	Mode    PoisonMode
 	Updated int64 // out: bytes poisoned, or a negated errno
 }
 
 // RWProtectArg is struct uffdio_rwprotect. It has no output field.
 type RWProtectArg struct {
 	Range RangeArg
-	Mode  uint64
+	Mode  RWProtectMode
 }
 
 // SetModeArg is struct uffdio_set_mode. It has no output field.

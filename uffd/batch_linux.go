@@ -14,39 +14,39 @@ type Batch struct {
 func (f *FD) Batch() Batch { return Batch{fd: f} }
 
 // Copy is FD.Copy without waking.
-func (b *Batch) Copy(dst Addr, src []byte, mode uint64) (int, error) {
+func (b *Batch) Copy(dst Addr, src []byte, mode CopyMode) (int, error) {
 	b.add(Range{dst, dst + Addr(len(src))})
 	return b.fd.Copy(dst, src, mode|CopyModeDontwake)
 }
 
 // Zeropage is FD.Zeropage without waking.
-func (b *Batch) Zeropage(r Range, mode uint64) (int, error) {
+func (b *Batch) Zeropage(r Range, mode ZeropageMode) (int, error) {
 	b.add(r)
 	return b.fd.Zeropage(r, mode|ZeropageModeDontwake)
 }
 
 // Move is FD.Move without waking.
-func (b *Batch) Move(dst Addr, src Range, mode uint64) (int, error) {
+func (b *Batch) Move(dst Addr, src Range, mode MoveMode) (int, error) {
 	b.add(Range{dst, dst + Addr(src.Len())})
 	return b.fd.Move(dst, src, mode|MoveModeDontwake)
 }
 
 // Continue is FD.Continue without waking.
-func (b *Batch) Continue(r Range, mode uint64) (int, error) {
+func (b *Batch) Continue(r Range, mode ContinueMode) (int, error) {
 	b.add(r)
 	return b.fd.Continue(r, mode|ContinueModeDontwake)
 }
 
 // Poison is FD.Poison without waking.
-func (b *Batch) Poison(r Range, mode uint64) (int, error) {
+func (b *Batch) Poison(r Range, mode PoisonMode) (int, error) {
 	b.add(r)
 	return b.fd.Poison(r, mode|PoisonModeDontwake)
 }
 
-// Unprotect is FD.WriteProtect that ends the protection of r, without waking.
+// Unprotect is FD.Unprotect without waking.
 func (b *Batch) Unprotect(r Range) error {
 	b.add(r)
-	return b.fd.WriteProtect(r, WriteProtectModeDontwake)
+	return b.fd.writeProtect(r, WriteProtectModeDontwake)
 }
 
 // Wake wakes, by one UFFDIO_WAKE, whoever waits between the first and the last page of the batch,

@@ -123,7 +123,7 @@ func TestBatchOfOtherFills(t *testing.T) {
 	mem := anonymous(t, 1)
 	mem[0] = 1
 	register(t, fd, mem, ModeWP)
-	if err := fd.WriteProtect(RangeOf(mem), WriteProtectModeWP); err != nil {
+	if err := fd.Protect(RangeOf(mem)); err != nil {
 		t.Fatal(err)
 	}
 	written := make(chan bool)

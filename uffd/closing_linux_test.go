@@ -30,7 +30,10 @@ var racing = map[string]func(c closing) error{
 	"FD.Copy":            func(c closing) error { _, err := c.fd.Copy(0, nil, 0); return err },
 	"FD.Move":            func(c closing) error { _, err := c.fd.Move(0, Range{}, 0); return err },
 	"FD.Poison":          func(c closing) error { _, err := c.fd.Poison(Range{}, 0); return err },
-	"FD.RWProtect":       func(c closing) error { return c.fd.RWProtect(Range{}, 0) },
+	"FD.Pending":         func(c closing) error { _, _, err := c.fd.Pending(); return err },
+	"FD.Protect":         func(c closing) error { return c.fd.Protect(Range{}) },
+	"FD.RWProtect":       func(c closing) error { return c.fd.RWProtect(Range{}) },
+	"FD.RWUnprotect":     func(c closing) error { return c.fd.RWUnprotect(Range{}) },
 	"FD.RawContinue":     func(c closing) error { return c.fd.RawContinue(new(ContinueArg)) },
 	"FD.RawCopy":         func(c closing) error { return c.fd.RawCopy(new(CopyArg)) },
 	"FD.RawMove":         func(c closing) error { return c.fd.RawMove(new(MoveArg)) },
@@ -49,8 +52,9 @@ var racing = map[string]func(c closing) error{
 	"FD.SetReadDeadline": func(c closing) error { return c.fd.SetReadDeadline(time.Unix(1, 0)) },
 	"FD.TryRead":         func(c closing) error { _, err := c.fd.TryRead(make([]Msg, 1)); return err },
 	"FD.Unregister":      func(c closing) error { return c.fd.Unregister(Range{}) },
+	"FD.Unprotect":       func(c closing) error { return c.fd.Unprotect(Range{}) },
+	"FD.Wait":            func(c closing) error { return c.fd.Wait() },
 	"FD.Wake":            func(c closing) error { return c.fd.Wake(Range{}) },
-	"FD.WriteProtect":    func(c closing) error { return c.fd.WriteProtect(Range{}, 0) },
 	"FD.Zeropage":        func(c closing) error { _, err := c.fd.Zeropage(Range{}, 0); return err },
 	"Pagemap.Close":      func(c closing) error { return errors.Join(c.pagemap.Close(), ErrClosed) },
 	"Pagemap.Entries":    func(c closing) error { return c.pagemap.Entries(0, make([]PagemapEntry, 1)) },
@@ -78,6 +82,9 @@ func TestMethodsRacingClose(t *testing.T) {
 		for i := range typ.NumMethod() {
 			m := typ.Method(i)
 			name := typ.Elem().Name() + "." + m.Name
+			if name == "FD.Forked" {
+				continue // the descriptor that it takes is open, whatever becomes of the parent's
+			}
 			if n := m.Type.NumOut(); n > 0 && m.Type.Out(n-1).Implements(failing) && racing[name] == nil {
 				t.Errorf("%s is not in the list", name)
 			}

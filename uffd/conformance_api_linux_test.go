@@ -110,7 +110,7 @@ func registerMask(kind MemoryKind, mode RegisterMode, offered, enabled Features)
 	if mode == 0 {
 		return 0
 	}
-	bit := func(request uint32, have bool) IoctlSet {
+	bit := func(request Ioctl, have bool) IoctlSet {
 		if !have {
 			return 0
 		}

@@ -78,7 +78,7 @@ func (a area) pattern(b byte) []byte {
 // open is openTest for the pages of the area.
 func (a area) open(t *testing.T, opts ...Option) *FD {
 	t.Helper()
-	return openTest(t, append(opts, WithPageSize(a.size))...)
+	return openTest(t, opts...)
 }
 
 func memfd(t *testing.T, huge bool, length int) int {

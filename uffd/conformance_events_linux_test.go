@@ -52,7 +52,7 @@ func followChild(t *testing.T, kind MemoryKind, mode RegisterMode) {
 	forked := make(chan *FD, 1)
 	stop := serve(t, fd, func(m *Msg) {
 		if m.Event == EventFork {
-			f := fd.Forked(m)
+			f := takeForked(t, fd, m)
 			forked <- f
 			go serveChild(t, a, f, mode, ofChild)
 		}
@@ -80,7 +80,7 @@ func followChild(t *testing.T, kind MemoryKind, mode RegisterMode) {
 // serveChild serves a child's memory, wherever it is, until the child is gone. Before the discard a
 // page is a page of ones, protected where that is asked for, and after it of zeros.
 func serveChild(t *testing.T, a area, fd *FD, mode RegisterMode, ended chan<- served) {
-	copyMode, value := uint64(0), byte(1)
+	copyMode, value := CopyMode(0), byte(1)
 	if mode&ModeWP != 0 {
 		copyMode = CopyModeWP
 	}
@@ -100,7 +100,7 @@ func serveChild(t *testing.T, a area, fd *FD, mode RegisterMode, ended chan<- se
 				copyMode, value = 0, 0
 			case !m.IsPagefault():
 			case m.Flags()&PagefaultFlagWP != 0:
-				noErr(t, "unprotect", fd.WriteProtect(a.pageAt(m), 0))
+				noErr(t, "unprotect", fd.Unprotect(a.pageAt(m)))
 			default:
 				// A thread whose page is filled may touch the next before this is counted.
 				_, err := fd.Copy(a.pageAt(m).Start, a.pattern(value), copyMode)

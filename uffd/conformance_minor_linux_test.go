@@ -39,7 +39,7 @@ func continueTakesWP(t *testing.T, kind MemoryKind) bool {
 	return err == nil
 }
 
-func minorFaults(t *testing.T, a area, mode RegisterMode, continueMode uint64) *FD {
+func minorFaults(t *testing.T, a area, mode RegisterMode, continueMode ContinueMode) *FD {
 	t.Helper()
 	for n := range a.pages() {
 		a.alias[n*a.size], a.alias[n*a.size+1] = byte(n), 7
@@ -49,7 +49,7 @@ func minorFaults(t *testing.T, a area, mode RegisterMode, continueMode uint64) *
 	stop := serve(t, fd, func(m *Msg) {
 		page := a.pageAt(m)
 		if m.Flags()&PagefaultFlagWP != 0 {
-			noErr(t, "unprotect", fd.WriteProtect(page, 0))
+			noErr(t, "unprotect", fd.Unprotect(page))
 			return
 		}
 		a.alias[page.Start-a.rng().Start] += 100

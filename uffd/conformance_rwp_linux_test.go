@@ -45,7 +45,7 @@ func rwProtected(t *testing.T, kind MemoryKind, features Features) (area, *FD) {
 	if ioctls := register(t, fd, a.mem, ModeRWP); !ioctls.Has(IoctlRWProtect) {
 		t.Errorf("the range takes %v, without RWPROTECT", ioctls)
 	}
-	if err := fd.RWProtect(a.rng(), RWProtectModeRWP); err != nil {
+	if err := fd.RWProtect(a.rng()); err != nil {
 		t.Fatal(err)
 	}
 	wantProtected(t, "read-write-protected", a, true)
@@ -64,7 +64,7 @@ func wantFilled(t *testing.T, a area, first int) {
 
 // unprotector resolves the faults of an area.
 func unprotector(t *testing.T, a area, fd *FD) func(*Msg) {
-	return func(m *Msg) { noErr(t, "unprotect", fd.RWProtect(a.pageAt(m), 0)) }
+	return func(m *Msg) { noErr(t, "unprotect", fd.RWUnprotect(a.pageAt(m))) }
 }
 
 func rwpSync(t *testing.T, kind MemoryKind) {
@@ -114,7 +114,7 @@ func rwpToggle(t *testing.T, kind MemoryKind) {
 	if err := fd.SetMode(FeatureRWPAsync, 0); err != nil {
 		t.Fatal(err)
 	}
-	noErr(t, "protect", fd.RWProtect(a.rng(), RWProtectModeRWP))
+	noErr(t, "protect", fd.RWProtect(a.rng()))
 	wantFilled(t, a, 0)
 	if err := fd.SetMode(FeatureRWPAsync, FeatureRWPAsync); !isErr(err, ErrInvalid, unix.EINVAL) {
 		t.Errorf("on and off at once: %v", err)
@@ -134,7 +134,7 @@ func rwpFork(t *testing.T, kind MemoryKind) {
 	a, fd := rwProtected(t, kind, FeatureEventFork)
 	defer a.unmap(t)
 	wantInChild(t, "read-write-protected", fd, a, true)
-	noErr(t, "unprotect", fd.RWProtect(a.rng(), 0))
+	noErr(t, "unprotect", fd.RWUnprotect(a.rng()))
 }
 
 func rwpExclusive(t *testing.T, kind MemoryKind) {

@@ -34,7 +34,7 @@ func conformPagemapScan(t *testing.T, kind MemoryKind) {
 	if _, err := fd.Register(a.rng(), ModeWP); err != nil {
 		t.Fatal(err)
 	}
-	if err := fd.WriteProtect(a.rng(), WriteProtectModeWP); err != nil {
+	if err := fd.Protect(a.rng()); err != nil {
 		t.Fatal(err)
 	}
 	written := ScanQuery{All: PageIsWritten, Return: PageIsWritten}
@@ -219,7 +219,7 @@ func (s scanner) unpopulated(fd *FD) {
 	}
 	marked := newArea(s.t, s.a.kind, 1)
 	register(s.t, fd, marked.mem, ModeWP)
-	noErr(s.t, "protect", fd.WriteProtect(marked.rng(), WriteProtectModeWP))
+	noErr(s.t, "protect", fd.Protect(marked.rng()))
 	s.wantOne(marked, PageIsSwapped)
 	one := scanner{s.t, marked, s.p}
 	one.want("a marker", 0, 1, ScanQuery{All: PageIsWritten, Return: PageIsWritten})

@@ -28,7 +28,7 @@ func sigbusFaults(t *testing.T, kind MemoryKind, mode RegisterMode) {
 	a := newArea(t, kind, 4)
 	fd := a.open(t, WithFeatures(FeatureSigbus))
 	register(t, fd, a.mem, mode)
-	copyMode, want := uint64(0), 1
+	copyMode, want := CopyMode(0), 1
 	if mode&ModeWP != 0 {
 		copyMode, want = CopyModeWP, 2
 	}
@@ -40,7 +40,7 @@ func sigbusFaults(t *testing.T, kind MemoryKind, mode RegisterMode) {
 			if step == 1 {
 				_, err = fd.Copy(RangeOf(p).Start, a.pattern(8), copyMode)
 			} else {
-				err = fd.WriteProtect(RangeOf(p), 0)
+				err = fd.Unprotect(RangeOf(p))
 			}
 			noErr(t, "resolve", err)
 		}, want+1)
@@ -67,7 +67,7 @@ func sigbusInChild(t *testing.T, kind MemoryKind) {
 	forks := make(chan *FD, 1)
 	stop := serve(t, fd, func(m *Msg) {
 		if m.Event == EventFork {
-			forks <- fd.Forked(m)
+			forks <- takeForked(t, fd, m)
 		}
 	})
 	for n := range a.pages() {

@@ -156,7 +156,7 @@ func (s *stress) serve(t *testing.T, fd *FD, sentinel area, poll bool, mode Regi
 				noErr(t, "sentinel", err)
 				return
 			case m.Flags()&PagefaultFlagWP != 0:
-				noErr(t, "unprotect", fd.WriteProtect(s.a.pageAt(m), 0))
+				noErr(t, "unprotect", fd.Unprotect(s.a.pageAt(m)))
 			default:
 				s.fill(t, fd, s.a.pageAt(m), mode)
 			}

@@ -26,7 +26,7 @@ func protect(t *testing.T, a area, features Features) (area, *FD) {
 	t.Helper()
 	fd := a.open(t, WithFeatures(features))
 	register(t, fd, a.mem, ModeWP)
-	if err := fd.WriteProtect(a.rng(), WriteProtectModeWP); err != nil {
+	if err := fd.Protect(a.rng()); err != nil {
 		t.Fatal(err)
 	}
 	if kernelBefore(5, 14) && !entry(t, a.rng().Start).WriteProtected() {
@@ -71,7 +71,7 @@ func conformWPFork(t *testing.T, kind MemoryKind) {
 			discarded.mem = a.page(1)
 			wantInChild(t, "discarded", fd, discarded, features != 0 && kept)
 		}
-		if err := fd.WriteProtect(a.rng(), 0); err != nil {
+		if err := fd.Unprotect(a.rng()); err != nil {
 			t.Fatal(err)
 		}
 		wantInChild(t, "unprotected", fd, a, false)
@@ -98,7 +98,7 @@ func wantInChild(t *testing.T, when string, fd *FD, a area, want bool) {
 	forks := make(chan *FD, 1)
 	stop := serve(t, fd, func(m *Msg) {
 		if m.Event == EventFork {
-			forks <- fd.Forked(m)
+			forks <- takeForked(t, fd, m)
 		}
 	})
 	child := forkChild(t, stepWait())
@@ -133,24 +133,24 @@ func conformWPUnpopulated(t *testing.T, kind MemoryKind) {
 	a := newArea(t, kind, 2)
 	fd := a.open(t, WithFeatures(features))
 	register(t, fd, a.mem, ModeWP)
-	set := func(mode uint64) {
+	set := func(call func(Range) error) {
 		t.Helper()
-		if err := fd.WriteProtect(a.rng(), mode); err != nil {
+		if err := call(a.rng()); err != nil {
 			t.Fatal(err)
 		}
 	}
 	wantProtected(t, "before", a, false)
-	set(WriteProtectModeWP)
+	set(fd.Protect)
 	wantProtected(t, "protected", a, true)
-	set(0)
+	set(fd.Unprotect)
 	wantProtected(t, "unprotected", a, false)
-	set(WriteProtectModeWP)
+	set(fd.Protect)
 	if err := unix.Madvise(a.mem, unix.MADV_DONTNEED); err != nil {
 		leaveOut(t, "discard", err)
 	} else {
 		wantProtected(t, "discarded", a, kind != MemoryAnonymous)
 	}
-	set(WriteProtectModeWP)
+	set(fd.Protect)
 	// A read makes the page, and it is still protected; a write is a fault.
 	if a.mem[0] != 0 {
 		t.Error("a page that was not there does not read as zeros")
@@ -158,7 +158,7 @@ func conformWPUnpopulated(t *testing.T, kind MemoryKind) {
 	wantProtected(t, "read", a, true)
 	stop := serve(t, fd, func(m *Msg) {
 		at := m.Address().AlignDown(uintptr(a.size))
-		noErr(t, "unprotect", fd.WriteProtect(Range{at, at + Addr(a.size)}, 0))
+		noErr(t, "unprotect", fd.Unprotect(Range{at, at + Addr(a.size)}))
 	})
 	for n := range a.pages() {
 		a.page(n)[0] = byte(n + 1)
@@ -191,7 +191,7 @@ func conformWPMremap(t *testing.T, kind MemoryKind) {
 	}
 	fd = openTest(t)
 	register(t, fd, a.mem, ModeWP)
-	if err := fd.WriteProtect(a.rng(), WriteProtectModeWP); err != nil {
+	if err := fd.Protect(a.rng()); err != nil {
 		t.Fatal(err)
 	}
 	wantProtected(t, "a huge page", a, true)

@@ -16,7 +16,7 @@
 // # Fills
 //
 // FD.Copy, FD.Zeropage, FD.Move, FD.Continue and FD.Poison resolve missing and minor faults,
-// FD.WriteProtect and FD.RWProtect the others. They finish their range: they go on after a partial result, and
+// FD.Unprotect and FD.RWUnprotect the others. They finish their range: they go on after a partial result, and
 // around pages that are already there, whose waiters the kernel leaves asleep and they wake. The
 // Raw methods (on Linux only) make one ioctl and answer with its errno and output field. Nothing
 // allocates on the way of a fault, unless it fails. Batch fills several ranges and wakes once.
@@ -57,13 +57,15 @@
 // to Linux 4.10 it was all but private anonymous memory; with FeatureWPAsync, ModeWP takes any.
 // Register and Unregister also know EBUSY (another descriptor's, Register only), ENOMEM (the process
 // has ended, or a mapping cannot be split) and EFAULT (the argument; where only the answer cannot be
-// written, the range is registered).
+// written, the range is registered). A hole in the range is no error, at its beginning either: EINVAL
+// is for a range in which nothing is mapped at all.
 //
 // The fills have an output field since an errno cannot say both that they ended early and how far
 // they came: it has the bytes done, or the negated errno where there are none. EAGAIN with a count is
 // a partial result, which the finishing forms continue; with -EAGAIN, or with nothing written on
-// older kernels, an event is unread: ErrEventPending. Fills with Dontwake leave all waiters asleep
-// until one Wake over them.
+// older kernels, nothing was done: ErrAgain. That means that the memory is being changed (mmap_changing
+// in fs/userfaultfd.c), or since Linux 6.5 that a page table changed under the call. Fills with
+// Dontwake leave all waiters asleep until one Wake over them.
 //
 // # Probes
 //
@@ -90,15 +92,25 @@
 // needs, such as the Go heap.
 //
 // Events. With a FeatureEvent the thread that forks, moves, discards or unmaps registered memory
-// sleeps until its message is read, and fills answer ErrEventPending meanwhile: one goroutine must
-// not both cause events and read them. A fork by the Go runtime that copies the memory (os/exec with
+// sleeps until its message is read, and fills answer ErrAgain from before the message until that
+// thread has run again: one goroutine must not both cause events and read them. Handle the events of a
+// batch before its faults, whatever their order: a fault that was sent before a discard and is filled
+// after it brings back what was discarded. Keep the faults whose fill says ErrAgain, handle what
+// TryRead gives, and try them again; a Read in between may wait for ever. A prefetcher has to be kept
+// out from before an event is read until it is applied: see FD.Wait. A fork by the Go runtime that copies the memory (os/exec with
 // new namespaces) sleeps without giving its processor to another goroutine, so a reader in the same
 // process needs GOMAXPROCS of 2 or more. Without FeatureEventRemap a moved mapping loses its
 // registration, and its missing pages read as zeros.
 //
 // End of a registration. Unregister, Close and the end of the last process that holds the
 // descriptor wake all waiters, and pages that were not filled read as zeros or as the file has
-// them. So an FD is never closed behind the caller's back, by a finalizer for example.
+// them. So an FD is never closed behind the caller's back, by a finalizer for example. A supervisor
+// that keeps a duplicate (FD.Send) makes the death of a handler a wait: the next handler reads the
+// messages of the threads that still wait.
+//
+// End of the process. A descriptor does not tell that the process whose memory it serves has ended:
+// Read and Wait go on waiting. Wait for the process by other means, such as a pidfd, and Close. Fills
+// are ErrGone.
 //
 // Messages are not faults. A signal that interrupts the wait (Go sends itself one every 10 ms) makes
 // the same touch send another message; unread messages vanish when their page is filled; and read
@@ -107,7 +119,7 @@
 // Kinds of memory. Anonymous memory, shared memory (memfd, tmpfs) and huge pages are taken; a file
 // on a disk is not, except for ModeWP with FeatureWPAsync; a mapping that may never be written, such
 // as a shared one of a file opened for reading, is ErrPermission. ModeMinor needs shared memory or
-// huge pages. Huge pages want WithPageSize, and of them ErrExist is no proof that the page is there:
+// huge pages. Of huge pages ErrExist is no proof that the page is there:
 // the kernel may say EEXIST also where the pool is empty, so a fill that filled less than its range may
 // have to be looked after (a touch of it sends its message again). Register lists MOVE also for shared memory,
 // but the kernel moves private anonymous pages only. A mapping belongs to one descriptor at a time.

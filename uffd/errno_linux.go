@@ -7,7 +7,7 @@ var kinds = map[unix.Errno]error{
 	unix.EINVAL: ErrInvalid,
 	unix.EEXIST: ErrExist,
 	unix.ENOENT: ErrNotRegistered,
-	unix.EAGAIN: ErrEventPending,
+	unix.EAGAIN: ErrAgain,
 	unix.EBUSY:  ErrBusy,
 	unix.EPERM:  ErrPermission,
 	unix.EFAULT: ErrFault,

@@ -21,9 +21,13 @@ var (
 	// ErrNotRegistered (ENOENT): the range is not mapped, spans mappings or is not registered; for
 	// Move, also a page that the source does not have.
 	ErrNotRegistered = errors.New("range not mapped or not registered")
-	// ErrEventPending (EAGAIN with nothing done): the memory is being changed, and the thread that
-	// changes it sleeps until its event is read.
-	ErrEventPending = errors.New("an event is unread: read the descriptor, then try again")
+	// ErrAgain (EAGAIN with nothing done): the memory is being changed (by fork, mremap, madvise or
+	// munmap), and the thread that changes it waits for the reader of its event. Reading the event is
+	// not the end of it: the kernel goes on to say EAGAIN until that thread has run. So handle what can
+	// be read (TryRead), then try again; a Read that waits in between may wait for ever. FD.Wait tells
+	// without reading that there is something. A descriptor without an event feature repeats the
+	// call by itself.
+	ErrAgain = errors.New("the memory is being changed: handle the events, then try again")
 	// ErrBusy (EBUSY): at Register, another descriptor owns the range; at Move, a page of the source
 	// is pinned or shared.
 	ErrBusy = errors.New("range in use")

@@ -65,7 +65,7 @@ func TestNames(t *testing.T) {
 		{IoctlSet(1 << 0x20).String(), "ioctl 0x20"},
 		{PathUserModeOnly.String(), "user-mode-only"},
 		{(PageIsWritten | PageIsAccessed | 1<<10).String(), "WRITTEN|ACCESSED|bit 10"},
-		{requestName(IoctlPagemapScan), "PAGEMAP_SCAN"},
+		{IoctlPagemapScan.String(), "PAGEMAP_SCAN"},
 		{OpenPath(9).String(), "path 9"},
 	} {
 		if c.got != c.want {

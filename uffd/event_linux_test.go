@@ -2,7 +2,9 @@ package uffd
 
 import (
 	"errors"
+	"os"
 	"testing"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -20,12 +22,12 @@ func eventPending(t *testing.T, fd *FD) bool {
 }
 
 // readEvent reads exactly one message, of one kind.
-func readEvent(t *testing.T, fd *FD, event uint8) Msg {
+func readEvent(t *testing.T, fd *FD, event Event) Msg {
 	t.Helper()
 	var msgs [2]Msg
 	n, err := fd.Read(msgs[:])
 	if n != 1 || err != nil || msgs[0].Event != event {
-		t.Fatalf("%d messages, %v: %v; want event %#x", n, err, &msgs[0], event)
+		t.Fatalf("%d messages, %v: %v; want %v", n, err, &msgs[0], event)
 	}
 	return msgs[0]
 }
@@ -47,7 +49,7 @@ func TestUnreadEventStopsFills(t *testing.T) {
 	go func() { done <- unix.Madvise(page(mem, 0), unix.MADV_DONTNEED) }()
 	waitUntil(func() bool { return eventPending(t, fd) })
 	target := pageRange(mem, 1)
-	for request, fill := range map[uint32]func() (int, error){
+	for request, fill := range map[Ioctl]func() (int, error){
 		IoctlCopy:     func() (int, error) { return fd.Copy(target.Start, pattern(1, 1), 0) },
 		IoctlZeropage: func() (int, error) { return fd.Zeropage(target, 0) },
 		IoctlPoison:   func() (int, error) { return fd.Poison(target, 0) },
@@ -59,7 +61,7 @@ func TestUnreadEventStopsFills(t *testing.T) {
 			t.Logf("%s is left out: %v", name, err)
 			continue
 		}
-		if n, err := fill(); n != 0 || !isErr(err, ErrEventPending, unix.EAGAIN) {
+		if n, err := fill(); n != 0 || !isErr(err, ErrAgain, unix.EAGAIN) {
 			t.Errorf("%s: %d bytes, %v", name, n, err)
 		}
 	}
@@ -80,6 +82,63 @@ func TestUnreadEventStopsFills(t *testing.T) {
 		t.Fatal(n, err)
 	}
 	checkPages(t, mem, 2, 2, 2, 2)
+}
+
+// A descriptor that nobody announced is not taken: the words of another message are no number.
+func TestForkedTakesForksOnly(t *testing.T) {
+	fd := openTest(t)
+	for _, event := range []Event{EventPagefault, EventRemap, EventRemove, EventUnmap, 0} {
+		m := Msg{Event: event, Arg: [3]uint64{2}}
+		if _, err := fd.Forked(&m); !errors.Is(err, ErrInvalid) {
+			t.Errorf("%v: %v", &m, err)
+		}
+	}
+}
+
+// Wait leaves the message for Read, and ends by the deadline and by Close as Read does.
+func TestWaitLeavesTheMessage(t *testing.T) {
+	if !inChild(t) {
+		return
+	}
+	fd := openTest(t, WithFeatures(FeatureEventRemove))
+	mem := anonymous(t, 1)
+	register(t, fd, mem, ModeMissing)
+	done := make(chan error, 1)
+	go func() { done <- unix.Madvise(mem, unix.MADV_DONTNEED) }()
+	for range 2 {
+		if err := fd.Wait(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	readEvent(t, fd, EventRemove)
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	if err := fd.SetReadDeadline(time.Unix(1, 0)); err != nil {
+		t.Fatal(err)
+	}
+	if err := fd.Wait(); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("after the deadline: %v", err)
+	}
+	if err := fd.SetReadDeadline(time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	waits := make(chan error, 1)
+	go func() { waits <- fd.Wait() }()
+	if err := fd.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-waits; !errors.Is(err, ErrClosed) {
+		t.Errorf("after Close: %v", err)
+	}
+}
+
+// takeForked is FD.Forked for a message that is known to be right.
+func takeForked(t *testing.T, fd *FD, m *Msg) *FD {
+	t.Helper()
+	child, err := fd.Forked(m)
+	noErr(t, "take the child's descriptor", err)
+	return child
 }
 
 // A moved mapping keeps its registration, and the message says where it went.
@@ -136,7 +195,13 @@ func TestForkEvent(t *testing.T) {
 	forks := make(chan forked, 1)
 	go func() { forks <- forkChild(t, stepWait()) }()
 	msg := readEvent(t, fd, EventFork)
-	child := fd.Forked(&msg)
+	child, err := fd.Forked(&msg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := fd.Forked(&msg); !errors.Is(err, ErrInvalid) {
+		t.Errorf("the same message again: %v", err)
+	}
 	defer child.Close()
 	flags, err := unix.FcntlInt(uintptr(child.Fd()), unix.F_GETFD, 0)
 	if err != nil || flags&unix.FD_CLOEXEC == 0 || child.Enabled() != fd.Enabled() {

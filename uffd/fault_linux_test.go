@@ -29,7 +29,7 @@ func TestMissingFault(t *testing.T) {
 	register(t, fd, mem, ModeMissing)
 	for _, c := range []struct {
 		name  string
-		flags uint64
+		flags PagefaultFlags
 		touch func(p []byte)
 	}{
 		{"read", 0, func(p []byte) { runtime.KeepAlive(p[123]) }},
@@ -121,7 +121,7 @@ func TestWriteProtectFault(t *testing.T) {
 	mem := anonymous(t, 1)
 	mem[0] = 3
 	register(t, fd, mem, ModeWP)
-	if err := fd.WriteProtect(RangeOf(mem), WriteProtectModeWP); err != nil {
+	if err := fd.Protect(RangeOf(mem)); err != nil {
 		t.Fatal(err)
 	}
 	if mem[0] != 3 {
@@ -132,7 +132,7 @@ func TestWriteProtectFault(t *testing.T) {
 	if msg := readFault(t, fd); msg.Flags() != PagefaultFlagWP|PagefaultFlagWrite {
 		t.Errorf("%v: want a write to a protected page", &msg)
 	}
-	if err := fd.WriteProtect(RangeOf(mem), 0); err != nil {
+	if err := fd.Unprotect(RangeOf(mem)); err != nil {
 		t.Fatal(err)
 	}
 	<-done

@@ -1,6 +1,7 @@
 package uffd
 
 import (
+	"fmt"
 	"os"
 	"sync"
 
@@ -10,9 +11,9 @@ import (
 // FD is an open userfaultfd and owns its descriptor. All methods are safe for concurrent use.
 type FD struct {
 	path     OpenPath
-	pageSize uintptr
 	features Features
 	enabled  Features
+	known    bool // what is enabled is known; else nothing may be concluded from what enabled lacks
 	ioctls   IoctlSet
 	raw      int
 
@@ -39,10 +40,11 @@ func (f *FD) Path() OpenPath { return f.path }
 func (f *FD) UserModeOnly() bool { return f.path == PathUserModeOnly }
 
 // Features are the features that the kernel offers, enabled or not; of an adopted descriptor, those
-// that are known to be enabled.
+// that are enabled.
 func (f *FD) Features() Features { return f.features }
 
-// Enabled are the features that this descriptor asked for and got.
+// Enabled are the features that are in force on this descriptor. FeatureWPAsync brings
+// FeatureWPUnpopulated with it.
 func (f *FD) Enabled() Features { return f.enabled }
 
 // Ioctls are the ioctls that the kernel offers for the descriptor, none of an adopted one; Register
@@ -73,11 +75,25 @@ func (f *FD) Close() error {
 	return err
 }
 
-// Forked is the descriptor that an EventFork message of f announced: it serves the memory of the
-// child, with the features of f. The caller must close it.
-func (f *FD) Forked(m *Msg) *FD {
-	return &FD{
-		raw: m.ForkFD(), path: f.path, pageSize: f.pageSize,
-		features: f.features, ioctls: f.ioctls, enabled: f.enabled,
+// Forked takes over the descriptor that an EventFork message of f announced: it serves the memory of
+// the child, with the features of f, and is made close-on-exec. The caller must close it. A message
+// gives its descriptor once: m has no number afterwards, so that nothing closes a stranger's file.
+// Any other message is ErrInvalid.
+func (f *FD) Forked(m *Msg) (*FD, error) {
+	if m.Event != EventFork {
+		return nil, fmt.Errorf("%w: %v announces no descriptor", ErrInvalid, m)
 	}
+	raw := m.ForkFD()
+	if raw < 0 {
+		return nil, fmt.Errorf("%w: the descriptor of this message was taken before", ErrInvalid)
+	}
+	m.Arg[0] = uint64(noFD)
+	unix.CloseOnExec(raw) // the kernel gives it the flags of the descriptor that the parent opened
+	return &FD{
+		raw: raw, path: f.path,
+		features: f.features, ioctls: f.ioctls, enabled: f.enabled, known: f.known,
+	}, nil
 }
+
+// noFD is what ForkFD says of a message whose descriptor was taken.
+const noFD = ^uint32(0)

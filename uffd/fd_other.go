@@ -49,8 +49,14 @@ func (f *FD) Ioctls() IoctlSet { return 0 }
 // Close answers ErrNotSupported.
 func (f *FD) Close() error { return notHere() }
 
-// Forked is nil.
-func (f *FD) Forked(*Msg) *FD { return nil }
+// Forked answers ErrNotSupported.
+func (f *FD) Forked(*Msg) (*FD, error) { return nil, notHere() }
+
+// Pending answers ErrNotSupported.
+func (f *FD) Pending() (unread, waiting int, err error) { return 0, 0, notHere() }
+
+// Wait answers ErrNotSupported.
+func (f *FD) Wait() error { return notHere() }
 
 // Register answers ErrNotSupported.
 func (f *FD) Register(Range, RegisterMode) (IoctlSet, error) { return 0, notHere() }
@@ -61,29 +67,35 @@ func (f *FD) Unregister(Range) error { return notHere() }
 // Wake answers ErrNotSupported.
 func (f *FD) Wake(Range) error { return notHere() }
 
-// WriteProtect answers ErrNotSupported.
-func (f *FD) WriteProtect(Range, uint64) error { return notHere() }
+// Protect answers ErrNotSupported.
+func (f *FD) Protect(Range) error { return notHere() }
+
+// Unprotect answers ErrNotSupported.
+func (f *FD) Unprotect(Range) error { return notHere() }
 
 // RWProtect answers ErrNotSupported.
-func (f *FD) RWProtect(Range, uint64) error { return notHere() }
+func (f *FD) RWProtect(Range) error { return notHere() }
+
+// RWUnprotect answers ErrNotSupported.
+func (f *FD) RWUnprotect(Range) error { return notHere() }
 
 // SetMode answers ErrNotSupported.
 func (f *FD) SetMode(_, _ Features) error { return notHere() }
 
 // Copy answers ErrNotSupported.
-func (f *FD) Copy(Addr, []byte, uint64) (int, error) { return 0, notHere() }
+func (f *FD) Copy(Addr, []byte, CopyMode) (int, error) { return 0, notHere() }
 
 // Zeropage answers ErrNotSupported.
-func (f *FD) Zeropage(Range, uint64) (int, error) { return 0, notHere() }
+func (f *FD) Zeropage(Range, ZeropageMode) (int, error) { return 0, notHere() }
 
 // Move answers ErrNotSupported.
-func (f *FD) Move(Addr, Range, uint64) (int, error) { return 0, notHere() }
+func (f *FD) Move(Addr, Range, MoveMode) (int, error) { return 0, notHere() }
 
 // Continue answers ErrNotSupported.
-func (f *FD) Continue(Range, uint64) (int, error) { return 0, notHere() }
+func (f *FD) Continue(Range, ContinueMode) (int, error) { return 0, notHere() }
 
 // Poison answers ErrNotSupported.
-func (f *FD) Poison(Range, uint64) (int, error) { return 0, notHere() }
+func (f *FD) Poison(Range, PoisonMode) (int, error) { return 0, notHere() }
 
 // Read answers ErrNotSupported.
 func (f *FD) Read([]Msg) (int, error) { return 0, notHere() }

@@ -4,15 +4,15 @@ import "golang.org/x/sys/unix"
 
 // The fills of this file finish their range: they go on after a partial result, and where a page is
 // there already they leave it, wake its waiters (whom nobody has woken: the kernel answers EEXIST)
-// and go on behind it. On success every page of the range is present and, without Dontwake, nobody
-// waits. They return the bytes that this call itself filled, which may be less than the range.
+// and go on behind it, page by page, whatever the size of the memory's pages is. On success every
+// page of the range is present and, without Dontwake, nobody waits. They return the bytes that this
+// call itself filled, which may be less than the range.
 //
-// A failure is an *Error whose Done says how far the range is finished. ErrEventPending is not
-// retried: only a reader of the descriptor can end it, and that may be the caller.
+// A failure is an *Error whose Done says how far the range is finished. ErrAgain comes only to a
+// descriptor with an event feature: see there what ends it.
 
-// Copy fills the pages at dst with src, whose length must be a multiple of the page size. The mode
-// is made of CopyMode bits.
-func (f *FD) Copy(dst Addr, src []byte, mode uint64) (int, error) {
+// Copy fills the pages at dst with src, whose length must be a multiple of the page size.
+func (f *FD) Copy(dst Addr, src []byte, mode CopyMode) (int, error) {
 	r, ok := RangeAt(dst, uintptr(len(src)))
 	if !ok {
 		return 0, newError("UFFDIO_COPY", Range{Start: dst, End: dst}, 0, unix.EINVAL)
@@ -27,8 +27,8 @@ func (f *FD) Copy(dst Addr, src []byte, mode uint64) (int, error) {
 	}, src)
 }
 
-// Zeropage fills r with zeros. Huge pages do not take it. The mode is made of ZeropageMode bits.
-func (f *FD) Zeropage(r Range, mode uint64) (int, error) {
+// Zeropage fills r with zeros. Huge pages do not take it.
+func (f *FD) Zeropage(r Range, mode ZeropageMode) (int, error) {
 	return f.fill("UFFDIO_ZEROPAGE", r, mode&ZeropageModeDontwake != 0, func(rest Range) (int64, unix.Errno) {
 		arg := ZeropageArg{Range: rangeArg(rest), Mode: mode}
 		errno := f.RawZeropage(&arg)
@@ -38,9 +38,11 @@ func (f *FD) Zeropage(r Range, mode uint64) (int, error) {
 
 // Move takes the pages of the private anonymous memory at src away, without copying, to as many
 // bytes at dst. Where dst has a page already, the source keeps its own. A page that the source does
-// not have is ErrNotRegistered, unless MoveModeAllowSrcHoles skips it (the hole counts as moved). A
-// page that is pinned or shared with another process is ErrBusy. The mode is made of MoveMode bits.
-func (f *FD) Move(dst Addr, src Range, mode uint64) (int, error) {
+// not have is ErrNotRegistered, unless MoveModeAllowSrcHoles skips it. The hole counts as moved, so the
+// result is no count of pages. A page that is pinned or shared with another process is ErrBusy. Both
+// sides must have the same protection, and be locked in memory both or neither: else ErrInvalid, as
+// where dst is mapped and not registered. Move runs of pages: one page a call costs more than Copy.
+func (f *FD) Move(dst Addr, src Range, mode MoveMode) (int, error) {
 	r, ok := RangeAt(dst, src.Len())
 	if !ok {
 		return 0, newError("UFFDIO_MOVE", Range{Start: dst, End: dst}, 0, unix.EINVAL)
@@ -55,8 +57,8 @@ func (f *FD) Move(dst Addr, src Range, mode uint64) (int, error) {
 }
 
 // Continue maps the pages that the file behind r has in its page cache: the answer to a minor
-// fault. Where the file has none it is ErrFault. The mode is made of ContinueMode bits.
-func (f *FD) Continue(r Range, mode uint64) (int, error) {
+// fault. Where the file has none it is ErrFault.
+func (f *FD) Continue(r Range, mode ContinueMode) (int, error) {
 	return f.fill("UFFDIO_CONTINUE", r, mode&ContinueModeDontwake != 0, func(rest Range) (int64, unix.Errno) {
 		arg := ContinueArg{Range: rangeArg(rest), Mode: mode}
 		errno := f.RawContinue(&arg)
@@ -66,38 +68,63 @@ func (f *FD) Continue(r Range, mode uint64) (int, error) {
 
 // fill repeats once on what is left of r until nothing is. keep stays reachable until then.
 func (f *FD) fill(op string, r Range, dontwake bool, once func(rest Range) (int64, unix.Errno), keep []byte) (int, error) {
-	filled := 0
-	for rest := r; ; {
+	var (
+		filled  = 0
+		present Range // pages that were there, next to each other, whose waiters are still asleep
+		step    = Addr(PageSize())
+		again   again
+	)
+	// One call wakes the waiters of all present pages in a row.
+	wake := func() error {
+		if dontwake || present.Len() == 0 {
+			return nil
+		}
+		return f.Wake(present)
+	}
+	for rest := r; rest.Start < rest.End || rest == r; {
 		done, errno := once(rest)
 		switch {
 		case done > 0: // whole or partial; the kernel woke the waiters of this part
+			if err := wake(); err != nil {
+				return filled, err
+			}
 			filled += int(done)
 			rest.Start += Addr(done)
+			present = Range{}
 		case errno == unix.EEXIST:
-			page := Range{rest.Start, min(rest.Start+Addr(f.pageSize), rest.End)}
-			if !dontwake {
-				if err := f.Wake(page); err != nil {
-					return filled, err
-				}
+			if present.Len() == 0 {
+				present.Start = rest.Start
 			}
-			rest.Start = page.End
+			rest.Start = min(rest.Start+step, rest.End)
+			present.End = rest.Start
+		case errno == unix.EINVAL && present.Len() == uintptr(step) && present.Start.IsAligned(uintptr(2*step)):
+			// The step led into the middle of a huge page, and no call tells the size of that.
+			step *= 2
+			rest.Start = min(present.Start+step, rest.End)
+			present.End = rest.Start
+		case errno == unix.EAGAIN && again.passes(f):
 		default:
+			if err := wake(); err != nil {
+				return filled, err
+			}
 			return filled, newError(op, r, int64(rest.Start-r.Start), errno)
 		}
-		if rest.Start >= rest.End {
-			keepAlive(keep)
-			return filled, nil
-		}
 	}
+	keepAlive(keep)
+	return filled, wake()
 }
 
 // Poison makes every access to the pages of r a SIGBUS, as for memory with a hardware error. It
 // returns the bytes poisoned. Unlike the other fills it stops at a page that is already there, with
-// ErrExist: going on would leave a page that reads well. The mode is made of PoisonMode bits.
-func (f *FD) Poison(r Range, mode uint64) (int, error) {
+// ErrExist: going on would leave a page that reads well.
+func (f *FD) Poison(r Range, mode PoisonMode) (int, error) {
+	var again again
 	for rest := r; ; {
 		arg := PoisonArg{Range: rangeArg(rest), Mode: mode}
 		errno := f.RawPoison(&arg)
+		if errno == unix.EAGAIN && arg.Updated <= 0 && again.passes(f) {
+			continue
+		}
 		if arg.Updated <= 0 {
 			done := int(rest.Start - r.Start)
 			return done, newError("UFFDIO_POISON", r, int64(done), errno)

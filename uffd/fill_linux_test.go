@@ -129,27 +129,60 @@ func TestFillRefusals(t *testing.T) {
 	if err := fd.Wake(Range{start, start}); !errors.Is(err, ErrInvalid) {
 		t.Errorf("Wake of nothing: %v", err)
 	}
-	if err := fd.WriteProtect(pageRange(mem, 1), WriteProtectModeWP); !errors.Is(err, ErrNotRegistered) {
+	if err := fd.Protect(pageRange(mem, 1)); !errors.Is(err, ErrNotRegistered) {
 		t.Errorf("WriteProtect of memory that is not registered: %v", err)
 	}
 }
 
-// WithPageSize is the unit in which present pages are skipped: for huge pages, whose part cannot be
-// filled; here on small ones, where a skipped page shows.
-func TestPageSizeIsTheUnitOfSkipping(t *testing.T) {
-	fd := openTest(t, WithPageSize(2*PageSize()))
-	mem := anonymous(t, 5)
-	register(t, fd, mem, ModeMissing)
-	for _, n := range []int{0, 4} {
-		if _, err := fd.Copy(pageRange(mem, n).Start, pattern(9, 1), 0); err != nil {
+// A page that is there makes no other page be left out, wherever it lies, in memory of any page size.
+func TestNoPageIsLeftOut(t *testing.T) {
+	if parentOf(t) {
+		reserveHugePages(t)
+	}
+	if !inChild(t) {
+		return
+	}
+	for _, kind := range []MemoryKind{MemoryAnonymous, MemoryHugetlbPrivate} {
+		t.Run(string(kind), func(t *testing.T) {
+			if _, err := HaveRegister(kind, ModeMissing, 0); err != nil {
+				t.Skip(err)
+			}
+			const pages = 4
+			for present := range 1 << pages {
+				noPageIsLeftOut(t, newArea(t, kind, pages), present)
+			}
+		})
+	}
+}
+
+func noPageIsLeftOut(t *testing.T, a area, present int) {
+	t.Helper()
+	defer a.unmap(t)
+	fd := openTest(t)
+	register(t, fd, a.mem, ModeMissing)
+	missing := a.pages()
+	for n := range a.pages() {
+		if present>>n&1 == 0 {
+			continue
+		}
+		missing--
+		if _, err := fd.Copy(a.pageRange(n).Start, a.pattern(9), 0); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if n, err := fd.Copy(RangeOf(mem).Start, pattern(7, 5), 0); n != 2*PageSize() || err != nil {
-		t.Fatal(n, err)
+	if n, err := fd.Copy(a.rng().Start, bytes.Repeat(a.pattern(7), a.pages()), 0); n != missing*a.size || err != nil {
+		t.Errorf("present %04b: %d bytes, %v; want %d pages", present, n, err, missing)
 	}
-	if err := fd.Unregister(RangeOf(mem)); err != nil {
+	if err := fd.Unregister(a.rng()); err != nil {
 		t.Fatal(err)
 	}
-	checkPages(t, mem, 9, 0, 7, 7, 9)
+	for n := range a.pages() {
+		want := byte(7)
+		if present>>n&1 != 0 {
+			want = 9
+		}
+		if got := a.page(n)[0]; got != want {
+			t.Errorf("present %04b: page %d holds %d, want %d", present, n, got, want)
+		}
+	}
 }

@@ -19,7 +19,7 @@ func newDescriptor(path OpenPath, nonblock bool) (int, unix.Errno) {
 			return -1, err.(unix.Errno)
 		}
 		defer unix.Close(dev)
-		fd, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(dev), IoctlNew, flags)
+		fd, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(dev), uintptr(IoctlNew), flags)
 		return int(fd), errno
 	}
 	if path == PathUserModeOnly {
@@ -33,7 +33,7 @@ func newDescriptor(path OpenPath, nonblock bool) (int, unix.Errno) {
 // a refused one may be repeated, with the struct filled anew, since the kernel zeroes it.
 func handshake(fd int, features Features) (APIArg, unix.Errno) {
 	arg := APIArg{API: APIVersion, Features: uint64(features)}
-	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), IoctlAPI, uintptr(unsafe.Pointer(&arg)))
+	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), uintptr(IoctlAPI), uintptr(unsafe.Pointer(&arg)))
 	return arg, errno
 }
 

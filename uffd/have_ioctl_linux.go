@@ -9,7 +9,7 @@ import (
 
 // ioctlProbe is one use of one ioctl.
 type ioctlProbe struct {
-	request uint32
+	request Ioctl
 	kind    MemoryKind
 	mode    RegisterMode
 	needs   Features
@@ -28,7 +28,7 @@ var ioctlProbes = []ioctlProbe{
 	}},
 	{IoctlMove, MemoryAnonymous, ModeMissing, 0, probeMove},
 	{IoctlWriteProtect, MemoryAnonymous, ModeWP, 0, func(f *FD, _ probeMemory, page Range) error {
-		return f.WriteProtect(page, WriteProtectModeWP)
+		return f.Protect(page)
 	}},
 	{IoctlContinue, MemoryMemfd, ModeMinor, 0, func(f *FD, p probeMemory, page Range) error {
 		p.alias[0] = 1 // gives the file its page
@@ -40,7 +40,7 @@ var ioctlProbes = []ioctlProbe{
 		return err
 	}},
 	{IoctlRWProtect, MemoryAnonymous, ModeRWP, FeatureRWP, func(f *FD, _ probeMemory, page Range) error {
-		return f.RWProtect(page, RWProtectModeRWP)
+		return f.RWProtect(page)
 	}},
 	{IoctlSetMode, MemoryAnonymous, ModeRWP, FeatureRWP | FeatureRWPAsync, func(f *FD, _ probeMemory, _ Range) error {
 		return f.SetMode(0, FeatureRWPAsync)

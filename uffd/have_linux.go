@@ -50,7 +50,7 @@ func HaveRegister(kind MemoryKind, mode RegisterMode, features Features) (IoctlS
 
 // HaveIoctl asks whether an ioctl such as IoctlMove works, by using it on a page of memory that
 // every kernel with this ioctl takes. IoctlPagemapScan is asked on the calling process.
-func HaveIoctl(request uint32) error {
+func HaveIoctl(request Ioctl) error {
 	for _, p := range ioctlProbes {
 		if p.request == request {
 			return p.run()

@@ -39,7 +39,7 @@ func TestEmptyPoolOfHugePages(t *testing.T) {
 	if err == nil {
 		t.Skipf("more than %d huge pages are free: the pool does not get empty", taken)
 	}
-	fd := openTest(t, WithPageSize(size))
+	fd := openTest(t)
 	register(t, fd, unreserved, ModeMissing)
 	source := make([]byte, size)
 	arg := CopyArg{Dst: uint64(RangeOf(unreserved).Start), Src: uint64(RangeOf(source).Start), Len: uint64(size)}

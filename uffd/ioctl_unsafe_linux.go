@@ -8,13 +8,13 @@ import (
 
 // ioctl issues one request. The argument may lie on the caller's stack, which cannot move during
 // the system call because the pointer becomes an integer only in the call itself.
-func (f *FD) ioctl(request uintptr, arg unsafe.Pointer) unix.Errno {
+func (f *FD) ioctl(request Ioctl, arg unsafe.Pointer) unix.Errno {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
 	if f.closed {
 		return errClosed
 	}
-	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(f.raw), request, uintptr(arg))
+	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(f.raw), uintptr(request), uintptr(arg))
 	return errno
 }
 

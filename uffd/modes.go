@@ -35,7 +35,7 @@ var ioctlNames = map[int]string{
 }
 
 // Has reports whether the ioctl with this request number, such as IoctlCopy, is in the set.
-func (s IoctlSet) Has(request uint32) bool { return s>>(request&0x3f)&1 != 0 }
+func (s IoctlSet) Has(request Ioctl) bool { return s>>(request&0x3f)&1 != 0 }
 
 // Names are the kernel's names of the set's ioctls, without UFFDIO_, in numeric order.
 func (s IoctlSet) Names() []string {
@@ -49,12 +49,15 @@ func (s IoctlSet) Names() []string {
 // String lists the kernel's names, separated by "|".
 func (s IoctlSet) String() string { return bitNames(uint64(s), ioctlName) }
 
-// requestName is the name of an ioctl by its request number.
-func requestName(request uint32) string {
-	if request == IoctlPagemapScan {
+// String is the kernel's name of the ioctl, without UFFDIO_.
+func (i Ioctl) String() string {
+	switch i {
+	case IoctlPagemapScan:
 		return "PAGEMAP_SCAN"
+	case IoctlNew:
+		return "USERFAULTFD_IOC_NEW"
 	}
-	return ioctlName(int(request & 0xff))
+	return ioctlName(int(i & 0xff))
 }
 
 func ioctlName(nr int) string {

@@ -5,7 +5,7 @@ import "fmt"
 // Msg is one message, struct uffd_msg of include/uapi/linux/userfaultfd.h, as read(2) delivers it.
 // The fields are the kernel's; the methods decode them without allocating. A Msg is a plain value.
 type Msg struct {
-	Event     uint8 // an Event constant
+	Event     Event
 	Reserved1 uint8
 	Reserved2 uint16
 	Reserved3 uint32
@@ -15,18 +15,19 @@ type Msg struct {
 // IsPagefault reports whether a thread waits for a page.
 func (m *Msg) IsPagefault() bool { return m.Event == EventPagefault }
 
-// Flags of a page fault: PagefaultFlag bits.
-func (m *Msg) Flags() uint64 { return m.Arg[0] }
+// Flags of a page fault.
+func (m *Msg) Flags() PagefaultFlags { return PagefaultFlags(m.Arg[0]) }
 
 // Address of a page fault: of the access itself with FeatureExactAddress, else of its page.
 func (m *Msg) Address() Addr { return Addr(m.Arg[1]) }
 
-// Thread of a page fault: the kernel thread id of the thread that waits, as the reader's pid
-// namespace numbers it; 0 without FeatureThreadID.
+// Thread of a page fault: the kernel thread id of the thread that waits; 0 without FeatureThreadID.
+// It is the number that the waiting thread has in its own PID namespace, not in the reader's: a
+// handler outside a container is told the ids of the inside (task_pid_vnr in fs/userfaultfd.c).
 func (m *Msg) Thread() int32 { return int32(uint32(m.Arg[2])) }
 
 // ForkFD of an EventFork: the number of a new descriptor, for the child's memory, that the read
-// installed in the reading process. The reader owns it, see FD.Forked.
+// installed in the reading process. The reader owns it and takes it by FD.Forked; -1 afterwards.
 func (m *Msg) ForkFD() int { return int(int32(uint32(m.Arg[0]))) }
 
 // Remap of an EventRemap: where the range was, and where it begins now. The length did not change.
@@ -41,7 +42,7 @@ func (m *Msg) Removed() Range { return Range{Addr(m.Arg[0]), Addr(m.Arg[1])} }
 func (m *Msg) String() string {
 	switch m.Event {
 	case EventPagefault:
-		return fmt.Sprintf("pagefault %s at %v by thread %d", pagefaultFlags(m.Flags()), m.Address(), m.Thread())
+		return fmt.Sprintf("pagefault %s at %v by thread %d", m.Flags(), m.Address(), m.Thread())
 	case EventFork:
 		return fmt.Sprintf("fork: descriptor %d", m.ForkFD())
 	case EventRemap:
@@ -52,11 +53,11 @@ func (m *Msg) String() string {
 	case EventUnmap:
 		return fmt.Sprintf("unmap %v", m.Removed())
 	}
-	return fmt.Sprintf("unknown event %#x", m.Event)
+	return m.Event.String()
 }
 
-// pagefaultFlags names the kind of fault and the access.
-func pagefaultFlags(flags uint64) string {
+// String names the kind of fault and the access.
+func (flags PagefaultFlags) String() string {
 	kind := "missing"
 	switch {
 	case flags&PagefaultFlagWP != 0:
@@ -70,4 +71,21 @@ func pagefaultFlags(flags uint64) string {
 		return kind + " write"
 	}
 	return kind + " read"
+}
+
+// String is the kernel's name of the event, without UFFD_EVENT_, in lower case.
+func (e Event) String() string {
+	switch e {
+	case EventPagefault:
+		return "pagefault"
+	case EventFork:
+		return "fork"
+	case EventRemap:
+		return "remap"
+	case EventRemove:
+		return "remove"
+	case EventUnmap:
+		return "unmap"
+	}
+	return fmt.Sprintf("unknown event %#x", uint8(e))
 }

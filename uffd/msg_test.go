@@ -3,7 +3,7 @@ package uffd
 import "testing"
 
 func TestMsgAccessors(t *testing.T) {
-	fault := Msg{Event: EventPagefault, Arg: [3]uint64{PagefaultFlagWrite | PagefaultFlagMinor, 0x7f001234, 0xffffffff_00000007}}
+	fault := Msg{Event: EventPagefault, Arg: [3]uint64{uint64(PagefaultFlagWrite | PagefaultFlagMinor), 0x7f001234, 0xffffffff_00000007}}
 	if !fault.IsPagefault() || fault.Flags() != 5 || fault.Address() != 0x7f001234 || fault.Thread() != 7 {
 		t.Errorf("page fault decoded as %v", &fault)
 	}
@@ -45,7 +45,7 @@ func TestMsgAccessorsDoNotAllocate(t *testing.T) {
 	var sum uint64
 	allocs := testing.AllocsPerRun(100, func() {
 		from, to := m.Remap()
-		sum += m.Flags() + uint64(m.Address()) + uint64(m.Thread()) + uint64(m.ForkFD())
+		sum += uint64(m.Flags()) + uint64(m.Address()) + uint64(m.Thread()) + uint64(m.ForkFD())
 		sum += uint64(from.Len()) + uint64(to) + uint64(m.Removed().Start)
 	})
 	if allocs != 0 {

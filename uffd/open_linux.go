@@ -35,7 +35,7 @@ func Open(opts ...Option) (*FD, error) {
 		return nil, enableError(c.required, errno)
 	}
 	return &FD{
-		raw: raw, path: path, pageSize: uintptr(c.pageSize),
+		raw: raw, path: path, known: true,
 		features: Features(kernel.Features), ioctls: IoctlSet(kernel.Ioctls), enabled: enabled,
 	}, nil
 }
@@ -76,10 +76,18 @@ func enable(raw int, required, optional Features) (Features, unix.Errno) {
 	var errno unix.Errno
 	for _, extra := range []Features{optional, optional &^ FeatureEventFork, 0} {
 		if _, errno = handshake(raw, required|extra); errno == 0 {
-			return required | extra, 0
+			return withImplied(required | extra), 0
 		}
 	}
 	return 0, errno
+}
+
+// withImplied adds what the kernel enables by itself (userfaultfd_api in fs/userfaultfd.c).
+func withImplied(f Features) Features {
+	if f.Has(FeatureWPAsync) {
+		f |= FeatureWPUnpopulated
+	}
+	return f
 }
 
 func enableError(required Features, errno unix.Errno) error {

@@ -71,7 +71,7 @@ func TestHandshakeRules(t *testing.T) {
 	if errno != 0 {
 		t.Fatal(errno)
 	}
-	fd := &FD{raw: raw, pageSize: uintptr(PageSize())}
+	fd := &FD{raw: raw}
 	t.Cleanup(func() { _ = fd.Close() })
 	if _, err := fd.Register(RangeOf(anonymous(t, 1)), ModeMissing); !errors.Is(err, unix.EINVAL) {
 		t.Errorf("Register before the handshake: %v", err)

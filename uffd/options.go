@@ -7,7 +7,6 @@ type config struct {
 	required, optional Features
 	nonblock           bool
 	paths              []OpenPath
-	pageSize           int
 }
 
 // Option configures Open.
@@ -53,20 +52,8 @@ func WithPaths(paths ...OpenPath) Option {
 	})
 }
 
-// WithPageSize sets the size in bytes of a page of the memory that will be registered: the unit in
-// which the fills skip what is already there. The default is PageSize; huge pages need their own.
-func WithPageSize(bytes int) Option {
-	return optionFunc(func(c *config) error {
-		if bytes < PageSize() || bytes&(bytes-1) != 0 {
-			return fmt.Errorf("%w: page of %d bytes: choose a power of two from %d up", ErrInvalid, bytes, PageSize())
-		}
-		c.pageSize = bytes
-		return nil
-	})
-}
-
 func newConfig(opts []Option) (config, error) {
-	c := config{paths: []OpenPath{PathDevice, PathSyscall, PathUserModeOnly}, pageSize: PageSize()}
+	c := config{paths: []OpenPath{PathDevice, PathSyscall, PathUserModeOnly}}
 	for _, opt := range opts {
 		if err := opt.apply(&c); err != nil {
 			return c, err

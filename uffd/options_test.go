@@ -9,24 +9,21 @@ import (
 func TestOptionsAddUp(t *testing.T) {
 	c, err := newConfig([]Option{
 		WithFeatures(FeatureMove), WithFeatures(FeatureThreadID), WithOptionalFeatures(FeaturePoison),
-		WithNonblock(), WithPaths(PathSyscall), WithPageSize(2 << 20),
+		WithNonblock(), WithPaths(PathSyscall),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if c.required != FeatureMove|FeatureThreadID || c.optional != FeaturePoison || !c.nonblock ||
-		!slices.Equal(c.paths, []OpenPath{PathSyscall}) || c.pageSize != 2<<20 {
+		!slices.Equal(c.paths, []OpenPath{PathSyscall}) {
 		t.Errorf("%+v", c)
 	}
 }
 
 func TestOptionsRefuseNonsense(t *testing.T) {
 	for name, opt := range map[string]Option{
-		"no path":              WithPaths(),
-		"path of other code":   WithPaths(PathAdopted),
-		"page of no size":      WithPageSize(0),
-		"page not a power":     WithPageSize(3 * PageSize()),
-		"page below the least": WithPageSize(PageSize() / 2),
+		"no path":            WithPaths(),
+		"path of other code": WithPaths(PathAdopted),
 	} {
 		if _, err := Open(opt); !errors.Is(err, ErrInvalid) {
 			t.Errorf("%s: %v", name, err)

@@ -95,7 +95,7 @@ func (p *Pagemap) RawScan(arg *PagemapScanArg, buf []PageRegion) (int, unix.Errn
 	var n uintptr
 	var errno unix.Errno
 	if conn.Control(func(fd uintptr) {
-		n, _, errno = unix.Syscall(unix.SYS_IOCTL, fd, IoctlPagemapScan, uintptr(unsafe.Pointer(arg)))
+		n, _, errno = unix.Syscall(unix.SYS_IOCTL, fd, uintptr(IoctlPagemapScan), uintptr(unsafe.Pointer(arg)))
 	}) != nil {
 		return 0, errClosed
 	}

@@ -28,7 +28,7 @@ func Probe() Report {
 	for _, p := range ioctlProbes {
 		err := p.run()
 		r.Ioctls = append(r.Ioctls, IoctlReport{
-			Name: requestName(p.request), Available: answer(err), Reason: reason(err),
+			Name: p.request.String(), Available: answer(err), Reason: reason(err),
 		})
 	}
 	for _, kind := range MemoryKinds() {

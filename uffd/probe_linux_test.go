@@ -55,7 +55,7 @@ func TestProbeAnswersEverything(t *testing.T) {
 // What every kernel does that Go runs on, and what the rules between the answers are.
 func TestProbeKnownTruths(t *testing.T) {
 	openTest(t)
-	for _, request := range []uint32{IoctlWake, IoctlCopy, IoctlZeropage} {
+	for _, request := range []Ioctl{IoctlWake, IoctlCopy, IoctlZeropage} {
 		if err := HaveIoctl(request); err != nil {
 			t.Errorf("%s: %v", ioctlName(int(request&0xff)), err)
 		}

@@ -1,32 +1,56 @@
 package uffd
 
-// WriteProtect protects the pages of r, which must be registered with ModeWP, against writes
-// (WriteProtectModeWP), or ends that and wakes those that wait to write (0). The kernel does not
-// say how far it came; on ErrEventPending do all of it again. Pages that are not there are
-// protected only with FeatureWPUnpopulated, or in shared memory and huge pages.
-func (f *FD) WriteProtect(r Range, mode uint64) error {
+import "golang.org/x/sys/unix"
+
+// The protections of this file cover the whole range or fail, and the kernel does not say how far it
+// came: after an error do all of it again. Pages of several mappings in one range are protected in
+// the order of their addresses, so those before the one that was refused stay as the call made them.
+
+// Protect protects the pages of r, which must be registered with ModeWP, against writes
+// (UFFDIO_WRITEPROTECT with MODE_WP, Linux 5.7). Pages that are not there are protected only with
+// FeatureWPUnpopulated, or in shared memory and huge pages.
+func (f *FD) Protect(r Range) error { return f.writeProtect(r, WriteProtectModeWP) }
+
+// Unprotect ends the protection of r against writes and wakes those that wait to write
+// (UFFDIO_WRITEPROTECT, Linux 5.7).
+func (f *FD) Unprotect(r Range) error { return f.writeProtect(r, 0) }
+
+func (f *FD) writeProtect(r Range, mode WriteProtectMode) error {
 	arg := WriteProtectArg{Range: rangeArg(r), Mode: mode}
-	if errno := f.RawWriteProtect(&arg); errno != 0 {
-		return newError("UFFDIO_WRITEPROTECT", r, 0, errno)
-	}
-	return nil
+	return f.retry("UFFDIO_WRITEPROTECT", r, func() unix.Errno { return f.RawWriteProtect(&arg) })
 }
 
 // RWProtect protects the present pages of r, which must be registered with ModeRWP, against reads
-// and writes (RWProtectModeRWP), or ends that and wakes those that wait for an access (0). It needs
-// FeatureRWP. With FeatureRWPAsync the kernel ends the protection of a page at its first access, and
-// Pagemap.Scan finds the pages that had none.
-func (f *FD) RWProtect(r Range, mode uint64) error {
+// and writes (UFFDIO_RWPROTECT with MODE_RWP, after Linux 7.1). It needs FeatureRWP. With
+// FeatureRWPAsync the kernel ends the protection of a page at its first access, and Pagemap.Scan
+// finds the pages that had none.
+func (f *FD) RWProtect(r Range) error { return f.rwProtect(r, RWProtectModeRWP) }
+
+// RWUnprotect ends the protection of r against reads and writes and wakes those that wait for an
+// access.
+func (f *FD) RWUnprotect(r Range) error { return f.rwProtect(r, 0) }
+
+func (f *FD) rwProtect(r Range, mode RWProtectMode) error {
 	arg := RWProtectArg{Range: rangeArg(r), Mode: mode}
-	if errno := f.RawRWProtect(&arg); errno != 0 {
-		return newError("UFFDIO_RWPROTECT", r, 0, errno)
-	}
-	return nil
+	return f.retry("UFFDIO_RWPROTECT", r, func() unix.Errno { return f.RawRWProtect(&arg) })
 }
 
-// SetMode switches features of a descriptor in use on and off. The kernels that have it take
-// FeatureRWPAsync only. Switched on, it wakes the threads that wait for a protected page.
-// FD.Enabled goes on to say what the handshake enabled.
+// retry repeats a call that the kernel could not make just now, where that passes by itself.
+func (f *FD) retry(op string, r Range, call func() unix.Errno) error {
+	for again := (again{}); ; {
+		errno := call()
+		if errno == 0 {
+			return nil
+		}
+		if errno != unix.EAGAIN || !again.passes(f) {
+			return newError(op, r, 0, errno)
+		}
+	}
+}
+
+// SetMode switches features of a descriptor in use on and off (UFFDIO_SET_MODE, after Linux 7.1).
+// The kernels that have it take FeatureRWPAsync only. Switched on, it wakes the threads that wait for
+// a protected page. FD.Enabled goes on to say what the handshake enabled.
 func (f *FD) SetMode(enable, disable Features) error {
 	arg := SetModeArg{Enable: uint64(enable), Disable: uint64(disable)}
 	if errno := f.RawSetMode(&arg); errno != 0 {

@@ -98,13 +98,13 @@ func TestHandshakeErrnosAsOrdinaryUser(t *testing.T) {
 // Before the handshake every ioctl, read(2) and poll(2) refuse.
 func TestBeforeTheHandshake(t *testing.T) {
 	raw := rawDescriptor(t, openTest(t).Path())
-	for _, request := range []uintptr{
+	for _, request := range []Ioctl{
 		IoctlRegister, IoctlUnregister, IoctlWake, IoctlCopy, IoctlZeropage, IoctlMove,
 		IoctlWriteProtect, IoctlContinue, IoctlPoison, IoctlRWProtect, IoctlSetMode, 0xaa55,
 	} {
 		// Not even the argument is looked at.
 		if errno := rawIoctl(raw, request, 1); errno != unix.EINVAL {
-			t.Errorf("%#x: %v", request, errno)
+			t.Errorf("%v: %v", request, errno)
 		}
 	}
 	if _, err := unix.Read(raw, make([]byte, MsgSize)); err != unix.EINVAL {
@@ -119,7 +119,7 @@ func TestBeforeTheHandshake(t *testing.T) {
 // EFAULT is for an argument that cannot be read, for every ioctl.
 func TestUnreadableArgumentIsEFAULT(t *testing.T) {
 	fd := openTest(t)
-	for request, bit := range map[uintptr]Features{
+	for request, bit := range map[Ioctl]Features{
 		IoctlRegister: 0, IoctlUnregister: 0, IoctlWake: 0, IoctlCopy: 0, IoctlZeropage: 0,
 		IoctlContinue: FeatureMinorShmem, IoctlMove: FeatureMove, IoctlPoison: FeaturePoison,
 		IoctlWriteProtect: FeaturePagefaultFlagWP,
@@ -128,7 +128,7 @@ func TestUnreadableArgumentIsEFAULT(t *testing.T) {
 			continue // the request is not known either, which is EINVAL
 		}
 		if errno := rawIoctl(fd.Fd(), request, 1); errno != unix.EFAULT {
-			t.Errorf("%#x: %v", request, errno)
+			t.Errorf("%v: %v", request, errno)
 		}
 	}
 }
@@ -180,7 +180,7 @@ func TestReadWriteProtectionIsProbed(t *testing.T) {
 		t.Errorf("Register: %v", err)
 	}
 	register(t, fd, mem, ModeMissing)
-	if err := fd.RWProtect(RangeOf(mem), RWProtectModeRWP); !isErr(err, ErrInvalid, unix.EINVAL) {
+	if err := fd.RWProtect(RangeOf(mem)); !isErr(err, ErrInvalid, unix.EINVAL) {
 		t.Errorf("RWProtect: %v", err)
 	}
 	if err := fd.SetMode(FeatureRWPAsync, 0); !isErr(err, ErrInvalid, unix.EINVAL) {

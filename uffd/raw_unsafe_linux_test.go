@@ -8,17 +8,17 @@ import (
 
 // rawAPI is UFFDIO_API on a descriptor that no FD owns yet.
 func rawAPI(raw int, arg *APIArg) unix.Errno {
-	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(raw), IoctlAPI, uintptr(unsafe.Pointer(arg)))
+	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(raw), uintptr(IoctlAPI), uintptr(unsafe.Pointer(arg)))
 	return errno
 }
 
 // rawIoctl passes any number as the argument's address.
-func rawIoctl(raw int, request, address uintptr) unix.Errno {
-	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(raw), request, address)
+func rawIoctl(raw int, request Ioctl, address uintptr) unix.Errno {
+	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(raw), uintptr(request), address)
 	return errno
 }
 
 // fillRegisterArg writes the argument of UFFDIO_REGISTER into memory.
 func fillRegisterArg(mem []byte, r Range) {
-	*(*RegisterArg)(unsafe.Pointer(&mem[0])) = RegisterArg{Range: rangeArg(r), Mode: uint64(ModeMissing)}
+	*(*RegisterArg)(unsafe.Pointer(&mem[0])) = RegisterArg{Range: rangeArg(r), Mode: ModeMissing}
 }

@@ -59,7 +59,37 @@ func (f *FD) TryRead(msgs []Msg) (int, error) {
 	}
 }
 
-// SetReadDeadline bounds Read, also one that waits already. The zero time is no bound.
+// Wait waits until there is a message, and leaves it unread. It ends as Read does: by the deadline,
+// and by Close. Whoever fills pages beside the reader, such as a prefetcher, can so be kept out from
+// before an event is read until it is applied: Wait, lock, TryRead, apply, unlock.
+func (f *FD) Wait() error {
+	f.readers.RLock()
+	defer f.readers.RUnlock()
+	file, err := f.reader()
+	if err != nil {
+		return err
+	}
+	conn, err := file.SyscallConn()
+	if err == nil {
+		err = conn.Read(func(fd uintptr) bool {
+			poll := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+			n, err := unix.Poll(poll, 0)
+			return err == nil && n > 0
+		})
+	}
+	if err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		return err
+	}
+	// What a raw connection says of a file that was closed is not os.ErrClosed.
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	if f.closed {
+		return ErrClosed
+	}
+	return readError(err)
+}
+
+// SetReadDeadline bounds Read and Wait, also one that waits already. The zero time is no bound.
 func (f *FD) SetReadDeadline(t time.Time) error {
 	file, err := f.reader()
 	if err != nil {

@@ -5,7 +5,7 @@ package uffd
 // them: memory that userfaultfd does not take, such as a file on disk), ErrBusy (another descriptor
 // has it), ErrPermission (a shared mapping of a file that was opened for reading only), ErrNoMemory.
 func (f *FD) Register(r Range, mode RegisterMode) (IoctlSet, error) {
-	arg := RegisterArg{Range: rangeArg(r), Mode: uint64(mode)}
+	arg := RegisterArg{Range: rangeArg(r), Mode: mode}
 	if errno := f.RawRegister(&arg); errno != 0 {
 		return 0, newError("UFFDIO_REGISTER "+mode.String(), r, 0, errno)
 	}

@@ -13,7 +13,7 @@ func TestRegisterAnswersTheRangesIoctls(t *testing.T) {
 	fd := openTest(t)
 	mem := anonymous(t, 4)
 	ioctls := register(t, fd, mem, ModeMissing)
-	for _, request := range []uint32{IoctlWake, IoctlCopy, IoctlZeropage} {
+	for _, request := range []Ioctl{IoctlWake, IoctlCopy, IoctlZeropage} {
 		if !ioctls.Has(request) {
 			t.Errorf("anonymous memory takes only %v", ioctls)
 		}

@@ -1,40 +1,21 @@
 package uffd
 
 import (
-	"fmt"
-	"os"
-	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
 )
 
-// queue is what /proc/self/fdinfo tells about a descriptor: threads whose message was not read, and
-// all that wait.
+// queue is what FD.Pending tells: threads whose message was not read, and all that wait.
 type queue struct{ pending, total int }
 
 func waiters(t testing.TB, fd *FD) queue {
 	t.Helper()
-	text, err := os.ReadFile(fmt.Sprintf("/proc/self/fdinfo/%d", fd.Fd()))
+	unread, waiting, err := fd.Pending()
 	if err != nil {
 		t.Fatal(err)
 	}
-	var q queue
-	found := 0
-	for line := range strings.Lines(string(text)) {
-		for name, into := range map[string]*int{"pending:": &q.pending, "total:": &q.total} {
-			if value, ok := strings.CutPrefix(line, name); ok {
-				if _, err := fmt.Sscan(value, into); err != nil {
-					t.Fatal(err)
-				}
-				found++
-			}
-		}
-	}
-	if found != 2 {
-		t.Fatalf("fdinfo has no pending and total:\n%s", text)
-	}
-	return q
+	return queue{unread, waiting}
 }
 
 // Fills with Dontwake leave the waiters asleep; one Wake ends it for all of them.

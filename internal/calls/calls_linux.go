@@ -36,8 +36,8 @@ const (
 	procmap = 0xc0686611  // PROCMAP_QUERY, include/uapi/linux/fs.h
 )
 
-func ioctl(name string, request uintptr, needed bool, loses string) Call {
-	return Call{Name: "ioctl(" + name + ")", Loses: loses, Needed: needed, number: unix.SYS_IOCTL, command: request, ask: [6]uintptr{none, request}}
+func ioctl(name string, request uffd.Ioctl, needed bool, loses string) Call {
+	return Call{Name: "ioctl(" + name + ")", Loses: loses, Needed: needed, number: unix.SYS_IOCTL, command: uintptr(request), ask: [6]uintptr{none, uintptr(request)}}
 }
 
 func madvise(name string, advice uintptr, needed bool, loses string) Call {

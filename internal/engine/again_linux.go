@@ -59,7 +59,7 @@ func memoryEvent(arg uintptr) {
 	s := at[shared](w.shared)
 	m := w.now.message
 	a, b, length := *at[uintptr](m + 8), *at[uintptr](m + 16), *at[uintptr](m + 24)
-	switch *at[uint8](m) {
+	switch *at[uffd.Event](m) {
 	case uffd.EventRemove:
 		s.removed(w, a, b)
 	case uffd.EventRemap:

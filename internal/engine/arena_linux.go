@@ -26,7 +26,7 @@ const MostPage = zerosLen
 func (s *shared) fill(w *worker, t *target, g uintptr, flags uint64) (source uint8, ok bool) {
 	// nosplit: runs without a g.
 	addr, length := t.span(g, 1)
-	write := flags&uffd.PagefaultFlagWrite != 0
+	write := flags&uint64(uffd.PagefaultFlagWrite) != 0
 	source, tries, step := uint8(SourceZero), 0, uintptr(zerosLen)
 	for length > 0 {
 		n := min(length, step)
@@ -72,15 +72,15 @@ func (s *shared) fill(w *worker, t *target, g uintptr, flags uint64) (source uin
 func (s *shared) fillOnce(w *worker, t *target, addr, length uintptr, write bool) (done, errno uintptr) {
 	// nosplit: runs without a g.
 	args := uintptr(unsafe.Pointer(&w.args))
-	request, out := uintptr(uffd.IoctlZeropage), &w.args[3]
+	request, out := uffd.IoctlZeropage, &w.args[3]
 	if write {
 		request, out = uffd.IoctlCopy, &w.args[4]
-		w.args[0], w.args[1], w.args[2], w.args[3] = uint64(addr), uint64(s.zeros), uint64(length), uffd.CopyModeDontwake
+		w.args[0], w.args[1], w.args[2], w.args[3] = uint64(addr), uint64(s.zeros), uint64(length), uint64(uffd.CopyModeDontwake)
 	} else {
-		w.args[0], w.args[1], w.args[2] = uint64(addr), uint64(length), uffd.ZeropageModeDontwake
+		w.args[0], w.args[1], w.args[2] = uint64(addr), uint64(length), uint64(uffd.ZeropageModeDontwake)
 	}
 	*out = 0 // older kernels leave it untouched when nothing was done
-	e := raw.Errno(raw.Syscall(unix.SYS_IOCTL, uintptr(t.uffd), request, args, 0, 0, 0))
+	e := raw.Errno(raw.Syscall(unix.SYS_IOCTL, uintptr(t.uffd), uintptr(request), args, 0, 0, 0))
 	if int64(*out) > 0 {
 		done = uintptr(*out)
 	}

@@ -90,7 +90,7 @@ func armShared(arg uintptr) {
 func (s *shared) protect(w *worker, t *target, lo, length uintptr) (errno uintptr) {
 	// nosplit: runs without a g.
 	for try := 0; ; try++ {
-		w.args[0], w.args[1], w.args[2] = uint64(lo), uint64(length), uffd.WriteProtectModeWP
+		w.args[0], w.args[1], w.args[2] = uint64(lo), uint64(length), uint64(uffd.WriteProtectModeWP)
 		e := s.ioctl(w, t.uffd, uffd.IoctlWriteProtect)
 		if unix.Errno(e) != unix.EAGAIN || try == 100 {
 			return e
@@ -136,9 +136,9 @@ func strayShared(arg uintptr) {
 		}
 	}
 	// Anonymous memory is refused by both.
-	w.args[0], w.args[1], w.args[2], w.args[3] = uint64(addr), uint64(s.pageSize), uffd.ContinueModeDontwake, 0
+	w.args[0], w.args[1], w.args[2], w.args[3] = uint64(addr), uint64(s.pageSize), uint64(uffd.ContinueModeDontwake), 0
 	if e := s.ioctl(w, fd, uffd.IoctlContinue); unix.Errno(e) == unix.EFAULT {
-		w.args[0], w.args[1], w.args[2], w.args[3] = uint64(addr), uint64(s.pageSize), uffd.ZeropageModeDontwake, 0
+		w.args[0], w.args[1], w.args[2], w.args[3] = uint64(addr), uint64(s.pageSize), uint64(uffd.ZeropageModeDontwake), 0
 		s.ioctl(w, fd, uffd.IoctlZeropage)
 	}
 }

@@ -132,7 +132,7 @@ func (e *Engine) Barred() (out []Barred) {
 // mayContinue asks for UFFDIO_CONTINUE before memory is armed that nothing else makes accessible again. Anonymous
 // memory is a wrong argument to it.
 func (e *Engine) mayContinue() error {
-	args := [4]uint64{uint64(at[worker](e.workers[0]).scratch), uint64(e.s.pageSize), uffd.ContinueModeDontwake}
+	args := [4]uint64{uint64(at[worker](e.workers[0]).scratch), uint64(e.s.pageSize), uint64(uffd.ContinueModeDontwake)}
 	if errno := (descriptor{e, e.s.layersFD}).ioctl(uffd.IoctlContinue, args[:]); denied(uintptr(errno)) {
 		e.s.bar(callContinue, uintptr(errno))
 		return fmt.Errorf("%w: shared memory is made accessible with UFFDIO_CONTINUE, which is refused: %w: allow it in the process's seccomp filter",

@@ -20,7 +20,7 @@ const (
 func busAccess(ctx uintptr) uint64 {
 	// nosplit: runs in the signal handler.
 	if *at[uint64](ctx + ctxTrap) == trapPage && *at[uint64](ctx + ctxErr)&errWrite != 0 {
-		return uffd.PagefaultFlagWrite
+		return uint64(uffd.PagefaultFlagWrite)
 	}
 	return 0
 }

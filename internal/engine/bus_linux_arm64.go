@@ -22,7 +22,7 @@ func busAccess(ctx uintptr) uint64 {
 	for p := ctx + ctxReserved; p < ctx+ctxEnd; {
 		magic, size := *at[uint32](p), *at[uint32](p + 4)
 		if magic == esrMagic && *at[uint64](p + 8)&esrWrite != 0 {
-			return uffd.PagefaultFlagWrite
+			return uint64(uffd.PagefaultFlagWrite)
 		}
 		if magic == 0 || magic == esrMagic || size == 0 {
 			break

@@ -199,6 +199,6 @@ const answerUnknown = answerNobody + 1
 func (s *shared) exposedStill(w *worker, fd uint32) bool {
 	// nosplit: runs in the signal handler.
 	w.args[0], w.args[1] = 0, 0
-	e := raw.Errno(raw.Syscall(unix.SYS_IOCTL, uintptr(fd), uffd.IoctlWake, uintptr(unsafe.Pointer(&w.args)), 0, 0, 0))
+	e := raw.Errno(raw.Syscall(unix.SYS_IOCTL, uintptr(fd), uintptr(uffd.IoctlWake), uintptr(unsafe.Pointer(&w.args)), 0, 0, 0))
 	return e == uintptr(unix.EINVAL)
 }

@@ -115,11 +115,11 @@ type descriptor struct {
 }
 
 // ioctl makes one request; the kernel reads and writes the argument in args.
-func (d descriptor) ioctl(request uintptr, args []uint64) unix.Errno {
+func (d descriptor) ioctl(request uffd.Ioctl, args []uint64) unix.Errno {
 	d.e.errandMu.Lock()
 	defer d.e.errandMu.Unlock()
 	c := &d.e.s.errand
-	c.kind, c.fd, c.request = errandIoctl, d.fd, request
+	c.kind, c.fd, c.request = errandIoctl, d.fd, uintptr(request)
 	copy(c.args[:], args)
 	d.e.send()
 	copy(args, c.args[:])

@@ -83,7 +83,7 @@ func share(arg uintptr) {
 		addr, length = touched, t.page
 	}
 	w.carry.source, w.carry.ok = SourceMemory, false
-	if w.now.flags&uffd.PagefaultFlagMinor != 0 && s.swapped(w, t, touched) {
+	if w.now.flags&uint64(uffd.PagefaultFlagMinor) != 0 && s.swapped(w, t, touched) {
 		if w.reads != 0 {
 			return
 		}
@@ -132,14 +132,14 @@ func share(arg uintptr) {
 func (s *shared) shareOnce(w *worker, t *target, addr, length uintptr) (done, errno uintptr) {
 	// nosplit: runs without a g.
 	if t.kind == kindWrites {
-		w.args[0], w.args[1], w.args[2] = uint64(addr), uint64(length), uffd.WriteProtectModeDontwake
+		w.args[0], w.args[1], w.args[2] = uint64(addr), uint64(length), uint64(uffd.WriteProtectModeDontwake)
 		e := s.ioctl(w, t.uffd, uffd.IoctlWriteProtect)
 		if e != 0 {
 			return 0, e
 		}
 		return length, 0
 	}
-	w.args[0], w.args[1], w.args[2], w.args[3] = uint64(addr), uint64(length), uffd.ContinueModeDontwake, 0
+	w.args[0], w.args[1], w.args[2], w.args[3] = uint64(addr), uint64(length), uint64(uffd.ContinueModeDontwake), 0
 	e := s.ioctl(w, t.uffd, uffd.IoctlContinue)
 	return filled(w.args[3]), e
 }
@@ -157,9 +157,9 @@ func filled(answer uint64) uintptr {
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func (s *shared) ioctl(w *worker, fd uint32, request uintptr) (errno uintptr) {
+func (s *shared) ioctl(w *worker, fd uint32, request uffd.Ioctl) (errno uintptr) {
 	// nosplit: runs without a g.
-	return raw.Errno(raw.Syscall(unix.SYS_IOCTL, uintptr(fd), request, uintptr(unsafe.Pointer(&w.args)), 0, 0, 0))
+	return raw.Errno(raw.Syscall(unix.SYS_IOCTL, uintptr(fd), uintptr(request), uintptr(unsafe.Pointer(&w.args)), 0, 0, 0))
 }
 
 // giveUp makes a target plain memory whose faults may not be answered, as carry.flags says: the object, or the
@@ -239,10 +239,10 @@ func hole(arg uintptr) {
 func (s *shared) zero(w *worker, t *target, addr uintptr) (errno uintptr) {
 	// nosplit: runs without a g.
 	if t.page != s.pageSize {
-		w.args[0], w.args[1], w.args[2], w.args[3], w.args[4] = uint64(addr), uint64(s.zeros), uint64(t.page), uffd.CopyModeDontwake, 0
+		w.args[0], w.args[1], w.args[2], w.args[3], w.args[4] = uint64(addr), uint64(s.zeros), uint64(t.page), uint64(uffd.CopyModeDontwake), 0
 		return s.ioctl(w, t.uffd, uffd.IoctlCopy)
 	}
-	w.args[0], w.args[1], w.args[2], w.args[3] = uint64(addr), uint64(t.page), uffd.ZeropageModeDontwake, 0
+	w.args[0], w.args[1], w.args[2], w.args[3] = uint64(addr), uint64(t.page), uint64(uffd.ZeropageModeDontwake), 0
 	return s.ioctl(w, t.uffd, uffd.IoctlZeropage)
 }
 
@@ -271,7 +271,7 @@ func (s *shared) swapped(w *worker, t *target, addr uintptr) bool {
 func (s *shared) askedShared(w *worker, t *target, addr, length uintptr) int {
 	// nosplit: runs without a g.
 	for {
-		w.args[0], w.args[1], w.args[2], w.args[3], w.args[4] = uint64(addr), uint64(s.zeros), uint64(length), uffd.CopyModeDontwake|uffd.CopyModeWP, 0
+		w.args[0], w.args[1], w.args[2], w.args[3], w.args[4] = uint64(addr), uint64(s.zeros), uint64(length), uint64(uffd.CopyModeDontwake|uffd.CopyModeWP), 0
 		e := s.ioctl(w, t.uffd, uffd.IoctlCopy)
 		is := s.understood(e)
 		switch {

@@ -171,7 +171,7 @@ func (s *shared) separate(w *worker) uintptr {
 	// the number may have been closed since it was opened.
 	for _, fd := range [3]uint32{s.arenaFD, s.overlayFD, s.layersFD} {
 		w.args[0], w.args[1] = 0, 0
-		e := raw.Errno(raw.Syscall(unix.SYS_IOCTL, uintptr(fd), uffd.IoctlWake, uintptr(unsafe.Pointer(&w.args)), 0, 0, 0))
+		e := raw.Errno(raw.Syscall(unix.SYS_IOCTL, uintptr(fd), uintptr(uffd.IoctlWake), uintptr(unsafe.Pointer(&w.args)), 0, 0, 0))
 		if unix.Errno(e) != unix.EINVAL {
 			return uintptr(unix.EBADF)
 		}

@@ -110,8 +110,8 @@ func bring(arg uintptr) {
 //go:nocheckptr
 func (s *shared) move(w *worker, fd uint32, src, dst uintptr) (errno uintptr) {
 	// nosplit: runs without a g.
-	w.args[0], w.args[1], w.args[2], w.args[3], w.args[4] = uint64(dst), uint64(src), uint64(s.pageSize), uffd.MoveModeDontwake, 0
-	return raw.Errno(raw.Syscall(unix.SYS_IOCTL, uintptr(fd), uffd.IoctlMove, uintptr(unsafe.Pointer(&w.args)), 0, 0, 0))
+	w.args[0], w.args[1], w.args[2], w.args[3], w.args[4] = uint64(dst), uint64(src), uint64(s.pageSize), uint64(uffd.MoveModeDontwake), 0
+	return raw.Errno(raw.Syscall(unix.SYS_IOCTL, uintptr(fd), uintptr(uffd.IoctlMove), uintptr(unsafe.Pointer(&w.args)), 0, 0, 0))
 }
 
 // force brings one page home that UFFDIO_MOVE refuses. A page that a child of an earlier fork shares
@@ -206,8 +206,8 @@ func (s *shared) split(addr uintptr) {
 //go:nocheckptr
 func (s *shared) copyHome(w *worker, t *target, src, dst uintptr) (ok bool) {
 	// nosplit: runs without a g.
-	w.args[0], w.args[1], w.args[2], w.args[3], w.args[4] = uint64(dst), uint64(w.scratch), uint64(s.pageSize), uffd.CopyModeDontwake, 0
-	e := unix.Errno(raw.Errno(raw.Syscall(unix.SYS_IOCTL, uintptr(t.uffd), uffd.IoctlCopy, uintptr(unsafe.Pointer(&w.args)), 0, 0, 0)))
+	w.args[0], w.args[1], w.args[2], w.args[3], w.args[4] = uint64(dst), uint64(w.scratch), uint64(s.pageSize), uint64(uffd.CopyModeDontwake), 0
+	e := unix.Errno(raw.Errno(raw.Syscall(unix.SYS_IOCTL, uintptr(t.uffd), uintptr(uffd.IoctlCopy), uintptr(unsafe.Pointer(&w.args)), 0, 0, 0)))
 	switch e {
 	case 0, unix.EEXIST, unix.ENOENT, unix.ESRCH:
 		s.emptyScratch(w)
@@ -302,8 +302,8 @@ func (s *shared) remapPage(w *worker, src, dst uintptr) (errno uintptr) {
 //go:nocheckptr
 func (s *shared) copyAcross(w *worker, t *target, src, dst uintptr) (ok bool) {
 	// nosplit: runs without a g.
-	w.args[0], w.args[1], w.args[2], w.args[3], w.args[4] = uint64(dst), uint64(src), uint64(s.pageSize), uffd.CopyModeDontwake, 0
-	switch unix.Errno(raw.Errno(raw.Syscall(unix.SYS_IOCTL, uintptr(t.uffd), uffd.IoctlCopy, uintptr(unsafe.Pointer(&w.args)), 0, 0, 0))) {
+	w.args[0], w.args[1], w.args[2], w.args[3], w.args[4] = uint64(dst), uint64(src), uint64(s.pageSize), uint64(uffd.CopyModeDontwake), 0
+	switch unix.Errno(raw.Errno(raw.Syscall(unix.SYS_IOCTL, uintptr(t.uffd), uintptr(uffd.IoctlCopy), uintptr(unsafe.Pointer(&w.args)), 0, 0, 0))) {
 	case 0, unix.EEXIST, unix.ENOENT, unix.ESRCH:
 		return true
 	}

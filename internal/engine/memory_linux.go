@@ -297,7 +297,7 @@ func (e *Engine) operateMemory(op uint32, g *Target, cover uintptr, guard Guard)
 func (s *shared) registerLayer(w *worker, lo, length uintptr) {
 	// nosplit: runs without a g.
 	w.args[0], w.args[1], w.args[2], w.args[3] = uint64(lo), uint64(length), uint64(uffd.ModeMissing), 0
-	raw.Syscall(unix.SYS_IOCTL, uintptr(s.layersFD), uffd.IoctlRegister, uintptr(unsafe.Pointer(&w.args)), 0, 0, 0)
+	raw.Syscall(unix.SYS_IOCTL, uintptr(s.layersFD), uintptr(uffd.IoctlRegister), uintptr(unsafe.Pointer(&w.args)), 0, 0, 0)
 }
 
 //go:nosplit
@@ -306,5 +306,5 @@ func (s *shared) registerLayer(w *worker, lo, length uintptr) {
 func (s *shared) unregister(w *worker, fd uint32, lo, length uintptr) {
 	// nosplit: runs without a g.
 	w.args[0], w.args[1] = uint64(lo), uint64(length)
-	raw.Syscall(unix.SYS_IOCTL, uintptr(fd), uffd.IoctlUnregister, uintptr(unsafe.Pointer(&w.args)), 0, 0, 0)
+	raw.Syscall(unix.SYS_IOCTL, uintptr(fd), uintptr(uffd.IoctlUnregister), uintptr(unsafe.Pointer(&w.args)), 0, 0, 0)
 }

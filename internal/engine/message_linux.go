@@ -48,7 +48,7 @@ func (s *shared) drain(w *worker, fd uint32) uintptr {
 func (w *worker) drained() {
 	// nosplit: runs without a g.
 	if d := &w.due; d.length != 0 {
-		raw.Syscall(unix.SYS_IOCTL, uintptr(d.fd), uffd.IoctlWake, uintptr(unsafe.Pointer(&d.addr)), 0, 0, 0)
+		raw.Syscall(unix.SYS_IOCTL, uintptr(d.fd), uintptr(uffd.IoctlWake), uintptr(unsafe.Pointer(&d.addr)), 0, 0, 0)
 		d.length = 0
 	}
 	raw.Release32(&w.busy, 0)
@@ -76,7 +76,7 @@ func (s *shared) drainOne(w *worker, fd uint32) uintptr {
 	w.now.addr, w.now.flags, w.now.fd = *at[uintptr](m + 16), *at[uint64](m + 8), fd
 	w.now.tid, w.now.message = *at[uint32](m + 24), m
 	code := s.answerCode
-	if *at[uint8](m) != uffd.EventPagefault {
+	if *at[uffd.Event](m) != uffd.EventPagefault {
 		code = s.eventCode
 	}
 	deep(code, uintptr(unsafe.Pointer(w)))
@@ -99,7 +99,7 @@ func event(arg uintptr) {
 		deep(s.memoryEventCode, arg)
 		return
 	}
-	if *at[uint8](m) != uffd.EventRemap {
+	if *at[uffd.Event](m) != uffd.EventRemap {
 		return
 	}
 	from, to, length := *at[uintptr](m + 8), *at[uintptr](m + 16), *at[uintptr](m + 24)
@@ -213,7 +213,7 @@ func write(arg uintptr) {
 	r.Time, r.Address, r.Stall = now, addr, 0
 	r.Goid, r.Span, r.Stack = 0, 0, 0
 	r.Thread, r.Target, r.Messages = tid, t.number, 1
-	r.Access, r.Source, r.Flags = uint8(w.now.flags&uffd.PagefaultFlagWrite), SourceUnknown, 0
+	r.Access, r.Source, r.Flags = uint8(w.now.flags&uint64(uffd.PagefaultFlagWrite)), SourceUnknown, 0
 	raw.Release32(&r.state, s.generation(seq)|stClaimed)
 	raw.Release32(t.state(w.now.g), gRecord+uint32(seq&s.ringMask))
 	if s.byHandler(t, tid) {
@@ -359,7 +359,7 @@ func (s *shared) wake(w *worker, t *target, g, n uintptr) {
 	}
 	addr, length := t.span(g, n)
 	w.args[0], w.args[1] = uint64(addr), uint64(length)
-	raw.Syscall(unix.SYS_IOCTL, uintptr(t.uffd), uffd.IoctlWake, uintptr(unsafe.Pointer(&w.args)), 0, 0, 0)
+	raw.Syscall(unix.SYS_IOCTL, uintptr(t.uffd), uintptr(uffd.IoctlWake), uintptr(unsafe.Pointer(&w.args)), 0, 0, 0)
 }
 
 // wantStack decides by the sampling rule whether this fault's stack is taken.

@@ -31,14 +31,14 @@ const (
 //go:nocheckptr
 func (s *shared) registered(w *worker, fd uint32, addr, length uintptr) int {
 	// nosplit: runs without a g.
-	w.args[0], w.args[1], w.args[2], w.args[3] = uint64(addr), uint64(length), uffd.ContinueModeDontwake, 0
+	w.args[0], w.args[1], w.args[2], w.args[3] = uint64(addr), uint64(length), uint64(uffd.ContinueModeDontwake), 0
 	e := s.ioctl(w, fd, uffd.IoctlContinue)
 	is := s.understood(e)
 	if is != answerNobody {
 		return is
 	}
 	s.bar(callContinue, e)
-	w.args[0], w.args[1], w.args[2], w.args[3], w.args[4] = uint64(addr), uint64(s.zeros), uint64(length), uffd.CopyModeDontwake|uffd.CopyModeWP, 0
+	w.args[0], w.args[1], w.args[2], w.args[3], w.args[4] = uint64(addr), uint64(s.zeros), uint64(length), uint64(uffd.CopyModeDontwake|uffd.CopyModeWP), 0
 	e = s.ioctl(w, fd, uffd.IoctlCopy)
 	if is = s.understood(e); is == answerNobody {
 		s.bar(callCopy, e)

@@ -279,7 +279,7 @@ func (c *command) run(t *target, addr, hi uintptr) (end uintptr, armed bool) {
 func (s *shared) unregisterPieces(w *worker, t *target, lo, hi uintptr) {
 	// nosplit: runs without a g.
 	w.args[0], w.args[1] = uint64(lo), uint64(hi-lo)
-	if raw.Errno(raw.Syscall(unix.SYS_IOCTL, uintptr(t.uffd), uffd.IoctlUnregister, uintptr(unsafe.Pointer(&w.args)), 0, 0, 0)) == 0 {
+	if raw.Errno(raw.Syscall(unix.SYS_IOCTL, uintptr(t.uffd), uintptr(uffd.IoctlUnregister), uintptr(unsafe.Pointer(&w.args)), 0, 0, 0)) == 0 {
 		return
 	}
 	for ; lo < hi; lo += s.pageSize {

@@ -33,7 +33,7 @@ func (s *shared) stray(w *worker, fd uint32, addr uintptr) {
 		}
 	}
 	w.args[0], w.args[1] = uint64(addr&^(s.pageSize-1)), uint64(s.pageSize)
-	raw.Syscall(unix.SYS_IOCTL, uintptr(fd), uffd.IoctlWake, uintptr(unsafe.Pointer(&w.args)), 0, 0, 0)
+	raw.Syscall(unix.SYS_IOCTL, uintptr(fd), uintptr(uffd.IoctlWake), uintptr(unsafe.Pointer(&w.args)), 0, 0, 0)
 }
 
 // retrieve has a disk thread bring a piece back: that may have to wait for the kernel.
@@ -76,5 +76,5 @@ func (s *shared) bringBack(w *worker, t *target) {
 		s.restoreFailed(w, t, e, try)
 	}
 	w.args[0], w.args[1] = uint64(to), uint64(length)
-	raw.Syscall(unix.SYS_IOCTL, uintptr(t.uffd), uffd.IoctlWake, uintptr(unsafe.Pointer(&w.args)), 0, 0, 0)
+	raw.Syscall(unix.SYS_IOCTL, uintptr(t.uffd), uintptr(uffd.IoctlWake), uintptr(unsafe.Pointer(&w.args)), 0, 0, 0)
 }

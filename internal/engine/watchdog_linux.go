@@ -233,7 +233,7 @@ func relieve(arg uintptr) {
 		raw.Add32(&t.inflight, ^uint32(0))
 	} else if v.reads != 0 && raw.Load64(&v.relieved) == 0 && w.now.message != 0 {
 		// Read, and claimed by nobody: as if it had been read here. An event is not answered twice.
-		if *at[uint8](w.now.message) == uffd.EventPagefault {
+		if *at[uffd.Event](w.now.message) == uffd.EventPagefault {
 			raw.Store64(&v.relieved, uint64(raw.Nanotime()))
 			s.relieves(1, uintptr(v.number), uintptr(v.number)+1)
 			deep(s.answerCode, arg)

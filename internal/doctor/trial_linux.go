@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/firsttouch/firsttouch/profiler"
 	"golang.org/x/sys/unix"
@@ -14,11 +15,15 @@ import (
 // trialPages is the size of each region of a trial.
 const trialPages = 4
 
+// stopLimit is for how long a step may stop the trial's threads: there are no others that it could keep, and on a busy
+// machine a thread has to wait until it runs and can be stopped.
+var stopLimit = profiler.WithStopLimit(time.Second)
+
 // Try runs the profiler on small memory of its own, with files in dir. It is meant to run in a
 // process that may die, and so lets system calls fail where the kernel serves user mode only.
 func Try(dir string) Trial {
 	t := Trial{Steps: []Step{}, Refused: refusedCalls()}
-	p, err := profiler.New(profiler.WithStacks(profiler.StacksEvery()), profiler.WithFailingSystemCalls())
+	p, err := profiler.New(profiler.WithStacks(profiler.StacksEvery()), profiler.WithFailingSystemCalls(), stopLimit)
 	t.add(StepStart, err)
 	if err != nil {
 		t.Reason = err.Error()
@@ -46,7 +51,7 @@ func Try(dir string) Trial {
 
 // trySignal tries the other delivery.
 func trySignal(path string) error {
-	p, err := profiler.New(profiler.WithStacks(profiler.StacksEvery()), profiler.WithDelivery(profiler.DeliverySignal))
+	p, err := profiler.New(profiler.WithStacks(profiler.StacksEvery()), profiler.WithDelivery(profiler.DeliverySignal), stopLimit)
 	if err != nil {
 		return err
 	}

@@ -64,6 +64,9 @@ type Agent struct {
 // Start reads the options and the FIRSTTOUCH_ variables and begins to profile. ctx bounds the
 // start only; end the agent with Shutdown.
 //
+// It does not wait for the first look at what is mapped, which begins right then and takes the longer the more mappings
+// there are: a service that wants the first touches of files that it has mapped by now calls Look before it touches them.
+//
 // Where the kernel, the user or the container refuses, the agent does nothing, Reason says why and
 // what to change, and the error is nil unless it was Required. A value that cannot be used, from
 // an option or a variable, is always an error, and so is a debug address that cannot be listened
@@ -95,7 +98,11 @@ func Start(ctx context.Context, opts ...Option) (*Agent, error) {
 		}
 	}
 	if cfg.log != nil {
-		a.journal = startJournal(cfg.log, func() (string, bool) { return a.Status(), len(a.owned()) > 0 }, a.prof != nil, a.failing, a.Notes, a.stop.Done(), a.offCh)
+		var looked <-chan struct{}
+		if a.lookout != nil {
+			looked = a.lookout.first
+		}
+		a.journal = startJournal(cfg.log, func() (string, bool) { return a.Status(), len(a.owned()) > 0 }, a.prof != nil, a.failing, a.Notes, a.stop.Done(), a.offCh, looked)
 	}
 	if a.prof != nil {
 		a.startFuse()
@@ -175,12 +182,18 @@ func (a *Agent) profile() error {
 		a.budget.start()
 	}
 	if len(a.cfg.files) > 0 {
-		a.lookout = newLookout(a.cfg.files, a.cfg.rescan, func(path, name string, opts ...profiler.RegionOption) error {
-			_, err := a.AttachFile(path, append(opts, profiler.WithName(name))...)
+		a.lookout = newLookout(a.cfg.files, func(l *profiler.Look, path, name string, opts ...profiler.RegionOption) error {
+			if !a.observes() {
+				return a.refused(path)
+			}
+			r, err := l.AttachFile(path, append(opts, profiler.WithName(name))...)
+			if err == nil {
+				a.own(r)
+			}
 			return err
 		})
 		a.lookout.careful = stats.UserModeOnly
-		a.lookout.start()
+		p.Watch(a.lookout.look)
 	}
 	return nil
 }

@@ -14,8 +14,8 @@
 // # Caveats
 //
 // Files are found by looking at the process's mappings every 100 ms (FIRSTTOUCH_RESCAN): what is
-// touched before a mapping is found stays unknown. Call AttachFile right after the mapping was made
-// where that matters.
+// touched before a mapping is found stays unknown, and Start does not wait for the first look. Where that matters,
+// call Agent.Look after the mappings were made and before they are touched.
 //
 // Without privileges the kernel serves faults of user mode only: a system call that is given profiled memory which
 // was not touched before, such as a write(2) of bytes right out of a mapping, would fail with EFAULT. The agent does

@@ -277,6 +277,7 @@ func TestAllowedToFail(t *testing.T) {
 	if a.Reason() != "" {
 		t.Fatal(a.Reason())
 	}
+	look(t, a)
 	if lines := strings.Split(out.String(), "\n"); len(lines) < 2 || !strings.Contains(lines[1], "system calls of this service can fail") {
 		t.Errorf("the log does not say at the start what can fail:\n%s", out)
 	}
@@ -322,6 +323,7 @@ func TestDeliveryBySignalLetsSystemCallsFail(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer stop(t, a)
+	look(t, a)
 	checkSaidFirst(t, a, "delivery by signal", "delivery by thread")
 	h.checkCalls(t, false)
 }
@@ -343,6 +345,7 @@ func TestSystemCallsAreServed(t *testing.T) {
 		if a.Profiler().Snapshot().Stats.UserModeOnly {
 			t.Skip("Stats.UserModeOnly: a system call that is given memory not yet touched fails with EFAULT")
 		}
+		look(t, a)
 		h.checkCalls(t, true)
 		want := uint64(len(systemCalls) + httpPages)
 		if s := a.Profiler().Snapshot(); s.Stats.Faults != want || len(s.Regions) != 1 || s.Regions[0].Faults != want {
@@ -379,6 +382,7 @@ func TestWritableMappingsFoundByAPattern(t *testing.T) {
 		t.Skip(a.Reason())
 	}
 	defer stop(t, a)
+	look(t, a)
 	check := func(when string, wantBoth int) {
 		t.Helper()
 		for h, want := range map[*handed]int{lock: -1, both: wantBoth, named: len(named.mem)} {

@@ -22,6 +22,7 @@ type journal struct {
 	notes  func() []string
 	stop   <-chan struct{}
 	off    <-chan struct{} // closed when the profiler is taken off
+	looked <-chan struct{} // closed after the first look for files; nil where there is none
 	done   chan struct{}
 
 	mu       sync.Mutex
@@ -31,8 +32,8 @@ type journal struct {
 
 // startJournal says in a line how the agent stands, and at once what of the service can fail because of it, if anything. It goes on
 // with its notes until stop is closed.
-func startJournal(log *slog.Logger, status func() (string, bool), profiles bool, failing string, notes func() []string, stop, off <-chan struct{}) *journal {
-	j := &journal{log: log, status: status, notes: notes, stop: stop, off: off, done: make(chan struct{}), said: make(map[string]bool)}
+func startJournal(log *slog.Logger, status func() (string, bool), profiles bool, failing string, notes func() []string, stop, off, looked <-chan struct{}) *journal {
+	j := &journal{log: log, status: status, notes: notes, stop: stop, off: off, looked: looked, done: make(chan struct{}), said: make(map[string]bool)}
 	level := slog.LevelInfo
 	if !profiles {
 		level = slog.LevelWarn
@@ -55,6 +56,11 @@ func (j *journal) run() {
 			return
 		case <-j.off:
 			j.off, pause = nil, offEntry
+		case <-j.looked:
+			j.looked = nil
+			j.mu.Lock()
+			j.tell()
+			j.mu.Unlock()
 		case <-time.After(pause):
 			j.write()
 			pause = nextEntry
@@ -66,12 +72,17 @@ func (j *journal) run() {
 func (j *journal) write() {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	j.tell()
+	for _, n := range j.notes() {
+		j.warn(n)
+	}
+}
+
+// tell logs what is observed once that is something. The caller holds mu.
+func (j *journal) tell() {
 	if text, observes := j.status(); observes && !j.observes {
 		j.observes = true
 		j.log.Info(text)
-	}
-	for _, n := range j.notes() {
-		j.warn(n)
 	}
 }
 

@@ -26,11 +26,11 @@ func TestParseMaps(t *testing.T) {
 7fff6fd7f000-7fff6fd81000 r-xp 00000000 00:00 0   [vdso]
 7fff6fd81000-7fff6fd82000 rw-p 00000000 00:00 0   [anon:/not/a/file]
 `
-	want := map[mappedFile]mappedAs{
-		{"/usr/bin/dbus-daemon", "08:02", "173521"}: {code: true},
-		{"/var/lib/app/a b.db", "08:02", "135522"}:  {readable: true, writable: true},
-		{"/var/lib/app/x\ny.db", "08:02", "135870"}: {readable: true},
-		{"/memfd:arena (deleted)", "00:01", "9"}:    {writable: true},
+	want := map[profiler.MappedFile]profiler.MappedAs{
+		{Path: "/usr/bin/dbus-daemon", Dev: 8<<32 | 2, Inode: 173521}: {Code: true},
+		{Path: "/var/lib/app/a b.db", Dev: 8<<32 | 2, Inode: 135522}:  {Readable: true, Writable: true},
+		{Path: "/var/lib/app/x\ny.db", Dev: 8<<32 | 2, Inode: 135870}: {Readable: true},
+		{Path: "/memfd:arena (deleted)", Dev: 0<<32 | 1, Inode: 9}:    {Writable: true},
 	}
 	got := parseMaps([]byte(text))
 	if !maps.Equal(got, want) {
@@ -88,18 +88,22 @@ func TestLookoutAttachesEachFileOnce(t *testing.T) {
 		nil,
 		nil,
 	}
-	l := newLookout([]string{"/d/*.db", "/e/never-*"}, time.Millisecond, func(path, name string, _ ...profiler.RegionOption) error {
+	l := newLookout([]string{"/d/*.db", "/e/never-*"}, func(_ *profiler.Look, path, name string, _ ...profiler.RegionOption) error {
 		calls = append(calls, name)
 		return answers[len(calls)-1]
 	})
 	l.patterns[0].matched = true
 	for range 5 {
-		l.found(mappedFile{"/d/a.db", "08:02", "1"}, mappedAs{}, false)
+		l.found(nil, profiler.MappedFile{Path: "/d/a.db", Dev: 8<<32 | 2, Inode: 1}, profiler.MappedAs{}, false)
 	}
-	l.found(mappedFile{"/d/a.db", "08:02", "2"}, mappedAs{}, false)
+	l.found(nil, profiler.MappedFile{Path: "/d/a.db", Dev: 8<<32 | 2, Inode: 2}, profiler.MappedAs{}, false)
 	if want := []string{"/d/a.db", "/d/a.db", "/d/a.db", "/d/a.db (file 2 of this name)"}; !slices.Equal(calls, want) {
 		t.Errorf("attached %q, want tries until it worked, none after, and the file that took its place: %q", calls, want)
 	}
+	if notes := l.notes(); len(notes) != 0 {
+		t.Errorf("notes %q before a look was made", notes)
+	}
+	l.looks, l.since = 1, time.Now().Add(-quietFor)
 	if notes := l.notes(); len(notes) != 1 || !strings.Contains(notes[0], `"/e/never-*"`) {
 		t.Errorf("notes %q, want one, of the pattern without a match", notes)
 	}
@@ -107,7 +111,7 @@ func TestLookoutAttachesEachFileOnce(t *testing.T) {
 
 func TestLookoutReportsWhatItCannotAttach(t *testing.T) {
 	tries := 0
-	l := newLookout([]string{"/d/*"}, time.Millisecond, func(path, name string, _ ...profiler.RegionOption) error {
+	l := newLookout([]string{"/d/*"}, func(_ *profiler.Look, path, name string, _ ...profiler.RegionOption) error {
 		tries++
 		if path == "/d/mine" {
 			return profiler.ErrRegistered
@@ -116,9 +120,9 @@ func TestLookoutReportsWhatItCannotAttach(t *testing.T) {
 	})
 	l.patterns[0].matched = true
 	for range 3 {
-		l.found(mappedFile{path: "/d/secret"}, mappedAs{}, false)
-		l.found(mappedFile{path: "/d/program"}, mappedAs{code: true}, false)
-		l.found(mappedFile{path: "/d/mine"}, mappedAs{}, false)
+		l.found(nil, profiler.MappedFile{Path: "/d/secret"}, profiler.MappedAs{}, false)
+		l.found(nil, profiler.MappedFile{Path: "/d/program"}, profiler.MappedAs{Code: true}, false)
+		l.found(nil, profiler.MappedFile{Path: "/d/mine"}, profiler.MappedAs{}, false)
 	}
 	want := []string{
 		"/d/program is not profiled: it holds program code, which is not profiled",

@@ -3,25 +3,14 @@ package agent
 import (
 	"bytes"
 	"os"
+	"strconv"
 	"strings"
+
+	"github.com/firsttouch/firsttouch/profiler"
 )
 
-// mappedFile is one file among the mappings of this process. Two files can have had one path.
-type mappedFile struct {
-	path   string // as the kernel shows it
-	device string // major:minor
-	inode  string
-}
-
-// mappedAs is what the mappings of a file are, at least one of them.
-type mappedAs struct {
-	code     bool // executable
-	writable bool // shared, can be written to
-	readable bool // shared, cannot be written to
-}
-
 // mappedFiles lists the files that this process has mapped.
-func mappedFiles() (map[mappedFile]mappedAs, error) {
+func mappedFiles() (map[profiler.MappedFile]profiler.MappedAs, error) {
 	text, err := os.ReadFile("/proc/self/maps")
 	if err != nil {
 		return nil, err
@@ -32,8 +21,8 @@ func mappedFiles() (map[mappedFile]mappedAs, error) {
 // parseMaps reads lines of proc_pid_maps(5): range, permissions, offset, device, inode and, for
 // a file, padding and the path. A deleted file has " (deleted)" behind its path and so never
 // matches a pattern of the path alone.
-func parseMaps(text []byte) map[mappedFile]mappedAs {
-	files := make(map[mappedFile]mappedAs)
+func parseMaps(text []byte) map[profiler.MappedFile]profiler.MappedAs {
+	files := make(map[profiler.MappedFile]profiler.MappedAs)
 	for line := range bytes.Lines(text) {
 		slash := bytes.IndexByte(line, '/')
 		if slash < 0 {
@@ -44,13 +33,17 @@ func parseMaps(text []byte) map[mappedFile]mappedAs {
 		if len(fields) != 5 || len(fields[1]) != 4 {
 			continue
 		}
-		f := mappedFile{
-			path:   unescape(string(bytes.TrimSuffix(line[slash:], []byte{'\n'}))),
-			device: string(fields[3]), inode: string(fields[4]),
+		major, minor, _ := strings.Cut(string(fields[3]), ":")
+		var v [3]uint64
+		for i, number := range []string{major, minor, string(fields[4])} {
+			v[i], _ = strconv.ParseUint(number, []int{16, 16, 10}[i], 64)
 		}
+		f := profiler.MappedFile{Path: unescape(string(bytes.TrimSuffix(line[slash:], []byte{'\n'}))), Dev: v[0]<<32 | v[1], Inode: v[2]}
 		as := files[f]
 		writable, shared := fields[1][1] == 'w', fields[1][3] == 's'
-		files[f] = mappedAs{as.code || fields[1][2] == 'x', as.writable || shared && writable, as.readable || shared && !writable}
+		files[f] = profiler.MappedAs{
+			Code: as.Code || fields[1][2] == 'x', Writable: as.Writable || shared && writable, Readable: as.Readable || shared && !writable,
+		}
 	}
 	return files
 }

@@ -21,7 +21,8 @@ func (f optionFunc) apply(c *config) error { return f(c) }
 // WithFiles sets which memory-mapped files are profiled: every mapping of this process, present or
 // future, of a file whose absolute path matches one of the patterns of path/filepath.Match.
 // A relative pattern is taken from the working directory at Start. Files are never opened or
-// created for this. The variable is FIRSTTOUCH_FILES, its patterns separated as in PATH.
+// created for this. Mappings are found some time after they were made (WithRescan), and at once with
+// Agent.Look. The variable is FIRSTTOUCH_FILES, its patterns separated as in PATH.
 func WithFiles(patterns ...string) Option {
 	return named("WithFiles", func(c *config) error { return c.setFiles(patterns) })
 }

@@ -1,6 +1,8 @@
 package agent
 
 import (
+	"context"
+	"errors"
 	"slices"
 
 	"github.com/firsttouch/firsttouch/profiler"
@@ -21,6 +23,21 @@ func (a *Agent) AttachFile(path string, opts ...profiler.RegionOption) (*profile
 	}
 	a.own(r)
 	return r, nil
+}
+
+// Look waits until the mappings of the process have been looked at once more, from now on, and what matches WithFiles is
+// observed. Start does not wait for that, and later mappings are found every so often (WithRescan): a service that wants the
+// first touches of what it has just mapped calls Look before it touches. Where the agent does nothing it answers at once. The
+// error is that of the context.
+func (a *Agent) Look(ctx context.Context) error {
+	if !a.observes() {
+		return nil
+	}
+	err := a.prof.Look(ctx)
+	if errors.Is(err, profiler.ErrClosed) {
+		return nil // it was taken off meanwhile
+	}
+	return err
 }
 
 // attachHeap profiles the Go heap if it is to be.

@@ -28,7 +28,16 @@ func start(t *testing.T, opts ...Option) *Agent {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { stop(t, a) })
+	look(t, a)
 	return a
+}
+
+// look has the agent find what is mapped now, which Start does not wait for.
+func look(t *testing.T, a *Agent) {
+	t.Helper()
+	if err := a.Look(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // ownNotes are those of an agent but for what can fail in user mode only.

@@ -87,14 +87,14 @@ func (a *Agent) Shadow() *Shadow {
 		p := &pattern{text: text}
 		p.resolve()
 		for f, m := range files {
-			if !p.matches(f.path) || slices.ContainsFunc(s.Regions, func(r ShadowRegion) bool { return r.Name == f.path }) {
+			if !p.matches(f.Path) || slices.ContainsFunc(s.Regions, func(r ShadowRegion) bool { return r.Name == f.Path }) {
 				continue
 			}
-			r := ShadowRegion{Name: f.path, Kind: kindName(profiler.KindAttached), Mappings: m.mappings, Granule: granule, Bytes: m.bytes, Resident: m.resident}
+			r := ShadowRegion{Name: f.Path, Kind: kindName(profiler.KindAttached), Mappings: m.mappings, Granule: granule, Bytes: m.bytes, Resident: m.resident}
 			switch {
-			case m.as.code:
+			case m.as.Code:
 				r.Reason = "it holds program code, which is not profiled"
-			case userOnly && m.as.writable && !p.isPath():
+			case userOnly && m.as.Writable && !p.isPath():
 				r.Reason = "a pattern found it, and it can be written to: system calls could fail"
 			}
 			if r.Reason == "" {
@@ -177,21 +177,21 @@ func (s *Shadow) String() string {
 type smapped struct {
 	mappings        int
 	bytes, resident int64
-	as              mappedAs
+	as              profiler.MappedAs
 }
 
 // smapsOfFiles reads /proc/self/smaps (proc_pid_smaps(5)): the files that are mapped shared, and how many mappings there are.
-func smapsOfFiles() (map[mappedFile]smapped, int, error) {
+func smapsOfFiles() (map[profiler.MappedFile]smapped, int, error) {
 	f, err := os.Open("/proc/self/smaps")
 	if err != nil {
 		return nil, 0, err
 	}
 	defer f.Close()
-	files, n := make(map[mappedFile]smapped), 0
-	var file mappedFile // of the mapping that the lines are of, or none
+	files, n := make(map[profiler.MappedFile]smapped), 0
+	var file profiler.MappedFile // of the mapping that the lines are of, or none
 	for lines := bufio.NewScanner(f); lines.Scan(); {
 		line := lines.Bytes()
-		if rss, ok := bytes.CutPrefix(line, []byte("Rss:")); ok && file != (mappedFile{}) {
+		if rss, ok := bytes.CutPrefix(line, []byte("Rss:")); ok && file != (profiler.MappedFile{}) {
 			kib, _ := strconv.ParseInt(string(bytes.TrimSpace(bytes.TrimSuffix(rss, []byte("kB")))), 10, 64)
 			m := files[file]
 			m.resident += kib << 10
@@ -202,9 +202,9 @@ func smapsOfFiles() (map[mappedFile]smapped, int, error) {
 			continue
 		}
 		n++
-		file = mappedFile{}
+		file = profiler.MappedFile{}
 		for found, as := range parseMaps(line) {
-			if !as.readable && !as.writable && !as.code {
+			if !as.Readable && !as.Writable && !as.Code {
 				continue // private
 			}
 			file = found
@@ -213,7 +213,7 @@ func smapsOfFiles() (map[mappedFile]smapped, int, error) {
 			m := files[found]
 			m.mappings++
 			m.bytes += hi - lo
-			m.as = mappedAs{m.as.code || as.code, m.as.writable || as.writable, m.as.readable || as.readable}
+			m.as = profiler.MappedAs{Code: m.as.Code || as.Code, Writable: m.as.Writable || as.Writable, Readable: m.as.Readable || as.Readable}
 			files[found] = m
 		}
 	}

@@ -24,7 +24,10 @@ func (a *Agent) Status() string {
 		}
 		text = fmt.Sprintf("firsttouch observes %s of %d KiB", count(len(regions), "region"), size>>10)
 	}
-	if n := len(a.cfg.files); n > 0 {
+	switch n := len(a.cfg.files); {
+	case n > 0 && !a.lookout.looked():
+		text += fmt.Sprintf("; mappings were not looked at yet for %s of files", count(n, "pattern"))
+	case n > 0:
 		text += fmt.Sprintf("; %d of %s of files matched", a.lookout.matched(), count(n, "pattern"))
 	}
 	if addr := a.DebugAddr(); addr != nil {
@@ -51,9 +54,12 @@ func (a *Agent) silence() string {
 		return ""
 	}
 	text := "nothing is observed: "
-	if len(a.cfg.files) == 0 {
+	switch {
+	case len(a.cfg.files) == 0:
 		text += "no file is named (FIRSTTOUCH_FILES or WithFiles), and "
-	} else {
+	case !a.lookout.looked():
+		text += "the mappings of this process were not looked at yet, and "
+	default:
 		text += "no mapping matches, and "
 	}
 	return text + "the service made no memory with Agent.Arena; " + observable(a.failing != "")
@@ -74,8 +80,8 @@ func observable(careful bool) string {
 	}
 	var paths []string
 	for f, as := range files {
-		if (as.readable || as.writable) && !(careful && as.writable) && !as.code && !strings.HasSuffix(f.path, " (deleted)") && !strings.HasPrefix(f.path, "/dev/") {
-			paths = append(paths, literal.Replace(f.path))
+		if (as.Readable || as.Writable) && !(careful && as.Writable) && !as.Code && !strings.HasSuffix(f.Path, " (deleted)") && !strings.HasPrefix(f.Path, "/dev/") {
+			paths = append(paths, literal.Replace(f.Path))
 		}
 	}
 	if len(paths) == 0 {

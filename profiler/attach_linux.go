@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/firsttouch/firsttouch/internal/engine"
-	"github.com/firsttouch/firsttouch/internal/pace"
 	"golang.org/x/sys/unix"
 )
 
@@ -21,29 +20,44 @@ import (
 //
 // When no mapping exists yet the error is ErrNotMapped.
 func (p *Profiler) AttachFile(path string, opts ...RegionOption) (*Region, error) {
-	id, info, err := identify(path)
-	if err != nil {
-		return nil, fmt.Errorf("attach file: %w", err)
-	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.retired.Load() {
 		return nil, fmt.Errorf("attach file %s: profiler: %w", path, ErrClosed)
 	}
+	l, err := p.newLook()
+	if err != nil {
+		return nil, fmt.Errorf("attach file %s: %w", path, err)
+	}
+	return l.attach(path, opts)
+}
+
+// AttachFile is that of the profiler, for what the look has seen.
+func (l *Look) AttachFile(path string, opts ...RegionOption) (*Region, error) {
+	l.p.mu.Lock()
+	defer l.p.mu.Unlock()
+	if l.p.retired.Load() {
+		return nil, fmt.Errorf("attach file %s: profiler: %w", path, ErrClosed)
+	}
+	return l.attach(path, opts)
+}
+
+// attach is called with the profiler's mu held.
+func (l *Look) attach(path string, opts []RegionOption) (*Region, error) {
+	p := l.p
+	id, info, err := identify(path)
+	if err != nil {
+		return nil, fmt.Errorf("attach file: %w", err)
+	}
 	// A mapping of MapFile is not other code's.
 	if o := p.regionOf(id, KindAttached, KindMappedFile); o != nil {
 		return nil, fmt.Errorf("attach file %s: %w as region %q: close that first", path, ErrRegistered, o.name)
 	}
-	now := engine.Now()
-	list, err := p.readMaps()
-	if err != nil {
-		return nil, err
-	}
-	if !slices.ContainsFunc(list, func(m procMap) bool { return id.is(&m) }) {
+	first := slices.IndexFunc(l.list, func(m procMap) bool { return id.is(&m) })
+	if first < 0 {
 		return nil, fmt.Errorf("attach file %s: %w in this process: map it first, or try again later", path, ErrNotMapped)
 	}
-	first := slices.IndexFunc(list, func(m procMap) bool { return id.is(&m) })
-	if at, err := smapAt(list[first].lo); err == nil {
+	if at, err := smapAt(l.list[first].lo); err == nil {
 		opts = append(slices.Clone(opts), withLeastGranule(at.page))
 	}
 	r, err := p.newRegion(path, KindAttached, info.Size(), opts)
@@ -54,7 +68,7 @@ func (p *Profiler) AttachFile(path string, opts ...RegionOption) (*Region, error
 	defer r.mu.Unlock()
 	r.file = id
 	r.eng.KnowFile(id.path, id.dev, id.inode)
-	if err := r.look(list, now); err != nil && len(r.maps) == 0 {
+	if err := r.look(l.list, l.at); err != nil && len(r.maps) == 0 {
 		r.closed.Store(true)
 		p.forget(r)
 		return nil, fmt.Errorf("attach file %s: %w", path, err)
@@ -76,72 +90,6 @@ func (p *Profiler) regionOf(id *fileID, kinds ...Kind) *Region {
 		}
 	}
 	return nil
-}
-
-// rescanLoop looks for mappings that came, moved or went.
-func (p *Profiler) rescanLoop() {
-	pace := pace.New(p.config.rescan)
-	look := time.NewTimer(p.config.rescan)
-	defer look.Stop()
-	for {
-		select {
-		case <-p.stop:
-			return
-		case <-look.C:
-		}
-		if p.eng.BusReplaced() {
-			p.note("the handler of SIGBUS was taken by %s: unless it passes on what it does not know, the next first touch ends the process", p.eng.BusOwner())
-		}
-		if pace.Due() {
-			pace.Look(p.rescan)
-		}
-		look.Reset(pace.Wait())
-	}
-}
-
-// rescan looks once.
-func (p *Profiler) rescan() {
-	var regions, memory []*Region // whose mappings other code changes, and whose pages may be moved aside
-	p.mu.Lock()
-	for _, r := range p.regions {
-		if r.closed.Load() {
-			continue
-		}
-		if !r.isMemory() || r.kind == KindGoHeap {
-			regions = append(regions, r)
-		}
-		if r.isMemory() {
-			memory = append(memory, r)
-		}
-	}
-	p.mu.Unlock()
-	if err := p.keepLocked(memory); err != nil {
-		p.note("pages that are moved aside are not locked: %v", err)
-	}
-	if len(regions) == 0 {
-		return
-	}
-	now := engine.Now()
-	list, err := p.readMaps()
-	if err != nil {
-		p.note("mappings are not looked for: %v", err)
-		return
-	}
-	for _, r := range regions {
-		r.mu.Lock()
-		switch {
-		case r.closed.Load():
-		case r.kind == KindAttached:
-			err = r.look(list, now)
-		case r.kind == KindGoHeap && !p.retired.Load():
-			err = r.lookHeap(list, now)
-		}
-		if err != nil {
-			p.note("region %s: %v", r.name, err)
-			err = nil
-		}
-		r.mu.Unlock()
-	}
 }
 
 // lookNow looks at the mappings as they are. The caller holds r.mu.

@@ -179,7 +179,7 @@ func TestFirstSystemVMemory(t *testing.T) {
 }
 
 // diskFile is newFile where that is not in memory.
-func diskFile(t *testing.T, size int) string {
+func diskFile(t testing.TB, size int) string {
 	t.Helper()
 	path := newFile(t, size)
 	var fs unix.Statfs_t

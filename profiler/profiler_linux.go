@@ -32,6 +32,7 @@ type Profiler struct {
 	closed    bool        // everything was given back
 	retired   atomic.Bool // Close was called: nothing is armed any more
 	share     float64     // of new regions that is to be observed
+	finder    func(*Look) // see Watch
 
 	foldMu  sync.Mutex // guards the aggregate and the reading end of the ring; taken before spanMu
 	agg     *aggregate
@@ -54,8 +55,11 @@ type Profiler struct {
 
 	ending sync.WaitGroup // spans that read their totals; none begins once eng is nil
 
-	stop chan struct{}
-	done sync.WaitGroup
+	asked chan chan struct{} // for a look now; closed after it
+	due   chan struct{}      // likewise, for who does not wait
+	stop  chan struct{}
+	ended chan struct{} // no look comes any more
+	done  sync.WaitGroup
 }
 
 // foldEvery is how often the ring is emptied. A full ring would drop records; at this pace it
@@ -92,7 +96,7 @@ func New(opts ...Option) (*Profiler, error) {
 	p := &Profiler{
 		eng: eng, config: c, user: os.Geteuid(), agg: newAggregate(c.logLimit),
 		targets: make(map[uint32]*engine.Target), stackOf: make(map[uint32]StackID), actors: make(map[StackID]Actor),
-		spans: make(map[uint64]*spanInfo), stop: make(chan struct{}), share: c.share,
+		spans: make(map[uint64]*spanInfo), stop: make(chan struct{}), ended: make(chan struct{}), asked: make(chan chan struct{}), due: make(chan struct{}, 1), share: c.share,
 		text: text, frames: known.Frames,
 	}
 	p.agg.start, p.agg.mono = time.Now(), engine.Now()
@@ -110,7 +114,7 @@ func New(opts ...Option) (*Profiler, error) {
 	p.noteRefused()
 	p.foldMu.Unlock()
 	p.done.Go(p.foldLoop)
-	p.done.Go(p.rescanLoop)
+	p.done.Go(p.lookLoop)
 	return p, nil
 }
 

@@ -3,6 +3,7 @@
 package profiler
 
 import (
+	"context"
 	"fmt"
 	"runtime"
 	"time"
@@ -46,6 +47,21 @@ func (p *Profiler) MapFile(string, ...RegionOption) (*Region, error) { return ni
 
 // AttachFile answers ErrNotSupported.
 func (p *Profiler) AttachFile(string, ...RegionOption) (*Region, error) { return nil, notHere() }
+
+// Look is one look at the mappings of the process.
+type Look struct{}
+
+// Files returns nil.
+func (l *Look) Files() map[MappedFile]MappedAs { return nil }
+
+// AttachFile answers ErrNotSupported.
+func (l *Look) AttachFile(string, ...RegionOption) (*Region, error) { return nil, notHere() }
+
+// Watch does nothing.
+func (p *Profiler) Watch(func(*Look)) {}
+
+// Look answers ErrNotSupported.
+func (p *Profiler) Look(context.Context) error { return notHere() }
 
 // AttachMemory answers ErrNotSupported.
 func (p *Profiler) AttachMemory(string, []byte, ...RegionOption) (*Region, error) {

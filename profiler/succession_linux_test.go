@@ -34,7 +34,7 @@ func TestAnotherFileAtTheSamePlace(t *testing.T) {
 			{"close", (*Region).Close},
 			{"rearm", (*Region).Rearm},
 			{"look", func(r *Region) error {
-				r.p.rescan()
+				r.p.look()
 				return nil
 			}},
 		} {
@@ -76,7 +76,7 @@ func TestAnotherFileAtTheSamePlace(t *testing.T) {
 				}
 				// What is left of the first is found again, and seen.
 				if call.name != "close" {
-					p.rescan()
+					p.look()
 					if err := r.Rearm(); err != nil {
 						t.Fatal(err)
 					}

@@ -101,6 +101,9 @@ func run(dir string) error {
 	if err != nil {
 		return err
 	}
+	if err := a.Look(context.Background()); err != nil { // what is mapped is observed from here on
+		return err
+	}
 	fmt.Println("reason:", a.Reason())
 	if C.begin(unsafe.Pointer(&lock[0])) != 0 {
 		return errors.New("no threads")

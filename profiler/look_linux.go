@@ -1,0 +1,170 @@
+//go:build linux && (amd64 || arm64)
+
+package profiler
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/firsttouch/firsttouch/internal/engine"
+	"github.com/firsttouch/firsttouch/internal/pace"
+	"golang.org/x/sys/unix"
+)
+
+// Look is one look at the mappings of the process: the list of them is read once for all regions, and for who looks for
+// files.
+type Look struct {
+	p    *Profiler
+	list []procMap
+	at   time.Duration // when the list was asked for, on the faults' clock
+}
+
+// newLook reads the list.
+func (p *Profiler) newLook() (*Look, error) {
+	now := engine.Now()
+	list, err := p.readMaps()
+	if err != nil {
+		return nil, err
+	}
+	return &Look{p, list, now}, nil
+}
+
+// Files are those that are mapped.
+func (l *Look) Files() map[MappedFile]MappedAs {
+	files := make(map[MappedFile]MappedAs)
+	for i := 0; i < len(l.list); {
+		m := &l.list[i]
+		same, as := *m, MappedAs{}
+		for ; i < len(l.list); i++ { // most have their mappings side by side
+			m = &l.list[i]
+			if m.inode != same.inode || m.dev != same.dev || m.path != same.path {
+				break
+			}
+			writable := m.prot&unix.PROT_WRITE != 0
+			as = MappedAs{as.Code || m.prot&unix.PROT_EXEC != 0, as.Writable || m.shared && writable, as.Readable || m.shared && !writable}
+		}
+		if !strings.HasPrefix(same.path, "/") {
+			continue
+		}
+		// The one escape of the list is that of the newline (seq_path with "\n").
+		f := MappedFile{strings.ReplaceAll(same.path, `\012`, "\n"), same.dev, same.inode}
+		have := files[f]
+		files[f] = MappedAs{have.Code || as.Code, have.Writable || as.Writable, have.Readable || as.Readable}
+	}
+	return files
+}
+
+// Watch has f called with each look, after the regions had theirs, and makes a first one due now. Looks come every so often
+// (WithRescan), one at a time; f may attach what it finds with the look's AttachFile. There is one f.
+func (p *Profiler) Watch(f func(*Look)) {
+	p.mu.Lock()
+	p.finder = f
+	p.mu.Unlock()
+	select {
+	case p.due <- struct{}{}:
+	default: // one is due already
+	}
+}
+
+// Look waits until the mappings have been looked at once more, from now on, and what was found is observed. A service calls it
+// where it has mapped what is about to be touched. It must not be called within a guard, nor by the function of Watch.
+func (p *Profiler) Look(ctx context.Context) error {
+	done := make(chan struct{})
+	select {
+	case p.asked <- done:
+	case <-p.stop:
+		return fmt.Errorf("profiler: %w", ErrClosed)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case <-done:
+		return nil
+	case <-p.ended:
+		return fmt.Errorf("profiler: %w", ErrClosed)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// lookLoop looks for mappings that came, moved or went.
+func (p *Profiler) lookLoop() {
+	defer close(p.ended)
+	pace := pace.New(p.config.rescan)
+	next := time.NewTimer(p.config.rescan)
+	defer next.Stop()
+	for {
+		due := false
+		var done chan struct{}
+		select {
+		case <-p.stop:
+			return
+		case <-next.C:
+			due = pace.Due()
+		case <-p.due:
+			due = true
+		case done = <-p.asked:
+			due = true
+		}
+		if p.eng.BusReplaced() {
+			p.note("the handler of SIGBUS was taken by %s: unless it passes on what it does not know, the next first touch ends the process", p.eng.BusOwner())
+		}
+		if due {
+			pace.Look(p.look)
+		}
+		if done != nil {
+			close(done)
+		}
+		next.Reset(pace.Wait())
+	}
+}
+
+// look looks once.
+func (p *Profiler) look() {
+	var regions, memory []*Region // whose mappings other code changes, and whose pages may be moved aside
+	p.mu.Lock()
+	finder := p.finder
+	for _, r := range p.regions {
+		if r.closed.Load() {
+			continue
+		}
+		if !r.isMemory() || r.kind == KindGoHeap {
+			regions = append(regions, r)
+		}
+		if r.isMemory() {
+			memory = append(memory, r)
+		}
+	}
+	p.mu.Unlock()
+	if err := p.keepLocked(memory); err != nil {
+		p.note("pages that are moved aside are not locked: %v", err)
+	}
+	if len(regions) == 0 && finder == nil {
+		return
+	}
+	l, err := p.newLook()
+	if err != nil {
+		p.note("mappings are not looked for: %v", err)
+		return
+	}
+	for _, r := range regions {
+		r.mu.Lock()
+		switch {
+		case r.closed.Load():
+		case r.kind == KindAttached:
+			err = r.look(l.list, l.at)
+		case r.kind == KindGoHeap && !p.retired.Load():
+			err = r.lookHeap(l.list, l.at)
+		}
+		if err != nil {
+			p.note("region %s: %v", r.name, err)
+			err = nil
+		}
+		r.mu.Unlock()
+	}
+	if finder != nil && !p.retired.Load() {
+		finder(l)
+	}
+}

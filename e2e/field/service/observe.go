@@ -1,0 +1,222 @@
+package service
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/firsttouch/firsttouch/agent"
+	"github.com/firsttouch/firsttouch/profiler"
+)
+
+// observer is the agent of a service, or none.
+type observer struct {
+	agent    *agent.Agent // nil without the profiler
+	patterns []string
+	repeat   time.Duration
+	memoryAt *anonymous
+}
+
+var pageSize = int64(os.Getpagesize())
+
+func observe() (*observer, error) {
+	o := &observer{patterns: filepath.SplitList(os.Getenv("FIRSTTOUCH_FILES"))}
+	o.repeat, _ = time.ParseDuration(os.Getenv(RepeatEnv))
+	if os.Getenv(ModeEnv) == Without {
+		return o, nil
+	}
+	var err error
+	o.agent, err = agent.Start(context.Background())
+	return o, err
+}
+
+func (o *observer) reason() string {
+	if o.agent == nil {
+		return ""
+	}
+	return o.agent.Reason()
+}
+
+// profiler is nil where nothing is profiled.
+func (o *observer) profiler() *profiler.Profiler {
+	if o.agent == nil || o.agent.Reason() != "" {
+		return nil
+	}
+	return o.agent.Profiler()
+}
+
+// stage asks all questions once what is mapped may have been found.
+func (o *observer) stage(i Instance) (s Stage, err error) {
+	opened := profiler.Monotonic()
+	time.Sleep(Wait)
+	if err := o.mappings(&s, opened); err != nil {
+		return s, err
+	}
+	s.Before = o.touched()
+	if err := mark("before"); err != nil {
+		return s, err
+	}
+	for began := time.Now(); s.Rounds == 0 || time.Since(began) < o.repeat; s.Rounds++ {
+		digest, took, err := ask(i)
+		if err != nil {
+			return s, err
+		}
+		if s.Rounds == 0 {
+			s.Digest, s.Took = digest, took
+		}
+		if digest != s.Digest {
+			return s, fmt.Errorf("the answers of round %d are others than those of the first one", s.Rounds+1)
+		}
+	}
+	if err := mark("after"); err != nil {
+		return s, err
+	}
+	s.After = o.touched()
+	o.estimates(&s)
+	s.Notes = o.notes()
+	return s, nil
+}
+
+// other is what the agent puts behind a path that another file had before.
+var other = regexp.MustCompile(` \(file \d+ of this name\)$`)
+
+// files calls yield for the regions of memory, and of files that are there now, by path.
+func files(p *profiler.Profiler, yield func(path string, r *profiler.RegionStats)) {
+	for deadline := time.Now().Add(10 * time.Second); p.Stalled() != 0 && time.Now().Before(deadline); {
+		time.Sleep(time.Millisecond)
+	}
+	s := p.Snapshot()
+	for i := range s.Regions {
+		r := &s.Regions[i]
+		path := other.ReplaceAllString(r.Name, "")
+		if _, err := os.Stat(path); len(r.Mappings) > 0 && (err == nil || path == memoryName) {
+			yield(path, r)
+		}
+	}
+}
+
+// mappings counts what is there and, with the profiler, observed.
+func (o *observer) mappings(s *Stage, opened time.Duration) error {
+	p := o.profiler()
+	if p == nil {
+		list, err := mapped(o.patterns)
+		for _, m := range list {
+			s.Mappings++
+			s.Bytes += int64(m.end - m.start)
+		}
+		return err
+	}
+	files(p, func(_ string, r *profiler.RegionStats) {
+		for _, m := range r.Mappings {
+			s.Mappings++
+			s.Bytes += int64(m.End - m.Start)
+			s.Found = max(s.Found, m.Since-opened)
+		}
+	})
+	return nil
+}
+
+// touched are the pages of each file that is mapped now which were touched first since the start. Without the profiler
+// there are none.
+func (o *observer) touched() map[string]Bits {
+	p := o.profiler()
+	if p == nil {
+		return o.memoryAt.present()
+	}
+	out := map[string]Bits{}
+	files(p, func(path string, r *profiler.RegionStats) {
+		b := out[path]
+		for off := range r.TouchedGranules {
+			b.Set(off / pageSize)
+		}
+		out[path] = b
+	})
+	return out
+}
+
+func (o *observer) estimates(s *Stage) {
+	p := o.profiler()
+	if p == nil {
+		return
+	}
+	s.Pages = map[string]Estimate{}
+	files(p, func(path string, r *profiler.RegionStats) {
+		s.Sampled = s.Sampled || len(r.Sampling) > 0
+		e := s.Pages[path]
+		s.Pages[path] = Estimate{e.Pages + r.Estimate.Touched/float64(pageSize), e.Error + r.Estimate.TouchedError/float64(pageSize)}
+	})
+}
+
+func (o *observer) notes() (list []string) {
+	if o.agent == nil {
+		return nil
+	}
+	list = o.agent.Notes()
+	if p := o.agent.Profiler(); p != nil {
+		list = append(list, p.Snapshot().Stats.Notes...)
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
+// end takes the profiler off, within a time.
+func (o *observer) end(r *Result, within time.Duration) {
+	if o.agent == nil {
+		return
+	}
+	began := time.Now()
+	ctx, cancel := context.WithTimeout(context.Background(), within)
+	defer cancel()
+	for err := o.agent.Shutdown(ctx); ; err = o.agent.Shutdown(ctx) {
+		if err == nil {
+			break
+		}
+		if ctx.Err() != nil {
+			r.ShutdownError = err.Error()
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	r.Shutdown = time.Since(began)
+	if p := o.agent.Profiler(); p != nil {
+		s := p.Snapshot().Stats
+		r.Faults, r.Dropped, r.ResolveErrors, r.LastError, r.Overhead, r.Stopped = s.Faults, s.Dropped, s.ResolveErrs, s.LastError, s.Overhead, s.Stopped
+	}
+	r.Notes = o.notes()
+}
+
+// aMapping is a line of the kernel's list.
+type aMapping struct {
+	start, end uintptr
+	path       string
+}
+
+// mapped are the mappings of files that match.
+func mapped(patterns []string) (list []aMapping, err error) {
+	text, err := os.ReadFile("/proc/self/maps")
+	if err != nil {
+		return nil, err
+	}
+	for line := range strings.Lines(string(text)) {
+		f := strings.Fields(line)
+		if len(f) != 6 {
+			continue
+		}
+		for _, p := range patterns {
+			if ok, _ := filepath.Match(p, f[5]); ok {
+				from, to, _ := strings.Cut(f[0], "-")
+				start, _ := strconv.ParseUint(from, 16, 64)
+				end, _ := strconv.ParseUint(to, 16, 64)
+				list = append(list, aMapping{uintptr(start), uintptr(end), f[5]})
+				break
+			}
+		}
+	}
+	return list, nil
+}

@@ -123,7 +123,7 @@ func (s *shared) claimBus(w *worker, t *target, p *uint32) bool {
 			if v == gOpen && !s.discarded(w, t, w.now.addr) {
 				return false
 			}
-		} else if is := s.provenBus(w, t); is == answerNo || is >= answerNobody && v == gOpen {
+		} else if is := s.provenBus(w, t); is == answerNo || is >= answerNobody && (v == gOpen || t.given(w.now.addr)) {
 			return false // the file's mapping, by now, or somebody else's
 		} else if is == answerLater {
 			s.nap(w, 50e3)

@@ -91,7 +91,7 @@ func (e *Engine) supersede(lo, hi uintptr) error {
 	e.mu.Unlock()
 	for _, g := range old {
 		// The new target's guard is for its own range only.
-		if _, err := e.commandWith(opDisarm, g, 0, nil, func(*command) { g.lost.Store(true) }); err != nil {
+		if _, _, err := e.giveBack(g, nil); err != nil {
 			return err
 		}
 	}
@@ -211,31 +211,42 @@ func (e *Engine) preparePlaceholder(cover, length uintptr) error {
 	return vacant(cover, length, e.s.pageSize)
 }
 
-// vacant makes sure that memory holds no page. Nothing but a debugger can have filled it, so where mincore may not be
+// vacant makes sure that memory holds no page. Nothing but a debugger can have filled it, so where the kernel may not be
 // asked it counts as empty.
 func vacant(lo, length, page uintptr) error {
+	filled := false
+	if eachPresent(lo, length, func(uintptr, uintptr) bool {
+		filled = true
+		return false
+	}) != nil {
+		filled = resident(lo, length, page)
+	}
+	if filled {
+		return ErrFilled
+	}
+	return nil
+}
+
+// resident asks mincore, which tells of every page, and takes as long.
+func resident(lo, length, page uintptr) bool {
 	vec := make([]byte, min(length/page, 1<<16))
 	for hi := lo + length; lo < hi; {
 		n := min(uintptr(len(vec)), (hi-lo)/page)
 		if _, _, e := unix.Syscall(unix.SYS_MINCORE, lo, n*page, uintptr(unsafe.Pointer(&vec[0]))); e != 0 {
-			return nil
+			return false
 		}
 		if slices.ContainsFunc(vec[:n], func(b byte) bool { return b&1 != 0 }) {
-			return ErrFilled
+			return true
 		}
 		lo += n * page
 	}
-	return nil
+	return false
 }
 
 // Uncover takes the placeholder away again and forgets the target. holes is how many mappings in
 // its range had become somebody else's.
 func (e *Engine) Uncover(g *Target, guard Guard) (holes uint64, took time.Duration, err error) {
-	took, err = e.commandWith(opDisarm, g, 0, guard, func(c *command) {
-		holes = c.holes
-		g.lost.Store(true)
-	})
-	if err != nil {
+	if holes, took, err = e.giveBack(g, guard); err != nil {
 		return 0, took, err
 	}
 	e.letGo(g)
@@ -245,6 +256,34 @@ func (e *Engine) Uncover(g *Target, guard Guard) (holes uint64, took time.Durati
 	e.remove(g)
 	return holes, took, nil
 }
+
+// giveBack makes every piece of a target's placeholder the file's mapping again, in steps between which the other
+// threads run. took is the longest of them. After an error what is left is served, and the rest plain memory.
+func (e *Engine) giveBack(g *Target, guard Guard) (holes uint64, took time.Duration, err error) {
+	for g.cursor = 0; ; {
+		var worked time.Duration
+		_, err := e.commandWith(opDisarm, g, 0, guard, func(c *command) {
+			took, worked = max(took, time.Duration(c.took)), time.Duration(c.worked)
+			holes += c.holes
+			if g.cursor = c.cursor; c.cursor == 0 {
+				g.lost.Store(true)
+			}
+		})
+		if err != nil || g.lost.Load() {
+			return holes, took, err
+		}
+		e.between(g, worked)
+	}
+}
+
+// between lets the other threads run for longer than they were stopped, before an operation goes on, which begins anew.
+func (e *Engine) between(g *Target, worked time.Duration) {
+	time.Sleep(restBetween * worked)
+	e.Begin(g.of, 1)
+}
+
+// restBetween is how much longer.
+const restBetween = 4
 
 var errGuard = errors.New("it returned no error")
 
@@ -318,6 +357,7 @@ func (e *Engine) commandHeld(op uint32, g *Target, cover uintptr, guard Guard, d
 func (e *Engine) run(op uint32, g *Target, cover uintptr, park bool, limit time.Duration) time.Duration {
 	c := &e.s.cmd
 	c.op, c.target, c.cover, c.dev, c.inode = op, uintptr(unsafe.Pointer(g.t)), cover, g.dev, g.inode
+	c.cursor = g.cursor
 	c.sample, c.blockShift, c.prot, c.onFault = g.sample, g.blockShift, g.prot, g.onFault
 	c.park, c.limit = 0, int64(limit)
 	if park {

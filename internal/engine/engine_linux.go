@@ -150,7 +150,7 @@ func (e *Engine) start(c Config) error {
 	s.askCode, s.openAgainCode = codeOf(askKernel), codeOf(openAgain)
 	s.restoreCode, s.restorePagesCode, s.operateCode = codeOf(restore), codeOf(restorePages), codeOf(operate)
 	s.cutCode, s.captureCode, s.walkCode = codeOf(cut), codeOf(capture), codeOf(walk)
-	s.placeCode, s.disarmCode, s.findLocksCode = codeOf(place), codeOf(disarm), codeOf(findLocks)
+	s.placeCode, s.disarmCode, s.disarmLineCode, s.findLineCode, s.findLocksCode = codeOf(place), codeOf(disarm), codeOf(disarmLine), codeOf(findLine), codeOf(findLocks)
 	s.relockCode, s.anyLocksCode, s.shadowCode = codeOf(relockPiece), codeOf(askLocks), codeOf(makeLayer)
 	s.refileCode, s.restoreMappingCode = codeOf(refile), codeOf(restoreMapping)
 	s.lookCode, s.relieveCode = codeOf(look), codeOf(relieve)

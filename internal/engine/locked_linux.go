@@ -3,6 +3,7 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
 	"unsafe"
 
@@ -131,10 +132,9 @@ func findLocks(arg uintptr) {
 	c := &s.cmd
 	t := at[target](c.target)
 	var l mapLine
-	for p, end := s.text, s.text+w.carry.length; p < end; {
-		p = l.parse(p)
+	for next := t.lo; next < t.hi && s.lineFrom(w, &l, next) && l.lo < t.hi; next = l.hi {
 		lo, hi := max(l.lo, t.lo), min(l.hi, t.hi)
-		if lo >= hi || !raw.Locked(lo, s.pageSize) {
+		if !raw.Locked(lo, s.pageSize) {
 			continue
 		}
 		locks := uintptr(unsafe.Pointer(&c.locks)) // by address: see query
@@ -257,16 +257,50 @@ func (e *Engine) letGo(g *Target) {
 
 // copyPresent maps at to, another mapping of the same file, what is mapped at from.
 func copyPresent(from, to, length uintptr) error {
-	page := uintptr(unix.Getpagesize())
+	populate := func(lo, hi uintptr) bool {
+		// What has gone since is nobody's loss.
+		unix.Syscall(unix.SYS_MADVISE, to+lo-from, hi-lo, unix.MADV_POPULATE_READ)
+		return true
+	}
+	err := eachPresent(from, length, populate)
+	if errors.Is(err, uffd.ErrNotSupported) {
+		return eachEntry(from, length, populate)
+	}
+	return err
+}
+
+// eachPresent calls yield with the runs of pages that are mapped in a range, until it returns false. The kernel goes by
+// the page tables that there are (PAGEMAP_SCAN, Linux 6.7), so what was never used of a range costs nothing.
+func eachPresent(start, length uintptr, yield func(lo, hi uintptr) bool) error {
 	pagemap, err := uffd.OpenPagemap(0)
 	if err != nil {
 		return err
 	}
 	defer pagemap.Close()
+	r := uffd.Range{Start: uffd.Addr(start), End: uffd.Addr(start + length)}
+	q := uffd.ScanQuery{All: uffd.PageIsPresent, Return: uffd.PageIsPresent}
+	return pagemap.Scan(r, q, make([]uffd.PageRegion, 256), func(found []uffd.PageRegion) bool {
+		for _, f := range found {
+			if !yield(uintptr(f.Start), uintptr(f.End)) {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// eachEntry is eachPresent for older kernels, which tell of every page.
+func eachEntry(start, length uintptr, yield func(lo, hi uintptr) bool) error {
+	pagemap, err := uffd.OpenPagemap(0)
+	if err != nil {
+		return err
+	}
+	defer pagemap.Close()
+	page := uintptr(unix.Getpagesize())
 	entries := make([]uffd.PagemapEntry, min(length/page, 1<<16))
 	for done := uintptr(0); done < length; {
 		n := min(uintptr(len(entries)), (length-done)/page)
-		if err := pagemap.Entries(uffd.Addr(from+done), entries[:n]); err != nil {
+		if err := pagemap.Entries(uffd.Addr(start+done), entries[:n]); err != nil {
 			return err
 		}
 		for i := uintptr(0); i < n; i++ {
@@ -274,9 +308,8 @@ func copyPresent(from, to, length uintptr) error {
 			for i < n && entries[i].Present() {
 				i++
 			}
-			if i > first {
-				// What has gone since is nobody's loss.
-				unix.Syscall(unix.SYS_MADVISE, to+done+first*page, (i-first)*page, unix.MADV_POPULATE_READ)
+			if i > first && !yield(start+done+first*page, start+done+i*page) {
+				return nil
 			}
 		}
 		done += n * page

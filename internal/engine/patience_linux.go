@@ -100,10 +100,10 @@ func (p *trial) limit(all bool) time.Duration {
 	return max(time.Duration(p.r.stops.Load()), stopLeast)
 }
 
-// over accounts for a command that was done.
+// over accounts for a command that was done: what it waited for others, since what it did has a bound of its own.
 func (p *trial) over(c *command) {
 	if c.park != 0 {
-		p.r.stops.Add(-c.took)
+		p.r.stops.Add(-max(c.took-c.worked, 0))
 	}
 }
 

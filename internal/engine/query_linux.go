@@ -34,23 +34,94 @@ func (s *shared) mapped(w *worker, addr, length uintptr) bool {
 }
 
 // query asks for the mapping that holds an address, and its protection. Kernels before 6.11 cannot
-// be asked (PROCMAP_QUERY, include/uapi/linux/fs.h).
+// be asked.
 //
 //go:nosplit
 //go:norace
 //go:nocheckptr
 func (s *shared) query(w *worker, addr uintptr) (lo, hi uintptr, prot uint32, ok bool) {
 	// nosplit: runs without a g.
-	const size, query = 104, 0xc0686611
 	// By address: an index is checked where the compiler does not optimize, and the check needs stack.
 	q := uintptr(unsafe.Pointer(&w.vec))
-	for i := uintptr(0); i < size; i += 8 {
+	for i := uintptr(0); i < querySize; i += 8 {
 		*at[uint64](q + i) = 0
 	}
-	*at[uint64](q), *at[uint64](q + 16) = size, uint64(addr)
-	if raw.Errno(raw.Syscall(unix.SYS_IOCTL, uintptr(s.mapsFD), query, q, 0, 0, 0)) != 0 {
+	*at[uint64](q), *at[uint64](q + 16) = querySize, uint64(addr)
+	if raw.Errno(raw.Syscall(unix.SYS_IOCTL, uintptr(s.mapsFD), queryIoctl, q, 0, 0, 0)) != 0 {
 		return 0, 0, 0, false
 	}
-	// The low bits of vma_flags are those of PROT_READ, PROT_WRITE and PROT_EXEC.
-	return *at[uintptr](q + 24), *at[uintptr](q + 32), *at[uint32](q + 40) & 7, true
+	return *at[uintptr](q + 24), *at[uintptr](q + 32), *at[uint32](q + 40) & queryProt, true
+}
+
+// PROCMAP_QUERY and struct procmap_query, include/uapi/linux/fs.h.
+const (
+	queryIoctl  = 0xc0686611
+	querySize   = 104
+	queryProt   = 7 // the low bits of vma_flags are those of PROT_READ, PROT_WRITE and PROT_EXEC
+	queryShared = 8
+	queryOrNext = 0x10
+)
+
+// lineFrom finds the mapping that holds an address or, where there is none, the next one, and reports whether there is
+// one. The kernel is asked for it alone; where it does not answer that, all mappings are read once a command, which may fail.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) lineFrom(w *worker, l *mapLine, addr uintptr) bool {
+	// nosplit: runs without a g.
+	c := &s.cmd
+	c.lineFrom = addr
+	deep(s.findLineCode, uintptr(unsafe.Pointer(w)))
+	*l = c.found
+	return c.lineFrom != 0
+}
+
+// findLine is lineFrom for the command.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func findLine(arg uintptr) {
+	// nosplit: runs without a g.
+	w := at[worker](arg)
+	s := at[shared](w.shared)
+	c := &s.cmd
+	l, addr := &c.found, c.lineFrom
+	if c.list == 0 {
+		q := uintptr(unsafe.Pointer(&w.vec)) // by address: see query
+		for i := uintptr(0); i < querySize; i += 8 {
+			*at[uint64](q + i) = 0
+		}
+		*at[uint64](q), *at[uint64](q + 8), *at[uint64](q + 16) = querySize, queryOrNext, uint64(addr)
+		switch unix.Errno(raw.Errno(raw.Syscall(unix.SYS_IOCTL, uintptr(s.mapsFD), queryIoctl, q, 0, 0, 0))) {
+		case 0:
+			l.lo, l.hi, l.offset = *at[uintptr](q + 24), *at[uintptr](q + 32), *at[uint64](q + 56)
+			l.prot, l.shared = *at[uint32](q + 40)&queryProt, *at[uint32](q + 40)&queryShared != 0
+			l.inode, l.dev = *at[uint64](q + 64), uint64(*at[uint32](q + 72))<<32|uint64(*at[uint32](q + 76))
+			return
+		case unix.ENOENT:
+			c.lineFrom = 0
+			return
+		}
+		n := s.readMaps(w)
+		if n == 0 {
+			s.unread()
+			c.lineFrom = 0
+			return
+		}
+		c.list, c.listEnd, c.listAt = s.text, s.text+n, s.text
+	}
+	if l.parse(c.listAt); l.lo > addr {
+		c.listAt = c.list
+	}
+	for p := c.listAt; p < c.listEnd; {
+		next := l.parse(p)
+		if l.hi > addr {
+			c.listAt = p
+			return
+		}
+		p = next
+	}
+	c.lineFrom = 0
 }

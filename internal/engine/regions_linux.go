@@ -83,6 +83,7 @@ type Target struct {
 	moved      uintptr // see command.moved
 	sample     uintptr // see command.sample
 	blockShift uintptr
+	cursor     uintptr     // see command.cursor
 	prot       uint32      // see command.prot
 	onFault    uint32      // see command.onFault
 	lost       atomic.Bool // given back, and not to be touched by the surgeon any more; set while op is held
@@ -106,7 +107,7 @@ type Census struct{ Armed, Open, InFlight int }
 // Census counts the granules that [lo, hi) has a part of.
 func (g *Target) Census(lo, hi uintptr) (c Census) {
 	for i := g.t.granule(lo); i <= g.t.granule(hi-1); i++ {
-		switch raw.Load32(g.t.state(i)) {
+		switch g.stateOf(i) {
 		case gArmed:
 			c.Armed++
 		case gOpen:
@@ -122,12 +123,19 @@ func (g *Target) Census(lo, hi uintptr) (c Census) {
 // touch.
 func (g *Target) FirstArmed(lo, hi uintptr) (armedLo, armedHi uintptr, ok bool) {
 	for i := g.t.granule(lo); i <= g.t.granule(hi-1); i++ {
-		if raw.Load32(g.t.state(i)) == gArmed {
+		if g.stateOf(i) == gArmed {
 			addr, length := g.t.span(i, 1)
 			return addr, addr + length, true
 		}
 	}
 	return 0, 0, false
+}
+
+func (g *Target) stateOf(i uintptr) uint32 {
+	if addr, length := g.t.span(i, 1); g.t.given(addr + length - 1) {
+		return gOpen
+	}
+	return raw.Load32(g.t.state(i))
 }
 
 // newTarget fills the next slot. The caller holds mu.

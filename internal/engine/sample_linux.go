@@ -111,15 +111,24 @@ func (e *Engine) Release(g *Target, sm Sample, guard Guard) (took time.Duration,
 	if g.t.kind == kindArena {
 		op, guard = opReleaseMemory, ours // nothing is taken away that a thread could miss
 	}
-	for cursor, more := uintptr(0), true; more; more = cursor != 0 {
-		pause, err := e.commandWith(op, g, cursor, guard, func(c *command) { cursor = c.cover })
+	for cursor, more := uintptr(0), true; more; {
+		var worked time.Duration
+		cover := cursor
+		if op == opRelease {
+			g.cursor, cover = cursor, 0 // no placeholder
+		}
+		pause, err := e.commandWith(op, g, cover, guard, func(c *command) {
+			if cursor = c.cover; op == opRelease {
+				cursor, worked = c.cursor, time.Duration(c.worked)
+			}
+		})
 		took = max(took, pause)
 		if err != nil {
 			e.setSample(g, false)
 			return took, err
 		}
-		if op == opRelease {
-			break
+		if more = cursor != 0; more && op == opRelease {
+			e.between(g, worked)
 		}
 	}
 	e.setSample(g, true)

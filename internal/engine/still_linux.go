@@ -79,7 +79,9 @@ func (s *shared) freeze(w *worker, t *target, code uintptr, deadline int64) {
 	// unanswered: a system call would not let its thread park.
 	raw.Store32(&t.frozen, 1)
 	if s.quiesce(w, t, deadline) {
+		begun := raw.Nanotime()
 		deep(code, uintptr(unsafe.Pointer(w)))
+		s.cmd.worked = raw.Nanotime() - begun
 	} else {
 		s.blame(0, whyFaults)
 	}

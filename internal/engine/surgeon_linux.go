@@ -26,8 +26,14 @@ type command struct {
 	cover  uintptr // opPlace, opRearm: registered placeholder of the target's length, not yet in place
 	dev    uint64  // of the file, as /proc/self/maps shows it: major<<32 | minor
 	inode  uint64
-	limit  int64 // ns that parking may take
-	took   int64 // ns that the other threads were parked
+	limit  int64   // ns that parking may take
+	worked int64   // ns of took in which the operation was done
+	cursor uintptr // opDisarm, opRelease: where to go on, from the target's start; 0 when all is done
+	// See lineFrom.
+	lineFrom              uintptr
+	found                 mapLine
+	list, listEnd, listAt uintptr
+	took                  int64 // ns that the other threads were parked
 
 	// Of a command that is busy: which thread is in the way, or 0, and why; the number of the system call that it is in,
 	// plus 1; its name.
@@ -44,6 +50,7 @@ type command struct {
 	prot       uint32 // opPlace, opRearm: what may be done with the placeholder once it is in place
 	onFault    uint32 // opPlace, opRearm: what is locked there is locked when it is touched, and is to stay so
 	nlocks     uintptr
+	line       mapLine             // see disarmLine
 	locks      [maxLocks]AddrRange // what is locked of the target
 }
 
@@ -122,6 +129,7 @@ func operate(arg uintptr) {
 	s := at[shared](w.shared)
 	c := &s.cmd
 	c.status, c.errno, c.call, c.took, c.holes, c.moved = statusOK, 0, 0, 0, 0, 0
+	c.worked, c.list = 0, 0
 	if c.op == opPlace || c.op == opRearm || c.op == opYank {
 		// Each moves registered memory, and mremap then waits until its event has been read.
 		deep(s.listenCode, arg)
@@ -154,24 +162,16 @@ func cut(arg uintptr) {
 	s := at[shared](w.shared)
 	c := &s.cmd
 	t := at[target](c.target)
-	locks := s.anyLocks(w, s.text)
-	n := s.readMaps(w)
-	if n == 0 {
-		s.unread()
-		return
-	}
 	if c.op == opDisarm || c.op == opRelease {
-		w.carry.length = n
 		deep(s.disarmCode, arg)
 		return
 	}
-	if c.nlocks = 0; locks {
-		w.carry.length = n
+	if c.nlocks = 0; s.anyLocks(w, s.text) {
 		if deep(s.findLocksCode, arg); c.status != statusOK {
 			return
 		}
 	}
-	if !s.intact(w, c, t, n) || c.op == opPlace && !s.aliasOf(c, t, n) {
+	if !s.intact(w, c, t) || c.op == opPlace && !s.aliasOf(w, c, t) {
 		if c.status == statusOK {
 			c.status = statusGone
 		}
@@ -219,6 +219,7 @@ func place(arg uintptr) {
 	s.lockAgain(c)
 	c.armed = raw.Nanotime()
 	s.resetStates(t)
+	raw.Store64(&t.plain, 0)
 }
 
 // takeBack leaves nothing unserved when only a part of a placeholder, up to an address, came into place. A
@@ -266,25 +267,15 @@ func (s *shared) moveCover(c *command, from, length, to uintptr) bool {
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func (s *shared) intact(w *worker, c *command, t *target, n uintptr) bool {
+func (s *shared) intact(w *worker, c *command, t *target) bool {
 	// nosplit: runs without a g.
-	next := t.lo
 	var l mapLine
-	for p := s.text; p < s.text+n && next < t.hi; {
-		p = l.parse(p)
-		if l.hi <= t.lo {
-			continue
-		}
-		if l.lo > next {
+	for next := t.lo; next < t.hi; next = l.hi {
+		if !s.lineFrom(w, &l, next) || l.lo > next || !l.isFile(c, t) && (c.op != opRearm || !s.isCover(w, t, &l)) {
 			return false
 		}
-		if l.isFile(c, t) || c.op == opRearm && s.isCover(w, t, &l) {
-			next = l.hi
-			continue
-		}
-		return false
 	}
-	return next >= t.hi
+	return true
 }
 
 // aliasOf reports whether the alias is of the command's file. It was made before the threads were parked, when
@@ -293,20 +284,19 @@ func (s *shared) intact(w *worker, c *command, t *target, n uintptr) bool {
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func (s *shared) aliasOf(c *command, t *target, n uintptr) bool {
+func (s *shared) aliasOf(w *worker, c *command, t *target) bool {
 	// nosplit: runs without a g.
 	var l mapLine
-	for p := s.text; p < s.text+n; {
-		p = l.parse(p)
-		if l.lo <= t.alias && t.alias < l.hi {
-			return l.shared && l.inode == c.inode && l.dev == c.dev && l.offset+uint64(t.alias-l.lo) == uint64(t.offset)
-		}
-	}
-	return false
+	return s.lineFrom(w, &l, t.alias) && l.lo <= t.alias &&
+		l.shared && l.inode == c.inode && l.dev == c.dev && l.offset+uint64(t.alias-l.lo) == uint64(t.offset)
 }
 
+// cutSlice bounds, in ns, how long one command gives pieces back: the other threads are stopped meanwhile.
+const cutSlice = 4e6
+
 // disarm puts the file's mapping back over every piece of the placeholder, but for what the command's
-// sample keeps. Pieces that are neither have been given to somebody else meanwhile and are left alone.
+// sample keeps. Pieces that are neither have been given to somebody else meanwhile and are left alone. A piece
+// goes back as a whole, whatever its size; after cutSlice the rest is left to the next command, see command.cursor.
 //
 //go:nosplit
 //go:norace
@@ -317,39 +307,73 @@ func disarm(arg uintptr) {
 	s := at[shared](w.shared)
 	c := &s.cmd
 	t := at[target](c.target)
-	n := w.carry.length
+	next := t.lo + c.cursor
+	if c.cursor = 0; c.op == opDisarm {
+		next = max(next, uintptr(t.plain))
+	}
+	limit := raw.Nanotime() + cutSlice
 	var l mapLine
-	for p := s.text; p < s.text+n; {
-		p = l.parse(p)
-		lo, hi := max(l.lo, t.lo), min(l.hi, t.hi)
-		if lo >= hi || l.isFile(c, t) {
-			continue
+	for next < t.hi && s.lineFrom(w, &l, next) && l.lo < t.hi {
+		lo := max(l.lo, next)
+		if !l.isFile(c, t) {
+			w.carry.dst = lo
+			c.line = l
+			deep(s.disarmLineCode, arg)
 		}
-		if !s.isCover(w, t, &l) {
-			c.holes++ // unless it cannot be told, which isCover says
-			continue
+		if c.status != statusOK {
+			break
 		}
-		if t.changed != 0 || l.prot != t.prot {
-			raw.Syscall(unix.SYS_MPROTECT, t.alias+lo-t.lo, hi-lo, uintptr(l.prot), 0, 0, 0)
+		next = min(l.hi, t.hi)
+		if raw.Nanotime() > limit && next < t.hi {
+			c.cursor = next - t.lo
+			break
 		}
-		for end := lo; lo < hi; lo = end {
-			stays := false
-			if end = hi; c.op == opRelease {
-				if end, stays = c.run(t, lo, hi); stays {
-					continue
-				}
-			}
-			length := end - lo
-			if c.op == opDisarm && l.hi > hi && s.find(hi) == nil {
-				length = l.hi - lo // the application has grown its mapping in place
-			}
-			if e := s.putBack(w, t, lo, length, lo, l.prot); e != 0 {
-				c.fail(callRemap, e)
+	}
+	if c.op == opDisarm {
+		if c.cursor == 0 && c.status == statusOK {
+			next = t.hi
+		}
+		raw.Store64(&t.plain, uint64(next))
+	}
+}
+
+// disarmLine is disarm for one mapping, the command's line, from address carry.dst on.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func disarmLine(arg uintptr) {
+	// nosplit: runs without a g.
+	w := at[worker](arg)
+	s := at[shared](w.shared)
+	c := &s.cmd
+	t := at[target](c.target)
+	l := &c.line
+	lo, hi := w.carry.dst, min(l.hi, t.hi)
+	if !s.isCover(w, t, l) {
+		c.holes++ // unless it cannot be told, which isCover says
+		return
+	}
+	if t.changed != 0 || l.prot != t.prot {
+		raw.Syscall(unix.SYS_MPROTECT, t.alias+lo-t.lo, hi-lo, uintptr(l.prot), 0, 0, 0)
+	}
+	for end := lo; lo < hi; lo = end {
+		stays := false
+		if end = hi; c.op == opRelease {
+			if end, stays = c.run(t, lo, hi); stays {
 				continue
 			}
-			if c.op == opRelease {
-				raw.Add64(&s.maps, 2)
-			}
+		}
+		length := end - lo
+		if c.op == opDisarm && l.hi > hi && s.find(hi) == nil {
+			length = l.hi - lo // the application has grown its mapping in place
+		}
+		if e := s.putBack(w, t, lo, length, lo, l.prot); e != 0 {
+			c.fail(callRemap, e)
+			return
+		}
+		if c.op == opRelease {
+			raw.Add64(&s.maps, 2)
 			t.setStates(lo, end, gOpen)
 		}
 	}

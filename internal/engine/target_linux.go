@@ -43,6 +43,9 @@ type target struct {
 	watching   uint32  // memory: the surgeon takes pages away, so discards are marked
 	sample     uintptr // bitmap of the blocks that are armed, or 0 for all, see sample_linux.go
 	blockShift uintptr // log2 of a block
+	// plain: overlay: what lies below this address has been given back, whatever the states of its granules say. It
+	// changes while the target is frozen.
+	plain uint64
 }
 
 // Flags of a target.
@@ -84,7 +87,7 @@ type table struct {
 const (
 	maxTargets  = 4095    // armed at once; a table fills whole pages
 	targetSlots = 1 << 16 // over the engine's life, before numbers repeat
-	targetSize  = 168
+	targetSize  = 176
 )
 
 //go:nosplit
@@ -101,6 +104,16 @@ func (t *target) granule(addr uintptr) uintptr {
 func (t *target) state(g uintptr) *uint32 {
 	// nosplit: hot path.
 	return at[uint32](t.states + g*4)
+}
+
+// given reports whether an address has been given back.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (t *target) given(addr uintptr) bool {
+	// nosplit: hot path.
+	return addr < uintptr(raw.Load64(&t.plain))
 }
 
 // granules is the number of granules; the first and the last may be cut short by the bounds of the

@@ -58,7 +58,7 @@ func (s *shared) widen(w *worker, t *target, g uintptr) (first, n uintptr) {
 func (s *shared) claimRun(t *target, g, reach uintptr) (first, n uintptr) {
 	// nosplit: runs without a g.
 	first, n = g, 1
-	for first > 0 && g-first < reach && raw.Cas32(t.state(first-1), gArmed, gPending) {
+	for first > 0 && g-first < reach && !t.given(t.base+(first-1)<<t.shift) && raw.Cas32(t.state(first-1), gArmed, gPending) {
 		first--
 		n++
 	}

@@ -33,6 +33,9 @@ func (p *Profiler) readMaps() (list []procMap, err error) {
 
 // parseMaps parses /proc/self/maps. It is done ten times a second, so it allocates the list, and a
 // path where it differs from the line before: pieces of one mapping share it.
+//
+// A mapping that grows while the file is read may be in it twice, as it was and as it is: the kernel goes on behind the
+// last address with what is there by then, and shows the whole of that. The later line counts for what is new in it.
 func parseMaps(text []byte) ([]procMap, error) {
 	list := make([]procMap, 0, bytes.Count(text, []byte{'\n'}))
 	path := ""
@@ -45,6 +48,15 @@ func parseMaps(text []byte) ([]procMap, error) {
 			path = string(name)
 		}
 		m.path = path
+		if n := len(list); n > 0 && m.lo < list[n-1].hi {
+			if m.hi <= list[n-1].hi {
+				continue
+			}
+			if m.inode != 0 {
+				m.offset += int64(list[n-1].hi - m.lo)
+			}
+			m.lo = list[n-1].hi
+		}
 		list = append(list, m)
 	}
 	return list, nil

@@ -47,6 +47,21 @@ func TestParseMap(t *testing.T) {
 	}
 }
 
+// What is in the file twice, because it grew meanwhile, is in the list once.
+func TestParseMapsThatGrow(t *testing.T) {
+	const rw = unix.PROT_READ | unix.PROT_WRITE
+	got, err := parseMaps([]byte("1000-3000 rw-p 00000000 00:00 0\n1000-5000 rw-p 00000000 00:00 0\n5000-6000 ---p 00000000 00:00 0\n" +
+		"7000-9000 r--s 00004000 fe:01 7 /a\n7000-b000 r--s 00004000 fe:01 7 /a\n8000-b000 rw-s 00005000 fe:01 7 /a\nb000-c000 rw-p 00000000 00:00 0\n"))
+	want := []procMap{
+		{lo: 0x1000, hi: 0x3000, prot: rw}, {lo: 0x3000, hi: 0x5000, prot: rw}, {lo: 0x5000, hi: 0x6000},
+		{0x7000, 0x9000, unix.PROT_READ, true, 0x4000, 0xfe<<32 | 1, 7, "/a"}, {0x9000, 0xb000, unix.PROT_READ, true, 0x6000, 0xfe<<32 | 1, 7, "/a"},
+		{lo: 0xb000, hi: 0xc000, prot: rw},
+	}
+	if err != nil || !slices.Equal(got, want) {
+		t.Errorf("%+v, %v\nwant %+v", got, err, want)
+	}
+}
+
 // Whatever is read as a line says the same when it is written as one again.
 func FuzzParseMap(f *testing.F) {
 	list, err := readMaps()

@@ -94,17 +94,27 @@ type goHeap struct {
 	covered map[uintptr]bool // blocks that are armed, by address / heapBlock
 	blocks  int              // mapped
 	mapped  int64
+	unseen  int64         // of what the runtime has, not found
 	looked  time.Duration // last
 }
 
 // lookHeapNow looks at the heap as it is. The caller holds r.mu.
-func (r *Region) lookHeapNow() error {
-	now := engine.Now()
-	list, err := r.p.readMaps()
-	if err != nil {
-		return err
+func (r *Region) lookHeapNow() error { return r.lookHeapAs(r.p.readMaps) }
+
+// lookHeapAs is lookHeapNow with the mappings that read lists. The heap may grow between the looks at the mappings and
+// at its size, since to look allocates: a young heap may then be in an arena of which the list has nothing.
+func (r *Region) lookHeapAs(read func() ([]procMap, error)) error {
+	for range 3 {
+		now := engine.Now()
+		list, err := read()
+		if err != nil {
+			return err
+		}
+		if err := r.lookHeap(list, now); err != nil || r.heap.unseen == 0 {
+			return err
+		}
 	}
-	return r.lookHeap(list, now)
+	return nil
 }
 
 // lookHeap arms the chosen blocks that are new. list was read after now. The caller holds r.mu.
@@ -140,8 +150,9 @@ func (r *Region) lookHeap(list []procMap, now time.Duration) error {
 			}
 		}
 	}
-	same := len(runs) == 0 && blocks == h.blocks && mapped == h.mapped
-	h.blocks, h.mapped, h.looked = blocks, mapped, now
+	unseen := max(stats.Mapped()-mapped, 0)
+	same := h.looked != 0 && len(runs) == 0 && blocks == h.blocks && mapped == h.mapped && unseen == h.unseen
+	h.blocks, h.mapped, h.unseen, h.looked = blocks, mapped, unseen, now
 	if same {
 		return nil
 	}
@@ -183,9 +194,8 @@ func (r *Region) armHeap(lo, hi uintptr, latency time.Duration) error {
 func (r *Region) publishHeap(stats HeapStats, since time.Duration) {
 	h := r.heap
 	stats.Share, stats.Blocks, stats.Observed = r.config.share, h.blocks, len(h.covered)
-	stats.Unseen = max(stats.Mapped()-h.mapped, 0)
-	r.publishMaps(int64(len(h.arenas.order)) * heapArena)
-	r.update(func(s *RegionStats) {
+	stats.Unseen = h.unseen
+	r.publish(int64(len(h.arenas.order))*heapArena, func(s *RegionStats) {
 		s.Heap, s.Stopped = &stats, r.longest
 		s.heapStep(&stats, since)
 	})

@@ -18,6 +18,7 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/firsttouch/firsttouch/internal/engine"
 	"github.com/firsttouch/firsttouch/internal/testproc"
 )
 
@@ -414,6 +415,57 @@ func TestGoHeapGrows(t *testing.T) {
 			}
 		}
 		closeBusy(t, r.Close)
+	})
+}
+
+// The heap may grow into an arena that comes after the mappings were read, which a young heap does at its first look. What
+// was not found is told, and looked for again at once.
+func TestGoHeapGrowsWhileLookedAt(t *testing.T) {
+	inChild(t, "TestGoHeapGrowsWhileLookedAt", "all", nil, func(t *testing.T) {
+		p := newProfiler(t, WithRescan(time.Hour))
+		debug.SetGCPercent(-1)
+		r := attachHeap(t, p, WithHeapShare(1))
+		before, err := p.readMaps()
+		if err != nil {
+			t.Fatal(err)
+		}
+		h := heapList(1 << 21) // two arenas
+		least := int64(heapArena)
+		r.mu.Lock()
+		err = r.lookHeap(before, engine.Now())
+		r.mu.Unlock()
+		if g := p.Snapshot().Regions[r.ID()].Heap; err != nil || g.Unseen < least {
+			t.Errorf("mappings from before it grew: %+v, %v, want at least %d unseen", g, err, least)
+		}
+		reads := 0
+		r.mu.Lock()
+		err = r.lookHeapAs(func() ([]procMap, error) {
+			if reads++; reads == 1 {
+				return before, nil
+			}
+			return p.readMaps()
+		})
+		r.mu.Unlock()
+		if g := p.Snapshot().Regions[r.ID()].Heap; err != nil || g.Unseen != 0 || g.Observed != g.Blocks {
+			t.Errorf("looked at again: %+v, %v", g, err)
+		}
+		runtime.KeepAlive(h)
+		closeBusy(t, r.Close)
+
+		p.mu.Lock()
+		first, err := p.newRegion("first look", KindGoHeap, 0, nil)
+		p.mu.Unlock()
+		if err != nil {
+			t.Fatal(err)
+		}
+		first.mu.Lock()
+		first.heap = &goHeap{covered: make(map[uintptr]bool)} // none of whose blocks is chosen
+		err = first.lookHeap(nil, engine.Now())
+		first.mu.Unlock()
+		if g := p.Snapshot().Regions[first.ID()].Heap; err != nil || g == nil || g.Unseen < least || g.Blocks != 0 {
+			t.Errorf("a first look that finds nothing: %+v, %v", g, err)
+		}
+		closeBusy(t, first.Close)
 	})
 }
 

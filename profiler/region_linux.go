@@ -132,7 +132,10 @@ func (r *Region) know(g *engine.Target) {
 }
 
 // publishMaps takes over the current mappings. The caller holds r.mu.
-func (r *Region) publishMaps(fileSize int64) {
+func (r *Region) publishMaps(fileSize int64) { r.publish(fileSize, func(*RegionStats) {}) }
+
+// publish is publishMaps together with what no snapshot may have without the mappings.
+func (r *Region) publish(fileSize int64, with func(s *RegionStats)) {
 	var list []MappingStats
 	var mapped, top int64
 	for _, m := range r.maps {
@@ -149,6 +152,7 @@ func (r *Region) publishMaps(fileSize int64) {
 			r.p.agg.event(engine.Now(), kind, r.name, fmt.Sprintf("%d bytes in %d mappings are observed now", mapped, len(list)), 1)
 		}
 		s.Mappings, s.Mapped, s.Size, s.Detached = list, mapped, max(s.Size, top), r.closed.Load()
+		with(s)
 	})
 	r.resized()
 }

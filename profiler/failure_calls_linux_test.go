@@ -39,7 +39,7 @@ var refusedCalls = []struct {
 	{"MADV_DOFORK", unix.SYS_MADVISE, 2, unix.MADV_DOFORK, unix.EPERM, "", true, false},
 	{"PAGEMAP_SCAN", unix.SYS_IOCTL, 1, 0xc0606610, unix.EPERM, "PAGEMAP_SCAN", true, false},
 	{"mprotect", unix.SYS_MPROTECT, anyArgument, 0, unix.EPERM, "", true, false},
-	{"UFFDIO_WAKE", unix.SYS_IOCTL, 1, int(uffd.IoctlWake), unix.EPERM, "", false, false},
+	{"UFFDIO_WAKE", unix.SYS_IOCTL, 1, int(uffd.IoctlWake), unix.EPERM, "UFFDIO_WAKE", true, false},
 	{"UFFDIO_REGISTER", unix.SYS_IOCTL, 1, int(uffd.IoctlRegister), unix.ENOMEM, unix.ENOMEM.Error(), true, false},
 	{"UFFDIO_UNREGISTER", unix.SYS_IOCTL, 1, int(uffd.IoctlUnregister), unix.EPERM, unix.EPERM.Error(), true, false},
 	{"PROCMAP_QUERY", unix.SYS_IOCTL, 1, 0xc0686611, unix.ENOTTY, "", false, false},

@@ -28,7 +28,10 @@ func (p *Profiler) Health() Health {
 	}
 	var broken error
 	p.lookSignal()
+	muted, _ := p.eng.Muted()
 	switch gone, taken := p.eng.Gone(), p.eng.SignalTaken(); {
+	case muted != 0:
+		broken = fmt.Errorf("ioctl(UFFDIO_WAKE) is refused since the profiler started: nobody who waits for a page could be woken: %w", muted)
 	case s.Failed != 0:
 		broken = fmt.Errorf("the kernel's messages cannot be read any more: %w", unix.Errno(s.Failed))
 	case gone != "":

@@ -161,6 +161,8 @@ var hazards = []hazard{
 	{"each system call of the engine refused, one by one", "profiler", "TestRefusedCalls", "", "touches go on, contents intact, an error or a note says what happened"},
 	{"each system call that only the engine makes, EPERM and ENOSYS, from the start and later", "profiler", "TestEachCallRefused", "", "contents intact, nobody waits for ever; what does not work names the call"},
 	{"all system calls that only the engine makes refused at once", "profiler", "TestAllCallsRefused", "", "New names all of them; later contents are intact, and what does not work names the call"},
+	{"ioctl refused as a whole, with and without other calls, by a filter that comes later", "profiler", "TestNobodyCanBeWoken", "", "plain memory with its contents, reported; who waits goes on, in a system call too"},
+	{"the same while a thread blocks all signals, while the Go heap is armed, and where a file cannot be had again", "profiler", "TestNobodyCanBeWokenAtBadTimes", "", "plain memory with its contents, reported; nobody sees zeros, and who waits for what cannot be had is told of in a note"},
 	{"clock_gettime refused", "profiler", "TestClockRefused", "", exact},
 	{"mremap refused before a file is attached", "profiler", "TestRemapRefusedBeforeAttaching", "", "an error and a note name it; nothing is silently left out"},
 	{"signals refused: rt_tgsigqueueinfo, RLIMIT_SIGPENDING", "profiler", "TestSignalsRefused", "", "missing stacks have the reason as a note, and what needs threads to stop has it as an error"},

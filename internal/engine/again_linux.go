@@ -30,6 +30,11 @@ func openAgain(arg uintptr) {
 	}
 	t, g := at[target](w.now.target), w.now.g
 	for {
+		if s.mute() { // the surgeon brings home what there is
+			w.now.partial = true
+			s.finish(w, t, g, w.now.seq, SourceUnknown)
+			return
+		}
 		s.lock(w, &s.reading)
 		w.fillErr = 0
 		source, ok := s.open(w, t, g, w.now.flags)

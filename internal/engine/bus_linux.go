@@ -78,6 +78,10 @@ func answerBus(arg uintptr) {
 	// nosplit: runs in the signal handler.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
+	if raw.Load32(&s.over) != 0 {
+		s.closeExposed(w)
+		return // the page can be had now, or the signal is the program's own
+	}
 	w.now.time, w.now.still = raw.Nanotime(), raw.Load64(&s.still)
 	addr := w.now.addr
 	t := s.find(addr)
@@ -85,12 +89,15 @@ func answerBus(arg uintptr) {
 		return
 	}
 	raw.Add32(&t.inflight, 1)
-	w.leaveBus()
-	w.now.target, w.now.g = uintptr(unsafe.Pointer(t)), t.granule(addr)
 	if raw.Load32(&t.frozen) != 0 {
+		raw.Add32(&t.inflight, ^uint32(0)) // whoever froze it waits for those in flight
 		s.await(w, &t.frozen, 1)
 		w.bus.ours = true
-	} else if p := t.state(w.now.g); s.claimBus(w, t, p) {
+		return
+	}
+	w.leaveBus()
+	w.now.target, w.now.g = uintptr(unsafe.Pointer(t)), t.granule(addr)
+	if p := t.state(w.now.g); s.claimBus(w, t, p) {
 		deep(s.serveBusCode, arg)
 		return
 	} else {

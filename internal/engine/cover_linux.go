@@ -313,6 +313,13 @@ func (e *Engine) commandHeld(op uint32, g *Target, cover uintptr, guard Guard, d
 	}
 	trial := e.trial(g)
 	for try := 0; ; try++ {
+		if e.isOver() {
+			if op == opDisarm || op == opRelease {
+				done(&command{})
+				return took, nil // it is plain memory
+			}
+			return took, e.blind()
+		}
 		if guard == nil {
 			if err := trial.allowed(); err != nil {
 				return took, err
@@ -341,6 +348,12 @@ func (e *Engine) commandHeld(op uint32, g *Target, cover uintptr, guard Guard, d
 		case statusLocked:
 			return took, ErrLocked
 		case statusFailed:
+			if (op == opDisarm || op == opRelease) && e.givenBack() {
+				continue
+			}
+			if err := e.blind(); err != nil && c.call == 0 {
+				return took, err
+			}
 			if c.call != 0 {
 				return took, refusedError("change the mapping", c.call-1, unix.Errno(c.errno))
 			}

@@ -44,8 +44,11 @@ func (d *descriptors) open(signals bool) error {
 	if d.overlay, err = uffd.Open(uffd.WithFeatures(base|uffd.FeatureEventRemap), uffd.WithNonblock()); err != nil {
 		return err
 	}
-	for _, path := range []string{"/proc/self/maps", "/proc/self/task", "/proc/self/pagemap"} {
+	for _, path := range []string{mapsPath, "/proc/self/task", "/proc/self/pagemap", smapsPath} {
 		f, err := os.Open(path)
+		if path == smapsPath && errors.Is(err, fs.ErrNotExist) { // not in every kernel, and has flags where it is
+			f, err = os.Open(mapsPath)
+		}
 		if err != nil {
 			if errors.Is(err, fs.ErrPermission) {
 				// set_dumpable, kernel/cred.c: the files are root's then.
@@ -70,13 +73,17 @@ func (d *descriptors) userModeOnly() bool {
 func (d *descriptors) number(s *shared, x *exposed) error {
 	s.arenaFD, s.overlayFD, s.stopFD = uint32(d.arena.Fd()), uint32(d.overlay.Fd()), uint32(d.stop)
 	s.mapsFD, s.taskFD, s.pagemapFD = uint32(d.files[0].Fd()), uint32(d.files[1].Fd()), uint32(d.files[2].Fd())
-	s.layersFD = uint32(d.layers.Fd())
+	s.layersFD, s.smapsFD = uint32(d.layers.Fd()), uint32(d.files[3].Fd())
 	if s.signals {
 		if err := x.expose(&s.arenaFD, &s.overlayFD, &s.mapsFD, &s.pagemapFD); err != nil {
 			return err
 		}
+		for i := range s.exposed {
+			o := (*x)[i]
+			s.exposed[i] = exposedID{uint64(o.fd), o.dev, o.inode}
+		}
 	}
-	s.keep = [keepLen]uint32{s.arenaFD, s.overlayFD, s.layersFD, s.stopFD, s.mapsFD, s.taskFD, s.pagemapFD}
+	s.keep = [keepLen]uint32{s.arenaFD, s.overlayFD, s.layersFD, s.stopFD, s.mapsFD, s.taskFD, s.pagemapFD, s.smapsFD}
 	slices.Sort(s.keep[:])
 	return nil
 }
@@ -123,7 +130,7 @@ func (e *Engine) handOver() error {
 }
 
 const (
-	keepLen           = 7
+	keepLen           = 8
 	apartOK           = ^uint32(0)
 	closeRangeUnshare = 1 << 1 // CLOSE_RANGE_UNSHARE, include/uapi/linux/close_range.h
 )
@@ -144,7 +151,7 @@ func member(arg uintptr) {
 	raw.Store32(&w.apart, apartOK)
 	deep(w.body, arg)
 	// Not left to the end of the thread: whoever joins it may go on before its table is gone.
-	closeRange(0, ^uint32(0), 0)
+	s.closeAll(w)
 }
 
 // separate gives the calling thread a table of descriptors of its own that holds the engine's alone,

@@ -146,7 +146,7 @@ func fromDisk(arg uintptr) {
 		return
 	}
 	if w.now.moved.length != 0 {
-		s.bringBack(w, t)
+		deep(s.bringBackCode, arg)
 		raw.Add32(&t.inflight, ^uint32(0))
 		return
 	}

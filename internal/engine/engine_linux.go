@@ -161,6 +161,9 @@ func (e *Engine) start(c Config) error {
 	}
 	s.failOpenCode, s.openTargetCode, s.listenCode = codeOf(failOpen), codeOf(openTarget), codeOf(listen)
 	s.readAllCode, s.blameCode = codeOf(readAll), codeOf(blame)
+	s.rescueCode, s.rescueParkCode, s.rescueMapsCode, s.rescueMappingCode = codeOf(rescue), codeOf(rescuePark), codeOf(rescueMaps), codeOf(rescueMapping)
+	s.silencedCode, s.bringBackCode = codeOf(silenced), codeOf(bringBack)
+	s.rescueFileCode, s.rescueMemoryCode, s.rescueRunCode, s.rescueEndCode, s.sameMappingCode = codeOf(rescueFile), codeOf(rescueMemory), codeOf(rescueRun), codeOf(rescueEnd), codeOf(sameMapping)
 	s.textLo, s.textHi, s.preemptPC = c.Go.TextLo, c.Go.TextHi, c.Go.Preempt
 	s.goidOff, s.parentOff, s.frames, s.tlsOff = c.Go.Goid, c.Go.Parent, c.Go.Frames, c.Go.TLS
 	s.machineOff, s.threadOff = c.Go.Machine, c.Go.Thread
@@ -226,7 +229,7 @@ func (e *Engine) allocate(c Config) error {
 	s.spans = get(spanSlots * spanSlotSize)
 	s.goids = get(goidBuckets * goidWays * goidEntrySize)
 	s.queue = get(queueLen * jobSize)
-	s.zeros = get(zerosLen)
+	s.zeros, s.identity = get(zerosLen), get(idLen)
 	s.targets = get(targetSlots * targetSize)
 	s.text, s.list = get(textLen), get(textLen)
 	s.own = get(maxWorkers * 4)

@@ -15,6 +15,9 @@ func (e *Engine) blind() error {
 	if n := raw.Load64(&e.s.failed); n != 0 {
 		return fmt.Errorf("the kernel's messages cannot be read: %w", unix.Errno(n))
 	}
+	if n := raw.Load64(&e.s.muted); n != 0 {
+		return mutedError(unix.Errno(n))
+	}
 	return nil
 }
 

@@ -38,7 +38,7 @@ func (e *Engine) Gone() (role string) {
 func (e *Engine) await(done *uint32, before, bell uint32, number int) bool {
 	ts := unix.NsecToTimespec(int64(100 * time.Millisecond))
 	for now := before; now != bell; now = raw.Load32(done) {
-		if e.threads[number].Ended() {
+		if e.isOver() || e.threads[number].Ended() {
 			return raw.Load32(done) == bell
 		}
 		unix.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(done)), futexWaitPrivate, uintptr(now), uintptr(unsafe.Pointer(&ts)), 0, 0)

@@ -215,6 +215,9 @@ func (s *shared) copyHome(w *worker, t *target, src, dst uintptr) (ok bool) {
 	}
 	// It cannot be had now: the only copy goes back to its layer.
 	for s.move(w, s.layersFD, w.scratch, src) != 0 {
+		if s.mute() && raw.Errno(raw.Syscall(unix.SYS_MREMAP, w.scratch, s.pageSize, s.pageSize, remapOver|unix.MREMAP_DONTUNMAP, src, 0)) == 0 {
+			break
+		}
 		s.nap(w, 50e3)
 	}
 	return false
@@ -246,7 +249,11 @@ func remapHome(arg uintptr) {
 	t, src, dst := at[target](w.carry.target), w.carry.src, w.carry.dst
 	w.carry.moved, w.carry.ok = false, false
 	switch s.registered(w, t.uffd, dst, s.pageSize) {
-	case answerLater, answerNobody:
+	case answerNobody:
+		if s.probeWake(w); !s.mute() {
+			return // else a message proves it
+		}
+	case answerLater:
 		return
 	case answerNo:
 		w.carry.ok = true // the memory is gone

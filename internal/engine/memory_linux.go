@@ -3,6 +3,7 @@
 package engine
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -103,7 +104,7 @@ func (e *Engine) AddMemory(r *Region, lo, hi, granule uintptr, offset int64, kno
 // holds it, or the process's other threads are parked. A guard of our own memory need do nothing. took
 // is for how long the target's touchers, or all threads, were stopped.
 func (e *Engine) RearmMemory(g *Target, guard Guard) (took time.Duration, err error) {
-	if err := errors.Join(e.HaveRearm(), e.blind()); err != nil {
+	if err := cmp.Or(e.blind(), e.HaveRearm()); err != nil {
 		return 0, err
 	}
 	g.merging.Wait()
@@ -206,6 +207,10 @@ func (e *Engine) ReleaseMemory(g *Target, guard Guard) error {
 		return e.RemoveArena(g)
 	}
 	err := e.takeHome(g, guard)
+	if err != nil && e.givenBack() {
+		e.forget(g)
+		return nil
+	}
 	if errors.Is(err, ErrLocked) {
 		return e.bringAllHome(g)
 	}
@@ -227,6 +232,12 @@ func (e *Engine) bringAllHome(g *Target) error {
 			return err
 		}
 	}
+	e.forget(g)
+	return nil
+}
+
+// forget removes a target that is plain memory, with its layers, which hold nothing any more.
+func (e *Engine) forget(g *Target) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.settleReaders()
@@ -235,7 +246,6 @@ func (e *Engine) bringAllHome(g *Target) error {
 		freeOffHeap(m.p, m.size)
 		*m = offHeap{}
 	}
-	return nil
 }
 
 // takeHome collects everything in the old layer and puts that in the target's place.
@@ -306,5 +316,7 @@ func (s *shared) registerLayer(w *worker, lo, length uintptr) {
 func (s *shared) unregister(w *worker, fd uint32, lo, length uintptr) {
 	// nosplit: runs without a g.
 	w.args[0], w.args[1] = uint64(lo), uint64(length)
-	raw.Syscall(unix.SYS_IOCTL, uintptr(fd), uintptr(uffd.IoctlUnregister), uintptr(unsafe.Pointer(&w.args)), 0, 0, 0)
+	if w.refused = raw.Errno(raw.Syscall(unix.SYS_IOCTL, uintptr(fd), uintptr(uffd.IoctlUnregister), uintptr(unsafe.Pointer(&w.args)), 0, 0, 0)); w.refused != 0 {
+		deep(s.silencedCode, uintptr(unsafe.Pointer(w)))
+	}
 }

@@ -48,8 +48,11 @@ func (s *shared) drain(w *worker, fd uint32) uintptr {
 func (w *worker) drained() {
 	// nosplit: runs without a g.
 	if d := &w.due; d.length != 0 {
-		raw.Syscall(unix.SYS_IOCTL, uintptr(d.fd), uintptr(uffd.IoctlWake), uintptr(unsafe.Pointer(&d.addr)), 0, 0, 0)
+		w.refused = raw.Errno(raw.Syscall(unix.SYS_IOCTL, uintptr(d.fd), uintptr(uffd.IoctlWake), uintptr(unsafe.Pointer(&d.addr)), 0, 0, 0))
 		d.length = 0
+		if w.refused != 0 {
+			deep(at[shared](w.shared).silencedCode, uintptr(unsafe.Pointer(w)))
+		}
 	}
 	raw.Release32(&w.busy, 0)
 	raw.Release64(&w.progress, w.progress+1)
@@ -362,9 +365,19 @@ func (s *shared) wake(w *worker, t *target, g, n uintptr) {
 		s.callBus()
 		return
 	}
+	s.wakeWaiting(w, t, g, n)
+}
+
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) wakeWaiting(w *worker, t *target, g, n uintptr) {
+	// nosplit: runs without a g. A function of its own for what stack wake has left.
 	addr, length := t.span(g, n)
 	w.args[0], w.args[1] = uint64(addr), uint64(length)
-	raw.Syscall(unix.SYS_IOCTL, uintptr(t.uffd), uintptr(uffd.IoctlWake), uintptr(unsafe.Pointer(&w.args)), 0, 0, 0)
+	if w.refused = raw.Errno(raw.Syscall(unix.SYS_IOCTL, uintptr(t.uffd), uintptr(uffd.IoctlWake), uintptr(unsafe.Pointer(&w.args)), 0, 0, 0)); w.refused != 0 {
+		deep(s.silencedCode, uintptr(unsafe.Pointer(w)))
+	}
 }
 
 // wantStack decides by the sampling rule whether this fault's stack is taken.

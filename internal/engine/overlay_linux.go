@@ -85,6 +85,10 @@ func restore(arg uintptr) {
 			}
 		}
 		s.restoreFailed(w, t, e, try)
+		if s.mute() { // the surgeon puts it back, or nobody can
+			w.now.partial = true
+			return
+		}
 	}
 	if w.bus.ours || w.watches != 0 || raw.Load64(&w.relieved) != 0 || w.now.partial {
 		return // see readBus; or the toucher waits for storage itself; or placeholder is left there
@@ -134,6 +138,10 @@ func restorePages(arg uintptr) {
 				break
 			}
 			s.restoreFailed(w, t, e, try)
+			if s.mute() {
+				w.now.partial = true
+				return
+			}
 		}
 		raw.Add64(&s.maps, 1)
 	}

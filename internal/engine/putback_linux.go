@@ -125,7 +125,14 @@ func refile(arg uintptr) {
 	if raw.Errno(fd) != 0 {
 		return
 	}
-	if s.sameFile(w, fd, b) {
+	same, told := s.sameFile(w, fd, b)
+	if !told {
+		c.fd = fd
+		deep(s.sameMappingCode, arg)
+		same = c.ok
+		c.ok = false
+	}
+	if same {
 		e := raw.Errno(raw.Syscall(unix.SYS_MMAP, c.dst, c.length, uintptr(prot), unix.MAP_SHARED|unix.MAP_FIXED, fd, uintptr(t.offset)+c.src-t.lo))
 		c.ok = e == 0
 	}
@@ -186,21 +193,101 @@ func restoreMapping(arg uintptr) {
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func (s *shared) sameFile(w *worker, fd uintptr, b *backing) bool {
+func (s *shared) sameFile(w *worker, fd uintptr, b *backing) (same, told bool) {
+	// nosplit: runs without a g.
+	dev, inode, told := s.statOf(w, fd)
+	return inode == b.inode && dev == b.dev, told
+}
+
+const (
+	idText = 64 << 10 // of /proc/self/maps that is read at once
+	idLen  = 2 * idText
+)
+
+// sameMapping is sameFile where stat may not be asked, of the descriptor carry.fd: a page of it is mapped, and
+// the list of mappings tells whether that is of the file that the alias is of.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func sameMapping(arg uintptr) {
+	// nosplit: runs without a g.
+	w := at[worker](arg)
+	s := at[shared](w.shared)
+	c := &w.carry
+	c.ok = false
+	s.lock(w, &s.identifying)
+	page := s.identity + idText
+	if raw.Errno(raw.Syscall(unix.SYS_MMAP, page, s.pageSize, unix.PROT_NONE, unix.MAP_SHARED|unix.MAP_FIXED, c.fd, 0)) == 0 {
+		path := uintptr(unsafe.Pointer(&w.vec))
+		*at[uint8](path + uintptr(copyText(path, mapsPath))) = 0
+		fd := raw.Syscall(unix.SYS_OPENAT, atFDCWD, path, unix.O_RDONLY|unix.O_CLOEXEC, 0, 0, 0)
+		if raw.Errno(fd) == 0 {
+			c.ok = s.sameInList(w, fd, page, at[target](c.target).alias)
+			raw.Syscall(unix.SYS_CLOSE, fd, 0, 0, 0, 0, 0)
+		}
+		const anew = unix.MAP_PRIVATE | unix.MAP_ANONYMOUS | unix.MAP_FIXED
+		raw.Syscall(unix.SYS_MMAP, page, s.pageSize, unix.PROT_READ|unix.PROT_WRITE, anew, ^uintptr(0), 0)
+	}
+	unlock(&s.identifying)
+}
+
+// sameInList reports whether a list of mappings has the same file at two addresses.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) sameInList(w *worker, fd, a, b uintptr) bool {
+	// nosplit: runs without a g.
+	l := &w.idLines
+	l[0].inode, l[1].inode = 0, 0
+	for have := uintptr(0); ; {
+		n := raw.Syscall(unix.SYS_READ, fd, s.identity+have, idText-have, 0, 0, 0)
+		if raw.Errno(n) != 0 || n == 0 {
+			break
+		}
+		have += n
+		end := s.identity + have
+		for end > s.identity && *at[uint8](end - 1) != '\n' {
+			end--
+		}
+		for p := s.identity; p < end; {
+			p = l[2].parse(p)
+			if l[2].lo <= a && a < l[2].hi {
+				l[0] = l[2]
+			}
+			if l[2].lo <= b && b < l[2].hi {
+				l[1] = l[2]
+			}
+		}
+		have = s.identity + have - end
+		for i := uintptr(0); i < have; i++ {
+			*at[uint8](s.identity + i) = *at[uint8](end + i)
+		}
+	}
+	return l[0].inode != 0 && l[0].inode == l[1].inode && l[0].dev == l[1].dev
+}
+
+// statOf is what stat tells of an open file. dev is major<<32 | minor.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) statOf(w *worker, fd uintptr) (dev, inode uint64, told bool) {
 	// nosplit: runs without a g. struct stat begins with the device and the number of the inode.
 	p := uintptr(unsafe.Pointer(&w.vec))
 	if raw.Errno(raw.Syscall(unix.SYS_FSTAT, fd, p, 0, 0, 0, 0)) != 0 {
 		// A filter may have the one and not the other: Go's os.Stat and File.Stat each use one of them.
 		*at[uint8](p) = 0 // the path, before the answer comes there
 		if raw.Errno(raw.Syscall(unix.SYS_NEWFSTATAT, fd, p, p+8, unix.AT_EMPTY_PATH, 0, 0)) != 0 {
-			return false
+			return 0, 0, false
 		}
 		p += 8
 	}
-	dev := *at[uint64](p)
+	dev = *at[uint64](p)
 	major := dev>>8&0xfff | dev>>32&^0xfff // unix.Major and unix.Minor, which are not nosplit
 	minor := dev&0xff | dev>>12&^0xff&0xffffffff
-	return *at[uint64](p + 8) == b.inode && major<<32|minor == b.dev
+	return major<<32 | minor, *at[uint64](p + 8), true
 }
 
 // KnowFile says by which path the region's file can be opened, and what stat tells of it: Dev is

@@ -37,6 +37,9 @@ type Totals struct{ Faults, Messages, CoTouch, Widened, Errors, Left, Discarded 
 
 // NewRegion returns the counters of a region. They live as long as the engine.
 func (e *Engine) NewRegion(number uint32) (*Region, error) {
+	if err := e.blind(); err != nil {
+		return nil, err
+	}
 	p, err := newOffHeap(countersLen)
 	if err != nil {
 		return nil, err
@@ -241,7 +244,7 @@ func (e *Engine) add(r *Region, lo, hi, granule uintptr, offset int64, flags uin
 // touched are filled by the kernel from now on.
 func (e *Engine) RemoveArena(g *Target) error {
 	err := e.arena.Unregister(uffd.Range{Start: uffd.Addr(g.Lo), End: uffd.Addr(g.Hi)})
-	if err != nil {
+	if err != nil && !e.givenBack() {
 		return err
 	}
 	e.mu.Lock()
@@ -298,6 +301,9 @@ func (e *Engine) publish() {
 		tab.ents[i] = uintptr(unsafe.Pointer(g.t))
 	}
 	raw.Store64(&e.s.table, uint64(p))
+	for raw.Load32(&e.s.rescuing) != 0 {
+		time.Sleep(100 * time.Microsecond) // the surgeon goes over the other one
+	}
 	e.tables[0], e.tables[1] = e.tables[1], e.tables[0]
 	e.settleReaders()
 }

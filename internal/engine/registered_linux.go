@@ -91,6 +91,9 @@ func askKernel(arg uintptr) {
 		s.nap(w, 20e3)
 		w.ask.answer = s.registered(w, w.ask.fd, w.ask.addr, w.ask.length)
 	}
+	if w.ask.answer == answerNobody && !w.bus.ours {
+		s.probeWake(w)
+	}
 }
 
 // whole reports whether a range lies in one mapping and that is our placeholder. The page that a

@@ -14,6 +14,7 @@ type shared struct {
 	goids    uintptr // goroutine -> span
 	queue    uintptr // faults that have to wait for a disk
 	zeros    uintptr // source of zero pages
+	identity uintptr // see sameMapping
 
 	// See deep.
 	eventCode, answerCode, writeCode, resolveCode, restoreCode, restorePagesCode, askCode, openAgainCode uintptr
@@ -28,6 +29,9 @@ type shared struct {
 	answerBusCode, serveBusCode, resolveBusCode, readBusCode, describeCode                               uintptr
 	walkCode, blameCode, findLocksCode, relockCode, anyLocksCode, shadowCode                             uintptr
 	askThreadsCode, askOneCode, judgeCode, judgeCallCode, deafCode, idleCode, nameCode, readTaskCode     uintptr
+	rescueCode, rescueParkCode, rescueMapsCode, rescueMappingCode                                        uintptr
+	rescueFileCode, rescueMemoryCode, rescueRunCode, rescueEndCode, sameMappingCode                      uintptr
+	silencedCode, bringBackCode                                                                          uintptr
 
 	targets  uintptr // all targets, by number
 	text     uintptr // the surgeon's buffer for /proc/self/maps
@@ -52,6 +56,7 @@ type shared struct {
 	overlayFD  uint32
 	layersFD   uint32          // what pages are moved to and from, see memory_linux.go
 	pagemapFD  uint32          // /proc/self/pagemap
+	smapsFD    uint32          // /proc/self/smaps
 	harmless   [8]uint64       // system calls that change no mapping, a bit each by number
 	stopFD     uint32          // eventfd that ends the resolvers' poll
 	keep       [keepLen]uint32 // all of these, ascending
@@ -67,43 +72,48 @@ type shared struct {
 	queries    bool // the kernel answers query
 
 	// Changed while running.
-	table      uint64 // *table
-	signal     uint64 // that asks threads; 0 while there is none
-	looked     uint64 // when its handler was looked at last
-	stop       uint32
-	heaps      uint32 // targets in the Go heap: while there is one, the engine's threads read no g
-	reading    uint32 // lock of who reads arenaFD or moves pages home
-	mode       uint32 // who reads: modeKeeper or modeFollower
-	head, tail uint64 // of the ring
-	dropped    uint64
-	messages   uint64 // signals, which are no worker's
-	strays     uint64 // messages for memory that no target covers
-	events     uint64 // messages that are not faults
-	maps       uint64 // estimate of the process's mappings, an int64
-	stackN     uint64 // stack requests considered
-	rateStart  int64
-	rateLeft   uint32
-	missed     uint32 // stacks that did not come, for the reasons that follow and where the goroutine had left its thread
-	unsent     uint64 // errno of the last signal that could not be sent to ask for a stack, or 0
-	abandoned  uint64 // records whose thread did not answer in time
-	late       uint64 // signals that came after their record was given up
-	handlerNS  uint64 // time spent in the signal handler
-	stackFull  uint32
-	errors     uint64             // resolves that failed
-	lastErr    uint64             // errno of the last one
-	refused    uint64             // those for which the kernel refused what gives a page back
-	barred     [callNumber]uint64 // errno of each call that was refused, see barred_linux.go
-	failed     uint64             // errno for which everything was made plain memory, or 0
-	refiled    uint64             // pieces of files that were mapped by their path
-	waited     uint64             // when a thread of the engine last had to wait for a call that was refused
-	relieved   uint64             // times that the watchdog did what another thread of the engine should have done
-	stood      uint64             // those times of relieved for which storage is no excuse
-	slowest    uint64             // ns, see blame; 0 below slowFault
-	still      uint64             // ns for which the watchdog did not wake up, and so the process stood still
-	asleep     uint64             // when the watchdog began to sleep
-	widened    uint64
-	unlocked   uint64 // errno of a lock that could not be had again, or 0
-	locking    uint32 // some of the process's memory was seen to be locked
+	table       uint64 // *table
+	signal      uint64 // that asks threads; 0 while there is none
+	looked      uint64 // when its handler was looked at last
+	stop        uint32
+	heaps       uint32 // targets in the Go heap: while there is one, the engine's threads read no g
+	reading     uint32 // lock of who reads arenaFD or moves pages home
+	mode        uint32 // who reads: modeKeeper or modeFollower
+	head, tail  uint64 // of the ring
+	dropped     uint64
+	messages    uint64 // signals, which are no worker's
+	strays      uint64 // messages for memory that no target covers
+	events      uint64 // messages that are not faults
+	maps        uint64 // estimate of the process's mappings, an int64
+	stackN      uint64 // stack requests considered
+	rateStart   int64
+	rateLeft    uint32
+	missed      uint32 // stacks that did not come, for the reasons that follow and where the goroutine had left its thread
+	unsent      uint64 // errno of the last signal that could not be sent to ask for a stack, or 0
+	abandoned   uint64 // records whose thread did not answer in time
+	late        uint64 // signals that came after their record was given up
+	handlerNS   uint64 // time spent in the signal handler
+	stackFull   uint32
+	errors      uint64             // resolves that failed
+	lastErr     uint64             // errno of the last one
+	refused     uint64             // those for which the kernel refused what gives a page back
+	barred      [callNumber]uint64 // errno of each call that was refused, see barred_linux.go
+	failed      uint64             // errno for which everything was made plain memory, or 0
+	muted       uint64             // errno for which nobody can be woken by ioctl, or 0, see rescue_linux.go
+	rescuing    uint32             // the surgeon makes everything plain memory for that
+	over        uint32             // that is done, and the engine's threads have closed what they had; 2: the process has too
+	exposed     [exposedUserfaultfds]exposedID
+	refiled     uint64 // pieces of files that were mapped by their path
+	identifying uint32 // lock of identity
+	waited      uint64 // when a thread of the engine last had to wait for a call that was refused
+	relieved    uint64 // times that the watchdog did what another thread of the engine should have done
+	stood       uint64 // those times of relieved for which storage is no excuse
+	slowest     uint64 // ns, see blame; 0 below slowFault
+	still       uint64 // ns for which the watchdog did not wake up, and so the process stood still
+	asleep      uint64 // when the watchdog began to sleep
+	widened     uint64
+	unlocked    uint64 // errno of a lock that could not be had again, or 0
+	locking     uint32 // some of the process's memory was seen to be locked
 
 	stopped   uint64  // ns for which threads were parked
 	stops     uint64  // times that they were
@@ -148,6 +158,10 @@ type worker struct {
 	carry    carry  // the memory being moved
 	ask      ask    // what is asked of the kernel
 	lock     lockPiece
+	rescuing rescuing
+	idLines  [3]mapLine
+	closed   uint32  // it has closed its descriptors
+	refused  uintptr // errno of an ioctl, see silenced
 	looks    looks   // the watchdog's
 	readErr  uintptr // errno of the last read that brought no message
 	fillErr  uintptr // errno of a fill that the kernel refused for good
@@ -189,6 +203,7 @@ type carry struct {
 	target           uintptr
 	src, dst, length uintptr
 	flags            uint64
+	fd               uintptr
 	moved, ok        bool
 	source           uint8
 }

@@ -142,7 +142,9 @@ func (e *Engine) ReleaseShared(g *Target) error {
 	defer e.op.Unlock()
 	var errs []error
 	for range releaseTries {
-		errs = nil
+		if errs = nil; e.isOver() {
+			break
+		}
 		pieces, err := e.pieces(g)
 		if err != nil {
 			return err
@@ -154,7 +156,7 @@ func (e *Engine) ReleaseShared(g *Target) error {
 			break
 		}
 	}
-	if err := errors.Join(errs...); err != nil {
+	if err := errors.Join(errs...); err != nil && !e.givenBack() {
 		return err
 	}
 	e.mu.Lock()

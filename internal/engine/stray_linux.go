@@ -55,8 +55,11 @@ func (s *shared) retrieve(w *worker, t *target, from, to, length uintptr) {
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func (s *shared) bringBack(w *worker, t *target) {
+func bringBack(arg uintptr) {
 	// nosplit: runs without a g.
+	w := at[worker](arg)
+	s := at[shared](w.shared)
+	t := at[target](w.now.target)
 	from, to, length := w.now.moved.from, w.now.moved.to, w.now.moved.length
 	piece := min(length, t.hi-from)
 	if lo, hi, prot, ok := s.query(w, to); ok {
@@ -68,7 +71,7 @@ func (s *shared) bringBack(w *worker, t *target) {
 			raw.Syscall(unix.SYS_MPROTECT, t.alias+from-t.lo, piece, uintptr(prot), 0, 0, 0)
 		}
 	}
-	for try := 0; s.whole(w, t, to, length); try++ {
+	for try := 0; s.whole(w, t, to, length) || s.mute(); try++ { // the message proves it, where nobody may ask
 		e := s.putBack(w, t, from, length, to, protUnknown)
 		if e == 0 {
 			break

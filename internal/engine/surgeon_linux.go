@@ -110,6 +110,12 @@ func (s *shared) serve(w *worker, bell, done *uint32, code uintptr) {
 		case raw.Load32(&s.stop) != 0:
 			return
 		case rung == seen:
+			if w.number == surgeonNumber && s.mute() {
+				deep(s.rescueCode, uintptr(unsafe.Pointer(w)))
+				if raw.Load32(&s.stop) != 0 {
+					return
+				}
+			}
 			futexWait(w, bell, rung, 0)
 		default:
 			seen = rung
@@ -133,7 +139,7 @@ func operate(arg uintptr) {
 	if c.op == opPlace || c.op == opRearm || c.op == opYank {
 		// Each moves registered memory, and mremap then waits until its event has been read.
 		deep(s.listenCode, arg)
-		if e := raw.Load64(&s.failed); e != 0 {
+		if e := raw.Load64(&s.failed) | raw.Load64(&s.muted); e != 0 {
 			c.status, c.errno = statusFailed, uint32(e)
 			return
 		}

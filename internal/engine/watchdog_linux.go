@@ -142,6 +142,9 @@ func look(arg uintptr) {
 		}
 	}
 	k.done = done
+	if s.mute() {
+		futexWake(&s.cmd.bell, 1) // the surgeon tries again, see rescue_linux.go
+	}
 	if round := raw.Load32(&s.parkRound); round == 0 || round != k.round {
 		k.round, k.parking = round, 0
 	} else if k.parking += one; k.parking >= looksMost {
@@ -255,5 +258,8 @@ func (e *Engine) standing() bool {
 
 // stands reports whether the watchdog sees that a thread of the engine does not move, or it is no more.
 func (e *Engine) stands(number int) bool {
+	if e.isOver() {
+		return false // all of them have ended
+	}
 	return raw.Load32(&at[worker](e.workers[number]).standing) != 0 || number < len(e.threads) && e.threads[number].Ended()
 }

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/firsttouch/firsttouch/agent"
 	"github.com/firsttouch/firsttouch/exporter"
 	"github.com/firsttouch/firsttouch/internal/promnames"
 )
@@ -179,7 +180,7 @@ func checkValues(ctx context.Context, r *results, prom *prometheus, t *truth, d 
 			return c.scalars(ctx, exporter.MetricRecordsDropped, map[string]float64{
 				exporter.ReasonRingFull: 0, exporter.ReasonLogFull: 0, exporter.ReasonQueueFull: 0})
 		},
-		func() error { return c.overhead(ctx, t, d) },
+		func() error { return c.running(ctx, t, d) },
 	} {
 		if err := compare(); err != nil {
 			return err
@@ -193,20 +194,38 @@ func checkValues(ctx context.Context, r *results, prom *prometheus, t *truth, d 
 	return nil
 }
 
-// overhead goes on while nothing happens: it has to be between what was before and after.
-func (c *comparison) overhead(ctx context.Context, t *truth, d *demoRun) error {
-	m, _ := exporter.LookupMetric(exporter.MetricOverhead)
-	got, err := c.series(ctx, m, "")
-	if err != nil {
-		return err
+// running compares what goes on while nothing happens: it has to be between what was before and after.
+func (c *comparison) running(ctx context.Context, t *truth, d *demoRun) error {
+	metrics := []struct {
+		name string
+		of   func(s *agent.DocumentStats) int64
+		some bool // there is some in any case
+	}{
+		{exporter.MetricOverhead, func(s *agent.DocumentStats) int64 { return s.OverheadNS }, true},
+		{exporter.MetricThreadsStopped, func(s *agent.DocumentStats) int64 { return s.StoppedNS }, t.snap.Stats.Stops > 0},
+	}
+	got := make([]float64, len(metrics))
+	for i, v := range metrics {
+		m, _ := exporter.LookupMetric(v.name)
+		series, err := c.series(ctx, m, "")
+		if err != nil {
+			return err
+		}
+		value, ok := series[""]
+		if !ok || len(series) != 1 {
+			c.mismatch("%s has %d series, and should have one without attributes", m.Name, len(series))
+		}
+		got[i] = value
 	}
 	after, err := d.snapshot(ctx)
 	if err != nil {
 		return err
 	}
-	c.n++
-	if low, high := seconds(t.snap.Stats.OverheadNS), seconds(after.Stats.OverheadNS); got[""] < low || got[""] > high || low == 0 {
-		c.mismatch("%s is %v, the profiler said %v before and %v after", m.Name, got[""], low, high)
+	for i, v := range metrics {
+		c.n++
+		if low, high := seconds(v.of(&t.snap.Stats)), seconds(v.of(&after.Stats)); got[i] < low || got[i] > high || v.some && low == 0 {
+			c.mismatch("%s is %v, the profiler said %v before and %v after", v.name, got[i], low, high)
+		}
 	}
 	return nil
 }

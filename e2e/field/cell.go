@@ -42,7 +42,7 @@ type cell struct {
 	Right    bool     // the answers are those without the profiler
 	Stages   []stage
 	Dropped  uint64
-	Slowdown float64 // of the first round of questions, both stages
+	Slowdown float64 // processor time of the first round of questions, both stages
 	Start    time.Duration
 	Shutdown time.Duration
 	Refused  bool `json:",omitempty"` // nothing can be observed in the first stage, as the notes say
@@ -120,11 +120,12 @@ func judge(s *service, k key, plain, got seen) cell {
 	for i, g := range got.Stages {
 		p := plain.Stages[i]
 		c.Right = c.Right && g.Digest == p.Digest
-		took, plainTook = took+g.Took, plainTook+p.Took
+		took, plainTook = took+g.CPU, plainTook+p.CPU
 		st := stage{Mappings: g.Mappings, Of: p.Mappings, Found: max(g.Found, 0), Sampled: g.Sampled, Took: g.Took, PlainTook: p.Took, Rounds: g.Rounds}
 		before, after := got.before[i], got.after[i]
 		if s.memory {
-			before, after = plain.Stages[i].Before, plain.Stages[i].After
+			before, after = nil, nil
+			st.Known, st.Seen = p.Referenced, count(g.After)-count(got.Stages[0].Before)
 		}
 		for path, now := range after {
 			for page := range now.All {
@@ -140,7 +141,7 @@ func judge(s *service, k key, plain, got seen) cell {
 		}
 		for path, touched := range g.After {
 			for page := range touched.All {
-				if !g.Before[path].Has(page) && !after[path].Has(page) {
+				if !g.Before[path].Has(page) && !after[path].Has(page) && !s.memory {
 					st.Strange++
 				}
 			}
@@ -184,6 +185,15 @@ func judge(s *service, k key, plain, got seen) cell {
 		red("shutdown: %s", got.ShutdownError)
 	}
 	return c
+}
+
+func count(pages map[string]svc.Bits) (n int) {
+	for _, b := range pages {
+		for range b.All {
+			n++
+		}
+	}
+	return n
 }
 
 // text is the cell in the page.

@@ -124,13 +124,13 @@ processor beside it, "half" is a control group with half a processor.
 - *Pages seen of pages known*: the files lie in a file system of their own, whose device reads nothing ahead, and are taken out of the
   page cache before. What mincore(2), through another process's mapping, finds there after the questions and not before them was touched by
   them. The profiler has to have seen each of these pages, and may name no page that is not in the page cache. Of memory without a file
-  the page tables tell (/proc/self/pagemap), without the profiler. With a budget it sees a sample, and the estimate with its standard error stands
+  the kernel says, without the profiler, how many pages were touched since the first question (clear_refs and "Referenced" in /proc/self/smaps). With a budget it sees a sample, and the estimate with its standard error stands
   beside it; that counts all touched pages, those that were in the page cache before too.
 - *Mappings found* when the first question was asked, of those that the kernel listed at that moment without the profiler, and how
   long after the opening the last one was observed.
 - *Dropped* are records that were lost.
-- *×* is how many times as long the first round of questions took, both times added up, as without the profiler under the same load. A cold
-  read takes about as long as on a fast disk.
+- *×* is how many times as much processor time the process took for the first round of questions, both times added up, as without
+  the profiler under the same load. Every page of them is cold.
 
 A cell with something else than expected is bold, with what it is below the table.
 

@@ -50,4 +50,48 @@ var services = []service{
 		name: "shortlived", files: []string{"*.seg"}, quick: true,
 		about: "50 files are mapped and read. Then 19 times 50 others take their place, each for 50 ms, with a name of its own.",
 	},
+	{
+		name: "prometheus", module: "github.com/prometheus/prometheus", files: []string{"*/index", "*/chunks/*", "chunks_head/*"},
+		about: "Prometheus' database (tsdb) with four blocks and a head: some series are asked for in each block. Then it compacts, which writes a block and deletes those that it was made of.",
+	},
+	{
+		name: "etcd", module: "go.etcd.io/etcd/server/v3", files: []string{"etcd/member/snap/db"},
+		about: "A server with 6,000 keys, which maps 10 GiB with MAP_POPULATE: its client asks for 200 ranges. Then the client has it defragment its database, which a new file takes the place of.",
+	},
+	{
+		name: "sqlite-go", module: "modernc.org/sqlite", files: []string{"rows.db"},
+		about: "SQLite, translated to Go, with `PRAGMA mmap_size`: 300 rows of 20,000. Then a table is added, so that the file is mapped anew (mremap), and dropped, and VACUUM writes the file again.",
+	},
+	{
+		name: "sqlite-c", module: "github.com/mattn/go-sqlite3", files: []string{"rows.db"}, needs: "it needs a C compiler",
+		about: "The same with SQLite in C (cgo).",
+	},
+	{
+		name: "badger", module: "github.com/dgraph-io/badger/v4", files: []string{"*.sst"},
+		about: "A database of 40,000 keys, of which 300 are read from its tables. Then all keys are written again, and it compacts.",
+	},
+	{
+		name: "bleve", module: "github.com/blevesearch/bleve/v2", files: []string{"index/store/*.zap"},
+		about: "A search index (scorch) of 4,000 documents: 20 phrases. Then documents are added, and all segments merged into one.",
+	},
+	{
+		name: "lmdb", system: "liblmdb of Debian", files: []string{"data.mdb"}, needs: "it needs a C compiler and, on Debian, apt-get install liblmdb-dev",
+		about: "LMDB in C (cgo) with a mapping of 16 GiB over a sparse file: 300 keys of 40,000. Then all are written again, and a compacted copy takes the file's place.",
+	},
+	{
+		name: "victoria", module: "github.com/VictoriaMetrics/VictoriaMetrics", files: []string{"*.bin"},
+		about: "VictoriaMetrics' reader of files (lib/fs) with its switch `-fs.disableMincore`, in which it reads all by its mappings: 400 reads of six files. Then six others take their place.",
+	},
+	{
+		name: "fastcache", module: "github.com/VictoriaMetrics/fastcache", memory: true, quick: true,
+		about: "A cache outside Go's heap, 64 MiB of memory without a file (Agent.AttachRange): 300 keys of 30,000. Then as many others are set.",
+	},
+	{
+		name: "locked", files: []string{"locked.data"}, quick: true, refused: "locked",
+		about: "A file is read while the process has locked all its memory, also what is to come (mlockall): all of it is there, so nothing can be observed, which the notes say. Then it is unlocked, and mapped again.",
+	},
+	{
+		name: "blocked", files: []string{"blocked.data"}, quick: true, refused: "blocks signal", needs: "it needs a C compiler",
+		about: "A file is read while a thread of C blocks all signals: nothing can be armed, and the notes name the thread. Then the thread ends.",
+	},
 }

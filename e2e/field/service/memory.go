@@ -1,12 +1,20 @@
 package service
 
 import (
-	"encoding/binary"
+	"fmt"
 	"os"
+	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
-// anonymous is memory without a file, whose touched pages the kernel's page tables tell.
-type anonymous struct{ start, end uintptr }
+// anonymous is memory without a file. How many of its pages were touched the kernel's page tables tell.
+type anonymous struct {
+	start, end uintptr
+	cleared    bool
+}
+
+const memoryName = "memory"
 
 // memory observes what a service has in memory.
 func (o *observer) memory(i Instance) error {
@@ -18,7 +26,11 @@ func (o *observer) memory(i Instance) error {
 	if err != nil {
 		return err
 	}
-	o.memoryAt = &anonymous{start, end}
+	// A mapping of its own, so that the kernel counts its pages apart.
+	if _, _, e := unix.Syscall(unix.SYS_MADVISE, start, end-start, unix.MADV_DONTDUMP); e != 0 {
+		return fmt.Errorf("MADV_DONTDUMP: %w", e)
+	}
+	o.memoryAt = &anonymous{start: start, end: end}
 	if o.profiler() == nil {
 		return nil
 	}
@@ -26,27 +38,34 @@ func (o *observer) memory(i Instance) error {
 	return err
 }
 
-const memoryName = "memory"
+// clear begins to count, once: see clear_refs in proc(5).
+func (a *anonymous) clear() error {
+	if a == nil || a.cleared {
+		return nil
+	}
+	a.cleared = true
+	return os.WriteFile("/proc/self/clear_refs", []byte("1"), 0)
+}
 
-// present are the pages that are there, by pagemap (Documentation/admin-guide/mm/pagemap.rst).
-func (a *anonymous) present() map[string]Bits {
+// referenced is how many pages were touched since.
+func (a *anonymous) referenced() (pages int, err error) {
 	if a == nil {
-		return nil
+		return 0, nil
 	}
-	var b Bits
-	f, err := os.Open("/proc/self/pagemap")
+	text, err := os.ReadFile("/proc/self/smaps")
 	if err != nil {
-		return nil
+		return 0, err
 	}
-	defer f.Close()
-	words := make([]byte, 8*int64(a.end-a.start)/pageSize)
-	if _, err := f.ReadAt(words, 8*int64(a.start)/pageSize); err != nil {
-		return nil
-	}
-	for i := range int64(len(words) / 8) {
-		if binary.NativeEndian.Uint64(words[8*i:])>>63 != 0 {
-			b.Set(i)
+	here := false
+	for line := range strings.Lines(string(text)) {
+		var from, to uintptr
+		if n, _ := fmt.Sscanf(line, "%x-%x ", &from, &to); n == 2 {
+			here = from == a.start && to == a.end
+		}
+		var kb int
+		if n, _ := fmt.Sscanf(line, "Referenced: %d kB", &kb); n == 1 && here {
+			return kb << 10 / int(pageSize), nil
 		}
 	}
-	return map[string]Bits{memoryName: b}
+	return 0, fmt.Errorf("no mapping %x-%x in smaps", a.start, a.end)
 }

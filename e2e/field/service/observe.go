@@ -13,6 +13,7 @@ import (
 
 	"github.com/firsttouch/firsttouch/agent"
 	"github.com/firsttouch/firsttouch/profiler"
+	"golang.org/x/sys/unix"
 )
 
 // observer is the agent of a service, or none.
@@ -58,17 +59,29 @@ func (o *observer) stage(i Instance) (s Stage, err error) {
 	if err := o.mappings(&s, opened); err != nil {
 		return s, err
 	}
+	if err := o.drop(); err != nil {
+		return s, err
+	}
+	if err := mark("cold"); err != nil {
+		return s, err
+	}
 	s.Before = o.touched()
 	if err := mark("before"); err != nil {
 		return s, err
 	}
+	if o.agent == nil {
+		if err := o.memoryAt.clear(); err != nil {
+			return s, err
+		}
+	}
 	for began := time.Now(); s.Rounds == 0 || time.Since(began) < o.repeat; s.Rounds++ {
+		before := processor()
 		digest, took, err := ask(i)
 		if err != nil {
 			return s, err
 		}
 		if s.Rounds == 0 {
-			s.Digest, s.Took = digest, took
+			s.Digest, s.Took, s.CPU = digest, took, processor()-before
 		}
 		if digest != s.Digest {
 			return s, fmt.Errorf("the answers of round %d are others than those of the first one", s.Rounds+1)
@@ -76,6 +89,11 @@ func (o *observer) stage(i Instance) (s Stage, err error) {
 	}
 	if err := mark("after"); err != nil {
 		return s, err
+	}
+	if o.agent == nil {
+		if s.Referenced, err = o.memoryAt.referenced(); err != nil {
+			return s, err
+		}
 	}
 	s.After = o.touched()
 	o.estimates(&s)
@@ -110,6 +128,9 @@ func (o *observer) mappings(s *Stage, opened time.Duration) error {
 			s.Mappings++
 			s.Bytes += int64(m.end - m.start)
 		}
+		if o.memoryAt != nil {
+			s.Mappings++
+		}
 		return err
 	}
 	files(p, func(_ string, r *profiler.RegionStats) {
@@ -122,12 +143,27 @@ func (o *observer) mappings(s *Stage, opened time.Duration) error {
 	return nil
 }
 
+// drop has the kernel forget, without the profiler, which pages the service has touched, so that they can leave the page cache. With
+// it they have been forgotten when the mapping was armed.
+func (o *observer) drop() error {
+	if o.agent != nil {
+		return nil
+	}
+	list, err := mapped(o.patterns)
+	for _, m := range list {
+		if err := forget(m.start, m.end); err != nil && err != unix.EINVAL { // which locked memory is answered with
+			return err
+		}
+	}
+	return err
+}
+
 // touched are the pages of each file that is mapped now which were touched first since the start. Without the profiler
 // there are none.
 func (o *observer) touched() map[string]Bits {
 	p := o.profiler()
 	if p == nil {
-		return o.memoryAt.present()
+		return nil
 	}
 	out := map[string]Bits{}
 	files(p, func(path string, r *profiler.RegionStats) {

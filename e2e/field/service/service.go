@@ -11,6 +11,8 @@ import (
 	"log"
 	"os"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Service is a program that maps files.
@@ -71,6 +73,7 @@ type Result struct {
 type Stage struct {
 	Digest string
 	Took   time.Duration // of the first round
+	CPU    time.Duration // processor time of the process in it
 	Rounds int
 	// Mappings and Bytes are what was there when the first question was asked: by the kernel's list without the profiler, and as
 	// observed with it.
@@ -80,7 +83,9 @@ type Stage struct {
 	Found time.Duration
 	// Touched pages by file, before the first question, and when the last one was answered.
 	Before, After map[string]Bits
-	// Share of the pages that was observed in the end, by file, and what there was by estimate, in pages, with its error.
+	// Referenced is how many pages of memory without a file were touched since the first question, by the kernel.
+	Referenced int
+	// Sampled: not all pages were observed. Pages are those that were touched by estimate, by file.
 	Sampled bool
 	Pages   map[string]Estimate
 	Notes   []string
@@ -156,6 +161,15 @@ func tell(m Message) error {
 
 func mark(name string) error { return tell(Message{Mark: name}) }
 
+// processor is the processor time of this process.
+func processor() time.Duration {
+	var u unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
 // ask asks all questions, and returns a digest of the answers.
 func ask(i Instance) (string, time.Duration, error) {
 	h := sha256.New()
@@ -186,9 +200,6 @@ func run(s Service, dir string) error {
 		if n == 1 {
 			if err := i.Change(); err != nil {
 				return fmt.Errorf("change: %w", err)
-			}
-			if err := mark("cold"); err != nil {
-				return err
 			}
 		}
 		stage, err := o.stage(i)

@@ -45,22 +45,21 @@ type cell struct {
 	Slowdown float64 // processor time of the first round of questions, both stages
 	Start    time.Duration
 	Shutdown time.Duration
-	Refused  bool `json:",omitempty"` // nothing can be observed in the first stage, as the notes say
 	Commit   string
 }
 
 // stage is what was seen after the opening of the service, and after the change.
 type stage struct {
-	Seen, Known  int // pages
-	Cached       int // pages that came into the page cache
-	Mappings, Of int
-	Found        time.Duration
-	Sampled      bool `json:",omitempty"`
-	Pages, Error float64
-	PlainTook    time.Duration
-	Took         time.Duration
-	Rounds       int
-	Strange      int // pages of which the profiler says that they were touched, and which are not in the page cache
+	Seen, Known      int // pages
+	Cached           int // pages that came into the page cache
+	Mappings, Of     int
+	Found            time.Duration
+	Sampled, Refused bool `json:",omitempty"` // Refused: nothing can be observed, as the notes say
+	Pages, Error     float64
+	PlainTook        time.Duration
+	Took             time.Duration
+	Rounds           int
+	Strange          int // pages of which the profiler says that they were touched, and which are not in the page cache
 
 }
 
@@ -102,6 +101,13 @@ func (f *field) runAll(ctx context.Context, s *service, c choice) (cells []cell,
 		}
 	}
 	return cells, nil
+}
+
+func (s *service) refusal(k key, stage int) string {
+	if s.refused == nil {
+		return ""
+	}
+	return s.refused(k, stage)
 }
 
 // judge holds a run against the one without the profiler.
@@ -149,17 +155,17 @@ func judge(s *service, k key, plain, got seen) cell {
 			st.Error += g.Pages[path].Error
 		}
 		c.Stages = append(c.Stages, st)
-		if s.refused != "" && i == 0 {
-			c.Refused = g.Mappings == 0 && slices.ContainsFunc(g.Notes, func(n string) bool { return strings.Contains(n, s.refused) })
-			if !c.Refused {
-				red("stage %d: %d mappings are observed, and the notes do not say %q", i+1, g.Mappings, s.refused)
+		if why := s.refusal(k, i); why != "" {
+			c.Stages[i].Refused = g.Mappings == 0 && slices.ContainsFunc(g.Notes, func(n string) bool { return strings.Contains(n, why) })
+			if !c.Stages[i].Refused {
+				red("stage %d: %d mappings are observed, or the notes do not say %q", i+1, g.Mappings, why)
 			}
 			continue
 		}
 		if st.Mappings != st.Of {
 			red("stage %d: %d of %d mappings were found %v after they were there", i+1, st.Mappings, st.Of, svc.Wait)
 		}
-		if st.Known == 0 {
+		if st.Known == 0 && !(s.warm && i == 0) {
 			red("stage %d: no page is known to have been touched", i+1)
 		}
 		if st.Seen != st.Known && !st.Sampled && k.Mode != readAhead {
@@ -206,8 +212,8 @@ func (c cell) text() string {
 		answers = "wrong"
 	}
 	var stages []string
-	for i, s := range c.Stages {
-		if i == 0 && c.Refused {
+	for _, s := range c.Stages {
+		if s.Refused {
 			stages = append(stages, "refused")
 			continue
 		}

@@ -24,6 +24,7 @@ import (
 type field struct {
 	dir, bin, disk string
 	logs           string
+	nice           int
 	readAhead      string            // the file that says how much the kernel reads ahead there
 	prepared       map[string]string // directory with the data of a service
 }
@@ -248,7 +249,12 @@ func (f *field) run(ctx context.Context, s *service, k key) (out seen, err error
 	if err := c.Start(); err != nil {
 		return out, err
 	}
-	talked := f.talk(stdout, stdin, s.patterns(dir), dir, &out, func() error { return enter(c.Process.Pid) })
+	talked := f.talk(stdout, stdin, s.patterns(dir), dir, &out, func() error {
+		if k.Load == busy {
+			return enter(c.Process.Pid)
+		}
+		return errors.Join(enter(c.Process.Pid), f.prefer(c.Process.Pid))
+	})
 	stdin.Close()
 	waited := c.Wait()
 	if err := f.keep(s, k, said.String()); err != nil {
@@ -265,6 +271,19 @@ func (f *field) run(ctx context.Context, s *service, k key) (out seen, err error
 		return out, talked
 	}
 	return out, nil
+}
+
+// prefer gives all threads of a process that has just been started their priority.
+func (f *field) prefer(pid int) error {
+	if f.nice == 0 {
+		return nil
+	}
+	list, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+	for _, t := range list {
+		id, _ := strconv.Atoi(t.Name())
+		err = errors.Join(err, unix.Setpriority(unix.PRIO_PROCESS, id, f.nice))
+	}
+	return err
 }
 
 // brief is the beginning of what a service said, in one line.

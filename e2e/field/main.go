@@ -37,6 +37,7 @@ func main() {
 	loads := flag.String("loads", strings.Join(allLoads, ","), "with what else on the processors")
 	users := flag.String("users", "root,user", "as whom")
 	modes := flag.String("modes", strings.Join(allModes, ","), "how it is profiled")
+	nice := flag.Int("nice", 0, "priority of the services where nothing of ours is to be in their way, for a machine that others use: -10 is before them")
 	soak := flag.Duration("soak", 0, "run for so long, in place of everything else")
 	limit := flag.Duration("timeout", 3*time.Hour, "for everything but a soak")
 	flag.Parse()
@@ -48,7 +49,7 @@ func main() {
 		defer cancel()
 	}
 	c := choice{names: flag.Args(), quick: *quick, loads: strings.Split(*loads, ","), users: strings.Split(*users, ","), modes: strings.Split(*modes, ",")}
-	bad, err := all(ctx, c, *soak, *update, *logs)
+	bad, err := all(ctx, c, *soak, *update, *logs, *nice)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -84,7 +85,7 @@ func (c choice) wants(s *service) bool {
 	return slices.Contains(c.names, s.name) || len(c.names) == 0 && (!c.quick || s.quick)
 }
 
-func all(ctx context.Context, c choice, soak time.Duration, update bool, logs string) (bad bool, err error) {
+func all(ctx context.Context, c choice, soak time.Duration, update bool, logs string, nice int) (bad bool, err error) {
 	for _, name := range c.names {
 		if !slices.ContainsFunc(services, func(s service) bool { return s.name == name }) {
 			return false, fmt.Errorf("there is no service %s: there are %s", name, names())
@@ -101,6 +102,7 @@ func all(ctx context.Context, c choice, soak time.Duration, update bool, logs st
 	if err != nil {
 		return false, err
 	}
+	f.nice = nice
 	defer func() {
 		if e := f.close(); err == nil {
 			err = e

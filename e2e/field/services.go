@@ -12,8 +12,10 @@ type service struct {
 	memory bool     // what is observed is in no file
 	quick  bool     // quick to compile and to run
 	needs  string   // what may be missing where it cannot be compiled
-	// refused is what the notes say while nothing can be observed, in the first stage; empty where all can.
-	refused string
+	// warm: all pages are touched while it is opened, maybe after the mapping was found, so that the first questions need not touch any anew.
+	warm bool
+	// refused is what the notes say where nothing can be observed, by the run and the stage; empty where all can.
+	refused func(k key, stage int) string
 	// excuses are why a cell is not as it should be through no fault of the profiler.
 	excuses []excuse
 }
@@ -31,6 +33,26 @@ func (s *service) excuse(k key) string {
 		}
 	}
 	return ""
+}
+
+// atFirst is said in the first stage.
+func atFirst(text string) func(key, int) string {
+	return func(_ key, stage int) string {
+		if stage == 0 {
+			return text
+		}
+		return ""
+	}
+}
+
+// failing is said where system calls would fail.
+func failing(text string) func(key, int) string {
+	return func(k key, _ int) string {
+		if k.User != "root" || k.Mode == "signal" {
+			return text
+		}
+		return ""
+	}
 }
 
 func names() string {
@@ -55,8 +77,8 @@ var services = []service{
 		about: "Prometheus' database (tsdb) with four blocks and a head: some series are asked for in each block. Then it compacts, which writes a block and deletes those that it was made of.",
 	},
 	{
-		name: "etcd", module: "go.etcd.io/etcd/server/v3", files: []string{"etcd/member/snap/db"},
-		about: "A server with 6,000 keys, which maps 10 GiB with MAP_POPULATE: its client asks for 200 ranges. Then the client has it defragment its database, which a new file takes the place of.",
+		name: "etcd", module: "go.etcd.io/etcd/server/v3", files: []string{"etcd/member/snap/db"}, warm: true,
+		about: "A server with 6,000 keys, which maps 10 GiB with MAP_POPULATE: its client asks for 200 ranges. Then the client has it defragment its database, which a new file takes the place of. While it is started it reads all of the database, so that the first questions touch hardly a page for the first time.",
 	},
 	{
 		name: "sqlite-go", module: "modernc.org/sqlite", files: []string{"rows.db"},
@@ -67,8 +89,8 @@ var services = []service{
 		about: "The same with SQLite in C (cgo).",
 	},
 	{
-		name: "badger", module: "github.com/dgraph-io/badger/v4", files: []string{"*.sst"},
-		about: "A database of 40,000 keys, of which 300 are read from its tables. Then all keys are written again, and it compacts.",
+		name: "badger", module: "github.com/dgraph-io/badger/v4", files: []string{"*.sst"}, refused: failing("it is mapped to be written to"),
+		about: "A database of 40,000 keys, of which 300 are read from its tables. Then all keys are written again, and it compacts. It maps its tables so that they can be written to; where system calls would fail such files are left alone, unless they are named one by one.",
 	},
 	{
 		name: "bleve", module: "github.com/blevesearch/bleve/v2", files: []string{"index/store/*.zap"},
@@ -83,15 +105,15 @@ var services = []service{
 		about: "VictoriaMetrics' reader of files (lib/fs) with its switch `-fs.disableMincore`, in which it reads all by its mappings: 400 reads of six files. Then six others take their place.",
 	},
 	{
-		name: "fastcache", module: "github.com/VictoriaMetrics/fastcache", memory: true, quick: true,
-		about: "A cache outside Go's heap, 64 MiB of memory without a file (Agent.AttachRange): 300 keys of 30,000. Then as many others are set.",
+		name: "fastcache", module: "github.com/VictoriaMetrics/fastcache", memory: true, quick: true, refused: failing("user mode only"),
+		about: "A cache outside Go's heap, 64 MiB of memory without a file (Agent.AttachRange): 300 keys of 30,000. Then as many others are set. Where system calls would fail memory that exists already is refused.",
 	},
 	{
-		name: "locked", files: []string{"locked.data"}, quick: true, refused: "locked",
+		name: "locked", files: []string{"locked.data"}, quick: true, refused: atFirst("the memory is locked"),
 		about: "A file is read while the process has locked all its memory, also what is to come (mlockall): all of it is there, so nothing can be observed, which the notes say. Then it is unlocked, and mapped again.",
 	},
 	{
-		name: "blocked", files: []string{"blocked.data"}, quick: true, refused: "blocks signal", needs: "it needs a C compiler",
+		name: "blocked", files: []string{"blocked.data"}, quick: true, refused: atFirst("blocks signal"), needs: "it needs a C compiler",
 		about: "A file is read while a thread of C blocks all signals: nothing can be armed, and the notes name the thread. Then the thread ends.",
 	},
 }

@@ -34,8 +34,10 @@ func (o *observer) memory(i Instance) error {
 	if o.profiler() == nil {
 		return nil
 	}
-	_, err = o.agent.AttachRange(memoryName, start, end)
-	return err
+	if _, err := o.agent.AttachRange(memoryName, start, end); err != nil {
+		o.refused = append(o.refused, err.Error())
+	}
+	return nil
 }
 
 // clear begins to count, once: see clear_refs in proc(5).

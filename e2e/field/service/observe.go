@@ -22,6 +22,7 @@ type observer struct {
 	patterns []string
 	repeat   time.Duration
 	memoryAt *anonymous
+	refused  []string // why memory is not observed
 }
 
 var pageSize = int64(os.Getpagesize())
@@ -193,7 +194,7 @@ func (o *observer) notes() (list []string) {
 	if o.agent == nil {
 		return nil
 	}
-	list = o.agent.Notes()
+	list = append(o.agent.Notes(), o.refused...)
 	if p := o.agent.Profiler(); p != nil {
 		list = append(list, p.Snapshot().Stats.Notes...)
 	}

@@ -17,7 +17,7 @@ import (
 )
 
 func main() {
-	if err := flag.Set("fs.disableMincore", "true"); err != nil {
+	if err := flag.CommandLine.Parse([]string{"-fs.disableMincore"}); err != nil {
 		panic(err)
 	}
 	service.Main(service.Service{Prepare: prepare, Open: open})

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -71,7 +72,8 @@ func (l *lookout) matching(files map[profiler.MappedFile]profiler.MappedAs) map[
 	for _, p := range l.patterns {
 		p.resolve()
 		for f := range files {
-			if p.matches(f.Path) {
+			// The kernel's mark of a file without a path any more, which a pattern that ends in * would match.
+			if !strings.HasSuffix(f.Path, deleted) && p.matches(f.Path) {
 				p.matched = true
 				named[f] = named[f] || p.isPath()
 			}
@@ -79,6 +81,8 @@ func (l *lookout) matching(files map[profiler.MappedFile]profiler.MappedAs) map[
 	}
 	return named
 }
+
+const deleted = " (deleted)"
 
 // errWritable is why a file that a pattern found is left alone. Mutexes lie in such files, as in LMDB's lock.mdb, and
 // futex(2) on them would fail.
@@ -137,9 +141,9 @@ func (l *lookout) nameOf(f profiler.MappedFile) string {
 }
 
 // again reports whether a failure to attach may pass by itself: the mapping went away at that
-// moment, the other threads were too busy to be stopped, or a mapping is made that cannot be written to.
+// moment, the other threads were too busy to be stopped, a mapping is made that cannot be written to, or what is locked is unlocked.
 func again(err error) bool {
-	return errors.Is(err, profiler.ErrNotMapped) || errors.Is(err, profiler.ErrBusy) || err == errWritable
+	return errors.Is(err, profiler.ErrNotMapped) || errors.Is(err, profiler.ErrBusy) || errors.Is(err, profiler.ErrLocked) || err == errWritable
 }
 
 // matched counts the patterns that a mapping has matched.

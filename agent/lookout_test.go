@@ -85,6 +85,7 @@ func TestLookoutAttachesEachFileOnce(t *testing.T) {
 	answers := []error{
 		fmt.Errorf("gone again: %w", profiler.ErrNotMapped),
 		fmt.Errorf("park: %w", profiler.ErrBusy),
+		fmt.Errorf("mlockall: %w", profiler.ErrLocked),
 		nil,
 		nil,
 	}
@@ -93,11 +94,11 @@ func TestLookoutAttachesEachFileOnce(t *testing.T) {
 		return answers[len(calls)-1]
 	})
 	l.patterns[0].matched = true
-	for range 5 {
+	for range 6 {
 		l.found(nil, profiler.MappedFile{Path: "/d/a.db", Dev: 8<<32 | 2, Inode: 1}, profiler.MappedAs{}, false)
 	}
 	l.found(nil, profiler.MappedFile{Path: "/d/a.db", Dev: 8<<32 | 2, Inode: 2}, profiler.MappedAs{}, false)
-	if want := []string{"/d/a.db", "/d/a.db", "/d/a.db", "/d/a.db (file 2 of this name)"}; !slices.Equal(calls, want) {
+	if want := []string{"/d/a.db", "/d/a.db", "/d/a.db", "/d/a.db", "/d/a.db (file 2 of this name)"}; !slices.Equal(calls, want) {
 		t.Errorf("attached %q, want tries until it worked, none after, and the file that took its place: %q", calls, want)
 	}
 	if notes := l.notes(); len(notes) != 0 {
@@ -106,6 +107,19 @@ func TestLookoutAttachesEachFileOnce(t *testing.T) {
 	l.looks, l.since = 1, time.Now().Add(-quietFor)
 	if notes := l.notes(); len(notes) != 1 || !strings.Contains(notes[0], `"/e/never-*"`) {
 		t.Errorf("notes %q, want one, of the pattern without a match", notes)
+	}
+}
+
+// TestPatternsMatchNoDeletedFiles: a file that is mapped and has no path any more cannot be attached by one, and would only be
+// reported as refused, once for each.
+func TestPatternsMatchNoDeletedFiles(t *testing.T) {
+	l := newLookout([]string{"/d/*"}, nil)
+	got := l.matching(map[profiler.MappedFile]profiler.MappedAs{
+		{Path: "/d/a.db", Inode: 1}:                   {Readable: true},
+		{Path: "/d/a.db.deleted (deleted)", Inode: 2}: {Readable: true},
+	})
+	if len(got) != 1 {
+		t.Errorf("%v match, want a.db alone", got)
 	}
 }
 

@@ -80,7 +80,7 @@ func observable(careful bool) string {
 	}
 	var paths []string
 	for f, as := range files {
-		if (as.Readable || as.Writable) && !(careful && as.Writable) && !as.Code && !strings.HasSuffix(f.Path, " (deleted)") && !strings.HasPrefix(f.Path, "/dev/") {
+		if (as.Readable || as.Writable) && !(careful && as.Writable) && !as.Code && !strings.HasSuffix(f.Path, deleted) && !strings.HasPrefix(f.Path, "/dev/") {
 			paths = append(paths, literal.Replace(f.Path))
 		}
 	}

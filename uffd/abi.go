@@ -2,7 +2,8 @@ package uffd
 
 // The numbers of this file are the kernel's ABI, include/uapi/linux/userfaultfd.h, kept here as our
 // own table: the header of the machine that builds a program says nothing about the kernel that
-// will run it. The ioctl numbers are those of the generic encoding (amd64, arm64).
+// will run it. The ioctl numbers are those of the generic
+// encoding, see knownArch.
 
 // APIVersion is the only protocol version that any kernel has spoken, UFFD_API.
 const APIVersion = 0xaa

@@ -5,8 +5,9 @@ import (
 	"unsafe"
 )
 
-// Addr is an address in the memory that a descriptor serves, which need not be the caller's own.
-type Addr uintptr
+// Addr is an address in the memory that a descriptor serves, which need not be the caller's own. It
+// has 64 bits also on machines whose own addresses have 32, as in the kernel's structs.
+type Addr uint64
 
 // String is the address in hexadecimal.
 func (a Addr) String() string { return "0x" + strconv.FormatUint(uint64(a), 16) }

@@ -45,7 +45,8 @@ func rawRemap(from Range, to Addr) unix.Errno {
 
 // rawMapFixed maps a file's beginning over what is at an address.
 func rawMapFixed(at Addr, length, file int) unix.Errno {
-	_, _, errno := unix.Syscall6(unix.SYS_MMAP, uintptr(at), uintptr(length), unix.PROT_READ|unix.PROT_WRITE,
-		unix.MAP_SHARED|unix.MAP_FIXED, uintptr(file), 0)
+	_, err := unix.MmapPtr(file, 0, *(*unsafe.Pointer)(unsafe.Pointer(&at)), uintptr(length),
+		unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_FIXED)
+	errno, _ := err.(unix.Errno)
 	return errno
 }

@@ -124,6 +124,6 @@
 // have to be looked after (a touch of it sends its message again). Register lists MOVE also for shared memory,
 // but the kernel moves private anonymous pages only. A mapping belongs to one descriptor at a time.
 //
-// Systems. The ioctl numbers are those of amd64 and arm64. Elsewhere everything builds and answers
-// ErrNotSupported.
+// Systems. The ioctl numbers are those of amd64, arm64, riscv64, loong64, arm, 386 and s390x; on
+// amd64 and arm64 the package is tested. Elsewhere everything builds and answers ErrNotSupported.
 package uffd

@@ -75,6 +75,15 @@ func (f *FD) Close() error {
 	return err
 }
 
+// Gone reports whether the process whose memory f serves has ended, or replaced its program. It asks
+// by a fill of memory that is not registered, which does nothing else.
+func (f *FD) Gone() bool {
+	// Below any program; the kernel looks for the process before it looks for the mapping.
+	const low = 1 << 16
+	arg := CopyArg{Dst: low, Src: low, Len: uint64(PageSize())}
+	return f.RawCopy(&arg) == unix.ESRCH
+}
+
 // Forked takes over the descriptor that an EventFork message of f announced: it serves the memory of
 // the child, with the features of f, and is made close-on-exec. The caller must close it. A message
 // gives its descriptor once: m has no number afterwards, so that nothing closes a stranger's file.
@@ -87,7 +96,7 @@ func (f *FD) Forked(m *Msg) (*FD, error) {
 	if raw < 0 {
 		return nil, fmt.Errorf("%w: the descriptor of this message was taken before", ErrInvalid)
 	}
-	m.Arg[0] = uint64(noFD)
+	m.Arg[0] = noFD
 	unix.CloseOnExec(raw) // the kernel gives it the flags of the descriptor that the parent opened
 	return &FD{
 		raw: raw, path: f.path,
@@ -96,4 +105,4 @@ func (f *FD) Forked(m *Msg) (*FD, error) {
 }
 
 // noFD is what ForkFD says of a message whose descriptor was taken.
-const noFD = ^uint32(0)
+const noFD = ^uint64(0)

@@ -52,6 +52,9 @@ func (f *FD) Close() error { return notHere() }
 // Forked answers ErrNotSupported.
 func (f *FD) Forked(*Msg) (*FD, error) { return nil, notHere() }
 
+// Gone is false.
+func (f *FD) Gone() bool { return false }
+
 // Pending answers ErrNotSupported.
 func (f *FD) Pending() (unread, waiting int, err error) { return 0, 0, notHere() }
 

@@ -11,7 +11,7 @@ import (
 )
 
 // FuzzMsg holds the decoding of whatever read(2) may deliver against the byte offsets of struct
-// uffd_msg, for whole and cut-off messages: amd64 and arm64 are little-endian.
+// uffd_msg, for whole and cut-off messages.
 func FuzzMsg(f *testing.F) {
 	for _, event := range []Event{EventPagefault, EventFork, EventRemap, EventRemove, EventUnmap, 0, 0xff} {
 		seed := bytes.Repeat([]byte{byte(event)}, MsgSize+int(event)%7)
@@ -28,13 +28,13 @@ func FuzzMsg(f *testing.F) {
 }
 
 func checkMsg(t *testing.T, m *Msg, raw []byte) {
-	word := binary.LittleEndian.Uint64
-	half := binary.LittleEndian.Uint32
+	word := binary.NativeEndian.Uint64
+	half := binary.NativeEndian.Uint32
 	if m.Event != Event(raw[0]) || m.IsPagefault() != (raw[0] == 0x12) {
 		t.Errorf("event %#x, want %#x", m.Event, raw[0])
 	}
 	if uint64(m.Flags()) != word(raw[8:]) || uint64(m.Address()) != word(raw[16:]) || uint32(m.Thread()) != half(raw[24:]) {
-		t.Errorf("page fault %#x %v %d of % x", m.Flags(), m.Address(), m.Thread(), raw[:MsgSize])
+		t.Errorf("page fault %#x %v %d of % x", uint64(m.Flags()), m.Address(), m.Thread(), raw[:MsgSize])
 	}
 	if uint32(m.ForkFD()) != half(raw[8:]) {
 		t.Errorf("fork %d of % x", m.ForkFD(), raw[:MsgSize])

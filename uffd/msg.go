@@ -24,11 +24,11 @@ func (m *Msg) Address() Addr { return Addr(m.Arg[1]) }
 // Thread of a page fault: the kernel thread id of the thread that waits; 0 without FeatureThreadID.
 // It is the number that the waiting thread has in its own PID namespace, not in the reader's: a
 // handler outside a container is told the ids of the inside (task_pid_vnr in fs/userfaultfd.c).
-func (m *Msg) Thread() int32 { return int32(uint32(m.Arg[2])) }
+func (m *Msg) Thread() int32 { return first32(&m.Arg[2]) }
 
 // ForkFD of an EventFork: the number of a new descriptor, for the child's memory, that the read
 // installed in the reading process. The reader owns it and takes it by FD.Forked; -1 afterwards.
-func (m *Msg) ForkFD() int { return int(int32(uint32(m.Arg[0]))) }
+func (m *Msg) ForkFD() int { return int(first32(&m.Arg[0])) }
 
 // Remap of an EventRemap: where the range was, and where it begins now. The length did not change.
 func (m *Msg) Remap() (from Range, to Addr) {

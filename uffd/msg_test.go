@@ -1,15 +1,19 @@
 package uffd
 
-import "testing"
+import (
+	"encoding/binary"
+	"testing"
+)
 
 func TestMsgAccessors(t *testing.T) {
-	fault := Msg{Event: EventPagefault, Arg: [3]uint64{uint64(PagefaultFlagWrite | PagefaultFlagMinor), 0x7f001234, 0xffffffff_00000007}}
+	fault := Msg{Event: EventPagefault, Arg: [3]uint64{uint64(PagefaultFlagWrite | PagefaultFlagMinor), 0x7f001234, 7}}
 	if !fault.IsPagefault() || fault.Flags() != 5 || fault.Address() != 0x7f001234 || fault.Thread() != 7 {
 		t.Errorf("page fault decoded as %v", &fault)
 	}
-	// The kernel leaves the upper half of the word behind a descriptor number undefined.
-	fork := Msg{Event: EventFork, Arg: [3]uint64{0xdead_0000_002a}}
-	if fork.IsPagefault() || fork.ForkFD() != 42 {
+	// The kernel leaves the other half of the word with a descriptor's number undefined.
+	msgs := []Msg{{Event: EventFork, Arg: [3]uint64{^uint64(0)}}}
+	binary.NativeEndian.PutUint32(msgBytes(msgs)[8:], 42)
+	if fork := &msgs[0]; fork.IsPagefault() || fork.ForkFD() != 42 {
 		t.Errorf("fork decoded as descriptor %d", fork.ForkFD())
 	}
 	remap := Msg{Event: EventRemap, Arg: [3]uint64{0x1000, 0x9000, 0x2000}}

@@ -63,11 +63,18 @@ func checkOffered(want, offered Features) error {
 	return nil
 }
 
-// knownArch reports whether the numbers of abi.go are this architecture's.
-func knownArch() bool { return runtime.GOARCH == "amd64" || runtime.GOARCH == "arm64" }
+// knownArch reports whether the numbers of abi.go are this architecture's: those with the kernel's
+// generic encoding of ioctls, include/uapi/asm-generic/ioctl.h. MIPS and PowerPC have one of their own.
+func knownArch() bool {
+	switch runtime.GOARCH {
+	case "amd64", "arm64", "riscv64", "loong64", "arm", "386", "s390x":
+		return true
+	}
+	return false
+}
 
 func errArch() error {
-	return fmt.Errorf("%w: the ioctl numbers are known for amd64 and arm64, not for %s", ErrNotSupported, runtime.GOARCH)
+	return fmt.Errorf("%w: the ioctl numbers are not known for %s", ErrNotSupported, runtime.GOARCH)
 }
 
 // enable shakes hands, and does without optional features that are offered but refused: EVENT_FORK

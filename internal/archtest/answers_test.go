@@ -51,9 +51,13 @@ func TestAnswersNameTheirTests(t *testing.T) {
 func uffdTests(t *testing.T) (tests, rows map[string]bool) {
 	t.Helper()
 	tests, rows = map[string]bool{}, map[string]bool{}
-	files, err := filepath.Glob(filepath.Join(root, "uffd", "*_test.go"))
-	if err != nil {
-		t.Fatal(err)
+	var files []string
+	for _, dir := range []string{"uffd", "uffd/serve"} {
+		found, err := filepath.Glob(filepath.Join(root, dir, "*_test.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, found...)
 	}
 	for _, file := range files {
 		source, err := os.ReadFile(file)

@@ -27,7 +27,7 @@ func TestAnswersNameTheirTests(t *testing.T) {
 	answers := 0
 	for line := range strings.Lines(string(text)) {
 		named := namedTest.FindAllStringSubmatch(line, -1)
-		if cells := strings.Split(line, " | "); len(cells) == 4 && !strings.HasPrefix(line, "| question") {
+		if cells := strings.Split(line, " | "); len(cells) == 4 && !strings.HasPrefix(line, "| question") && !strings.HasPrefix(line, "| page") {
 			answers++
 			if len(namedTest.FindAllString(cells[3], -1)) == 0 {
 				t.Errorf("no test holds the answer to %q", cells[0])

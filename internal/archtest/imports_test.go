@@ -111,7 +111,7 @@ func TestNobodyUsesCgo(t *testing.T) {
 // linked are the modules that a service may compile in by importing a package of ours, as they
 // stand in their import paths. Each one more is a decision: it is in every binary that links us.
 var linked = map[string][]string{
-	"uffd":         {"golang.org/x/sys"},
+	"uffd/...":     {"golang.org/x/sys"},
 	"profiler":     {"golang.org/x/sys"},
 	"exporter/...": append(otel, "golang.org/x/sys", "github.com/google/pprof"),
 	"agent":        append(otel, "golang.org/x/sys", "github.com/google/pprof"),

@@ -3,10 +3,11 @@
 package profiler
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
-	"time"
+	"sort"
 
 	"github.com/firsttouch/firsttouch/internal/engine"
 	"golang.org/x/sys/unix"
@@ -68,7 +69,7 @@ func (l *Look) attach(path string, opts []RegionOption) (*Region, error) {
 	defer r.mu.Unlock()
 	r.file = id
 	r.eng.KnowFile(id.path, id.dev, id.inode)
-	if err := r.look(l.list, l.at); err != nil && len(r.maps) == 0 {
+	if err := r.look(l); err != nil && len(r.maps) == 0 {
 		r.closed.Store(true)
 		p.forget(r)
 		return nil, fmt.Errorf("attach file %s: %w", path, err)
@@ -94,83 +95,119 @@ func (p *Profiler) regionOf(id *fileID, kinds ...Kind) *Region {
 
 // lookNow looks at the mappings as they are. The caller holds r.mu.
 func (r *Region) lookNow() error {
-	now := engine.Now()
-	list, err := r.p.readMaps()
+	for _, m := range r.maps {
+		m.seen = nil
+	}
+	l, err := r.p.newLook()
 	if err != nil {
 		return err
 	}
-	return r.look(list, now)
+	return r.look(l)
 }
 
 // look compares the mappings of the region's file with what is armed: what is gone is forgotten,
-// what is new is covered. now is when the list was asked for. The caller holds r.mu.
-func (r *Region) look(list []procMap, now time.Duration) error {
+// what is new is covered. The caller holds r.mu.
+func (r *Region) look(l *Look) error {
 	var errs []error
-	changed, all := r.complete == 0, true
-	r.p.eng.Begin(r.eng, len(r.maps)+len(r.uncovered(list)))
-	for _, m := range slices.Clone(r.maps) {
-		if r.intact(m, list) && !r.leaves(m, list) {
-			continue
+	changed := r.complete == 0
+	lost := r.lost(r.maps, l.list)
+	for _, m := range r.maps {
+		if r.leaves(m, l.list) {
+			lost = append(lost, m) // giving back what is gone already does nothing
 		}
+	}
+	if len(lost) > 0 {
 		changed = true
-		if err := r.drop(m); err != nil {
-			errs = append(errs, err)
-		}
-		// What is left of it is to be seen as it is now.
-		if fresh, err := r.p.readMaps(); err != nil {
+		errs = append(errs, r.drop(lost))
+		// What is left of them is to be seen as it is now.
+		if fresh, err := r.p.newLook(); err != nil {
 			errs = append(errs, err)
 		} else {
-			list = fresh
+			fresh.at = l.at
+			l = fresh
 		}
 	}
-	var coming []procMap
+	all := true
 	if !r.p.retired.Load() {
-		coming = r.uncovered(list)
-	}
-	r.expect(coming)
-	for _, m := range coming {
-		changed = true
-		// Covering makes duplicates, of which the list does not know: one may lie where a mapping of the list
-		// was until its owner unmapped it, and looks like it.
-		for _, m := range r.less(m) {
-			if err := r.cover(m, r.complete); err != nil {
-				all = false
-				if !errors.Is(err, engine.ErrGone) { // else it went while we looked
-					errs = append(errs, err)
-				}
-			}
-		}
+		coming := r.uncovered(l.of(r.file))
+		r.expect(coming)
+		changed = changed || len(coming) > 0
+		var err error
+		all, err = r.cover(l, coming)
+		errs = append(errs, err)
 	}
 	if all {
-		r.complete = now
+		r.complete = l.at
 	}
-	if changed || r.fileSize() != r.lastSize {
-		r.lastSize = r.fileSize()
-		r.publishMaps(r.lastSize)
+	if size := r.fileSize(); changed || size != r.lastSize {
+		r.lastSize = size
+		r.publishMaps(size)
 	}
 	return errors.Join(errs...)
 }
 
-// uncovered lists the mappings of the file, less what is armed and the engine's own duplicates.
+// uncovered is what of the mappings of the file is not armed, less the engine's own duplicates.
 func (r *Region) uncovered(list []procMap) (out []procMap) {
+	var want []procMap
 	for _, m := range list {
-		if !r.file.is(&m) || !m.shared && m.prot == 0 {
+		if !m.shared && m.prot == 0 {
 			continue
 		}
 		if r.config.leave && m.shared && m.prot&unix.PROT_WRITE != 0 {
 			r.noteLeft()
 			continue
 		}
-		out = append(out, r.less(m)...)
+		want = append(want, m)
+	}
+	taken, behind := r.taken(), uintptr(0)
+	for _, m := range want {
+		if m.lo < behind { // mappings merge while their list is read
+			if m.hi <= behind {
+				continue
+			}
+			m.offset += int64(behind - m.lo)
+			m.lo = behind
+		}
+		behind = m.hi
+		for len(taken) > 0 && taken[0].Hi <= m.lo {
+			taken = taken[1:]
+		}
+		rest := []procMap{m}
+		for _, t := range taken {
+			if t.Lo >= m.hi {
+				break
+			}
+			rest = without(rest, t.Lo, t.Hi)
+		}
+		out = append(out, rest...)
 	}
 	return out
 }
 
+// taken is where mappings are armed and the engine has its own duplicates, by address.
+func (r *Region) taken() []engine.AddrRange {
+	if r.takenBy == nil {
+		r.takenBy = make([]engine.AddrRange, 0, 2*len(r.maps))
+		for _, o := range r.maps {
+			r.takenBy = append(r.takenBy, engine.AddrRange{Lo: o.Lo, Hi: o.Hi})
+			if a := o.Alias(); a != 0 {
+				r.takenBy = append(r.takenBy, engine.AddrRange{Lo: a, Hi: a + (o.Hi - o.Lo)})
+			}
+		}
+		slices.SortFunc(r.takenBy, func(a, b engine.AddrRange) int { return cmp.Compare(a.Lo, b.Lo) })
+	}
+	return r.takenBy
+}
+
 // leaves reports whether a mapping has become one that is to be left alone. The caller holds r.mu.
 func (r *Region) leaves(m *mapping, list []procMap) bool {
-	if !r.config.leave || !slices.ContainsFunc(list, func(l procMap) bool {
-		return l.lo < m.Hi && m.Lo < l.hi && l.prot&unix.PROT_WRITE != 0
-	}) {
+	if !r.config.leave {
+		return false
+	}
+	i := sort.Search(len(list), func(i int) bool { return list[i].hi > m.Lo })
+	for ; i < len(list) && list[i].lo < m.Hi && list[i].prot&unix.PROT_WRITE == 0; i++ {
+	}
+	if i == len(list) || list[i].lo >= m.Hi {
 		return false
 	}
 	r.noteLeft()
@@ -179,16 +216,6 @@ func (r *Region) leaves(m *mapping, list []procMap) bool {
 
 func (r *Region) noteLeft() {
 	r.p.note("region %s: mappings that can be written to are left alone (WithoutWritableMappings), since a system call on a mutex there would fail; the agent observes them where it is given the path without *?[", r.name)
-}
-
-// less is a mapping less what is armed and the engine's own duplicates.
-func (r *Region) less(m procMap) []procMap {
-	rest := []procMap{m}
-	for _, o := range r.maps {
-		rest = without(rest, o.Lo, o.Hi)
-		rest = without(rest, o.Alias(), o.Alias()+(o.Hi-o.Lo))
-	}
-	return rest
 }
 
 // without cuts [lo, hi) out of mappings.

@@ -180,7 +180,7 @@ func (r *Region) attachPiece(base uintptr, m piece) error {
 	armed := &mapping{Target: g, means: byMove, prot: m.prot}
 	r.maps = append(r.maps, armed)
 	took, err := r.p.eng.RearmMemory(g, r.guard())
-	r.openHeld(armed)
+	r.openHeld([]*mapping{armed})
 	r.longest = max(r.longest, took)
 	r.update(func(s *RegionStats) { s.Stopped = r.longest })
 	return err

@@ -5,7 +5,6 @@ package profiler
 import (
 	"errors"
 	"fmt"
-	"time"
 )
 
 // coverShared observes a mapping of a file without a placeholder, where the file lies in memory or writes
@@ -15,21 +14,18 @@ import (
 //
 // Where both ways are open this one is better: it adds no mappings, takes no addresses, and a page
 // that is mapped again is not a piece of another mapping.
-func (r *Region) coverShared(m procMap, at *smap, complete time.Duration) (done bool, err error) {
-	fs, err := readFileSystems()
-	if err != nil {
-		return false, err
-	}
-	p := piece{procMap: m, means: byShare, page: at.page}
-	if r.config.writes {
-		p.means = byProtect
-	}
-	switch kind := fs.of(&m); {
+func (r *Region) coverShared(m *procMap, kind string) (done bool, err error) {
+	switch {
 	case kind == hugetlbfs:
 	case kind != tmpfs && r.config.writes:
 		return false, fmt.Errorf("%w: %s", ErrNotSupported, noWrites)
 	case kind != tmpfs || r.kind == KindMappedFile && !r.config.writes:
 		return false, nil
+	}
+	at, _ := smapAt(m.lo)
+	p := piece{procMap: *m, means: byShare, page: at.page}
+	if r.config.writes {
+		p.means = byProtect
 	}
 	if r.p.eng.Observes(m.lo, m.hi, m.dev, m.inode) {
 		return false, fmt.Errorf("%w: a part of the mapping at %#x is in another region: close that first", ErrRegistered, m.lo)
@@ -46,10 +42,10 @@ func (r *Region) coverShared(m procMap, at *smap, complete time.Duration) (done 
 	if err != nil {
 		return false, r.p.wrap(err)
 	}
-	if complete != 0 {
-		g.latency = g.Since - complete
+	if r.complete != 0 {
+		g.latency = g.Since - r.complete
 	}
-	r.maps = append(r.maps, g)
+	r.add(g)
 	return true, nil
 }
 

@@ -3,6 +3,7 @@
 package profiler
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -100,8 +101,9 @@ func (p *Profiler) MapFile(path string, opts ...RegionOption) (*Region, error) {
 	r.file, r.bytes = id, b
 	r.eng.KnowFile(id.path, id.dev, id.inode)
 	lo := uintptr(unsafe.Pointer(unsafe.SliceData(b)))
-	list, err := p.readMaps()
+	l, err := p.newLook()
 	if err == nil {
+		list := l.list
 		i := slices.IndexFunc(list, func(m procMap) bool { return m.lo <= lo && lo < m.hi })
 		if i < 0 || !list[i].shared {
 			err = fmt.Errorf("%w: %s", ErrNotMapped, path)
@@ -110,7 +112,10 @@ func (p *Profiler) MapFile(path string, opts ...RegionOption) (*Region, error) {
 			m.offset += int64(lo - m.lo)
 			m.lo, m.hi = lo, lo+pages(len(b))
 			r.expect([]procMap{m})
-			err = r.cover(m, 0)
+			var all bool
+			if all, err = r.cover(l, []procMap{m}); err == nil && !all {
+				err = fmt.Errorf("%w: %s", ErrNotMapped, path)
+			}
 		}
 	}
 	if err != nil {
@@ -145,34 +150,74 @@ func mapShared(path string, size int) ([]byte, error) {
 	return unsafe.Slice((*byte)(at), size), nil
 }
 
-// cover arms one mapping, which did not exist yet when all of them were covered last; 0 is never. The caller holds r.mu.
-func (r *Region) cover(m procMap, complete time.Duration) error {
-	if !m.shared {
-		return fmt.Errorf("%w: a private mapping of a file (MAP_PRIVATE) cannot be covered; map it shared", ErrNotSupported)
+// cover arms mappings, ascending by address, which did not exist yet when all of them were covered last. all is false where one of
+// them is not armed; one that went while we looked is no error. The caller holds r.mu.
+func (r *Region) cover(l *Look, list []procMap) (all bool, err error) {
+	if len(list) == 0 {
+		return true, nil
 	}
-	at, _ := smapAt(m.lo)
-	if done, err := r.coverShared(m, &at, complete); done || err != nil {
-		return err
-	}
-	onFault, err := r.p.lockedFile(m.lo, m.hi)
+	fs, err := l.fileSystems()
 	if err != nil {
-		return err
+		return false, err
 	}
-	g, took, err := r.p.eng.Cover(r.eng, engine.File{
-		Lo: m.lo, Hi: m.hi, Offset: m.offset, Dev: m.dev, Inode: m.inode, Prot: m.prot, Mincore: r.file.mincore, OnFault: onFault,
-	}, uintptr(r.config.granule), r.sample(r.limit), r.know, r.guard())
-	if took > r.longest {
-		r.longest = took
-	}
+	locks, err := r.p.locks()
 	if err != nil {
-		return r.p.wrap(err)
+		return false, err
 	}
-	latency := time.Duration(0)
-	if complete != 0 {
-		latency = g.Since - complete
+	all = true
+	var errs []error
+	refuse := func(err error) {
+		if all = false; !errors.Is(err, engine.ErrGone) {
+			errs = append(errs, err)
+		}
 	}
-	armed := &mapping{Target: g, prot: m.prot, latency: latency}
-	r.maps = append(r.maps, armed)
-	r.openHeld(armed)
-	return nil
+	var files []engine.File
+	for i := range list {
+		m := &list[i]
+		if !m.shared {
+			refuse(fmt.Errorf("%w: a private mapping of a file (MAP_PRIVATE) cannot be covered; map it shared", ErrNotSupported))
+			continue
+		}
+		done, err := r.coverShared(m, fs.of(m))
+		if done {
+			continue
+		}
+		onFault := false
+		if err == nil {
+			onFault, err = locks.file(m.lo, m.hi)
+		}
+		if err != nil {
+			refuse(err)
+			continue
+		}
+		files = append(files, engine.File{
+			Lo: m.lo, Hi: m.hi, Offset: m.offset, Dev: m.dev, Inode: m.inode, Prot: m.prot, Mincore: r.file.mincore, OnFault: onFault,
+		})
+	}
+	complete := r.complete
+	covered := r.p.eng.Cover(r.eng, files, uintptr(r.config.granule), r.sample(r.limit), r.know, r.guard(), func(done []*engine.Target, took time.Duration) {
+		r.longest = max(r.longest, took)
+		armed := make([]*mapping, len(done))
+		for i, g := range done {
+			armed[i] = &mapping{Target: g, prot: g.Prot()}
+			if complete != 0 {
+				armed[i].latency = g.Since - complete
+			}
+		}
+		r.add(armed...)
+		r.openHeld(armed)
+	})
+	seen := make(map[string]bool) // one error for what all of them have in common
+	for _, c := range covered {
+		if c.Err != nil && !seen[c.Err.Error()] {
+			seen[c.Err.Error()] = true
+			refuse(r.p.wrap(c.Err))
+		}
+	}
+	return all, errors.Join(errs...)
+}
+
+// add takes over mappings that are armed. The caller holds r.mu.
+func (r *Region) add(list ...*mapping) {
+	r.maps, r.takenBy = append(r.maps, list...), nil
 }

@@ -5,6 +5,7 @@ package profiler
 import (
 	"os"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"sync/atomic"
 	"unsafe"
@@ -27,16 +28,19 @@ type robustHead struct {
 // robustLimit is how many entries of a list the kernel looks at (ROBUST_LIST_LIMIT).
 const robustLimit = 2048
 
-// openHeld opens the granules of a mapping, right after it was armed, in which a thread holds a robust mutex or has its
+// openHeld opens the granules of mappings, right after they were armed, in which a thread holds a robust mutex or has its
 // list of them: by touching them, so that they show as touched by the profiler. A mutex that is taken later opens its
 // granule itself. The caller holds r.mu.
 //
 // A thread that dies between the arming and this, some 100 µs, leaves its mutexes locked.
-func (r *Region) openHeld(m *mapping) {
-	switch {
-	case r.kind == KindGoHeap, r.kind == KindMappedFile: // C keeps no mutex there
+func (r *Region) openHeld(list []*mapping) {
+	if r.kind == KindGoHeap || r.kind == KindMappedFile { // C keeps no mutex there
 		return
-	case r.kind == KindAttached && m.prot&unix.PROT_WRITE == 0:
+	}
+	if r.kind == KindAttached {
+		list = slices.DeleteFunc(slices.Clone(list), func(m *mapping) bool { return m.prot&unix.PROT_WRITE == 0 })
+	}
+	if len(list) == 0 {
 		return
 	}
 	tasks, err := os.ReadDir("/proc/self/task")
@@ -44,8 +48,10 @@ func (r *Region) openHeld(m *mapping) {
 		return // the notes say so: threads cannot be parked either
 	}
 	open := func(p uintptr) {
-		if m.Lo <= p && p < m.Hi {
-			touchWord(p&^3, m.means == byProtect)
+		for _, m := range list {
+			if m.Lo <= p && p < m.Hi {
+				touchWord(p&^3, m.means == byProtect)
+			}
 		}
 	}
 	for _, task := range tasks {

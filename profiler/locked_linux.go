@@ -2,7 +2,10 @@
 
 package profiler
 
-import "fmt"
+import (
+	"fmt"
+	"sort"
+)
 
 // lock is whether a mapping is locked in memory. A higher one is stricter.
 type lock uint8
@@ -30,38 +33,56 @@ func (m *smap) lock() lock {
 	return lockAll
 }
 
-// lockIn is the strictest lock in a range.
-func (p *Profiler) lockIn(lo, hi uintptr) (in lock, err error) {
+// locks are the mappings that are locked, by address.
+type locks []struct {
+	lo, hi uintptr
+	how    lock
+}
+
+// locks lists them. Most processes have none, and then nothing is listed.
+func (p *Profiler) locks() (list locks, err error) {
 	if !p.eng.AnyLocked() {
-		return lockNone, nil
+		return nil, nil
 	}
 	if err := eachSmap(func(m *smap) bool {
-		if m.lo < hi && lo < m.hi {
-			in = max(in, m.lock())
+		if how := m.lock(); how != lockNone {
+			list = append(list, struct {
+				lo, hi uintptr
+				how    lock
+			}{m.lo, m.hi, how})
 		}
-		return m.lo < hi
+		return true
 	}); err != nil {
-		return lockNone, fmt.Errorf("look for locked memory: %w", err)
+		return nil, fmt.Errorf("look for locked memory: %w", err)
 	}
-	return in, nil
+	return list, nil
+}
+
+// in is the strictest lock in a range.
+func (l locks) in(lo, hi uintptr) (in lock) {
+	i := sort.Search(len(l), func(i int) bool { return l[i].hi > lo })
+	for ; i < len(l) && l[i].lo < hi; i++ {
+		in = max(in, l[i].how)
+	}
+	return in
+}
+
+// file refuses a mapping of a file that is locked at once, and reports whether it is locked on fault.
+func (l locks) file(lo, hi uintptr) (onFault bool, err error) {
+	in := l.in(lo, hi)
+	if in == lockAll {
+		return false, fmt.Errorf("%w: the mapping at %#x: %s", ErrLocked, lo, unlockFile)
+	}
+	return in == lockOnFault, nil
 }
 
 // locked refuses memory that its owner has locked: arming it would undo that.
 func (p *Profiler) locked(lo, hi uintptr) error {
-	in, err := p.lockIn(lo, hi)
-	if err == nil && in != lockNone {
+	l, err := p.locks()
+	if err == nil && l.in(lo, hi) != lockNone {
 		return fmt.Errorf("%w at %#x: %s", ErrLocked, lo, unlockMemory)
 	}
 	return err
-}
-
-// lockedFile refuses a mapping of a file that is locked at once, and reports whether it is locked on fault.
-func (p *Profiler) lockedFile(lo, hi uintptr) (onFault bool, err error) {
-	in, err := p.lockIn(lo, hi)
-	if err == nil && in == lockAll {
-		return false, fmt.Errorf("%w: the mapping at %#x: %s", ErrLocked, lo, unlockFile)
-	}
-	return in == lockOnFault, err
 }
 
 // keepLocked has pages that were moved aside locked as their owner's memory is, which it may have locked since

@@ -19,6 +19,35 @@ type Look struct {
 	p    *Profiler
 	list []procMap
 	at   time.Duration // when the list was asked for, on the faults' clock
+
+	inodes map[uint64][]procMap // see of
+	fs     fileSystems          // nil until it was asked for
+}
+
+func (l *Look) fileSystems() (fs fileSystems, err error) {
+	if l.fs == nil {
+		l.fs, err = readFileSystems()
+	}
+	return l.fs, err
+}
+
+// of lists the mappings of a file.
+func (l *Look) of(id *fileID) (out []procMap) {
+	if l.inodes == nil {
+		l.inodes = make(map[uint64][]procMap)
+		for _, m := range l.list {
+			if m.inode != 0 {
+				l.inodes[m.inode] = append(l.inodes[m.inode], m)
+			}
+		}
+	}
+	list := l.inodes[id.inode]
+	for i := range list {
+		if id.is(&list[i]) {
+			out = append(out, list[i])
+		}
+	}
+	return out
 }
 
 // newLook reads the list.
@@ -28,7 +57,7 @@ func (p *Profiler) newLook() (*Look, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Look{p, list, now}, nil
+	return &Look{p: p, list: list, at: now}, nil
 }
 
 // Files are those that are mapped.
@@ -154,7 +183,7 @@ func (p *Profiler) look() {
 		switch {
 		case r.closed.Load():
 		case r.kind == KindAttached:
-			err = r.look(l.list, l.at)
+			err = r.look(l)
 		case r.kind == KindGoHeap && !p.retired.Load():
 			err = r.lookHeap(l.list, l.at)
 		}

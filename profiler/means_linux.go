@@ -55,7 +55,7 @@ func (r *Region) observe(p piece, offset int64) (*mapping, time.Duration, error)
 		return nil, took, errors.Join(err, r.p.eng.ReleaseShared(g))
 	}
 	armed := &mapping{Target: g, means: p.means, prot: p.prot}
-	r.openHeld(armed)
+	r.openHeld([]*mapping{armed})
 	return armed, took, nil
 }
 
@@ -74,23 +74,19 @@ func (r *Region) again(m *mapping, lockedAny bool) error {
 	default:
 		took, err = r.p.eng.ArmShared(m.Target, r.guard())
 	}
-	r.openHeld(m)
+	r.openHeld([]*mapping{m})
 	r.longest = max(r.longest, took)
 	return err
 }
 
-// release gives a mapping back in the way that it was armed.
+// release gives a mapping that no placeholder covers back in the way that it was armed.
 func (r *Region) release(m *mapping) (err error) {
-	switch m.means {
-	case byMove:
-		// What is at home already goes with the rest, so that no trace of its blocks is left.
-		if m.Sampled() && m.Layered() {
-			err = r.p.eng.ArmMore(m.Target, engine.Sample{}, r.mine())
-		}
-		return errors.Join(err, r.p.eng.ReleaseMemory(m.Target, r.guard()))
-	case byShare, byProtect:
+	if m.means != byMove {
 		return r.p.eng.ReleaseShared(m.Target)
 	}
-	_, _, err = r.p.eng.Uncover(m.Target, r.guard())
-	return err
+	// What is at home already goes with the rest, so that no trace of its blocks is left.
+	if m.Sampled() && m.Layered() {
+		err = r.p.eng.ArmMore(m.Target, engine.Sample{}, r.mine())
+	}
+	return errors.Join(err, r.p.eng.ReleaseMemory(m.Target, r.guard()))
 }

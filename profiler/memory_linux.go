@@ -33,7 +33,7 @@ func (r *Region) rearmMemory(limit uint64) error {
 	for _, m := range slices.Clone(r.maps) {
 		err := r.againWithin(m, lockedAny, limit)
 		if errors.Is(err, engine.ErrGone) { // its owner has unmapped it
-			err = r.drop(m)
+			err = r.drop([]*mapping{m})
 		}
 		if err != nil {
 			errs = append(errs, fmt.Errorf("region %q: %w", r.name, r.p.wrap(err)))

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sort"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -33,7 +34,9 @@ type Region struct {
 	mu    sync.Mutex // guards what follows, and serialises changes to the region's mappings
 	bytes []byte     // memory that the region owns
 	maps  []*mapping
-	heap  *goHeap // of the Go heap
+	// takenBy is what taken returns, or nil.
+	takenBy []engine.AddrRange
+	heap    *goHeap // of the Go heap
 
 	share   float64  // that is to be observed
 	chooser chooser  // of the blocks, once some are not observed; shift 0 before
@@ -51,6 +54,8 @@ type mapping struct {
 	means   means
 	prot    int
 	latency time.Duration
+	seen    []seenPiece   // at the last look
+	asked   time.Duration // when the kernel was asked last of all of it
 }
 
 // ID returns the number of the region in snapshots.
@@ -181,8 +186,14 @@ func (r *Region) Rearm() error {
 	if err != nil {
 		return err
 	}
+	locks, err := r.p.locks()
+	if err != nil {
+		return err
+	}
 	var errs []error
 	gone := false
+	var again []engine.Rearming
+	covered := make(map[*engine.Target]*mapping)
 	for _, m := range r.maps {
 		if r.leaves(m, list) {
 			gone = true // lookNow gives it back
@@ -209,12 +220,22 @@ func (r *Region) Rearm() error {
 			errs = append(errs, fmt.Errorf("region %q: %w: parts of the mapping have different protection (mprotect)", r.name, ErrNotSupported))
 			continue
 		}
-		m.prot = prot
-		onFault, err := r.p.lockedFile(m.Lo, m.Hi)
-		if err == nil {
-			_, err = r.p.eng.Rearm(m.Target, m.prot, onFault, r.sample(limit), r.guard())
+		m.prot, m.seen = prot, nil
+		onFault, err := locks.file(m.Lo, m.Hi)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("region %q: %w", r.name, err))
+			continue
 		}
-		r.openHeld(m)
+		covered[m.Target] = m
+		again = append(again, engine.Rearming{Target: m.Target, Prot: m.prot, OnFault: onFault})
+	}
+	for _, err := range r.p.eng.Rearm(again, r.sample(limit), r.guard(), func(done []*engine.Target, took time.Duration) {
+		armed := make([]*mapping, len(done))
+		for i, g := range done {
+			armed[i] = covered[g]
+		}
+		r.openHeld(armed)
+	}) {
 		if errors.Is(err, engine.ErrGone) && r.kind == KindAttached {
 			gone = true
 		} else if err != nil {
@@ -244,13 +265,12 @@ func (r *Region) rearmed() {
 
 // protection returns the one that all mappings in [lo, hi) have.
 func protection(list []procMap, lo, hi uintptr) (prot int, ok bool) {
-	for i := range list {
-		if l := &list[i]; l.lo < hi && lo < l.hi {
-			if ok && l.prot != prot {
-				return 0, false
-			}
-			prot, ok = l.prot, true
+	i := sort.Search(len(list), func(i int) bool { return list[i].hi > lo })
+	for ; i < len(list) && list[i].lo < hi; i++ {
+		if ok && list[i].prot != prot {
+			return 0, false
 		}
+		prot, ok = list[i].prot, true
 	}
 	return prot, ok
 }
@@ -286,10 +306,8 @@ func (r *Region) detach() error {
 		return nil
 	}
 	r.begin()
-	for len(r.maps) > 0 {
-		if err := r.drop(r.maps[0]); err != nil {
-			return fmt.Errorf("region %q: %w", r.name, err)
-		}
+	if err := r.drop(r.maps); err != nil {
+		return fmt.Errorf("region %q: %w", r.name, err)
 	}
 	r.p.Flush()
 	r.closed.Store(true)
@@ -300,13 +318,34 @@ func (r *Region) detach() error {
 	return nil
 }
 
-// drop makes one mapping plain again. The caller holds r.mu.
-func (r *Region) drop(m *mapping) error {
-	if err := r.release(m); err != nil {
-		return r.p.wrap(err)
+// drop makes mappings plain again, up to the first one of which that fails. The caller holds r.mu.
+func (r *Region) drop(list []*mapping) error {
+	gone := make(map[*engine.Target]bool)
+	var covered []*engine.Target
+	var err error
+	seen := make(map[*mapping]bool)
+	for _, m := range list {
+		if seen[m] {
+			continue
+		}
+		seen[m] = true
+		if m.means == byCover {
+			covered = append(covered, m.Target)
+		} else if err == nil {
+			if err = r.release(m); err == nil {
+				gone[m.Target] = true
+			}
+		}
 	}
-	r.maps = slices.DeleteFunc(r.maps, func(o *mapping) bool { return o == m })
-	return nil
+	if err == nil {
+		err = r.p.eng.Uncover(covered, r.guard(), func(part []*engine.Target, _ time.Duration) {
+			for _, g := range part {
+				gone[g] = true
+			}
+		})
+	}
+	r.maps, r.takenBy = slices.DeleteFunc(slices.Clone(r.maps), func(o *mapping) bool { return gone[o.Target] }), nil
+	return r.p.wrap(err)
 }
 
 // wrap gives the engine's errors their public names, and notes which thread cannot be stopped. The caller does not hold
@@ -321,6 +360,8 @@ func (p *Profiler) wrap(err error) error {
 		return &BusyError{Thread: busy.Thread, Name: busy.Name, Signal: busy.Signal, RetryAfter: busy.Again, err: err}
 	case errors.Is(err, engine.ErrBusy):
 		return named{err, ErrBusy}
+	case errors.Is(err, engine.ErrMaps), errors.Is(err, engine.ErrFull):
+		return named{err, ErrTooMany}
 	case errors.Is(err, engine.ErrSignalTaken):
 		return named{err, ErrSignalTaken}
 	}

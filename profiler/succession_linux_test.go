@@ -115,17 +115,17 @@ func TestAnotherFileWhileItIsDuplicated(t *testing.T) {
 	}
 	defer f.Close()
 	file := engine.File{Lo: addressOf(b), Hi: addressOf(b) + uintptr(len(b)), Dev: id.dev, Inode: id.inode, Prot: unix.PROT_READ}
-	g, _, err := p.eng.Cover(r.eng, file, uintptr(pageSize), r.sample(r.limit), func(*engine.Target) {
+	c := p.eng.Cover(r.eng, []engine.File{file}, uintptr(pageSize), r.sample(r.limit), func(*engine.Target) {
 		// The duplicate exists, of the file that passes by.
 		if _, err := unix.MmapPtr(int(f.Fd()), 0, unsafe.Pointer(&b[0]), uintptr(len(b)), unix.PROT_READ, unix.MAP_SHARED|unix.MAP_FIXED); err != nil {
 			t.Fatal(err)
 		}
-	}, nil)
-	if err == nil {
-		p.eng.Uncover(g, nil)
+	}, nil, func([]*engine.Target, time.Duration) {})[0]
+	if c.Err == nil {
+		p.eng.Uncover([]*engine.Target{c.Target}, nil, func([]*engine.Target, time.Duration) {})
 	}
-	if !errors.Is(err, engine.ErrGone) {
-		t.Fatalf("covered with another file's duplicate: %v", err)
+	if !errors.Is(c.Err, engine.ErrGone) {
+		t.Fatalf("covered with another file's duplicate: %v", c.Err)
 	}
 	if i := different(b, contents(len(b))); i >= 0 {
 		t.Errorf("page %d is not of the file that is mapped there", i/pageSize)
@@ -238,7 +238,7 @@ func duplicatesInTheList(t *testing.T) (inside int) {
 		}
 		all = append(all, b)
 	}
-	list, err := p.readMaps()
+	l, err := p.newLook()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -248,7 +248,7 @@ func duplicatesInTheList(t *testing.T) (inside int) {
 		}
 	}
 	r.mu.Lock()
-	err = r.look(list, engine.Now())
+	err = r.look(l)
 	for _, m := range r.maps {
 		for _, o := range r.maps {
 			if m.Lo < o.Alias()+(o.Hi-o.Lo) && o.Alias() < m.Hi {

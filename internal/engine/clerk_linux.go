@@ -22,23 +22,22 @@ type errand struct {
 	errno   uint32
 	_       uint32
 	request uintptr // errandIoctl
-	target  uintptr // errandForeign
 	args    [errandArgs]uint64
-	n       uint64 // errandForeign: ranges, two words each in args; then the number of the first that is not ours. errandMaps: length
+	n       uint64 // errandForeign: claims, three words each in args, of which the first becomes 0 where it does not hold. errandMaps: length
 }
 
 // Kinds of errand.
 const (
 	errandIoctl   = iota // one ioctl, whose argument is args
-	errandForeign        // which of these ranges is not our placeholder, or not registered
+	errandForeign        // which of these claims do not hold
 	errandMaps           // read /proc/self/maps
 	errandLocks          // whether some memory is locked: n is 1
 )
 
-// errandRanges is how many ranges one errand can ask for.
+// errandClaims is how many claims one errand can ask for.
 const (
-	errandRanges = 512
-	errandArgs   = 2 * errandRanges
+	errandClaims = 512
+	errandArgs   = 3 * errandClaims
 )
 
 //go:nosplit
@@ -86,8 +85,8 @@ func runErrand(arg uintptr) {
 		return
 	}
 	for i := uint64(0); i < c.n; i++ {
-		p := uintptr(unsafe.Pointer(&c.args)) + uintptr(i)*16
-		t, addr, length := at[target](c.target), *at[uintptr](p), *at[uintptr](p + 8)
+		p := uintptr(unsafe.Pointer(&c.args)) + uintptr(i)*24
+		t, addr, length := at[target](*at[uintptr](p)), *at[uintptr](p + 8), *at[uintptr](p + 16)
 		is := answerNo
 		if t.kind == kindShared {
 			is = s.askedShared(w, t, addr, length)
@@ -95,8 +94,7 @@ func runErrand(arg uintptr) {
 			is = s.asked(w, t, addr, length)
 		}
 		if is == answerNo {
-			c.n = i
-			return
+			*at[uintptr](p) = 0
 		}
 	}
 }
@@ -181,23 +179,29 @@ const (
 // AddrRange is [Lo, Hi).
 type AddrRange struct{ Lo, Hi uintptr }
 
-// Foreign returns the index of the first range that is not the target's placeholder any more, or of shared
-// memory not registered any more, or -1.
-// Each lies in one mapping.
-func (e *Engine) Foreign(g *Target, ranges []AddrRange) int {
+// Claim says that a range, which lies in one mapping, is a target's: its placeholder still, or of shared memory registered still.
+type Claim struct {
+	*Target
+	AddrRange
+}
+
+// Foreign returns the indices of the claims that do not hold any more.
+func (e *Engine) Foreign(claims []Claim) (foreign []int) {
 	e.errandMu.Lock()
 	defer e.errandMu.Unlock()
 	c := &e.s.errand
-	for first := 0; first < len(ranges); first += errandRanges {
-		part := ranges[first:min(first+errandRanges, len(ranges))]
-		c.kind, c.target, c.n = errandForeign, uintptr(unsafe.Pointer(g.t)), uint64(len(part))
+	for first := 0; first < len(claims); first += errandClaims {
+		part := claims[first:min(first+errandClaims, len(claims))]
+		c.kind, c.n = errandForeign, uint64(len(part))
 		for i, r := range part {
-			c.args[2*i], c.args[2*i+1] = uint64(r.Lo), uint64(r.Hi-r.Lo)
+			c.args[3*i], c.args[3*i+1], c.args[3*i+2] = uint64(uintptr(unsafe.Pointer(r.t))), uint64(r.AddrRange.Lo), uint64(r.AddrRange.Hi-r.AddrRange.Lo)
 		}
 		e.send()
-		if n := int(c.n); n < len(part) {
-			return first + n
+		for i := range part {
+			if c.args[3*i] == 0 {
+				foreign = append(foreign, first+i)
+			}
 		}
 	}
-	return -1
+	return foreign
 }

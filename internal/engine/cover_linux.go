@@ -11,7 +11,6 @@ import (
 	"unsafe"
 
 	"github.com/firsttouch/firsttouch/internal/raw"
-	"github.com/firsttouch/firsttouch/uffd"
 	"golang.org/x/sys/unix"
 )
 
@@ -28,187 +27,197 @@ type File struct {
 // Guard runs critical while the mapping's owner promises not to change it.
 type Guard func(critical func()) error
 
-// Cover arms a file mapping that other code owns. Without a guard the other threads of the process
-// are parked for the moment of the change. know is told of the target before its first fault.
-func (e *Engine) Cover(r *Region, f File, granule uintptr, sm Sample, know func(*Target), guard Guard) (*Target, time.Duration, error) {
-	// Old length 0 duplicates a shared mapping; it needs no descriptor, so no lock on the file is
-	// lost by closing one.
-	alias, _, n := unix.Syscall6(unix.SYS_MREMAP, f.Lo, 0, f.Hi-f.Lo, unix.MREMAP_MAYMOVE, 0, 0)
-	switch {
-	case n != 0 && denied(uintptr(n)):
-		return nil, 0, refusedError("duplicate the mapping", callRemap, n)
-	case n == unix.EAGAIN: // mlock_future_ok, mm/mmap.c
-		return nil, 0, fmt.Errorf("%w, and a second mapping of it cannot be: raise RLIMIT_MEMLOCK by %d bytes: mremap: %w", ErrLocked, f.Hi-f.Lo, n)
-	case n == unix.ENOMEM:
-		return nil, 0, fmt.Errorf("duplicate the mapping: %w: the process has no memory or mappings left (vm.max_map_count)", n)
-	case n != 0:
-		return nil, 0, fmt.Errorf("%w: duplicate the mapping: %w", ErrGone, n)
-	}
-	if err := e.supersede(f.Lo, f.Hi); err != nil {
-		freeOffHeap(alias, f.Hi-f.Lo)
-		return nil, 0, err
-	}
-	e.mu.Lock()
-	g, err := e.newTarget(r, f.Lo, f.Hi, granule, f.Offset)
-	if err != nil {
-		e.mu.Unlock()
-		freeOffHeap(alias, f.Hi-f.Lo)
-		return nil, 0, err
-	}
-	g.dev, g.inode = f.Dev, f.Inode
-	g.t.kind, g.t.uffd, g.t.alias, g.t.prot = kindOverlay, e.s.overlayFD, alias, uint32(f.Prot)
-	if f.Mincore {
-		g.t.flags |= tgMincore
-	}
-	know(g)
-	e.insert(g)
-	e.mu.Unlock()
-	took, err := e.lay(opPlace, g, f.Prot, f.OnFault, sm, guard)
-	if err != nil {
-		e.op.Lock()
-		g.lost.Store(true) // before it is freed
-		e.op.Unlock()
-		e.mu.Lock()
-		e.remove(g)
-		e.mu.Unlock()
-		return nil, took, err
-	}
-	return g, took, nil
+// Covered is what became of a file: what covers it, or why nothing does.
+type Covered struct {
+	*Target
+	Err error
 }
 
-// supersede gives back what older targets cover where a range becomes a new one: its owner unmapped what they
+// Cover arms file mappings of one region that other code owns, ascending by address. Without a guard the other threads of the
+// process are parked for the moments of the change: for as many mappings at once as fit, and then they run before it goes on.
+// know is told of each target before its first fault. placed is told of those of one such moment, and how long that was.
+func (e *Engine) Cover(r *Region, files []File, granule uintptr, sm Sample, know func(*Target), guard Guard, placed func(done []*Target, took time.Duration)) []Covered {
+	out := make([]Covered, len(files))
+	if err := e.blind(); err != nil {
+		for i := range out {
+			out[i].Err = err
+		}
+		return out
+	}
+	aliases := make([]AddrRange, 0, len(files))
+	for i, f := range files {
+		if out[i].Err = e.roomFor(len(aliases)); out[i].Err != nil {
+			continue
+		}
+		alias, err := duplicate(f)
+		if out[i].Err = err; err == nil {
+			aliases = append(aliases, AddrRange{alias, alias + (f.Hi - f.Lo)})
+			out[i].Target = &Target{Lo: f.Lo, Hi: f.Hi, alias: alias}
+		}
+	}
+	// A duplicate may lie where a file's mapping was until its owner unmapped it, and looks like it.
+	slices.SortFunc(aliases, func(a, b AddrRange) int { return cmp.Compare(a.Lo, b.Lo) })
+	own, behind := aliases, uintptr(0)
+	for i, f := range files {
+		overlaps := f.Lo < behind // mappings merge while their list is read
+		behind = max(behind, f.Hi)
+		for len(own) > 0 && own[0].Hi <= f.Lo {
+			own = own[1:]
+		}
+		if out[i].Err == nil && (overlaps || len(own) > 0 && own[0].Lo < f.Hi) {
+			out[i].refuse(ErrGone)
+		}
+	}
+	e.supersede(out)
+	e.enlist(r, files, out, granule, know)
+	var list []*laying
+	var of []int
+	for i, c := range out {
+		if c.Err == nil {
+			list, of = append(list, &laying{Target: c.Target, prot: files[i].Prot, onFault: files[i].OnFault}), append(of, i)
+		}
+	}
+	e.lay(opPlace, list, sm, guard, func(done []*laying, took time.Duration) {
+		targets := make([]*Target, len(done))
+		for i, l := range done {
+			targets[i] = l.Target
+		}
+		placed(targets, took)
+	})
+	var failed []*Target
+	for i, l := range list {
+		if l.err != nil {
+			out[of[i]] = Covered{Err: l.err}
+			failed = append(failed, l.Target)
+		}
+	}
+	if len(failed) > 0 {
+		e.op.Lock()
+		for _, g := range failed {
+			g.lost.Store(true) // before they are freed
+		}
+		e.op.Unlock()
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		e.remove(failed...)
+	}
+	return out
+}
+
+// refuse gives up what was prepared.
+func (c *Covered) refuse(err error) {
+	freeOffHeap(c.alias, c.Hi-c.Lo)
+	*c = Covered{Err: err}
+}
+
+// duplicate maps a file's mapping a second time. Old length 0 duplicates a shared mapping; it needs no descriptor, so
+// no lock on the file is lost by closing one.
+func duplicate(f File) (alias uintptr, err error) {
+	alias, _, n := unix.Syscall6(unix.SYS_MREMAP, f.Lo, 0, f.Hi-f.Lo, unix.MREMAP_MAYMOVE, 0, 0)
+	switch {
+	case n == 0:
+		return alias, nil
+	case denied(uintptr(n)):
+		return 0, refusedError("duplicate the mapping", callRemap, n)
+	case n == unix.EAGAIN: // mlock_future_ok, mm/mmap.c
+		return 0, fmt.Errorf("%w, and a second mapping of it cannot be: raise RLIMIT_MEMLOCK by %d bytes: mremap: %w", ErrLocked, f.Hi-f.Lo, n)
+	case n == unix.ENOMEM:
+		return 0, fmt.Errorf("duplicate the mapping: %w: the process has no memory or mappings left (vm.max_map_count)", n)
+	}
+	return 0, fmt.Errorf("%w: duplicate the mapping: %w", ErrGone, n)
+}
+
+// enlist makes targets of what was duplicated, and publishes them at once.
+func (e *Engine) enlist(r *Region, files []File, out []Covered, granule uintptr, know func(*Target)) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var list []*Target
+	for i, f := range files {
+		c := &out[i]
+		if c.Err != nil {
+			continue
+		}
+		g, err := e.newTarget(r, f.Lo, f.Hi, granule, f.Offset, len(list))
+		if err != nil {
+			c.refuse(err)
+			continue
+		}
+		g.dev, g.inode, g.alias = f.Dev, f.Inode, c.alias
+		g.t.kind, g.t.uffd, g.t.alias, g.t.prot = kindOverlay, e.s.overlayFD, c.alias, uint32(f.Prot)
+		if f.Mincore {
+			g.t.flags |= tgMincore
+		}
+		know(g)
+		c.Target = g
+		list = append(list, g)
+	}
+	e.insert(list...)
+}
+
+// supersede gives back what older targets cover where ranges become new ones: their owner unmapped what they
 // covered there, and nobody has looked since. Once the new placeholder lies there it could not be told from
 // theirs, and what has to be theirs would be put over it. What they cover elsewhere would not be served, since
 // the table has no targets that overlap.
-func (e *Engine) supersede(lo, hi uintptr) error {
-	e.mu.Lock()
-	var old []*Target
-	for _, g := range e.targets {
-		if g.t.kind == kindOverlay && g.Lo < hi && lo < g.Hi {
-			old = append(old, g)
+func (e *Engine) supersede(out []Covered) {
+	for i := range out {
+		c := &out[i]
+		if c.Err != nil {
+			continue
 		}
-	}
-	e.mu.Unlock()
-	for _, g := range old {
+		var old []*Target
+		e.mu.Lock()
+		at, _ := slices.BinarySearchFunc(e.targets, c.Lo, func(o *Target, lo uintptr) int {
+			if o.Hi <= lo {
+				return -1
+			}
+			return 1
+		})
+		for ; at < len(e.targets) && e.targets[at].Lo < c.Hi; at++ {
+			if g := e.targets[at]; g.t.kind == kindOverlay {
+				old = append(old, g)
+			}
+		}
+		e.mu.Unlock()
 		// The new target's guard is for its own range only.
-		if _, _, err := e.giveBack(g, nil); err != nil {
-			return err
+		if err := e.giveBack(old, nil, func([]*Target, time.Duration) {}); err != nil {
+			c.refuse(err)
 		}
 	}
-	return nil
 }
 
 // Lost reports whether a newer target has taken a part of this one's range. Nothing of it is armed any more.
 func (g *Target) Lost() bool { return g.lost.Load() }
 
-// Rearm covers the blocks of a target that are in the sample again, and maybe more of them than before:
-// what was touched there faults again when it is touched next. onFault allows that some of it is locked, see
-// File.OnFault.
-func (e *Engine) Rearm(g *Target, prot int, onFault bool, sm Sample, guard Guard) (time.Duration, error) {
-	// What is not in it would be forgotten, and not served any more.
-	if took, err := e.Release(g, sm, guard); err != nil {
-		return took, err
-	}
-	return e.lay(opRearm, g, prot, onFault, sm, guard)
-}
-
-// lay makes a placeholder, registers it and has it moved over the target.
-func (e *Engine) lay(op uint32, g *Target, prot int, onFault bool, sm Sample, guard Guard) (time.Duration, error) {
-	if err := e.blind(); err != nil {
-		return 0, err
-	}
-	g.onFault = 0
-	if onFault {
-		if err := e.hold(g); err != nil {
-			return 0, err
-		}
-		g.onFault = 1
-	}
-	length := g.Hi - g.Lo
-	bitmap, err := sm.bitmap(g.t)
-	if err != nil {
-		return 0, err
-	}
-	took, err := e.layNew(op, g, prot, bitmap, sm.Shift, guard)
-	if err != nil {
-		return took, err
-	}
-	if prot&unix.PROT_WRITE != 0 {
-		// An msync by the owner does not reach what a placeholder covers. So nothing dirty is left there.
-		if _, _, n := unix.Syscall(unix.SYS_MSYNC, g.t.alias, length, unix.MS_SYNC); n != 0 {
-			// The range is armed all the same; the failure is shown with the engine's errors.
-			raw.Add64(&e.s.errors, 1)
-			raw.Store64(&e.s.lastErr, uint64(n))
+// Rearm covers the blocks of targets that are in the sample again, and maybe more of them than before:
+// what was touched there faults again when it is touched next. The errors are those of each target. rearmed is told of those of one stop.
+func (e *Engine) Rearm(list []Rearming, sm Sample, guard Guard, rearmed func(done []*Target, took time.Duration)) []error {
+	errs := make([]error, len(list))
+	var layings []*laying
+	var of []int
+	for i, a := range list {
+		// What is not in it would be forgotten, and not served any more.
+		if _, errs[i] = e.Release(a.Target, sm, guard); errs[i] == nil {
+			layings, of = append(layings, &laying{Target: a.Target, prot: a.Prot, onFault: a.OnFault}), append(of, i)
 		}
 	}
-	return took, nil
-}
-
-// layNew holds op from before the placeholder exists: where it is made, a target may have been that its owner
-// unmapped. When that one is given back meanwhile, its file would be put over what looks like its own placeholder.
-func (e *Engine) layNew(op uint32, g *Target, prot int, bitmap uintptr, shift uint, guard Guard) (time.Duration, error) {
-	e.op.Lock()
-	defer e.op.Unlock()
-	length := g.Hi - g.Lo
-	cover, err := e.placeholder(length)
-	if err != nil {
-		freeOffHeap(bitmap, sampleLen)
-		return 0, err
-	}
-	before := g.t.sample
-	g.sample, g.blockShift, g.prot = bitmap, uintptr(shift), uint32(prot)
-	took, err := e.commandHeld(op, g, cover, guard, func(c *command) { g.Since = time.Duration(c.armed) })
-	if g.t.sample == bitmap {
-		freeOffHeap(before, sampleLen)
-	} else {
-		freeOffHeap(bitmap, sampleLen)
-	}
-	if err != nil {
-		freeOffHeap(cover+g.moved, length-g.moved)
-	}
-	return took, err
-}
-
-// placeholder maps registered memory that is never filled. Whatever the process asks the kernel to fill (mlockall,
-// MADV_POPULATE_READ): it has no access until it is registered, which the surgeon gives it before it comes into place.
-// From then on the engine alone fills it.
-func (e *Engine) placeholder(length uintptr) (uintptr, error) {
-	cover, _, err := raw.Map(length, unix.PROT_NONE)
-	if err != nil {
-		return 0, fmt.Errorf("map a placeholder: %w", err)
-	}
-	if err := e.preparePlaceholder(cover, length); err != nil {
-		raw.Unmap(cover, length)
-		return 0, err
-	}
-	return cover, nil
-}
-
-func (e *Engine) preparePlaceholder(cover, length uintptr) error {
-	half := length / 2 &^ (e.s.pageSize - 1)
-	for _, a := range []struct {
-		n      uintptr
-		advice int
-		name   string
-	}{
-		{length, unix.MADV_NOHUGEPAGE, "MADV_NOHUGEPAGE"},
-		// A child that forks without sharing memory would read zeros: rather nothing than that.
-		{length, unix.MADV_DONTFORK, "MADV_DONTFORK"},
-		// Two mappings instead of one, see cut.
-		{half, unix.MADV_DONTDUMP, "MADV_DONTDUMP"},
-	} {
-		if a.n == 0 {
-			continue
+	e.lay(opRearm, layings, sm, guard, func(done []*laying, took time.Duration) {
+		targets := make([]*Target, len(done))
+		for i, l := range done {
+			targets[i] = l.Target
 		}
-		// EINVAL: a kernel without huge pages does not know the advice.
-		if err := advise(cover, a.n, a.advice, a.name); err != nil && !errors.Is(err, unix.EINVAL) {
-			return fmt.Errorf("prepare a placeholder: %w", err)
-		}
+		rearmed(targets, took)
+	})
+	for i, l := range layings {
+		errs[of[i]] = l.err
 	}
-	if _, err := e.overlay.Register(uffd.Range{Start: uffd.Addr(cover), End: uffd.Addr(cover + length)}, uffd.ModeMissing); err != nil {
-		return err
-	}
-	return vacant(cover, length, e.s.pageSize)
+	return errs
+}
+
+// Rearming is a target that is to be armed again. OnFault allows that some of it is locked, see File.OnFault.
+type Rearming struct {
+	*Target
+	Prot    int
+	OnFault bool
 }
 
 // vacant makes sure that memory holds no page. Nothing but a debugger can have filled it, so where the kernel may not be
@@ -243,37 +252,72 @@ func resident(lo, length, page uintptr) bool {
 	return false
 }
 
-// Uncover takes the placeholder away again and forgets the target. holes is how many mappings in
-// its range had become somebody else's.
-func (e *Engine) Uncover(g *Target, guard Guard) (holes uint64, took time.Duration, err error) {
-	if holes, took, err = e.giveBack(g, guard); err != nil {
-		return 0, took, err
-	}
-	e.letGo(g)
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.settleReaders() // a reader may know of a piece that the application has just moved
-	e.remove(g)
-	return holes, took, nil
+// Uncover takes the placeholders away again and forgets the targets, as many at once as fit in a stop of the other threads. done is
+// told of each such part. After an error those that are left are served, and one of them may be plain memory in parts.
+func (e *Engine) Uncover(list []*Target, guard Guard, done func(part []*Target, took time.Duration)) error {
+	return e.giveBack(list, guard, func(part []*Target, took time.Duration) {
+		for _, g := range part {
+			e.letGo(g)
+		}
+		e.mu.Lock()
+		e.settleReaders() // a reader may know of a piece that the application has just moved
+		e.remove(part...)
+		e.mu.Unlock()
+		done(part, took)
+	})
 }
 
-// giveBack makes every piece of a target's placeholder the file's mapping again, in steps between which the other
-// threads run. took is the longest of them. After an error what is left is served, and the rest plain memory.
-func (e *Engine) giveBack(g *Target, guard Guard) (holes uint64, took time.Duration, err error) {
-	for g.cursor = 0; ; {
-		var worked time.Duration
-		_, err := e.commandWith(opDisarm, g, 0, guard, func(c *command) {
-			took, worked = max(took, time.Duration(c.took)), time.Duration(c.worked)
-			holes += c.holes
-			if g.cursor = c.cursor; c.cursor == 0 {
-				g.lost.Store(true)
-			}
-		})
-		if err != nil || g.lost.Load() {
-			return holes, took, err
-		}
-		e.between(g, worked)
+// giveBack makes every piece of the targets' placeholders the file's mapping again, in steps between which the other
+// threads run. done is told of those that a step has finished, and how long it was.
+func (e *Engine) giveBack(list []*Target, guard Guard, done func(part []*Target, took time.Duration)) error {
+	for _, g := range list {
+		g.cursor = 0
 	}
+	for len(list) > 0 {
+		if list[0].lost.Load() { // the target may be freed already
+			done(list[:1], 0)
+			list = list[1:]
+			continue
+		}
+		n := 1
+		for n < min(len(list), cutsMost) && !list[n].lost.Load() {
+			n++
+		}
+		part, took, worked, err := e.giveBackSome(list[:n], guard)
+		done(part, took)
+		if err != nil {
+			return err
+		}
+		if list = list[len(part):]; len(list) > 0 {
+			e.between(list[0], worked)
+		}
+	}
+	return nil
+}
+
+func (e *Engine) giveBackSome(list []*Target, guard Guard) (done []*Target, took, worked time.Duration, err error) {
+	e.op.Lock()
+	defer e.op.Unlock()
+	cuts := make([]cutting, len(list))
+	for i, g := range list {
+		cuts[i] = g.cutting(0)
+	}
+	took, worked, err = e.cutAll(opDisarm, list[0], cuts, guard)
+	for i, g := range list {
+		c := &cuts[i]
+		if g.cursor = c.cursor; err == nil && c.done != 0 {
+			if err = c.err(); err != nil && c.status == statusFailed && e.givenBack() {
+				err = nil
+				break // again: all of it is plain memory
+			}
+		}
+		if c.done == 0 || err != nil {
+			break
+		}
+		g.lost.Store(true)
+		done = append(done, g)
+	}
+	return done, took, worked, err
 }
 
 // between lets the other threads run for longer than they were stopped, before an operation goes on, which begins anew.
@@ -304,7 +348,6 @@ func (e *Engine) commandWith(op uint32, g *Target, cover uintptr, guard Guard, d
 
 // commandHeld is commandWith for a caller that holds op.
 func (e *Engine) commandHeld(op uint32, g *Target, cover uintptr, guard Guard, done func(*command)) (took time.Duration, err error) {
-	g.moved = 0
 	if g.lost.Load() { // the target may be freed already
 		if op == opDisarm || op == opRelease {
 			return 0, nil
@@ -337,16 +380,11 @@ func (e *Engine) commandHeld(op uint32, g *Target, cover uintptr, guard Guard, d
 		} else if err := guard(run); !ran { // else what was done stands, whatever the guard says
 			return took, fmt.Errorf("the mapping's guard did not run what it was given: %w", cmp.Or(err, errGuard))
 		}
-		g.moved = e.s.cmd.moved
 		switch c := &e.s.cmd; c.status {
 		case statusOK:
 			trial.over(c)
 			done(c)
 			return took, nil
-		case statusGone:
-			return took, ErrGone
-		case statusLocked:
-			return took, ErrLocked
 		case statusFailed:
 			if (op == opDisarm || op == opRelease) && e.givenBack() {
 				continue
@@ -354,15 +392,30 @@ func (e *Engine) commandHeld(op uint32, g *Target, cover uintptr, guard Guard, d
 			if err := e.blind(); err != nil && c.call == 0 {
 				return took, err
 			}
-			if c.call != 0 {
-				return took, refusedError("change the mapping", c.call-1, unix.Errno(c.errno))
-			}
-			return took, fmt.Errorf("change the mapping: %w", unix.Errno(c.errno))
+			return took, answerError(c.status, c.errno, c.call)
+		case statusGone, statusLocked:
+			return took, answerError(c.status, c.errno, c.call)
 		}
 		if err := trial.busy(&e.s.cmd, try); err != nil {
 			return took, err
 		}
 	}
+}
+
+// answerError is the error of an answer of the surgeon's.
+func answerError(status, errno uint32, call uintptr) error {
+	switch status {
+	case statusOK:
+		return nil
+	case statusGone:
+		return ErrGone
+	case statusLocked:
+		return ErrLocked
+	}
+	if call != 0 {
+		return refusedError("change the mapping", call-1, unix.Errno(errno))
+	}
+	return fmt.Errorf("change the mapping: %w", unix.Errno(errno))
 }
 
 // run hands the command over and waits for its end in the kernel, where this thread can be parked
@@ -371,7 +424,8 @@ func (e *Engine) run(op uint32, g *Target, cover uintptr, park bool, limit time.
 	c := &e.s.cmd
 	c.op, c.target, c.cover, c.dev, c.inode = op, uintptr(unsafe.Pointer(g.t)), cover, g.dev, g.inode
 	c.cursor = g.cursor
-	c.sample, c.blockShift, c.prot, c.onFault = g.sample, g.blockShift, g.prot, g.onFault
+	c.sample, c.blockShift = g.sample, g.blockShift
+	c.count, c.at = uintptr(e.cutting), 0
 	c.park, c.limit = 0, int64(limit)
 	if park {
 		c.park = 1
@@ -380,7 +434,7 @@ func (e *Engine) run(op uint32, g *Target, cover uintptr, park bool, limit time.
 	bell := raw.Add32(&c.bell, 1)
 	futexWake(&c.bell, 1)
 	if !e.await(&c.done, before, bell, surgeonNumber) {
-		c.status, c.errno, c.call, c.took, c.moved = statusFailed, uint32(unix.ESRCH), 0, 0, 0
+		c.status, c.errno, c.call, c.took = statusFailed, uint32(unix.ESRCH), 0, 0
 	}
 	return time.Duration(c.took)
 }

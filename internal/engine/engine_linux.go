@@ -61,6 +61,7 @@ type Engine struct {
 	stopLimit  time.Duration
 	op         sync.Mutex // one command at a time for the surgeon; guards what follows
 	resting    resting
+	cutting    int // how many targets the next command is for, 0 where it is for one alone; see cutAll
 	rearmKnown bool
 	rearmErr   error
 
@@ -150,6 +151,7 @@ func (e *Engine) start(c Config) error {
 	s.askCode, s.openAgainCode = codeOf(askKernel), codeOf(openAgain)
 	s.restoreCode, s.restorePagesCode, s.operateCode = codeOf(restore), codeOf(restorePages), codeOf(operate)
 	s.cutCode, s.captureCode, s.walkCode = codeOf(cut), codeOf(capture), codeOf(walk)
+	s.cutAllCode = codeOf(cutAll)
 	s.placeCode, s.disarmCode, s.disarmLineCode, s.findLineCode, s.findLocksCode = codeOf(place), codeOf(disarm), codeOf(disarmLine), codeOf(findLine), codeOf(findLocks)
 	s.relockCode, s.anyLocksCode, s.shadowCode = codeOf(relockPiece), codeOf(askLocks), codeOf(makeLayer)
 	s.refileCode, s.restoreMappingCode = codeOf(refile), codeOf(restoreMapping)
@@ -232,6 +234,7 @@ func (e *Engine) allocate(c Config) error {
 	s.zeros, s.identity = get(zerosLen), get(idLen)
 	s.targets = get(targetSlots * targetSize)
 	s.text, s.list = get(textLen), get(textLen)
+	s.cmd.items = get(cutsMost * unsafe.Sizeof(cutting{}))
 	s.own = get(maxWorkers * 4)
 	e.tables = [2]uintptr{get(unsafe.Sizeof(table{})), get(unsafe.Sizeof(table{}))}
 	s.table = uint64(e.tables[1])

@@ -52,6 +52,21 @@ func maxMapCount() (uint64, error) {
 // since then stays.
 func (s *shared) correctMaps(before uint64, counted int) { raw.Add64(&s.maps, uint64(counted)-before) }
 
+// mapsOfTarget is by how many mappings the process has more for each mapping of a file that is covered: the duplicate, and a
+// second piece of the placeholder.
+const mapsOfTarget = 2
+
+// roomFor refuses to cover one more mapping, when so many are about to be covered, where the process would come too near its
+// limit of mappings: what is left is for its own, and for the pieces that placeholders fall into as they are touched.
+func (e *Engine) roomFor(coming int) error {
+	maps := int64(raw.Load64(&e.s.maps))
+	if maps+int64(coming+1)*mapsOfTarget <= int64(e.s.maxMaps) {
+		return nil
+	}
+	return fmt.Errorf("%w: each takes %d more, and the process would have more than %d, so that fewer than %d were left to its own: raise vm.max_map_count",
+		ErrMaps, mapsOfTarget, e.s.maxMaps, mapsMargin)
+}
+
 // mapsShort reports whether the process comes near its limit of mappings. The estimate may be a few too
 // low, even below 0, until it is corrected next. So it does where granules have to be mapped anew, which do not
 // merge with their neighbours, see putBack.

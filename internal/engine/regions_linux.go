@@ -22,7 +22,9 @@ var (
 	ErrGone = errors.New("the mapping changed")
 	// ErrFilled: memory that nobody but the engine may fill held pages before it was armed.
 	ErrFilled = errors.New("the kernel or another process has filled memory that was not to be used yet: try again")
-	ErrFull   = fmt.Errorf("more than %d memory ranges are armed", maxTargets)
+	// ErrMaps: the process would have too many mappings.
+	ErrMaps = errors.New("too many mappings to observe one more")
+	ErrFull = fmt.Errorf("more than %d memory ranges are armed", maxTargets)
 )
 
 // Region holds the totals of one region, over all of its targets.
@@ -83,11 +85,10 @@ type Target struct {
 	t          *target
 	of         *Region
 	dev, inode uint64
-	moved      uintptr // see command.moved
+	alias      uintptr // see target.alias
 	sample     uintptr // see command.sample
 	blockShift uintptr
 	cursor     uintptr     // see command.cursor
-	prot       uint32      // see command.prot
 	onFault    uint32      // see command.onFault
 	lost       atomic.Bool // given back, and not to be touched by the surgeon any more; set while op is held
 
@@ -100,6 +101,9 @@ func (g *Target) Bytes() []byte { return unsafe.Slice(at[byte](g.Lo), g.Hi-g.Lo)
 
 // Alias is the engine's own second mapping of a covered file range, or 0.
 func (g *Target) Alias() uintptr { return g.t.alias }
+
+// Prot is the protection that the mapping of a covered file had when it was armed first.
+func (g *Target) Prot() int { return int(g.t.prot) }
 
 // Layered reports whether a target was armed with its contents.
 func (g *Target) Layered() bool { return g.oldMem.p != 0 }
@@ -141,9 +145,9 @@ func (g *Target) stateOf(i uintptr) uint32 {
 	return raw.Load32(g.t.state(i))
 }
 
-// newTarget fills the next slot. The caller holds mu.
-func (e *Engine) newTarget(r *Region, lo, hi, granule uintptr, offset int64) (*Target, error) {
-	if len(e.targets) >= maxTargets {
+// newTarget fills the next slot. The caller holds mu, and has made so many that are not inserted yet.
+func (e *Engine) newTarget(r *Region, lo, hi, granule uintptr, offset int64, made int) (*Target, error) {
+	if len(e.targets)+made >= maxTargets {
 		return nil, ErrFull
 	}
 	e.number++
@@ -219,7 +223,7 @@ func (e *Engine) add(r *Region, lo, hi, granule uintptr, offset int64, flags uin
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	g, err := e.newTarget(r, lo, hi, granule, offset)
+	g, err := e.newTarget(r, lo, hi, granule, offset, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -253,25 +257,38 @@ func (e *Engine) RemoveArena(g *Target) error {
 	return nil
 }
 
-// insert publishes a table with the target; older ones that it overlaps are left out, since their
+// insert publishes a table with more targets, ascending by address; older ones that they overlap are left out, since their
 // memory is no longer theirs. The caller holds mu.
-func (e *Engine) insert(g *Target) {
-	e.targets = slices.DeleteFunc(e.targets, func(o *Target) bool { return o.Lo < g.Hi && g.Lo < o.Hi })
-	i, _ := slices.BinarySearchFunc(e.targets, g.Lo, func(o *Target, lo uintptr) int {
-		if o.Lo < lo {
-			return -1
+func (e *Engine) insert(list ...*Target) {
+	all := make([]*Target, 0, len(e.targets)+len(list))
+	for _, o := range e.targets {
+		for len(list) > 0 && list[0].Lo < o.Lo {
+			all, list = append(all, list[0]), list[1:]
 		}
-		return 1
-	})
-	e.targets = slices.Insert(e.targets, i, g)
+		if n := len(all); (len(list) == 0 || o.Hi <= list[0].Lo) && (n == 0 || all[n-1].Hi <= o.Lo) {
+			all = append(all, o)
+		}
+	}
+	e.targets = append(all, list...)
 	e.publish()
 }
 
-// remove takes the target out of the table and frees its states once nobody uses them. The caller
+// remove takes targets out of the table and frees their states once nobody uses them. The caller
 // holds mu.
-func (e *Engine) remove(g *Target) {
-	e.targets = slices.DeleteFunc(e.targets, func(o *Target) bool { return o == g })
+func (e *Engine) remove(list ...*Target) {
+	gone := make(map[*Target]bool, len(list))
+	for _, g := range list {
+		gone[g] = true
+	}
+	e.targets = slices.DeleteFunc(e.targets, func(o *Target) bool { return gone[o] })
 	e.publish()
+	for _, g := range list {
+		e.release(g)
+	}
+}
+
+// release frees what a target has once nobody uses it. The caller holds mu.
+func (e *Engine) release(g *Target) {
 	for raw.Load32(&g.t.inflight) != 0 {
 		if e.standing() {
 			return // who stands still may go on any time: what it may use is never freed

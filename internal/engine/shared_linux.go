@@ -22,7 +22,7 @@ type shared struct {
 	openCode, bringCode, forceCode, remapHomeCode, followMoveCode, listenCode                            uintptr
 	memoryEventCode, operateMemoryCode, yankCode, knownCode                                              uintptr
 	mergeCode, mergePieceCode, homeCode, homePieceCode                                                   uintptr
-	placeCode, disarmCode, disarmLineCode, findLineCode, releaseMemoryCode, bringRunsCode                uintptr
+	placeCode, cutAllCode, disarmCode, disarmLineCode, findLineCode, releaseMemoryCode, bringRunsCode    uintptr
 	resolveSharedCode, shareCode, holeCode, straySharedCode                                              uintptr
 	stillMemoryCode, armSharedCode, giveUpCode, refileCode, restoreMappingCode                           uintptr
 	lookCode, relieveCode, failOpenCode, openTargetCode, readAllCode                                     uintptr

@@ -65,7 +65,7 @@ func (e *Engine) AddShared(r *Region, m Shared, granule uintptr, know func(*Targ
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	g, err := e.newTarget(r, m.Lo, m.Hi, granule, m.Offset)
+	g, err := e.newTarget(r, m.Lo, m.Hi, granule, m.Offset, 0)
 	if err != nil {
 		return nil, err
 	}

@@ -33,8 +33,12 @@ func (s *shared) whileStill(w *worker, code uintptr) (took int64) {
 	raw.Store32(&s.place.barred, 1)
 	s.recall(w)
 	start, still := raw.Nanotime(), raw.Load64(&s.still)
-	if c.park == 0 || s.parkAll(w, start+c.limit) {
-		s.freeze(w, t, code, start+c.limit)
+	if c.deadline = start + c.limit; c.park == 0 || s.parkAll(w, c.deadline) {
+		if c.count != 0 {
+			deep(s.cutAllCode, uintptr(unsafe.Pointer(w)))
+		} else {
+			s.freeze(w, t, code, c.deadline)
+		}
 	}
 	if c.park != 0 {
 		s.unpark()

@@ -50,8 +50,13 @@ type command struct {
 	prot       uint32 // opPlace, opRearm: what may be done with the placeholder once it is in place
 	onFault    uint32 // opPlace, opRearm: what is locked there is locked when it is touched, and is to stay so
 	nlocks     uintptr
-	line       mapLine             // see disarmLine
-	locks      [maxLocks]AddrRange // what is locked of the target
+	locked     uint32 // whether the process has locked memory: lockedNo or lockedYes once that was asked
+
+	items     uintptr             // room for cutsMost cuttings
+	count, at uintptr             // how many of them the command is for, 0 where it is for its target; which one it is at
+	deadline  int64               // until when to wait for faults that are in flight
+	line      mapLine             // see disarmLine
+	locks     [maxLocks]AddrRange // what is locked of the target
 }
 
 // Operations.
@@ -60,6 +65,12 @@ const (
 	opRearm          // the range is the file's mapping or our placeholder, piece by piece
 	opDisarm         // every piece of our placeholder becomes the file's mapping again
 	opRelease        // so do the pieces that are not in the sample
+)
+
+// Values of command.locked.
+const (
+	lockedNo = 1 + iota
+	lockedYes
 )
 
 // Answers.
@@ -135,7 +146,7 @@ func operate(arg uintptr) {
 	s := at[shared](w.shared)
 	c := &s.cmd
 	c.status, c.errno, c.call, c.took, c.holes, c.moved = statusOK, 0, 0, 0, 0, 0
-	c.worked, c.list = 0, 0
+	c.worked, c.list, c.locked = 0, 0, 0
 	if c.op == opPlace || c.op == opRearm || c.op == opYank {
 		// Each moves registered memory, and mremap then waits until its event has been read.
 		deep(s.listenCode, arg)
@@ -172,7 +183,13 @@ func cut(arg uintptr) {
 		deep(s.disarmCode, arg)
 		return
 	}
-	if c.nlocks = 0; s.anyLocks(w, s.text) {
+	if c.locked == 0 { // once a command, and before lineFrom reads all mappings to the same place
+		c.locked = lockedNo
+		if s.anyLocks(w, s.text) {
+			c.locked = lockedYes
+		}
+	}
+	if c.nlocks = 0; c.locked == lockedYes {
 		if deep(s.findLocksCode, arg); c.status != statusOK {
 			return
 		}

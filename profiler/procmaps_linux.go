@@ -24,6 +24,7 @@ type procMap struct {
 
 // readMaps lists the mappings of this process.
 func (p *Profiler) readMaps() (list []procMap, err error) {
+	p.mapsReads.Add(1)
 	err = p.eng.Maps(func(text []byte) error {
 		list, err = parseMaps(text)
 		return err

@@ -55,6 +55,8 @@ type Profiler struct {
 
 	ending sync.WaitGroup // spans that read their totals; none begins once eng is nil
 
+	mapsReads atomic.Int64 // of the list of mappings
+
 	asked chan chan struct{} // for a look now; closed after it
 	due   chan struct{}      // likewise, for who does not wait
 	stop  chan struct{}

@@ -425,7 +425,7 @@ func (e *Engine) run(op uint32, g *Target, cover uintptr, park bool, limit time.
 	c.op, c.target, c.cover, c.dev, c.inode = op, uintptr(unsafe.Pointer(g.t)), cover, g.dev, g.inode
 	c.cursor = g.cursor
 	c.sample, c.blockShift = g.sample, g.blockShift
-	c.count, c.at = uintptr(e.cutting), 0
+	c.count, c.at, c.slice = uintptr(e.cutting), 0, int64(e.stopLimit/stopSlices)
 	c.park, c.limit = 0, int64(limit)
 	if park {
 		c.park = 1

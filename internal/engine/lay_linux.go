@@ -222,7 +222,7 @@ func (e *Engine) cutAll(op uint32, first *Target, list []cutting, guard Guard) (
 	return took, worked, err
 }
 
-// cutAll does the command's operation on one target after the other, until cutSlice is over. It stops in front of one that
+// cutAll does the command's operation on one target after the other, until its slice is over. It stops in front of one that
 // is busy; the first one has the command busy.
 //
 //go:nosplit
@@ -235,7 +235,7 @@ func cutAll(arg uintptr) {
 	c := &s.cmd
 	begun := raw.Nanotime()
 	for c.at = 0; c.at < c.count; c.at++ {
-		if c.at > 0 && raw.Nanotime()-begun > cutSlice {
+		if c.at > 0 && raw.Nanotime()-begun > c.slice {
 			break
 		}
 		i := at[cutting](c.items + c.at*unsafe.Sizeof(cutting{}))

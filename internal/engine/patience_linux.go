@@ -16,6 +16,8 @@ const (
 	stopLimit = 20 * time.Millisecond
 	// stopMore is what each further mapping of the region adds to it.
 	stopMore = 500 * time.Microsecond
+	// stopSlices is which part of it is for the work, where there is much: the others are for the wait until all have stopped.
+	stopSlices = 5
 	// stopLeast is less than which is not worth a try.
 	stopLeast = time.Millisecond
 	// operationLimit bounds how long an operation waits, with all threads running, for a thread that is in the way.

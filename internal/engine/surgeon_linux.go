@@ -55,6 +55,7 @@ type command struct {
 	items     uintptr             // room for cutsMost cuttings
 	count, at uintptr             // how many of them the command is for, 0 where it is for its target; which one it is at
 	deadline  int64               // until when to wait for faults that are in flight
+	slice     int64               // ns for which it may go on with one more of them
 	line      mapLine             // see disarmLine
 	locks     [maxLocks]AddrRange // what is locked of the target
 }

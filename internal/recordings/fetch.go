@@ -124,6 +124,11 @@ func fetch(ctx context.Context, method string, u *url.URL, seconds int) (io.Read
 		}
 		return nil, fmt.Errorf("no agent answers at %s: %w: start the service with FIRSTTOUCH_DEBUG_ADDR, or mount the agent's Handler", u, err)
 	}
+	return answer(resp, u)
+}
+
+// answer is the body of what an agent answered, or the error that it tells.
+func answer(resp *http.Response, u *url.URL) (io.ReadCloser, error) {
 	if resp.StatusCode == http.StatusOK || resp.StatusCode == http.StatusAccepted {
 		if how := resp.Header.Get("Content-Encoding"); how != "" && how != "identity" {
 			return nil, errors.Join(fmt.Errorf("%s: the answer is packed (%q), which was not asked for", u, how), resp.Body.Close())

@@ -17,7 +17,7 @@ import (
 	"github.com/firsttouch/firsttouch/profiler"
 )
 
-func sample(t *testing.T) []byte {
+func sample(t testing.TB) []byte {
 	t.Helper()
 	s := profiler.NewSnapshotBuilder()
 	r := s.AddRegion(profiler.RegionStats{Name: "r", Granule: 4096, Size: 1 << 20})

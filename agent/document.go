@@ -157,6 +157,7 @@ type DocumentFault struct {
 	Region      uint32 `json:"region"`
 	OffsetBytes int64  `json:"offset_bytes"`
 	StallNS     int64  `json:"stall_ns"`
+	Wait        string `json:"wait,omitempty"` // how stall_ns is known where it was not measured: "at most" or "unknown"
 	Access      string `json:"access"`
 	Source      string `json:"source"`
 	Actor       string `json:"actor,omitempty"` // of the Go heap
@@ -178,6 +179,8 @@ type DocumentStats struct {
 	LogCut        uint64 `json:"log_cut"`
 	Stacks        uint64 `json:"stacks"`
 	StacksMissed  uint64 `json:"stacks_missed"`
+	StallsUnknown uint64 `json:"stalls_unknown"` // faults whose stall nobody could tell: their stall_ns is 0
+	Waiting       uint64 `json:"waiting"`        // threads that wait for storage longer than 250 ms now: faults not yet recorded
 	StacksCut     uint64 `json:"stacks_cut"`
 	Unattributed  uint64 `json:"unattributed"`
 	SpansDropped  uint64 `json:"spans_dropped"`

@@ -132,6 +132,9 @@ func documentFault(s *profiler.Snapshot, f profiler.Fault, addresses bool) Docum
 	if span, ok := s.Span(f.Span); ok {
 		d.TraceID, d.SpanID = hex.EncodeToString(span.TraceID[:]), hex.EncodeToString(span.SpanID[:])
 	}
+	if f.Wait != profiler.WaitMeasured {
+		d.Wait = f.Wait.String()
+	}
 	if addresses {
 		d.Address = address(f.Address)
 	}
@@ -155,7 +158,7 @@ func documentStacks(s *profiler.Snapshot, ids map[profiler.StackID]bool) []Docum
 func documentStats(s profiler.Stats) DocumentStats {
 	return DocumentStats{
 		Faults: s.Faults, Messages: s.Messages, Records: s.Records, Dropped: s.Dropped, LogCut: s.LogCut,
-		Stacks: s.Stacks, StacksMissed: s.StacksMissed, StacksCut: s.StacksCut,
+		Stacks: s.Stacks, StacksMissed: s.StacksMissed, StacksCut: s.StacksCut, StallsUnknown: s.StallsUnknown, Waiting: s.Waiting,
 		Unattributed: s.Unattributed, SpansDropped: s.SpansDropped, ResolveErrors: s.ResolveErrs,
 		OverheadNS: int64(s.Overhead), Stops: s.Stops, StoppedNS: int64(s.Stopped), StackSampling: s.StackSampling, UserModeOnly: s.UserModeOnly,
 		Delivery: s.Delivery, Placement: s.Placement, LastError: s.LastError, Budget: s.Budget.String(), Off: s.Off,

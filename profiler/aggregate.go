@@ -72,9 +72,14 @@ func (a *aggregate) add(f Fault) Fault {
 		r.sampled.add(&f, fresh)
 	}
 	r.Faults++
-	r.Stall.add(f.Stall)
-	if f.Source == SourceDisk {
-		r.Disk.add(f.Stall)
+	if f.Wait == WaitUnknown {
+		r.StallsUnknown++
+		a.stats.StallsUnknown++
+	} else {
+		r.Stall.add(f.Stall)
+		if f.Source == SourceDisk {
+			r.Disk.add(f.Stall)
+		}
 	}
 	k := groupKey{f.Region, f.Stack, f.Access, f.Source, f.Actor}
 	g := a.groups[k]

@@ -35,7 +35,7 @@ func (b *SnapshotBuilder) AddRegion(r RegionStats) RegionID {
 	r.ID = RegionID(len(b.agg.regions))
 	r.Name = plain.Valid(r.Name)
 	r.Faults, r.Touched, r.touched = 0, 0, bitmap{}
-	r.Stall, r.Disk = Histogram{}, Histogram{}
+	r.Stall, r.Disk, r.StallsUnknown = Histogram{}, Histogram{}, 0
 	r.sampled = nil
 	if n := len(r.Sampling); n > 0 {
 		shift := uint(bits.Len64(uint64(max(r.Sampling[n-1].BlockBytes, 1))) - 1)

@@ -57,6 +57,7 @@ func subRegion(r, old RegionStats) RegionStats {
 	r.Faults -= old.Faults
 	r.Messages -= old.Messages
 	r.CoTouch -= old.CoTouch
+	r.StallsUnknown -= old.StallsUnknown
 	r.Rearms -= old.Rearms
 	r.Widened -= old.Widened
 	r.Left -= old.Left
@@ -122,6 +123,7 @@ func subStats(s, old Stats) Stats {
 	s.LogCut -= old.LogCut
 	s.Stacks -= old.Stacks
 	s.StacksMissed -= old.StacksMissed
+	s.StallsUnknown -= old.StallsUnknown
 	s.StacksCut -= old.StacksCut
 	s.Unattributed -= old.Unattributed
 	s.SpansDropped -= old.SpansDropped

@@ -22,6 +22,30 @@ const (
 	SourceMemory                  // memory that held it already; with WithWritesOnly always this
 )
 
+// Wait is how well it is known for how long a thread waited.
+type Wait uint8
+
+const (
+	WaitMeasured Wait = iota
+	// WaitAtMost: the page was touched in a system call, and Stall is the time until that had returned.
+	WaitAtMost
+	// WaitUnknown: Stall is 0, and in no sum. The thread that waited for storage could not be asked: it blocks the engine's signal, or
+	// ended, or Go ran another goroutine on it.
+	WaitUnknown
+)
+
+// String is "measured", "at most" or "unknown".
+func (w Wait) String() string {
+	switch w {
+	case WaitMeasured:
+		return "measured"
+	case WaitAtMost:
+		return "at most"
+	default:
+		return "unknown"
+	}
+}
+
 // RegionID identifies a region for the life of its Profiler. The ids are dense: RegionID i is
 // Snapshot.Regions[i].
 type RegionID uint32
@@ -38,7 +62,7 @@ type Fault struct {
 	Time      time.Duration // CLOCK_MONOTONIC when the fault was claimed, before it was resolved
 	Address   uintptr       // exact address of the access
 	Offset    int64         // Address as a byte offset into the region (for a file: into the file)
-	Stall     time.Duration // from the claim until the engine had made the granule accessible; see the package's caveats
+	Stall     time.Duration // from the claim until the thread had its page, as Wait says; see the package's caveats
 	Goroutine uint64        // goroutine id, as in a stack dump; 0 is unknown
 	Span      SpanRef       // innermost span its goroutine worked for; 0 is unattributed
 	Thread    int32         // kernel thread id (gettid) of the toucher
@@ -47,6 +71,7 @@ type Fault struct {
 	Messages  uint32 // kernel messages folded into this fault until it was resolved, at least 1
 	Access    Access
 	Source    Source
+	Wait      Wait  // how Stall is known
 	Actor     Actor // of the Go heap
 	// Weight is how many first touches the fault stands for where only a part of its region is observed: 1
 	// where all of it is, and 0 for one outside of the part, which is in no estimate.

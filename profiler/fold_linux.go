@@ -76,6 +76,12 @@ func (p *Profiler) foldOne(rec *engine.Record, seq uint64) {
 	if p.agg.regions[f.Region].Kind == KindGoHeap {
 		f.Actor = p.actor(f.Stack, rec.Flags)
 	}
+	switch {
+	case rec.Flags&engine.FlagStallUnknown != 0:
+		f.Wait = WaitUnknown
+	case rec.Flags&engine.FlagStallBound != 0:
+		f.Wait = WaitAtMost
+	}
 	if rec.Flags&engine.FlagStackMissed != 0 {
 		p.agg.stats.StacksMissed++
 	}
@@ -119,7 +125,7 @@ func (p *Profiler) stack(number uint32) StackID {
 }
 
 // actor tells on whose behalf the Go heap was touched.
-func (p *Profiler) actor(stack StackID, flags uint8) Actor {
+func (p *Profiler) actor(stack StackID, flags uint16) Actor {
 	if flags&engine.FlagOwn != 0 {
 		return ActorProfiler
 	}
@@ -186,6 +192,7 @@ func (p *Profiler) collect() {
 	if n := e.Errors - s.ResolveErrs; n > 0 {
 		p.agg.event(now, EventError, "", unix.Errno(e.LastErr).Error(), n)
 	}
+	s.Waiting = uint64(p.eng.Waiting())
 	s.Faults, s.Dropped, s.Messages = s.Records+e.Dropped, e.Dropped, e.Messages
 	s.ResolveErrs, s.Overhead = e.Errors, e.Overhead
 	s.Stops, s.Stopped = e.Stops, e.Stopped

@@ -26,7 +26,7 @@ var standing = []struct {
 	{"keeper", []int{0}, true},
 	{"follower", []int{1}, false}, // the keeper takes over
 	{"keeper and follower", []int{0, 1}, true},
-	{"disk threads", []int{5, 6, 7, 8, 9, 10, 11, 12}, true},
+	{"disk threads", []int{5, 6, 7, 8, 9, 10, 11, 12}, false}, // who touches a file waits for the disk itself,
 	{"watchdog", []int{4}, false},
 }
 

@@ -50,7 +50,9 @@ type RegionStats struct {
 	CoTouch  uint64 // messages of other threads for a granule being resolved; a lower bound
 	Stall    Histogram
 	Disk     Histogram // stall of the faults whose source was SourceDisk
-	Detached bool
+	// StallsUnknown counts the faults that are not in Stall, see WaitUnknown.
+	StallsUnknown uint64
+	Detached      bool
 	// Rearms counts how often the region was armed again; faults then can exceed granules.
 	Rearms uint64
 	// Widened counts granules that were made accessible together with a neighbour's fault,
@@ -123,18 +125,22 @@ type ThreadStats struct {
 
 // Stats is what the engine says of its own exactness and cost. Faults = Records + Dropped.
 type Stats struct {
-	Faults       uint64        // first touches claimed and resolved
-	Messages     uint64        // kernel messages read
-	Records      uint64        // faults whose record reached the aggregate
-	Dropped      uint64        // faults whose record was lost because the ring was full
-	LogCut       uint64        // records counted in Groups and Regions but left out of Faults
-	Stacks       uint64        // records with a stack
-	StacksMissed uint64        // a stack was asked for and did not arrive (thread ended, signal blocked, goroutine preempted at the fault, no slot)
-	StacksCut    uint64        // stacks deeper than the 62 frames that are kept, or left out because there were too many different ones
-	Unattributed uint64        // records without a span
-	SpansDropped uint64        // spans that found no free slot: their faults are unattributed
-	ResolveErrs  uint64        // resolves that failed; the region failed open
-	Overhead     time.Duration // processor time of the engine's threads
+	Faults       uint64 // first touches claimed and resolved
+	Messages     uint64 // kernel messages read
+	Records      uint64 // faults whose record reached the aggregate
+	Dropped      uint64 // faults whose record was lost because the ring was full
+	LogCut       uint64 // records counted in Groups and Regions but left out of Faults
+	Stacks       uint64 // records with a stack
+	StacksMissed uint64 // a stack was asked for and did not arrive (thread ended, signal blocked, goroutine preempted at the fault, no slot)
+	// StallsUnknown counts faults whose stall nobody could tell, see WaitUnknown. Waiting counts those whose thread waits for storage
+	// longer than 250 ms now: they are in no other figure, and are recorded when that is over.
+	StallsUnknown uint64
+	Waiting       uint64
+	StacksCut     uint64        // stacks deeper than the 62 frames that are kept, or left out because there were too many different ones
+	Unattributed  uint64        // records without a span
+	SpansDropped  uint64        // spans that found no free slot: their faults are unattributed
+	ResolveErrs   uint64        // resolves that failed; the region failed open
+	Overhead      time.Duration // processor time of the engine's threads
 	// Stops counts how often the process's other threads were stopped so that mappings of other code could be changed,
 	// also where not all of them could be in time; Stopped is for how long in all, from when the first one was asked.
 	Stops   uint64

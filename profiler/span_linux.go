@@ -2,7 +2,10 @@
 
 package profiler
 
-import "sync"
+import (
+	"slices"
+	"sync"
+)
 
 // Span is a unit of work that faults are attributed to: those of the goroutine that started it, of
 // goroutines that this one started, and of goroutines bound to it, while it is the innermost span
@@ -188,14 +191,17 @@ func (p *Profiler) releaseSpans() {
 	p.spanMu.Lock()
 	defer p.spanMu.Unlock()
 	folded := p.eng.Folded()
-	for len(p.leaving) > 0 && p.leaving[0].head <= folded {
-		if info := p.spans[p.leaving[0].ref]; info != nil {
+	p.leaving = slices.DeleteFunc(p.leaving, func(l leavingSpan) bool {
+		if l.head > folded || p.eng.Waits(l.ref) {
+			return false
+		}
+		if info := p.spans[l.ref]; info != nil {
 			p.spanKept -= len(info.faults)
 		}
-		delete(p.spans, p.leaving[0].ref)
-		p.eng.ReleaseSpan(p.leaving[0].ref)
-		p.leaving = p.leaving[1:]
-	}
+		delete(p.spans, l.ref)
+		p.eng.ReleaseSpan(l.ref)
+		return true
+	})
 }
 
 // nameSpan keeps a fault for its span and gives the span its ids in the aggregate. The caller

@@ -22,6 +22,7 @@ func visitFault(c *columns, f *profiler.Fault) {
 	number(c, 13, &f.Source)
 	number(c, 14, &f.Actor)
 	real(c, 15, &f.Weight)
+	number(c, 16, &f.Wait)
 }
 
 // span is a span that faults refer to.

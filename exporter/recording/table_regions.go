@@ -36,6 +36,7 @@ func visitRegion(c *columns, r *profiler.RegionStats) {
 	number(c, 36, &r.Estimate.StallError)
 	number(c, 37, &r.Discarded)
 	number(c, 38, &r.Estimate.Paused)
+	number(c, 39, &r.StallsUnknown)
 	visitHeap(c, r)
 }
 

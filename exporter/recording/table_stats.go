@@ -48,4 +48,6 @@ func visitStats(c *columns, s *profiler.Stats) {
 	text(c, 29, &s.Off)
 	number(c, 30, &s.Signal)
 	text(c, 31, &s.SignalTaken)
+	number(c, 32, &s.StallsUnknown)
+	number(c, 33, &s.Waiting)
 }

@@ -49,17 +49,8 @@ func (s *shared) standstill(then, now int64, before uint64) int64 {
 	return stood
 }
 
-// beginStorage and endStorage bracket what may wait for storage: that is not the engine's doing.
+// endStorage ends what has waited for storage: that is not the engine's doing.
 //
-//go:nosplit
-//go:norace
-//go:nocheckptr
-func (w *worker) beginStorage() (begun int64) {
-	// nosplit: runs without a g.
-	raw.Store32(&w.storing, 1)
-	return raw.Nanotime()
-}
-
 //go:nosplit
 //go:norace
 //go:nocheckptr

@@ -198,7 +198,7 @@ func (s *shared) finishBus(w *worker, t *target, p *uint32) {
 	if w.now.seq != 0 {
 		r := s.record(w.now.seq - 1)
 		r.Source, r.Stall = w.now.source, took
-		s.settle(r)
+		s.settle(r.Span, r.Stall)
 		r.arrive(stResolved)
 	}
 	raw.Add64(&s.handlerNS, uint64(took-w.now.waited))

@@ -43,13 +43,13 @@ func resolveBus(arg uintptr) {
 	}
 	before := uint64(0)
 	if !told {
-		before = s.storageReads(w)
+		before = storageReads()
 	}
 	if !s.restored(w) {
 		return
 	}
 	deep(s.readBusCode, arg)
-	if !told && s.storageReads(w) != before {
+	if !told && storageReads() != before {
 		w.now.source = SourceDisk
 	}
 	if w.now.source != SourceDisk {
@@ -128,7 +128,7 @@ func describe(arg uintptr) {
 	pc, sp, fp, word := s.registers(w.bus.ctx)
 	g := w.goroutine(pc)
 	if s.wantStack(r.Time) {
-		w.bus.stack.g = g
+		w.bus.stack.shared, w.bus.stack.g = w.shared, g
 		w.bus.stack.start(r, pc, sp, fp, word)
 		deep(s.walkCode, uintptr(unsafe.Pointer(&w.bus.stack)))
 	}

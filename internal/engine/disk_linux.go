@@ -120,8 +120,7 @@ func (s *shared) take(w *worker) bool {
 	}
 }
 
-// fromDisk does one job: it restores one granule, waiting for storage where it must. Where mincore may not tell,
-// what this thread itself reads from storage does.
+// fromDisk does one job.
 //
 //go:nosplit
 //go:norace
@@ -150,54 +149,28 @@ func fromDisk(arg uintptr) {
 		raw.Add32(&t.inflight, ^uint32(0))
 		return
 	}
-	source := uint8(SourceDisk)
-	before := s.storageReads(w)
-	if w.watches == 0 {
-		begun := w.beginStorage()
-		s.readIn(t, w.now.g)
-		w.endStorage(begun)
+	if s.signals {
+		deep(s.finishBusCode, arg)
+		return
 	}
 	s.restored(w)
-	if t.flags&tgMincore == 0 && s.storageReads(w) == before {
-		source = SourcePageCache
-	}
-	s.finish(w, t, w.now.g, w.now.seq, source)
+	deep(s.handOverCode, arg)
 }
 
-// readIn brings a granule into the page cache through the alias. Were it read through the mapping
-// itself, after that is back in place, a toucher whose wait a signal interrupted would go on while we
-// still wait, and its stall would be too long. The alias keeps no page: they would count as resident
-// twice.
+// finishFromDisk is that for a fault that came by signal.
 //
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func (s *shared) readIn(t *target, g uintptr) {
+func finishFromDisk(arg uintptr) {
 	// nosplit: runs without a g.
-	addr, length := t.span(g, 1)
-	alias := t.alias + addr - t.lo
-	if length > s.pageSize {
-		// One read for all, also where the mapping is marked MADV_RANDOM.
-		raw.Syscall(unix.SYS_MADVISE, alias, length, unix.MADV_WILLNEED, 0, 0, 0)
-	}
-	raw.Syscall(unix.SYS_MADVISE, alias, length, unix.MADV_POPULATE_READ, 0, 0, 0)
-	// The kernel maps what it finds around a fault too (fault_around_bytes, 64 KiB).
-	const around = 64 << 10
-	lo := max(t.alias, alias-min(alias, around))
-	hi := min(t.alias+t.hi-t.lo, alias+length+around)
-	raw.Syscall(unix.SYS_MADVISE, lo, hi-lo, unix.MADV_DONTNEED, 0, 0, 0)
-}
-
-//go:nosplit
-//go:norace
-//go:nocheckptr
-func (s *shared) storageReads(w *worker) uint64 {
-	// nosplit: runs without a g. struct rusage, include/uapi/linux/resource.h: ru_majflt is its 10th
-	// word and ru_inblock its 12th. The first alone is not enough: a fault that populates memory and had
-	// to drop the lock on the way is not counted as a major one (mm_account_fault, mm/memory.c).
-	const rusageThread = 1
-	raw.Syscall(unix.SYS_GETRUSAGE, rusageThread, uintptr(unsafe.Pointer(&w.rusage)), 0, 0, 0, 0)
-	return w.rusage[9] + w.rusage[11]
+	w := at[worker](arg)
+	s := at[shared](w.shared)
+	t := at[target](w.now.target)
+	s.restored(w)
+	addr, length := t.span(w.now.g, 1)
+	raw.Syscall(unix.SYS_MADVISE, addr, length, unix.MADV_POPULATE_READ, 0, 0, 0)
+	s.finish(w, t, w.now.g, w.now.seq, SourceDisk)
 }
 
 // nap sleeps without the Go scheduler.

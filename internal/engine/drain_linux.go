@@ -5,6 +5,7 @@ package engine
 import (
 	"bytes"
 	"os"
+	"slices"
 	"strconv"
 	"time"
 	"unsafe"
@@ -24,35 +25,91 @@ func (e *Engine) Head() uint64 { return raw.Load64(&e.s.head) }
 func (e *Engine) Folded() uint64 { return raw.Load64(&e.s.tail) }
 
 // Next copies the next finished record, in claim order, and frees its place. ok is false when the
-// next one is not finished; one that has waited for its signal handler for long is taken without.
+// next one is not finished; one that has waited for its signal handler for long is taken without, and one whose thread waits for
+// storage for as long comes when that is over.
 // It has one caller at a time.
 func (e *Engine) Next() (rec Record, seq uint64, ok bool) {
 	s := e.s
-	seq = s.tail
-	if seq == raw.Load64(&s.head) {
-		return rec, 0, false
+	if rec, seq, ok := e.nextLate(); ok {
+		return rec, seq, true
 	}
-	r := s.record(seq)
-	st := raw.Load32(&r.state)
-	if st>>stBits<<stBits != s.generation(seq) || st&stClaimed == 0 || st&stResolved == 0 {
-		return rec, 0, false
-	}
-	if st&stWanted != 0 && st&stHandled == 0 {
-		if st&stActive != 0 || Now()-time.Duration(r.Time) < Patience || !e.abandon(r, st) {
+	for {
+		seq = s.tail
+		if seq == raw.Load64(&s.head) {
 			return rec, 0, false
 		}
+		r := s.record(seq)
+		st := raw.Load32(&r.state)
+		if st>>stBits<<stBits != s.generation(seq) || st&stClaimed == 0 {
+			return rec, 0, false
+		}
+		switch {
+		case st&stHandled != 0 || st&stTheirs == 0 && st&(stResolved|stWanted) == stResolved:
+			if st&stResolved == 0 {
+				return rec, 0, false
+			}
+		case st&stWaiting != 0:
+			if !r.late() || !e.stackReady(r) {
+				return rec, 0, false
+			}
+			rec = *r
+			if raw.Cas32(&r.state, st, 0) {
+				e.late = append(e.late, lateRecord{rec, seq})
+				raw.Store64(&s.tail, seq+1)
+			}
+			continue
+		case st&(stResolved|stBack) == 0 || st&stActive != 0 || !r.late() || !e.abandon(r, st):
+			return rec, 0, false
+		}
+		if !e.stackReady(r) {
+			return rec, 0, false
+		}
+		rec = *r
+		raw.Store32(&r.state, 0)
+		raw.Store64(&s.tail, seq+1)
+		if rec.Flags&flagVoid == 0 {
+			return rec.shown(), seq, true
+		}
 	}
-	if r.Stack != 0 && raw.Load32(&at[stackEntry](s.stacks+uintptr(r.Stack-1)*stackEntrySize).ready) == 0 {
-		return rec, 0, false
+}
+
+// late reports whether its thread has had long enough.
+func (r *Record) late() bool { return Now()-time.Duration(r.Time) >= Patience }
+
+// shown is a record without the flags that are the engine's own affair.
+func (r Record) shown() Record {
+	r.Flags &^= flagStack
+	return r
+}
+
+func (e *Engine) stackReady(r *Record) bool {
+	return r.Stack == 0 || raw.Load32(&at[stackEntry](e.s.stacks+uintptr(r.Stack-1)*stackEntrySize).ready) != 0
+}
+
+// lateRecord is one that has left the ring while its thread waits for storage.
+type lateRecord struct {
+	Record
+	seq uint64
+}
+
+// nextLate returns a record whose thread has stopped waiting for storage.
+func (e *Engine) nextLate() (rec Record, seq uint64, ok bool) {
+	for i, l := range e.late {
+		if t := e.s.threadOf(l.Thread, false); t != nil && raw.Load64(&t.late) == l.seq+1 {
+			l.Stall, l.Source = t.lateStall, t.lateSource
+			e.late = slices.Delete(e.late, i, i+1)
+			return l.shown(), l.seq, true
+		}
 	}
-	rec = *r
-	rec.Flags &^= flagStack
-	raw.Store32(&r.state, 0)
-	raw.Store64(&s.tail, seq+1)
-	if rec.Flags&flagVoid != 0 {
-		return e.Next()
-	}
-	return rec, seq, true
+	return rec, 0, false
+}
+
+// Waiting is the number of records that have left the ring, since their threads wait for storage.
+func (e *Engine) Waiting() int { return len(e.late) }
+
+// Waits reports whether a record of a span has left the ring, since its thread waits for storage.
+func (e *Engine) Waits(span uint64) bool {
+	return slices.ContainsFunc(e.late, func(l lateRecord) bool { return l.Span == span })
 }
 
 // readyAhead is for how many records the ring has memory before they are claimed: what one thread makes in some 40 ms,
@@ -80,8 +137,12 @@ func (e *Engine) abandon(r *Record, st uint32) bool {
 	if !raw.Cas32(&r.state, st, st|stAbandoned) {
 		return false
 	}
-	r.Flags |= FlagStackMissed
-	raw.Add32(&e.s.missed, 1)
+	e.s.unseen(r)
+	if st&stTheirs != 0 {
+		r.Stall = 0
+		r.Flags |= FlagStallUnknown
+		e.s.settle(r.Span, 0)
+	}
 	raw.Add64(&e.s.abandoned, 1)
 	if t := e.s.threadOf(r.Thread, false); t != nil {
 		raw.Store32(&t.mute, 1) // until it answers

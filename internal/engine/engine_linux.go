@@ -56,7 +56,8 @@ type Engine struct {
 	tables  [2]uintptr // the spare one, the current one
 	number  uint32
 
-	ready uint64 // records that the ring has memory for
+	ready uint64       // records that the ring has memory for
+	late  []lateRecord // whose threads wait for storage; Next's
 
 	stopLimit  time.Duration
 	op         sync.Mutex // one command at a time for the surgeon; guards what follows
@@ -152,6 +153,9 @@ func (e *Engine) start(c Config) error {
 	s.restoreCode, s.restorePagesCode, s.operateCode = codeOf(restore), codeOf(restorePages), codeOf(operate)
 	s.cutCode, s.captureCode, s.walkCode = codeOf(cut), codeOf(capture), codeOf(walk)
 	s.cutAllCode = codeOf(cutAll)
+	s.awaitPageCode, s.awaitBackCode = codeOf(awaitPage), codeOf(awaitBack)
+	s.resolveFileCode, s.handOverCode, s.finishBusCode = codeOf(resolveFile), codeOf(handOver), codeOf(finishFromDisk)
+	s.answerAskedCode, s.tellCode = codeOf(answerAsked), codeOf(tell)
 	s.placeCode, s.disarmCode, s.disarmLineCode, s.findLineCode, s.findLocksCode = codeOf(place), codeOf(disarm), codeOf(disarmLine), codeOf(findLine), codeOf(findLocks)
 	s.relockCode, s.anyLocksCode, s.shadowCode = codeOf(relockPiece), codeOf(askLocks), codeOf(makeLayer)
 	s.refileCode, s.restoreMappingCode = codeOf(refile), codeOf(restoreMapping)

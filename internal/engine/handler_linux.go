@@ -74,9 +74,10 @@ func rtSigaction(sig int, set, old *sigaction) unix.Errno {
 		uintptr(unsafe.Pointer(set)), uintptr(unsafe.Pointer(old)), 8, 0, 0)))
 }
 
-// retireHandler makes the handler find no engine and waits until none is inside.
+// retireHandler makes the handler find no engine and waits until none is inside. Those that wait for storage are not: they look at epoch.
 func retireHandler() {
 	raw.Store64(&sh, 0)
+	raw.Add64(&epoch, 1)
 	settleBus()
 	for raw.Load32(&inHandler) != 0 {
 		time.Sleep(50 * time.Microsecond)

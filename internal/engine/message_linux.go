@@ -47,6 +47,16 @@ func (s *shared) drain(w *worker, fd uint32) uintptr {
 //go:nocheckptr
 func (w *worker) drained() {
 	// nosplit: runs without a g.
+	w.wakeDue()
+	raw.Release32(&w.busy, 0)
+	raw.Release64(&w.progress, w.progress+1)
+}
+
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (w *worker) wakeDue() {
+	// nosplit: runs without a g.
 	if d := &w.due; d.length != 0 {
 		w.refused = raw.Errno(raw.Syscall(unix.SYS_IOCTL, uintptr(d.fd), uintptr(uffd.IoctlWake), uintptr(unsafe.Pointer(&d.addr)), 0, 0, 0))
 		d.length = 0
@@ -54,8 +64,6 @@ func (w *worker) drained() {
 			deep(at[shared](w.shared).silencedCode, uintptr(unsafe.Pointer(w)))
 		}
 	}
-	raw.Release32(&w.busy, 0)
-	raw.Release64(&w.progress, w.progress+1)
 }
 
 // drainOne is drain without what drained does.
@@ -174,6 +182,13 @@ func answer(arg uintptr) {
 			t.pass(c)
 			return
 		}
+		if t.kind == kindOverlay {
+			w.now.source = s.sourceOf(w, t, addr)
+			if s.learn(w, t, g, now) {
+				t.pass(c)
+				return
+			}
+		}
 		if raw.Cas32(p, v, gPending) {
 			w.now.before = v
 			break
@@ -245,8 +260,12 @@ func write(arg uintptr) {
 	if !w.now.known {
 		r.Flags |= FlagHandlerAccounts
 	}
-	if wanted || !w.now.known {
-		s.ask(w, seq, r)
+	bits := uint32(stWanted)
+	if t.kind == kindOverlay {
+		bits, r.Source = stWanted|stTheirs, w.now.source
+	}
+	if wanted || !w.now.known || t.kind == kindOverlay && r.Source != SourcePageCache {
+		s.ask(w, seq, r, bits)
 	}
 	if w.now.known {
 		s.account(r, w.now.goid, w.now.parent, t)
@@ -271,7 +290,7 @@ func (s *shared) again(t *target, c *counters, state, tid uint32) {
 	}
 }
 
-// resolve makes a claimed granule accessible, at once or through the disk threads.
+// resolve makes a claimed granule accessible, at once or through another thread of the engine.
 //
 //go:nosplit
 //go:norace
@@ -285,29 +304,22 @@ func resolve(arg uintptr) {
 		deep(s.resolveSharedCode, arg)
 		return
 	}
-	source := uint8(SourceUnknown)
-	if t.kind == kindArena {
-		var ok bool
-		if raw.Load64(&t.young) == 0 && raw.Load64(&t.old) == 0 { // stays so: the fault is in flight
-			if seq != 0 && uintptr(1)<<t.shift == s.pageSize && raw.Load32(&s.record(seq-1).state)&stWanted != 0 {
-				w.now.filling = raw.Nanotime()
-			}
-			source, ok = s.fill(w, t, g, w.now.flags)
-		} else {
-			source, ok = s.open(w, t, g, w.now.flags)
+	if t.kind == kindOverlay {
+		deep(s.resolveFileCode, arg)
+		return
+	}
+	source, ok := uint8(SourceUnknown), false
+	if raw.Load64(&t.young) == 0 && raw.Load64(&t.old) == 0 { // stays so: the fault is in flight
+		if seq != 0 && uintptr(1)<<t.shift == s.pageSize && raw.Load32(&s.record(seq-1).state)&stWanted != 0 {
+			w.now.filling = raw.Nanotime()
 		}
-		if !ok {
-			deep(s.toDiskCode, arg)
-			return
-		}
+		source, ok = s.fill(w, t, g, w.now.flags)
 	} else {
-		source = SourcePageCache
-		if (!s.cached(w, t, g) || !s.restored(w)) && raw.Load64(&w.relieved) == 0 {
-			lo, _ := t.span(g, 1)
-			w.now.flags = w.now.flags&(1<<placeShift-1) | flagPlaced | uint64((max(w.now.addr, lo)-lo)/s.pageSize)<<placeShift
-			deep(s.toDiskCode, arg)
-			return
-		}
+		source, ok = s.open(w, t, g, w.now.flags)
+	}
+	if !ok {
+		deep(s.toDiskCode, arg)
+		return
 	}
 	s.finish(w, t, g, seq, source)
 }
@@ -321,11 +333,7 @@ func resolve(arg uintptr) {
 //go:nocheckptr
 func (s *shared) finish(w *worker, t *target, g uintptr, seq uint64, source uint8) {
 	// nosplit: runs without a g.
-	state := uint32(gOpen)
-	if w.now.partial {
-		state = gArmed
-	}
-	raw.Store32(t.state(g), state) // before wake looks who waits
+	raw.Store32(t.state(g), gOpen) // before wake looks who waits
 	if seq != 0 {
 		r := s.record(seq - 1)
 		r.Source = source
@@ -339,10 +347,10 @@ func (s *shared) finish(w *worker, t *target, g uintptr, seq uint64, source uint
 		r.stalled(stall, w.now.filling)
 		accounts := r.Flags&FlagHandlerAccounts != 0
 		if !accounts {
-			s.settle(r)
+			s.settle(r.Span, r.Stall)
 		}
 		if before := r.arrive(stResolved); accounts && before&stHandled != 0 {
-			s.settle(r)
+			s.settle(r.Span, r.Stall)
 		}
 	}
 	if w.reads != 0 && !s.signals {

@@ -11,18 +11,39 @@ import (
 
 const remapOver = unix.MREMAP_MAYMOVE | unix.MREMAP_FIXED
 
-// cached reports whether the granule can be restored without waiting for storage.
+// sourceOf tells where the page at an address is, or SourceUnknown where mincore may not tell.
 //
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func (s *shared) cached(w *worker, t *target, g uintptr) bool {
+func (s *shared) sourceOf(w *worker, t *target, addr uintptr) uint8 {
 	// nosplit: runs without a g.
 	if t.flags&tgMincore == 0 {
-		return false
+		return SourceUnknown
 	}
-	addr, length := t.span(g, 1)
-	return s.mapped(w, t.alias+addr-t.lo, length)
+	if s.mapped(w, t.alias+addr&^(s.pageSize-1)-t.lo, s.pageSize) {
+		return SourcePageCache
+	}
+	return SourceDisk
+}
+
+// resolveFile puts the worker's granule, of a file, back, or leaves that to a disk thread.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func resolveFile(arg uintptr) {
+	// nosplit: runs without a g.
+	w := at[worker](arg)
+	s := at[shared](w.shared)
+	t := at[target](w.now.target)
+	if !s.restored(w) && raw.Load64(&w.relieved) == 0 {
+		lo, _ := t.span(w.now.g, 1)
+		w.now.flags = w.now.flags&(1<<placeShift-1) | flagPlaced | uint64((max(w.now.addr, lo)-lo)/s.pageSize)<<placeShift
+		deep(s.toDiskCode, arg)
+		return
+	}
+	deep(s.handOverCode, arg)
 }
 
 // restored runs restore for the worker's fault and reports whether it was done. A reader may wait for
@@ -38,8 +59,7 @@ func (s *shared) restored(w *worker) bool {
 	return !w.now.left
 }
 
-// restore puts a granule of the real mapping back over the placeholder and maps its pages, so that
-// the wait for storage is over when the clock stops.
+// restore puts a granule of the real mapping back over the placeholder.
 //
 //go:nosplit
 //go:norace
@@ -89,21 +109,6 @@ func restore(arg uintptr) {
 			w.now.partial = true
 			return
 		}
-	}
-	if w.bus.ours || w.watches != 0 || raw.Load64(&w.relieved) != 0 || w.now.partial {
-		return // see readBus; or the toucher waits for storage itself; or placeholder is left there
-	}
-	addr, length := t.span(g, 1)
-	begun := int64(0) // a reader comes here with what is in the page cache: it does not look at the clock
-	if !reads {
-		begun = w.beginStorage()
-	}
-	// MADV_POPULATE_READ fails beyond the end of the file and on I/O errors: the toucher then gets
-	// the SIGBUS that the plain mapping would have given it. Before Linux 5.14 it is not known, and
-	// the toucher itself waits.
-	raw.Syscall(unix.SYS_MADVISE, addr, length, unix.MADV_POPULATE_READ, 0, 0, 0)
-	if !reads {
-		w.endStorage(begun)
 	}
 }
 

@@ -133,6 +133,9 @@ func askOne(arg uintptr) {
 	c := &s.cmd
 	a := &w.ask
 	a.answer = 0
+	if waitsForStorage(a.tid) {
+		return // in our handler
+	}
 	t := s.placeOf(a.tid)
 	if t == nil {
 		s.blame(a.tid, whyMany)
@@ -256,10 +259,19 @@ func (s *shared) unpark() {
 //go:nocheckptr
 func (s *shared) park(round uint32) {
 	// nosplit: runs in the signal handler.
-	if raw.Load32(&s.parkRound) != round {
-		return
+	if raw.Load32(&s.parkRound) == round {
+		s.parkThread(uint32(raw.Syscall(unix.SYS_GETTID, 0, 0, 0, 0, 0, 0)), round)
 	}
-	t := s.threadOf(uint32(raw.Syscall(unix.SYS_GETTID, 0, 0, 0, 0, 0, 0)), true)
+}
+
+// parkThread is park for the calling thread.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) parkThread(tid, round uint32) {
+	// nosplit: runs in the signal handler.
+	t := s.threadOf(tid, true)
 	if t == nil {
 		return
 	}

@@ -8,7 +8,7 @@ import "github.com/firsttouch/firsttouch/internal/raw"
 type Record struct {
 	Time     int64   // CLOCK_MONOTONIC ns at the claim
 	Address  uintptr // exact
-	Stall    int64   // ns from the claim until the granule was accessible
+	Stall    int64   // ns from the claim until the thread had its page, or the granule was accessible
 	Goid     uint64  // 0 is unknown
 	Span     uint64  // 0 is none
 	Thread   uint32
@@ -17,8 +17,7 @@ type Record struct {
 	Messages uint32
 	Access   uint8
 	Source   uint8
-	Flags    uint8
-	_        uint8
+	Flags    uint16
 	state    uint32
 }
 
@@ -28,10 +27,12 @@ const (
 	FlagStackCut                    // the stack was deeper than maxPCs, or the stack table was full
 	FlagStackMissed                 // a stack was asked for and did not come
 	FlagOwn                         // the engine's own signal handler touched it
+	FlagStallUnknown                // nobody saw how long the thread waited
+	FlagStallBound                  // at most the stall: its system call had returned by then
 )
 
 // flagVoid: the fault was none of ours, or is met again. Not seen by readers.
-const flagVoid = 1 << 6
+const flagVoid = 1 << 8
 
 // The low bits of Record.state; the rest is the generation of the record's place in the ring, so
 // that a late signal cannot write into its place's next record.
@@ -42,6 +43,10 @@ const (
 	stHandled               // the handler has arrived
 	stResolved              // the granule is accessible, the resolver has arrived
 	stAbandoned             // the reader gave the handler up
+	stTheirs                // the handler resolves the record, once the granule is accessible
+	stBack                  // which it is
+	stSleeps                // the handler sleeps until it is
+	stWaiting               // the handler waits for storage: all but source and stall is written, and the record may leave the ring
 	stBits      = iota
 )
 

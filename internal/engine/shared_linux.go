@@ -32,6 +32,8 @@ type shared struct {
 	rescueCode, rescueParkCode, rescueMapsCode, rescueMappingCode                                        uintptr
 	rescueFileCode, rescueMemoryCode, rescueRunCode, rescueEndCode, sameMappingCode                      uintptr
 	silencedCode, bringBackCode                                                                          uintptr
+	awaitPageCode, awaitBackCode, handOverCode, answerAskedCode                                          uintptr
+	tellCode, finishBusCode, resolveFileCode                                                             uintptr
 
 	targets  uintptr // all targets, by number
 	text     uintptr // the surgeon's buffer for /proc/self/maps
@@ -173,7 +175,6 @@ type worker struct {
 	bus      busFault
 	poll     [4]uint64
 	vec      [512]byte
-	rusage   [18]uint64
 	buf      [msgSize]byte
 }
 

@@ -17,6 +17,9 @@ const valuePark = 1 << 63
 // valueKnock asks for nothing but an answer. No round has this number.
 const valueKnock = valuePark
 
+// valueLearn asks which goroutine the thread runs.
+const valueLearn = 1 << 62
+
 const siQueue = ^uint32(0) // SI_QUEUE, -1
 
 // onSignal is the handler of our signal, called by sigtramp on the thread that is to answer, on
@@ -52,27 +55,54 @@ const mark = 0x66747374
 //go:nocheckptr
 func (s *shared) onSignal(info, ctx, g uintptr) {
 	// nosplit: runs in the signal handler.
-	start := raw.Nanotime()
 	v := *at[uint64](info + 24)
-	if v == valueKnock {
+	switch {
+	case v == valueKnock:
 		s.answered()
-		return
-	}
-	if v&valuePark != 0 {
+	case v&valuePark != 0:
 		s.park(uint32(v))
+	default:
+		q := asked{shared: uintptr(unsafe.Pointer(s)), ctx: ctx, g: g, value: v}
+		deep(s.answerAskedCode, uintptr(unsafe.Pointer(&q))) // a signal stack has room
+	}
+}
+
+// asked is a signal that asks the thread about itself.
+type asked struct {
+	shared, ctx, g uintptr
+	value          uint64
+}
+
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func answerAsked(arg uintptr) {
+	// nosplit: runs in the signal handler.
+	a := at[asked](arg)
+	s := at[shared](a.shared)
+	start := raw.Nanotime()
+	q := request{shared: a.shared, seq: a.value, ctx: a.ctx, g: a.g, now: start}
+	if a.value == valueLearn {
+		deep(s.tellCode, uintptr(unsafe.Pointer(&q)))
 		return
 	}
-	q := request{seq: v, ctx: ctx, g: g, now: start}
 	t := s.handling()
-	deep(s.captureCode, uintptr(unsafe.Pointer(&q))) // a signal stack has room
+	deep(s.captureCode, uintptr(unsafe.Pointer(&q)))
 	if t != nil {
 		raw.Store32(&t.handling, 0)
 	}
-	raw.Add64(&s.handlerNS, uint64(raw.Nanotime()-start))
+	wait := &q.wait
+	if wait.tid != 0 {
+		deep(s.awaitPageCode, uintptr(unsafe.Pointer(wait)))
+	}
+	if !wait.gone {
+		raw.Add64(&s.handlerNS, uint64(raw.Nanotime()-start-wait.waited))
+	}
 }
 
 // request is what a record wants to know of the thread that the handler runs on.
 type request struct {
+	shared uintptr
 	seq    uint64
 	ctx, g uintptr
 	now    int64
@@ -81,6 +111,8 @@ type request struct {
 	record uintptr
 	frame  frame
 	word   uintptr
+
+	wait standing // for storage; its tid is 0 where there is none
 }
 
 // capture answers the request of one record.
@@ -91,7 +123,7 @@ type request struct {
 func capture(arg uintptr) {
 	// nosplit: runs in the signal handler.
 	q := at[request](arg)
-	s := at[shared](uintptr(raw.Load64(&sh)))
+	s := at[shared](q.shared)
 	seq, g := q.seq, q.g
 	r := s.record(seq)
 	st := raw.Load32(&r.state)
@@ -112,12 +144,12 @@ func capture(arg uintptr) {
 	}
 	s.remember(r.Thread, g, q.now)
 	r.markOwn(q.ctx)
-	if s.moved(r, pc, g) {
-		if r.Flags&(flagStack|FlagOwn) == flagStack {
-			r.Flags |= FlagStackMissed
-			raw.Add32(&s.missed, 1)
-		}
-	} else if r.Flags&(flagStack|FlagOwn) == flagStack {
+	moved := s.moved(r, pc, g)
+	switch wants := r.Flags&(flagStack|FlagOwn) == flagStack; {
+	case wants && moved:
+		r.Flags |= FlagStackMissed
+		raw.Add32(&s.missed, 1)
+	case wants:
 		q.g = g
 		q.start(r, pc, sp, fp, word)
 		deep(s.walkCode, arg)
@@ -126,10 +158,30 @@ func capture(arg uintptr) {
 		goid, parent, _ := s.goroutine(g)
 		s.account(r, goid, parent, at[target](s.targetOf(r.Target)))
 	}
+	if st&stTheirs != 0 {
+		q.goOn(r, pc, g, moved)
+		return
+	}
 	r.passes()
 	if before := r.arrive(stHandled); before&stResolved != 0 && r.Flags&FlagHandlerAccounts != 0 {
-		s.settle(r)
+		s.settle(r.Span, r.Stall)
 	}
+}
+
+// goOn has awaitPage end a record that is the handler's to resolve: only the goroutine that faulted waits for storage.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (q *request) goOn(r *Record, pc, g uintptr, moved bool) {
+	// nosplit: runs in the signal handler.
+	s := at[shared](q.shared)
+	if afterCall(pc) {
+		r.Flags |= FlagStallBound
+	} else if told := r.Flags&FlagHandlerAccounts == 0 || g == 0; moved || !told && r.Source != SourcePageCache {
+		r.Flags |= FlagStallUnknown
+	}
+	q.wait.shared, q.wait.seq, q.wait.page, q.wait.tid = q.shared, q.seq, r.Address&^(s.pageSize-1), r.Thread
 }
 
 // start sets where the walk begins. word is the return address of a function without a frame, or 0 where
@@ -152,7 +204,7 @@ func (q *request) start(r *Record, pc, sp, fp, word uintptr) {
 func walk(arg uintptr) {
 	// nosplit: runs in the signal handler.
 	q := at[request](arg)
-	s := at[shared](uintptr(raw.Load64(&sh)))
+	s := at[shared](q.shared)
 	r, f, g, word := at[Record](q.record), q.frame, q.g, q.word
 	sp := f.hi
 	if g != 0 && s.frames {
@@ -194,7 +246,28 @@ func (s *shared) moved(r *Record, pc, g uintptr) bool {
 }
 
 // flagStack: the record wants a stack, not only the goroutine. Not seen by readers.
-const flagStack = 1 << 7
+const flagStack = 1 << 9
+
+// tell leaves which goroutine the thread runs.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func tell(arg uintptr) {
+	// nosplit: runs in the signal handler.
+	q := at[request](arg)
+	s := at[shared](q.shared)
+	g := q.g
+	if pc, _, _, _ := s.registers(q.ctx); !inGo(pc, g) {
+		g = currentG(g)
+	}
+	tid := uint32(raw.Syscall(unix.SYS_GETTID, 0, 0, 0, 0, 0, 0))
+	s.remember(tid, g, q.now)
+	if t := s.threadOf(tid, true); t != nil {
+		t.told, t.toldParent, _ = s.goroutine(g)
+		raw.Store64(&t.toldAt, uint64(q.now))
+	}
+}
 
 // remember leaves where the thread's g can be read without a signal.
 //
@@ -238,9 +311,9 @@ func (s *shared) answered() {
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func (s *shared) ask(w *worker, seq uint64, r *Record) {
+func (s *shared) ask(w *worker, seq uint64, r *Record, bits uint32) {
 	// nosplit: hot path.
-	r.arrive(stWanted)
+	r.arrive(bits)
 	e := uintptr(unix.ESRCH)
 	t := s.threadOf(r.Thread, true)
 	if s.signalStands(w, r.Time, false) && (t == nil || raw.Load32(&t.mute) == 0 && t.owed < owedMost) {
@@ -251,11 +324,10 @@ func (s *shared) ask(w *worker, seq uint64, r *Record) {
 	}
 	if e != 0 {
 		// The thread is gone, or does not answer, or the limit on queued signals was reached, or the call is refused.
-		raw.Add32(&s.missed, 1)
 		if unix.Errno(e) != unix.ESRCH {
 			raw.Store64(&s.unsent, uint64(e))
 		}
-		r.Flags |= FlagStackMissed
+		s.unseen(r)
 		if r.arrive(stActive|stHandled)&stActive != 0 {
 			raw.Add64(&s.late, 1)
 		}

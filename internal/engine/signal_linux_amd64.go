@@ -115,3 +115,14 @@ func tlsOffset() uintptr {
 	}
 	return 0
 }
+
+// afterCall reports whether the instruction before pc is SYSCALL: a thread that has met armed memory in a system call is there when it
+// takes its signal, and one that has met it itself is not.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func afterCall(pc uintptr) bool {
+	// nosplit: runs in the signal handler. The page before it may not be there.
+	return pc&4095 >= 2 && *at[uint16](pc - 2) == 0x050f
+}

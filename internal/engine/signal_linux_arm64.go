@@ -55,3 +55,15 @@ func currentG(g uintptr) uintptr { return 0 } // nosplit: runs in the signal han
 func (s *shared) tlsSlot(g uintptr) uintptr { return 0 } // nosplit: runs in the signal handler
 
 func tlsOffset() uintptr { return 0 }
+
+// afterCall reports whether the instruction before pc is SVC: a thread that has met armed memory in a system call is there when it
+// takes its signal, and one that has met it itself is not.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func afterCall(pc uintptr) bool {
+	// nosplit: runs in the signal handler. The page before it may not be there.
+	const svc = 0xd4000001
+	return pc&4095 >= 4 && *at[uint32](pc - 4) == svc
+}

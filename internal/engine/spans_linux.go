@@ -110,21 +110,21 @@ func (s *shared) account(r *Record, goid, parent uint64, t *target) {
 
 const spanRegions = 48
 
-// settle adds the stall of a finished fault to its span.
+// settle adds the stall of a finished fault, 0 where it is unknown, to its span.
 //
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func (s *shared) settle(r *Record) {
+func (s *shared) settle(span uint64, stall int64) {
 	// nosplit: hot path.
-	if r.Span == 0 {
+	if span == 0 {
 		return
 	}
-	p := s.spanSlot(r.Span)
-	raw.Add64(&p.stall, uint64(r.Stall))
+	p := s.spanSlot(span)
+	raw.Add64(&p.stall, uint64(stall))
 	for {
 		m := raw.Load64(&p.max)
-		if uint64(r.Stall) <= m || raw.Cas64(&p.max, m, uint64(r.Stall)) {
+		if uint64(stall) <= m || raw.Cas64(&p.max, m, uint64(stall)) {
 			break
 		}
 	}

@@ -15,5 +15,5 @@ func (e *Engine) Stalled() (n int) {
 			n++
 		}
 	}
-	return n
+	return n + len(e.late)
 }

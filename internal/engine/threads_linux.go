@@ -20,6 +20,16 @@ type thread struct {
 	knocked  uint32  // it was sent valueKnock, and has not answered
 	_        uint32
 	mute     uint32 // it has not answered in time, and none of those since
+
+	// Its goroutine as the handler told it last, the one that started that one, and when. See learn.
+	told, toldParent uint64
+	toldAt           uint64
+	learning         uint32 // page of the fault that it was asked about, plus 1
+
+	// A record that left the ring while the thread waited for storage, by its number plus 1, and what it lacked.
+	lateSource uint8
+	late       uint64
+	lateStall  int64
 }
 
 const (
@@ -61,7 +71,7 @@ func (s *shared) threadOf(tid uint32, add bool) *thread {
 	return nil
 }
 
-const threadSize = 72
+const threadSize = 120
 
 // goroutineOf reads the goroutine of a thread that waits in a fault. ok is false when the thread
 // has to be asked by signal.

@@ -43,7 +43,7 @@ func groupsOf(s *profiler.Snapshot) [][]profiler.Group {
 func engine(s profiler.Stats) Engine {
 	return Engine{
 		Faults: s.Faults, Records: s.Records, Dropped: s.Dropped, Messages: s.Messages,
-		Stacks: s.Stacks, StacksMissed: s.StacksMissed, StacksCut: s.StacksCut,
+		Stacks: s.Stacks, StacksMissed: s.StacksMissed, StallsUnknown: s.StallsUnknown, Waiting: s.Waiting, StacksCut: s.StacksCut,
 		SpansDropped: s.SpansDropped, ResolveErrors: s.ResolveErrs, Overhead: s.Overhead, Stops: s.Stops, Stopped: s.Stopped,
 		StackSampling: s.StackSampling, Delivery: s.Delivery, Placement: s.Placement, UserModeOnly: s.UserModeOnly,
 		Budget: s.Budget.String(), Off: s.Off, Notes: append([]string{}, s.Notes...),

@@ -21,6 +21,9 @@ func renderEngine(w io.Writer, s Summary) error {
 	add("records        %s of %s faults, %s dropped; from %s messages of the kernel, which repeats itself when a wait is interrupted",
 		Count(e.Records), Count(e.Faults), Count(e.Dropped), Count(e.Messages))
 	add("stacks         %s (%s); %s missed, %s cut", Count(e.Stacks), e.StackSampling, Count(e.StacksMissed), Count(e.StacksCut))
+	if e.StallsUnknown+e.Waiting > 0 {
+		add("stalls         of %s faults unknown; %s threads wait for storage longer than 250 ms, and are not in the figures yet", Count(e.StallsUnknown), Count(e.Waiting))
+	}
 	add("attributed     %s of the records to a span", Percent(ratio(int64(e.Records-min(e.Records, s.Requests.Unattributed)), int64(e.Records))))
 	add("overhead       %s of processor time in %s: %s of one core%s", Duration(e.Overhead), Duration(took),
 		Percent(ratio(int64(e.Overhead), int64(took))), perFault(e))

@@ -157,6 +157,8 @@ type Engine struct {
 	Messages      uint64        `json:"messages"`
 	Stacks        uint64        `json:"stacks"`
 	StacksMissed  uint64        `json:"stacks_missed"`
+	StallsUnknown uint64        `json:"stalls_unknown"`
+	Waiting       uint64        `json:"waiting"`
 	StacksCut     uint64        `json:"stacks_cut"`
 	SpansDropped  uint64        `json:"spans_dropped"`
 	ResolveErrors uint64        `json:"resolve_errors"`

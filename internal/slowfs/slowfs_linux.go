@@ -18,8 +18,9 @@ import (
 // File is the one file, which can be read.
 type File struct {
 	Contents []byte
-	Delay    time.Duration // of each read that reaches the storage
-	Direct   bool          // every read(2) reaches it, not those of pages that are in no cache alone; it cannot be mapped shared then
+	Delay    time.Duration                    // of each read that reaches the storage
+	Late     func(offset int64) time.Duration // a longer one, of a read that begins there; 0 is none. Nil is none of all
+	Direct   bool                             // every read(2) reaches it, not those of pages that are in no cache alone; it cannot be mapped shared then
 }
 
 // The requests (enum fuse_opcode).
@@ -116,7 +117,11 @@ func (s *server) answer(op uint32, unique, node uint64, in []byte) {
 	case opRead:
 		from, length := min(le.Uint64(in[8:]), uint64(len(s.Contents))), uint64(le.Uint32(in[16:]))
 		part := s.Contents[from:min(from+length, uint64(len(s.Contents)))]
-		time.AfterFunc(s.Delay, func() { s.reply(unique, 0, part) })
+		delay := s.Delay
+		if s.Late != nil {
+			delay = max(delay, s.Late(int64(from)))
+		}
+		time.AfterFunc(delay, func() { s.reply(unique, 0, part) })
 	case opRelease, opFlush:
 		s.reply(unique, 0, nil)
 	default:

@@ -1,0 +1,353 @@
+//go:build linux && (amd64 || arm64)
+
+//lint:file-ignore U1000 called through their code's addresses
+
+package engine
+
+import (
+	"unsafe"
+
+	"github.com/firsttouch/firsttouch/internal/raw"
+	"golang.org/x/sys/unix"
+)
+
+// Who touches a page of a file waits for its storage itself, as without us: the handler that takes the stack touches the page, as soon as that is
+// accessible again, with the clock in its hand. So the goroutine keeps its P, an error is the thread's own, and nobody else waits.
+//
+// All signals are masked meanwhile, and nothing but storage ends the wait. So the thread counts as parked, is not counted among those in
+// our handler, and uses nothing of an engine that was stopped meanwhile: what is known of it is in a table that outlives engines.
+
+// inStorage are the ids of the threads that wait for storage in a handler of ours, 0 is a free place.
+var inStorage [storageSlots]uint32
+
+const (
+	storageSlots = 1 << 14
+	storageProbe = 16
+	storageShift = 32 - 14
+)
+
+// epoch is raised when an engine stops.
+var epoch uint64
+
+// storagePlace returns the i-th place where a thread may be.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func storagePlace(tid uint32, i uintptr) *uint32 {
+	// nosplit: runs in the signal handler, and without a g.
+	h := (uintptr(tid*threadHash>>storageShift) + i) % storageSlots
+	return at[uint32](uintptr(unsafe.Pointer(&inStorage)) + h*4)
+}
+
+// waitsForStorage reports whether a thread waits in a handler of ours. It will look whether it is to park before it goes on.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func waitsForStorage(tid uint32) bool {
+	// nosplit: runs without a g.
+	for i := uintptr(0); i < storageProbe; i++ {
+		if raw.Load32(storagePlace(tid, i)) == tid {
+			return true
+		}
+	}
+	return false
+}
+
+// standing is a record whose thread has to wait for the storage of its page: all else of it is written.
+type standing struct {
+	shared uintptr
+	seq    uint64
+	page   uintptr
+	tid    uint32
+	gone   bool  // the engine is: nothing of it may be used any more
+	failed bool  // there was no place to wait in
+	waited int64 // ns
+	sleep  [2]uint64
+}
+
+// awaitPage ends a record on the thread that made it, which runs a signal handler and is counted in inHandler: it waits until the granule is
+// accessible, then for storage, and publishes the record.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func awaitPage(arg uintptr) {
+	// nosplit: runs in the signal handler.
+	q := at[standing](arg)
+	s := at[shared](q.shared)
+	r := s.record(q.seq)
+	if r.Flags&FlagStallUnknown == 0 {
+		deep(s.awaitBackCode, arg)
+	}
+	st := raw.Load32(&r.state)
+	for ; st&stBack == 0; st = raw.Load32(&r.state) {
+		if raw.Cas32(&r.state, st, st|stHandled) {
+			return // the reader resolves it
+		}
+	}
+	then, span, source := r.Time, r.Span, r.Source
+	if r.Flags&FlagStallUnknown != 0 || source == SourcePageCache {
+		if r.Flags&FlagStallUnknown == 0 {
+			r.Stall = max(raw.Nanotime()-then, 1)
+		}
+		s.settle(span, r.Stall)
+		r.arrive(stHandled | stResolved)
+		return
+	}
+	before := uint64(0)
+	if source == SourceUnknown { // mincore may not tell
+		before = storageReads()
+	}
+	r.arrive(stWaiting)
+	if s.stand(q); q.gone {
+		return
+	}
+	stall := max(raw.Nanotime()-then, 1)
+	if source == SourceUnknown {
+		source = SourcePageCache
+		if storageReads() != before {
+			source = SourceDisk
+		}
+	}
+	for st = raw.Load32(&r.state); st>>stBits<<stBits == s.generation(q.seq) && st&stWaiting != 0; st = raw.Load32(&r.state) {
+		if raw.Cas32(&r.state, st, st&^stWaiting) {
+			r.Stall, r.Source = stall, source
+			if q.failed {
+				r.Stall = 0
+				r.Flags |= FlagStallUnknown
+			}
+			s.settle(span, r.Stall)
+			r.arrive(stHandled | stResolved)
+			return
+		}
+	}
+	// It has left the ring meanwhile. Its reader looks here.
+	s.settle(span, stall)
+	if t := s.threadOf(q.tid, false); t != nil {
+		t.lateStall, t.lateSource = stall, source
+		raw.Store64(&t.late, q.seq+1)
+	}
+}
+
+// backSpins is how often a thread looks whether its granule is accessible before it sleeps, where the reader has another processor, and
+// backFor for how long, in ns, it waits at most: then it makes its fault again.
+const (
+	backSpins = 1000
+	backFor   = 100e6
+)
+
+// awaitBack waits until the granule of a record is accessible. The thread parks meanwhile when it is asked to.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func awaitBack(arg uintptr) {
+	// nosplit: runs in the signal handler.
+	q := at[standing](arg)
+	s := at[shared](q.shared)
+	r := s.record(q.seq)
+	spins := backSpins
+	if raw.Load32(&s.mode) == modeFollower {
+		spins = 0 // which waits for this processor
+	}
+	for end := int64(0); ; {
+		st := raw.Load32(&r.state)
+		switch {
+		case st&stBack != 0:
+			return
+		case spins > 0:
+			spins--
+			continue
+		case st&stSleeps == 0:
+			raw.Cas32(&r.state, st, st|stSleeps)
+			continue
+		}
+		now := raw.Nanotime()
+		if end == 0 {
+			end = now + backFor
+		}
+		if now > end {
+			return
+		}
+		q.sleep[0], q.sleep[1] = 0, 1e6
+		raw.Syscall(unix.SYS_FUTEX, uintptr(unsafe.Pointer(&r.state)), futexWaitPrivate, uintptr(st), uintptr(unsafe.Pointer(&q.sleep)), 0, 0)
+		s.rejoin(q.tid)
+	}
+}
+
+// stand has the calling thread touch its page.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) stand(q *standing) {
+	// nosplit: runs in the signal handler.
+	engine, place := raw.Load64(&epoch), (*uint32)(nil)
+	for i := uintptr(0); i < storageProbe && place == nil; i++ {
+		if p := storagePlace(q.tid, i); raw.Cas32(p, 0, q.tid) {
+			place = p
+		}
+	}
+	if place == nil {
+		q.failed = true // the thread waits at its instruction
+		return
+	}
+	began := raw.Nanotime()
+	raw.Add32(&inHandler, ^uint32(0))
+	touchPage(q.page)
+	raw.Store32(place, 0)
+	raw.Add32(&inHandler, 1)
+	q.waited = raw.Nanotime() - began
+	q.gone = raw.Load64(&epoch) != engine
+	if p := uintptr(raw.Load64(&sh)); p != 0 { // it may be another engine whose surgeon has looked
+		at[shared](p).rejoin(q.tid)
+	}
+}
+
+// rejoin parks a thread that has waited for storage, if the others are parked.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) rejoin(tid uint32) {
+	// nosplit: runs in the signal handler.
+	if round := raw.Load32(&s.parkRound); round != 0 {
+		s.parkThread(tid, round)
+	}
+}
+
+// touchPage has the kernel touch a page: it reads a signal mask there, whose use is then a wrong argument. Go makes the call all the
+// time. Where the page cannot be had that is EFAULT, where a load would be SIGBUS. madvise(MADV_POPULATE_READ) would have the read
+// submitted by a thread of the kernel (blk_start_plug, mm/madvise.c), which on a busy machine takes its time.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func touchPage(page uintptr) (errno uintptr) {
+	// nosplit: runs in the signal handler.
+	return raw.Errno(raw.Syscall(unix.SYS_RT_SIGPROCMASK, ^uintptr(0), page, 0, 8, 0, 0))
+}
+
+// storageReads counts what the calling thread has read from storage.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func storageReads() uint64 {
+	// nosplit: runs in signal handlers. struct rusage, include/uapi/linux/resource.h: ru_majflt is its 10th
+	// word and ru_inblock its 12th. The first alone is not enough: a fault that populates memory and had
+	// to drop the lock on the way is not counted as a major one (mm_account_fault, mm/memory.c).
+	const rusageThread = 1
+	var usage [18]uint64
+	p := uintptr(unsafe.Pointer(&usage))
+	raw.Syscall(unix.SYS_GETRUSAGE, rusageThread, p, 0, 0, 0, 0)
+	return *at[uint64](p + 9*8) + *at[uint64](p + 11*8)
+}
+
+// handOver leaves the worker's granule, of a file, which is accessible again, to the thread that waits for it: where that was asked, it ends
+// the record. Others that wait for the granule are woken, and who was not asked, or blocks the signal, or waits in awaitPage
+// for the page of another window.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func handOver(arg uintptr) {
+	// nosplit: runs without a g.
+	w := at[worker](arg)
+	s := at[shared](w.shared)
+	t := at[target](w.now.target)
+	w.due.fd = t.uffd
+	w.due.addr, w.due.length = t.span(w.now.g, 1)
+	state := uint32(gOpen)
+	if w.now.partial {
+		state = gArmed
+	}
+	raw.Store32(t.state(w.now.g), state)
+	if w.now.seq != 0 {
+		s.handRecord(w, s.record(w.now.seq-1))
+	}
+	raw.Add32(&t.inflight, ^uint32(0))
+	if w.reads == 0 {
+		w.wakeDue()
+	}
+}
+
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) handRecord(w *worker, r *Record) {
+	// nosplit: runs without a g.
+	now, relieved := raw.Nanotime(), raw.Load64(&w.relieved)
+	if now-r.Time >= slowFault && relieved == 0 {
+		deep(s.blameCode, uintptr(unsafe.Pointer(w)))
+	}
+	if raw.Load32(&r.state)&stTheirs != 0 {
+		before := r.arrive(stBack)
+		if before&stSleeps != 0 {
+			futexWake(&r.state, 1)
+		}
+		if before&stHandled == 0 {
+			return
+		}
+	}
+	// Nobody is to tell, or nobody will.
+	if r.Source != SourcePageCache || relieved != 0 {
+		r.Flags |= FlagStallUnknown
+	}
+	if r.Flags&FlagStallUnknown == 0 {
+		r.Stall = max(now-r.Time, 1)
+	}
+	s.settle(r.Span, r.Stall)
+	r.arrive(stResolved)
+}
+
+// unseen: the thread of a record tells nothing.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) unseen(r *Record) {
+	// nosplit: runs without a g.
+	if r.Flags&(flagStack|FlagHandlerAccounts) != 0 {
+		raw.Add32(&s.missed, 1)
+		r.Flags |= FlagStackMissed
+	}
+}
+
+// learn asks the thread of the worker's fault which goroutine it runs, where that is not known and matters: the handler has only the one that
+// faulted wait for storage. The thread makes its fault again, and is believed what it has told of this page just now. It reports whether
+// it has asked, which it does once for each fault.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) learn(w *worker, t *target, g uintptr, now int64) bool {
+	// nosplit: runs without a g.
+	f := &w.now
+	if f.known || f.source == SourcePageCache {
+		return false
+	}
+	th := s.threadOf(f.tid, true)
+	if th == nil || raw.Load32(&th.mute) != 0 {
+		return false
+	}
+	page := uint32(f.addr>>12) + 1
+	if th.learning == page {
+		th.learning = 0
+		if now-int64(raw.Load64(&th.toldAt)) < toldFor {
+			f.goid, f.parent, f.known = th.told, th.toldParent, true
+		}
+		return false
+	}
+	th.learning = page
+	if !s.signalStands(w, now, false) || s.queueSignal(w, f.tid, valueLearn) != 0 {
+		return false
+	}
+	s.wake(w, t, g, 1)
+	return true
+}
+
+// toldFor is for how long a thread is believed which goroutine it runs, in ns.
+const toldFor = 10e6

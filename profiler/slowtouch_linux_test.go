@@ -1,0 +1,234 @@
+//go:build linux && (amd64 || arm64)
+
+package profiler
+
+import (
+	"os"
+	"os/exec"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/firsttouch/firsttouch/internal/engine"
+	"github.com/firsttouch/firsttouch/internal/slowfs"
+	"golang.org/x/sys/unix"
+)
+
+// slowStorage has body use a file whose storage takes its time, which another process serves.
+func slowStorage(t *testing.T, top, name string, f slowfs.File, env []string, body func(t *testing.T, path string)) {
+	if path := os.Getenv(slowEnv); path != "" {
+		inChildAside(t, top, name, nil, func(t *testing.T) { body(t, path) })
+		return
+	}
+	env = append(env, slowEnv+"="+slowfs.Serve(t, f))
+	inChildAside(t, top, name, env, func(*testing.T) {})
+}
+
+// mapRandom maps a file without read-ahead.
+func mapRandom(t *testing.T, path string, pages int) []byte {
+	t.Helper()
+	b := mapFile(t, path, pages*pageSize, unix.PROT_READ, unix.MAP_SHARED)
+	if err := unix.Madvise(b, unix.MADV_RANDOM); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// A known wait for storage is what is reported as stall, by the thread that waited, with its stack.
+func TestStallOfSlowStorage(t *testing.T) {
+	const pages, delay = 7, 200 * time.Millisecond
+	slowStorage(t, "TestStallOfSlowStorage", "all", slowfs.File{Contents: contents(pages * pageSize), Delay: delay}, nil, func(t *testing.T, path string) {
+		p := newProfiler(t)
+		b := mapRandom(t, path, pages)
+		attach(t, p, path)
+		type span struct{ from, to time.Duration }
+		var touched []span
+		for i := range pages {
+			from := engine.Now()
+			use(b[i*pageSize])
+			touched = append(touched, span{from, engine.Now()})
+		}
+		s := p.Snapshot()
+		checkSums(t, s)
+		if len(s.Faults) != pages || s.Stats.StacksMissed != 0 || s.Stats.StallsUnknown != 0 {
+			t.Fatalf("%d faults, want %d: %+v", len(s.Faults), pages, s.Stats)
+		}
+		var off []time.Duration
+		for i, f := range s.Faults {
+			if f.Time < touched[i].from || f.Time+f.Stall > touched[i].to || f.Source != SourceDisk || f.Wait != WaitMeasured {
+				t.Errorf("fault %d from %v for %v, touched from %v to %v: %+v", i, f.Time, f.Stall, touched[i].from, touched[i].to, f)
+			}
+			off = append(off, max(f.Stall-delay, delay-f.Stall))
+		}
+		slices.Sort(off)
+		if off[pages/2] > delay/20 {
+			t.Errorf("stalls of pages that take %v are off by %v", delay, off)
+		}
+		t.Logf("seen: stalls of pages that take %v, off by %v", delay, off)
+	})
+}
+
+// Goroutines that wait for storage keep their Ps, as in a plain mapping: a third one is late by as much, and not by more.
+func TestWaitForStorageHoldsTheP(t *testing.T) {
+	const pages, delay = 8, 300 * time.Millisecond
+	slowStorage(t, "TestWaitForStorageHoldsTheP", "all", slowfs.File{Contents: contents(pages * pageSize), Delay: delay}, []string{"GOMAXPROCS=2", "GOGC=off"}, func(t *testing.T, path string) {
+		b := mapRandom(t, path, pages)
+		late := func(first int) (most time.Duration) {
+			var wg sync.WaitGroup
+			var left atomic.Int32
+			left.Store(2)
+			for i := range 2 {
+				wg.Go(func() {
+					use(b[(first+i)*pageSize])
+					left.Add(-1)
+				})
+			}
+			for last := engine.Now(); left.Load() > 0; {
+				time.Sleep(time.Millisecond)
+				now := engine.Now()
+				most = max(most, now-last)
+				last = now
+			}
+			wg.Wait()
+			return most
+		}
+		plain := late(0)
+		p := newProfiler(t)
+		attach(t, p, path)
+		seen := late(4)
+		if seen < delay*8/10 || seen > max(plain, delay)*12/10 {
+			t.Errorf("a third goroutine is late by %v, and by %v in a plain mapping", seen, plain)
+		}
+		s := p.Snapshot()
+		if len(s.Faults) != 2 || s.Stats.StallsUnknown != 0 {
+			t.Errorf("%d faults, %+v", len(s.Faults), s.Stats)
+		}
+		t.Logf("seen: a third goroutine is late by %v, and by %v in a plain mapping", seen, plain)
+	})
+}
+
+// Storage that does not answer keeps the thread that touches it, and nothing else: faults elsewhere are counted, with a small ring too,
+// memory is armed again and given back, processes are started, and the profiler is closed and another one started meanwhile. When it
+// answers the fault is complete.
+func TestStorageThatDoesNotAnswer(t *testing.T) {
+	const pages, silent, never = 64, 5, 3 * time.Second
+	f := slowfs.File{Contents: contents(pages * pageSize), Late: func(at int64) time.Duration {
+		if at == silent*int64(pageSize) {
+			return never
+		}
+		return 0
+	}}
+	for _, ends := range []string{"read", "region", "profiler"} { // which comes to its end first
+		slowStorage(t, "TestStorageThatDoesNotAnswer", ends+" ends first", f, []string{"GOGC=off", "GOMAXPROCS=4"}, func(t *testing.T, path string) {
+			doesNotAnswer(t, path, pages, silent, ends)
+		})
+	}
+}
+
+func doesNotAnswer(t *testing.T, path string, pages, silent int, ends string) {
+	p := newProfiler(t, WithRing(256))
+	b := mapRandom(t, path, pages)
+	other := newFile(t, pages*pageSize)
+	o := mapFile(t, other, pages*pageSize, unix.PROT_READ, unix.MAP_SHARED)
+	slow, quick := attach(t, p, path), attach(t, p, other)
+	arena := newArena(t, p, "arena", 1000*pageSize)
+	done := make(chan byte, 1)
+	began := make(chan struct{})
+	go func() {
+		close(began)
+		done <- b[silent*pageSize+1]
+	}()
+	<-began
+	pending := func(what string) {
+		t.Helper()
+		select {
+		case <-done:
+			t.Fatalf("%s came after the storage had answered", what)
+		default:
+		}
+	}
+	for p.Stalled() == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	time.Sleep(engine.Patience)
+	for i := range 1000 {
+		arena.Bytes()[i*pageSize] = 1
+		if i%pages == 0 {
+			p.Flush() // the ring is no larger
+		}
+	}
+	readPages(o)
+	p.Flush()
+	for i := range pages {
+		if i != silent {
+			use(b[i*pageSize])
+		}
+	}
+	s := p.Snapshot()
+	pending("a snapshot")
+	checkSums(t, s)
+	if got := s.Regions[quick.ID()].Faults; got != uint64(pages) {
+		t.Errorf("%d faults of another file, want %d", got, pages)
+	}
+	if got := s.Regions[slow.ID()].Faults; got != uint64(pages)-1 {
+		t.Errorf("%d faults of the other pages, want %d", got, pages-1)
+	}
+	if s.Stats.Dropped != 0 || s.Stats.Waiting != 1 || p.Stalled() != 1 {
+		t.Errorf("%d waiting, %d stalled, %+v", s.Stats.Waiting, p.Stalled(), s.Stats)
+	}
+	rearm(t, quick)
+	rearm(t, slow)
+	pending("arming again")
+	readPages(o)
+	if err := exec.Command("true").Run(); err != nil {
+		t.Error(err)
+	}
+	pending("another process")
+	want := uint64(2) // of the page: in the window that has ended, and in the one in which it came
+	switch ends {
+	case "region":
+		closeBusy(t, slow.Close)
+		pending("closing the region")
+		want = 1
+	case "profiler":
+		closeBusy(t, p.Close)
+		pending("closing the profiler")
+		p = newProfiler(t)
+		again := attach(t, p, other)
+		readPages(o)
+		pending("another profiler")
+		if got := p.Snapshot().Regions[again.ID()].Faults; got != uint64(pages) {
+			t.Errorf("%d faults of another profiler, want %d", got, pages)
+		}
+	}
+	if got, want := <-done, contents(pages * pageSize)[silent*pageSize+1]; got != want {
+		t.Errorf("read %d, want %d", got, want)
+	}
+	if ends != "profiler" {
+		s = p.Snapshot()
+		checkSums(t, s)
+		var of []Fault
+		for _, f := range s.Faults {
+			if f.Region == slow.ID() && int(f.Offset)/pageSize == silent {
+				of = append(of, f)
+			}
+		}
+		if uint64(len(of)) != want || s.Stats.Waiting != 0 || s.Stats.StallsUnknown != 0 {
+			t.Fatalf("%d faults of the page, want %d: %+v", len(of), want, s.Stats)
+		}
+		longest := slices.MaxFunc(of, func(a, b Fault) int { return int(a.Stall - b.Stall) })
+		if longest.Stall < time.Second || longest.Source != SourceDisk {
+			t.Errorf("the fault of the page: %+v", longest)
+		}
+		for _, f := range of {
+			if f.Stack == 0 || !slices.ContainsFunc(p.Frames(f.Stack), func(fr runtime.Frame) bool { return strings.Contains(fr.Function, "doesNotAnswer") }) {
+				t.Errorf("its stack is %v", p.Frames(f.Stack))
+			}
+		}
+	}
+	t.Logf("seen: everything else went on while one page did not come")
+}

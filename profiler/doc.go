@@ -73,6 +73,13 @@
 // granule. A thread whose wait a signal interrupts, that for its stack or one of Go's, can find the
 // granule accessible some microseconds before.
 //
+// The thread that touches a page of a file on a disk waits for the storage itself, in the engine's signal handler, and looks at the
+// clock when it has the page: its goroutine keeps its P, as in a fault that nobody observes. Fault.Wait says how the stall is known.
+// A thread that blocks the engine's signal, as threads of C may, or that ends, cannot tell, and where Go has run another goroutine on
+// the thread nobody waits there: such a stall is unknown. In a system call it ends when the call has returned at the latest. What the file system
+// takes before a page may be written to (page_mkwrite, dirty throttling) comes after that, and is in no stall.
+// A read that takes longer than 250 ms is recorded when it is over, so with a lower Seq than the fault before it.
+//
 // One Profiler runs in a process at a time. It needs userfaultfd(2): as root, with CAP_SYS_PTRACE,
 // through /dev/userfaultfd, or with vm.unprivileged_userfaultfd=1. Without any of them the kernel serves user
 // mode only: a system call that is given memory not yet touched would fail with EFAULT. New answers ErrUserModeOnly

@@ -24,6 +24,8 @@ var deliveries = []struct {
 
 const toucherResolves = "each fault is resolved by the thread that makes it: nobody waits for a thread of the engine"
 
+const storageBySignal = "by signal a fault is in flight while its thread waits for storage, so its region is not armed again and not closed meanwhile"
+
 const bothDeliveries = "the test chooses the delivery itself"
 
 // threadOnly says why hazards are of delivery by thread only.
@@ -49,6 +51,9 @@ var threadOnly = map[string]string{
 	"delivery by signal and system calls":                                                                          bothDeliveries,
 	"writable shared mappings that a pattern finds, where system calls can fail":                                   bothDeliveries,
 	"a mutex of C in a file that is armed again and again (futex(2))":                                              bothDeliveries,
+	"storage that does not answer: windows, other faults, processes":                                               storageBySignal,
+	"storage that does not answer: the region is closed":                                                           storageBySignal,
+	"storage that does not answer: the profiler is closed, another one started":                                    storageBySignal,
 }
 
 var processors = []int{1, 2, 8}
@@ -80,6 +85,10 @@ var hazards = []hazard{
 	{"a thread that blocks all signals later", "profiler", "TestThreadsAndSignalsOfOthers", "blocks later", "memory stays served, an error and a note name the thread; given back when it is gone"},
 	{"threads of the kernel: io_uring's workers", "profiler", "TestThreadsAndSignalsOfOthers", "kernel", exact + "; they are not in the way"},
 	{"a thread in read(2) from slow storage for 300 ms", "profiler", "TestRearmWhileStorageIsSlow", "", exact + "; it is not in the way"},
+	{"two goroutines at pages that take 300 ms, two Ps", "profiler", "TestWaitForStorageHoldsTheP", "", "a third one is late by as much as in a plain mapping"},
+	{"storage that does not answer: windows, other faults, processes", "profiler", "TestStorageThatDoesNotAnswer", "read ends first", exact + "; the one thread waits, and nothing else does"},
+	{"storage that does not answer: the region is closed", "profiler", "TestStorageThatDoesNotAnswer", "region ends first", exact + "; the one thread waits, and nothing else does"},
+	{"storage that does not answer: the profiler is closed, another one started", "profiler", "TestStorageThatDoesNotAnswer", "profiler ends first", exact + "; the one thread waits, and nothing else does"},
 	{"a thread in vfork for 300 ms", "profiler", "TestThreadsAndSignalsOfOthers", "vfork", exact + "; it is waited for, and nobody is stopped meanwhile"},
 	{"the signal is taken by a handler of C", "profiler", "TestThreadsAndSignalsOfOthers", "handler", exact + "; it gets none of ours, is named, and another signal is used"},
 	{"the signal is taken by a handler that passes on", "profiler", "TestThreadsAndSignalsOfOthers", "handler that passes on", exact + "; it gets none of ours, is named, and another signal is used"},
@@ -190,7 +199,7 @@ var hazards = []hazard{
 	{"the keeper stands still", "profiler", "TestStandingThreads", "keeper", exact + "; the watchdog answers, and a note says so"},
 	{"the follower stands still", "profiler", "TestStandingThreads", "follower", exact},
 	{"all readers stand still", "profiler", "TestStandingThreads", "keeper and follower", exact + "; the watchdog answers, and a note says so"},
-	{"all disk threads stand still", "profiler", "TestStandingThreads", "disk threads", exact + "; the watchdog answers, and a note says so"},
+	{"all disk threads stand still", "profiler", "TestStandingThreads", "disk threads", exact + "; nobody waits for them"},
 	{"the watchdog stands still", "profiler", "TestStandingThreads", "watchdog", exact},
 	{"fuse: threads are stopped all the time", "agent", "TestFuse", "threads are stopped all the time", off},
 	{"fuse: a restore is refused", "agent", "TestFuse", "a restore is refused", off},

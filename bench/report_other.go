@@ -17,6 +17,9 @@ func Report(io.Writer, int, int, string) error {
 	return fmt.Errorf("benchmarks need Linux on amd64 or arm64: %w", profiler.ErrNotSupported)
 }
 
+// Cold has nothing to measure here.
+func Cold(io.Writer, int, int) error { return profiler.ErrNotSupported }
+
 // Comparison is what Compare would measure.
 type Comparison struct{}
 

@@ -16,7 +16,7 @@ func main() {
 	rounds := flag.Int("rounds", 15, "how often each group is measured")
 	pages := flag.Int("pages", bench.Pages, "how many pages a variant of a group touches in a round")
 	quick := flag.Bool("quick", false, "three rounds of the groups, and the comparison in a part of its cells, once")
-	parts := flag.String("parts", "groups,scale,compare", "what to measure")
+	parts := flag.String("parts", "cold,groups,scale,compare", "what to measure")
 	only := flag.String("only", "", "regular expression: measure only groups whose title it matches")
 	plots := flag.String("json", "", "write the comparison to this file too, for bench/plot")
 	flag.Parse()
@@ -33,12 +33,14 @@ func main() {
 		switch part {
 		case "groups":
 			err = bench.Report(os.Stdout, *rounds, *pages, *only)
+		case "cold":
+			err = bench.Cold(os.Stdout, *rounds, min(*pages, 4096))
 		case "scale":
 			err = bench.Scale(os.Stdout)
 		case "compare":
 			err = compare(*quick, turns, *plots)
 		default:
-			err = fmt.Errorf("-parts: there is no %q: choose from groups, scale, compare", part)
+			err = fmt.Errorf("-parts: there is no %q: choose from cold, groups, scale, compare", part)
 		}
 		if err != nil {
 			fmt.Fprintln(os.Stderr, "report:", err)

@@ -58,8 +58,12 @@ func (l *Look) attach(path string, opts []RegionOption) (*Region, error) {
 	if first < 0 {
 		return nil, fmt.Errorf("attach file %s: %w in this process: map it first, or try again later", path, ErrNotMapped)
 	}
-	if at, err := smapAt(l.list[first].lo); err == nil {
-		opts = append(slices.Clone(opts), withLeastGranule(at.page))
+	files, err := l.fileSystems()
+	if err != nil {
+		return nil, fmt.Errorf("attach file: %w", err)
+	}
+	if files.of(&l.list[first]) == hugetlbfs {
+		opts = append(slices.Clone(opts), withLeastGranule(p.probe(&l.list[first], hugetlbfs).page))
 	}
 	r, err := p.newRegion(path, KindAttached, info.Size(), opts)
 	if err != nil {

@@ -119,11 +119,17 @@ func (p *Profiler) attachable(lo, hi uintptr, writes bool) (pieces []piece, note
 	}
 	var left []string
 	kind := error(ErrNotSupported)
-	if err := eachSmap(func(m *smap) bool {
-		from, to := max(m.lo, lo), min(m.hi, hi)
+	list, err := p.readMaps()
+	if err != nil {
+		return nil, "", err
+	}
+	for i := range list {
+		from, to := max(list[i].lo, lo), min(list[i].hi, hi)
 		if from >= to {
-			return true
+			continue
 		}
+		probed := p.probe(&list[i], judge.files.of(&list[i]))
+		m := &probed
 		from, to = (from+m.page-1)&^(m.page-1), to&^(m.page-1)
 		why := judge.refusal(m, writes)
 		if why == "" && from >= to {
@@ -135,15 +141,12 @@ func (p *Profiler) attachable(lo, hi uintptr, writes bool) (pieces []piece, note
 			}
 			from, to = max(m.lo, lo), min(m.hi, hi)
 			left = append(left, fmt.Sprintf("%d KiB at offset %d are not observed: %s", (to-from)>>10, from-lo, why))
-			return true
+			continue
 		}
 		at := m.procMap
 		at.offset += int64(from - m.lo)
 		at.lo, at.hi = from, to
 		pieces = append(pieces, piece{procMap: at, means: judge.means(m, writes), page: m.page})
-		return true
-	}); err != nil {
-		return nil, "", err
 	}
 	note = strings.Join(left, "; ")
 	switch {
@@ -166,15 +169,19 @@ func (r *Region) attachPiece(base uintptr, m piece) error {
 		r.update(func(s *RegionStats) { s.Stopped = r.longest })
 		return err
 	}
-	at, err := smapAt(m.lo)
-	if err != nil && !errors.Is(err, ErrNotMapped) {
-		return err
+	dontfork, ok := r.p.eng.Dontfork(m.lo)
+	if !ok {
+		at, err := smapAt(m.lo)
+		if err != nil && !errors.Is(err, ErrNotMapped) {
+			return err
+		}
+		dontfork = at.has("dc")
 	}
 	g, err := r.p.eng.AddMemory(r.eng, m.lo, m.hi, uintptr(r.config.granule), offset, r.know)
 	if err != nil {
 		return err
 	}
-	if at.has("dc") {
+	if dontfork {
 		g.KeepDontfork()
 	}
 	armed := &mapping{Target: g, means: byMove, prot: m.prot}

@@ -4,6 +4,8 @@ package profiler
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -97,5 +99,173 @@ func TestManyPiecesAreGivenBackInSteps(t *testing.T) {
 	}
 	if got := p.Snapshot().Regions[r.ID()]; got.Faults != uint64(pages/2) {
 		t.Errorf("%d faults, of %d", got.Faults, pages/2)
+	}
+}
+
+// countSmaps counts how often the kernel is asked to walk the page tables of all memory, until the test ends.
+func countSmaps(t *testing.T) *int {
+	t.Helper()
+	n, open := 0, openSmaps
+	openSmaps = func() (*os.File, error) {
+		n++
+		return open()
+	}
+	t.Cleanup(func() { openSmaps = open })
+	return &n
+}
+
+// Attaching, arming again and looking do not go by what the process has in memory, whether some of that is locked or not.
+func TestAttachingDoesNotWalkThePageTables(t *testing.T) {
+	for _, locks := range []bool{false, true} {
+		t.Run(fmt.Sprintf("locks=%t", locks), func(t *testing.T) {
+			p := newProfiler(t)
+			if _, ok := p.eng.PageSize(addressOf(mapMemory(t, 1))); !ok {
+				t.Skip("the kernel does not tell of one mapping alone (PROCMAP_QUERY, Linux 6.11)")
+			}
+			other := mapMemory(t, 4)
+			if locks {
+				if err := unix.Mlock(other); err != nil {
+					t.Skipf("no memory can be locked: %v", err)
+				}
+			}
+			path := diskFile(t, 16*pageSize)
+			file := mapFile(t, path, 16*pageSize, unix.PROT_READ, unix.MAP_SHARED)
+			onFault := diskFile(t, 16*pageSize)
+			locked := mapFile(t, onFault, 16*pageSize, unix.PROT_READ, unix.MAP_SHARED)
+			if locks {
+				must(t, mlock2(locked, unix.MLOCK_ONFAULT))
+			}
+			memory := mapMemory(t, 16)
+			n := countSmaps(t)
+			attach := []func() (*Region, error){
+				func() (*Region, error) { return p.AttachFile(path) },
+				func() (*Region, error) { return p.AttachFile(onFault) },
+			}
+			if testDelivery() == DeliveryThread {
+				shared := mapKind(t, newMemfd(t, 16*pageSize, 0), 16*pageSize, unix.MAP_SHARED)
+				attach = append(attach,
+					func() (*Region, error) { return p.AttachMemory("memory", memory) },
+					func() (*Region, error) { return p.AttachMemory("shared", shared) })
+			}
+			for i, a := range attach {
+				r, err := a()
+				if errors.Is(err, ErrNotSupported) {
+					t.Skip(err)
+				}
+				must(t, err)
+				sink = file[0] + locked[0] + memory[0]
+				must(t, r.Rearm())
+				if *n != 0 {
+					t.Errorf("%d: the page tables of all memory were walked %d times", i, *n)
+					*n = 0
+				}
+			}
+			p.look()
+			if *n != 0 {
+				t.Errorf("a look walked the page tables of all memory %d times", *n)
+			}
+		})
+	}
+}
+
+// What is asked of one mapping is what /proc/self/smaps tells of it.
+func TestProbesAgreeWithSmaps(t *testing.T) {
+	p := newProfiler(t)
+	files, err := readFileSystems()
+	must(t, err)
+	path := diskFile(t, 8*pageSize)
+	memfd := newMemfd(t, 8*pageSize, 0)
+	readonly, err := unix.Open(fmt.Sprintf("/proc/self/fd/%d", memfd), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	must(t, err)
+	defer unix.Close(readonly)
+	mapReadonly := func(fd int) []byte {
+		b, err := unix.Mmap(fd, 0, 8*pageSize, unix.PROT_READ, unix.MAP_SHARED)
+		must(t, err)
+		t.Cleanup(func() { unix.Munmap(b) })
+		return b
+	}
+	all := map[string][]byte{
+		"file":             mapFile(t, path, 8*pageSize, unix.PROT_READ, unix.MAP_SHARED),
+		"writable file":    mapFile(t, path, 8*pageSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED),
+		"memfd":            mapKind(t, memfd, 8*pageSize, unix.MAP_SHARED),
+		"memfd, read-only": mapReadonly(readonly), "memfd, may be written": mapReadonly(memfd),
+		"memory": mapMemory(t, 8),
+	}
+	var limit unix.Rlimit
+	must(t, unix.Getrlimit(unix.RLIMIT_MEMLOCK, &limit))
+	if limit.Cur >= uint64(16*8*pageSize) {
+		for _, onFault := range []bool{false, true} {
+			for touched := range 2 {
+				name := fmt.Sprintf("locked on fault=%t touched=%d", onFault, touched)
+				b := mapFile(t, path, 8*pageSize, unix.PROT_READ, unix.MAP_SHARED)
+				must(t, mlock2(b, map[bool]int{true: unix.MLOCK_ONFAULT}[onFault]))
+				for i := range touched * 8 {
+					sink = b[i*pageSize]
+				}
+				all[name] = b
+			}
+		}
+		b := mapMemory(t, 8)
+		must(t, unix.Mlock(b))
+		all["locked memory"] = b
+	}
+	for _, dontfork := range []bool{false, true} {
+		b := mapMemory(t, 8)
+		if dontfork {
+			must(t, unix.Madvise(b, unix.MADV_DONTFORK))
+		}
+		if yes, ok := p.eng.Dontfork(addressOf(b)); ok && yes != dontfork {
+			t.Errorf("kept from children: %t, of %t", yes, dontfork)
+		}
+		if at, err := smapAt(addressOf(b)); err != nil || at.has("dc") != dontfork {
+			t.Errorf("after it was asked for: %q, %v", at.flags, err)
+		}
+	}
+	for name, b := range all {
+		want, err := smapAt(addressOf(b))
+		must(t, err)
+		got := p.probe(&want.procMap, files.of(&want.procMap))
+		if got.page != want.page {
+			t.Errorf("%s: pages of %d bytes, of %d", name, got.page, want.page)
+		}
+		for _, flag := range []string{"lo", "ht"} {
+			if got.has(flag) != want.has(flag) {
+				t.Errorf("%s: %s is %t: %q", name, flag, got.has(flag), want.flags)
+			}
+		}
+		if want.shared && got.has("mw") != want.has("mw") {
+			t.Errorf("%s: mw is %t: %q", name, got.has("mw"), want.flags)
+		}
+		if lock, err := p.lockAt(&want.procMap); want.shared && want.has("lo") && (err != nil || lock != want.lock()) {
+			t.Errorf("%s: locked as %d, %v: %q", name, lock, err, want.flags)
+		}
+	}
+}
+
+// The kernel is not asked whose each piece of a mapping is, neither when one of its pages is touched nor at the looks for
+// new mappings: the list of mappings shows it.
+func TestLooksAskNothingOfThePieces(t *testing.T) {
+	path := diskFile(t, 256*pageSize)
+	mem := mapFile(t, path, len(contents(256*pageSize)), unix.PROT_READ, unix.MAP_SHARED)
+	p := newProfiler(t, WithGranule(pageSize))
+	r, err := p.AttachFile(path)
+	must(t, err)
+	if testDelivery() == DeliverySignal {
+		t.Skip("by signal each fault is proven to be the profiler's: deliver by thread")
+	}
+	before := p.eng.Stats().Asked
+	for i := 0; i < 256; i += 2 {
+		sink = mem[i*pageSize]
+		if i%16 == 0 {
+			r.mu.Lock()
+			must(t, r.lookNow())
+			r.mu.Unlock()
+		}
+	}
+	if n := p.eng.Stats().Asked - before; n > 0 {
+		t.Errorf("the kernel was asked %d times in 128 faults and 16 looks", n)
+	}
+	if got := p.Snapshot().Regions[r.ID()]; len(got.Mappings) != 1 {
+		t.Errorf("%d mappings", len(got.Mappings))
 	}
 }

@@ -22,14 +22,15 @@ func (r *Region) coverShared(m *procMap, kind string) (done bool, err error) {
 	case kind != tmpfs || r.kind == KindMappedFile && !r.config.writes:
 		return false, nil
 	}
-	at, _ := smapAt(m.lo)
-	p := piece{procMap: *m, means: byShare, page: at.page}
+	p := piece{procMap: *m, means: byShare}
 	if r.config.writes {
 		p.means = byProtect
 	}
 	if r.p.eng.Observes(m.lo, m.hi, m.dev, m.inode) {
 		return false, fmt.Errorf("%w: a part of the mapping at %#x is in another region: close that first", ErrRegistered, m.lo)
 	}
+	at := r.p.probe(m, kind)
+	p.page = at.page
 	if p.means == byShare {
 		if err := r.p.locked(m.lo, m.hi); err != nil {
 			return false, err

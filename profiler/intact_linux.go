@@ -20,6 +20,7 @@ const askAgainAfter = 10 * time.Second
 type seenPiece struct {
 	lo, hi uintptr
 	file   bool // the file's own mapping, and not our placeholder
+	named  bool // it is our placeholder by its name
 }
 
 // intact reports whether a mapping is still what was covered: the file where granules were
@@ -121,9 +122,9 @@ type walk struct {
 	seen           []seenPiece
 }
 
-// run finds the first piece that is not as it should be, and of those before it that look like our placeholder one
-// granule each for the engine to look at, since our placeholder does not merge with other memory. What looks as it
-// did at the last look is left out.
+// run finds the first piece that is not as it should be, and of those before it that may be our placeholder or not, which there
+// are where /dev/zero could not be opened, one granule each for the engine to look at, since our placeholder does not merge
+// with other memory. What looks as it did at the last look is left out.
 func (w *walk) run() {
 	m, known := w.m, w.m.seen
 	next := m.Lo
@@ -141,7 +142,7 @@ func (w *walk) run() {
 			return
 		}
 		if lo < hi {
-			piece := seenPiece{lo, hi, l.inode != 0}
+			piece := seenPiece{lo, hi, l.shared, engine.IsPlaceholder(l.path, l.offset, l.lo)}
 			for len(known) > 0 && known[0].lo < lo {
 				known = known[1:]
 			}
@@ -181,8 +182,10 @@ func (r *Region) ours(m *mapping, l *procMap, lo, hi uintptr) (cover engine.Addr
 	switch {
 	case r.file.is(l):
 		return cover, r.isOf(m, l) && !armed
-	case l.inode != 0 || l.shared || !armed:
+	case l.shared || !armed:
 		return cover, false
+	case engine.IsPlaceholder(l.path, l.offset, l.lo):
+		return cover, true
 	}
 	return engine.AddrRange{Lo: max(armedLo, lo), Hi: min(armedHi, hi)}, true
 }

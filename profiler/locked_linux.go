@@ -33,55 +33,76 @@ func (m *smap) lock() lock {
 	return lockAll
 }
 
-// locks are the mappings that are locked, by address.
-type locks []struct {
-	lo, hi uintptr
-	how    lock
+// locks tells which mappings are locked, of those that there were when it was made. Most processes have none, and then nothing is
+// listed.
+type locks struct {
+	p     *Profiler
+	list  []procMap
+	files fileSystems
 }
 
-// locks lists them. Most processes have none, and then nothing is listed.
-func (p *Profiler) locks() (list locks, err error) {
+func (p *Profiler) locks() (l locks, err error) {
+	l.p = p
 	if !p.eng.AnyLocked() {
-		return nil, nil
+		return l, nil
 	}
-	if err := eachSmap(func(m *smap) bool {
-		if how := m.lock(); how != lockNone {
-			list = append(list, struct {
-				lo, hi uintptr
-				how    lock
-			}{m.lo, m.hi, how})
+	if l.list, err = p.readMaps(); err == nil {
+		l.files, err = readFileSystems()
+	}
+	if err != nil {
+		return l, fmt.Errorf("look for locked memory: %w", err)
+	}
+	return l, nil
+}
+
+// each calls yield with each mapping in a range that is locked, until it returns false.
+func (l *locks) each(lo, hi uintptr, yield func(m *procMap) bool) {
+	i := sort.Search(len(l.list), func(i int) bool { return l.list[i].hi > lo })
+	for ; i < len(l.list) && l.list[i].lo < hi; i++ {
+		// The kernel locks no huge pages.
+		if m := &l.list[i]; l.files.of(m) != hugetlbfs && l.p.eng.IsLocked(m.lo) && !yield(m) {
+			return
 		}
-		return true
-	}); err != nil {
-		return nil, fmt.Errorf("look for locked memory: %w", err)
 	}
-	return list, nil
 }
 
-// in is the strictest lock in a range.
-func (l locks) in(lo, hi uintptr) (in lock) {
-	i := sort.Search(len(l), func(i int) bool { return l[i].hi > lo })
-	for ; i < len(l) && l[i].lo < hi; i++ {
-		in = max(in, l[i].how)
-	}
-	return in
+// file refuses a mapping of a file that is locked at once, and reports whether it is locked on fault. Where a placeholder
+// lies it is that: locking it at once would have filled it, and so put the file back.
+func (l *locks) file(lo, hi uintptr) (onFault bool, err error) {
+	l.each(lo, hi, func(m *procMap) bool {
+		at := lockOnFault
+		if m.shared {
+			at, err = l.p.lockAt(m)
+		}
+		if at == lockAll {
+			err = fmt.Errorf("%w: the mapping at %#x: %s", ErrLocked, lo, unlockFile)
+		}
+		onFault = true
+		return err == nil
+	})
+	return onFault, err
 }
 
-// file refuses a mapping of a file that is locked at once, and reports whether it is locked on fault.
-func (l locks) file(lo, hi uintptr) (onFault bool, err error) {
-	in := l.in(lo, hi)
-	if in == lockAll {
-		return false, fmt.Errorf("%w: the mapping at %#x: %s", ErrLocked, lo, unlockFile)
+// lockAt is how a shared mapping is locked that is locked, and not observed: see Engine.duplicate.
+func (p *Profiler) lockAt(m *procMap) (lock, error) {
+	all, ok := p.eng.LockedAtOnce(m.lo)
+	switch {
+	case !ok:
+		at, err := smapAt(m.lo)
+		return at.lock(), err
+	case all:
+		return lockAll, nil
 	}
-	return in == lockOnFault, nil
+	return lockOnFault, nil
 }
 
 // locked refuses memory that its owner has locked: arming it would undo that.
 func (p *Profiler) locked(lo, hi uintptr) error {
 	l, err := p.locks()
-	if err == nil && l.in(lo, hi) != lockNone {
-		return fmt.Errorf("%w at %#x: %s", ErrLocked, lo, unlockMemory)
-	}
+	l.each(lo, hi, func(*procMap) bool {
+		err = fmt.Errorf("%w at %#x: %s", ErrLocked, lo, unlockMemory)
+		return false
+	})
 	return err
 }
 
@@ -91,8 +112,8 @@ func (p *Profiler) keepLocked(regions []*Region) error {
 	if len(regions) == 0 || !p.eng.AnyLocked() {
 		return nil
 	}
-	var list []smap
-	if err := eachSmap(func(m *smap) bool { list = append(list, *m); return true }); err != nil {
+	list, err := p.readMaps()
+	if err != nil {
 		return err
 	}
 	for _, r := range regions {
@@ -103,7 +124,7 @@ func (p *Profiler) keepLocked(regions []*Region) error {
 			}
 			for i := range list {
 				if m := &list[i]; m.lo < o.Hi && o.Lo < m.hi {
-					p.eng.LockLayers(o.Target, m.lo, m.hi, m.lock() != lockNone)
+					p.eng.LockLayers(o.Target, m.lo, m.hi, p.eng.IsLocked(m.lo))
 				}
 			}
 		}

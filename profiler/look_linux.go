@@ -74,7 +74,7 @@ func (l *Look) Files() map[MappedFile]MappedAs {
 			writable := m.prot&unix.PROT_WRITE != 0
 			as = MappedAs{as.Code || m.prot&unix.PROT_EXEC != 0, as.Writable || m.shared && writable, as.Readable || m.shared && !writable}
 		}
-		if !strings.HasPrefix(same.path, "/") {
+		if !strings.HasPrefix(same.path, "/") || engine.IsPlaceholder(same.path, same.offset, same.lo) {
 			continue
 		}
 		// The one escape of the list is that of the newline (seq_path with "\n").

@@ -165,6 +165,7 @@ type Stats struct {
 	Unsent                     error  // why threads could not be asked for stacks, or nil
 	Errors, Strays, Events     uint64
 	LastErr                    uint64
+	Asked                      uint64 // times that the kernel was asked whose memory lies somewhere
 	Refused                    uint64 // of Errors: calls that give a page back, by the kernel
 	Widened                    uint64
 	Failed                     uint64        // errno for which every target was made plain memory, or 0
@@ -191,8 +192,8 @@ func (e *Engine) Stats() Stats {
 		Errors: raw.Load64(&s.errors), Strays: raw.Load64(&s.strays), Events: raw.Load64(&s.events),
 		LastErr: raw.Load64(&s.lastErr), Refused: raw.Load64(&s.refused),
 		Widened: raw.Load64(&s.widened), Relieved: raw.Load64(&s.relieved), Stood: raw.Load64(&s.stood), Slowest: time.Duration(raw.Load64(&s.slowest)), Failed: raw.Load64(&s.failed), Maps: int64(raw.Load64(&s.maps)),
-		Unlocked: raw.Load64(&s.unlocked),
-		Refiled:  raw.Load64(&s.refiled), Waited: time.Duration(raw.Load64(&s.waited)),
+		Unlocked: raw.Load64(&s.unlocked), Asked: raw.Load64(&s.questions),
+		Refiled: raw.Load64(&s.refiled), Waited: time.Duration(raw.Load64(&s.waited)),
 		Switches: raw.Load64(&s.place.switches), Rescues: uint64(raw.Load32(&s.place.stalls)),
 		Overhead: e.overhead(),
 		Stops:    raw.Load64(&s.stops), Stopped: time.Duration(raw.Load64(&s.stopped)),

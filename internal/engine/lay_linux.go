@@ -146,13 +146,17 @@ func (e *Engine) layNew(op uint32, all []*laying, shift uint, guard Guard) (rest
 
 // placeholders map registered memory that is never filled, as long as each of the targets. Whatever the process asks the kernel to
 // fill (mlockall, MADV_POPULATE_READ): it has no access until it is registered, which the surgeon gives it before it comes into place.
-// From then on the engine alone fills it.
+// From then on the engine alone fills it. It is of /dev/zero, so that the list of mappings tells it from other memory, see
+// IsPlaceholder.
 func (e *Engine) placeholders(list []*laying) (covers []uintptr, err error) {
 	length := uintptr(0)
 	for _, l := range list {
 		length += l.Hi - l.Lo
 	}
-	lo, _, err := raw.Map(length, unix.PROT_NONE)
+	lo, err := raw.MapZero(length)
+	if err != nil { // no /dev, or it may not be opened
+		lo, _, err = raw.Map(length, unix.PROT_NONE)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("map placeholders: %w", err)
 	}

@@ -5,6 +5,7 @@ package engine
 import (
 	"unsafe"
 
+	"github.com/firsttouch/firsttouch/internal/raw"
 	"github.com/firsttouch/firsttouch/uffd"
 	"golang.org/x/sys/unix"
 )
@@ -31,6 +32,7 @@ const (
 //go:nocheckptr
 func (s *shared) registered(w *worker, fd uint32, addr, length uintptr) int {
 	// nosplit: runs without a g.
+	raw.Add64(&s.questions, 1)
 	w.args[0], w.args[1], w.args[2], w.args[3] = uint64(addr), uint64(length), uint64(uffd.ContinueModeDontwake), 0
 	e := s.ioctl(w, fd, uffd.IoctlContinue)
 	is := s.understood(e)
@@ -64,6 +66,13 @@ func (s *shared) understood(errno uintptr) int {
 		}
 	}
 	return answerNobody
+}
+
+// IsPlaceholder reports whether the list of mappings shows that a private mapping is a placeholder. It is one of /dev/zero, and the
+// kernel keeps its offset equal to the address to which it was moved (copy_vma, mm/vma.c); one that somebody else
+// has mapped has the offset that was asked for.
+func IsPlaceholder(path string, offset int64, lo uintptr) bool {
+	return path == "/dev/zero" && offset == int64(lo)
 }
 
 // asked is registered once events are read. A reader must not wait for an answer that its own reading brings

@@ -253,7 +253,7 @@ func (s *shared) smapsLine(w *worker, p uintptr) uintptr {
 	}
 	if startsText(p, "VmFlags:") {
 		r.flags, r.known = flagsOf(p), true
-		if l := &r.line; r.flags&vmMissing != 0 && l.inode == 0 && !l.shared {
+		if l := &r.line; r.flags&vmMissing != 0 && !l.shared {
 			deep(s.rescueMappingCode, uintptr(unsafe.Pointer(w)))
 		}
 	}

@@ -84,6 +84,7 @@ type shared struct {
 	head, tail  uint64 // of the ring
 	dropped     uint64
 	messages    uint64 // signals, which are no worker's
+	questions   uint64 // see registered
 	strays      uint64 // messages for memory that no target covers
 	events      uint64 // messages that are not faults
 	maps        uint64 // estimate of the process's mappings, an int64

@@ -412,7 +412,7 @@ func disarmLine(arg uintptr) {
 func (s *shared) isCover(w *worker, t *target, l *mapLine) bool {
 	// nosplit: runs without a g.
 	lo, hi := max(l.lo, t.lo), min(l.hi, t.hi)
-	if l.inode != 0 || l.shared || lo >= hi {
+	if l.shared || lo >= hi {
 		return false
 	}
 	is := s.asked(w, t, lo, hi-lo)

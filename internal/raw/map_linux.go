@@ -13,7 +13,7 @@ import (
 // that may be accessed, and counts it in RLIMIT_MEMLOCK. This one is neither filled nor locked, and counts for a page at
 // most. Where no lock can be taken off, Map fails. locked tells that the kernel had locked it.
 func Map(size uintptr, prot int) (p uintptr, locked bool, err error) {
-	p, locked, err = reserve(size)
+	p, locked, err = reserve(size, -1)
 	if err != nil {
 		return 0, false, err
 	}
@@ -26,11 +26,26 @@ func Map(size uintptr, prot int) (p uintptr, locked bool, err error) {
 	return p, locked, nil
 }
 
-// reserve is Map without access.
-func reserve(size uintptr) (p uintptr, locked bool, err error) {
-	const flags = unix.MAP_PRIVATE | unix.MAP_ANONYMOUS | unix.MAP_NORESERVE
+// MapZero is Map of /dev/zero, without access. That is anonymous memory as Map's is (mmap_zero, drivers/char/mem.c), which
+// the kernel shows under that name, and it merges with no other memory.
+func MapZero(size uintptr) (p uintptr, err error) {
+	fd, err := unix.Open("/dev/zero", unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return 0, err
+	}
+	defer unix.Close(fd)
+	p, _, err = reserve(size, fd)
+	return p, err
+}
+
+// reserve is Map without access; of memory of no file where fd is -1.
+func reserve(size uintptr, fd int) (p uintptr, locked bool, err error) {
+	flags := unix.MAP_PRIVATE | unix.MAP_NORESERVE
+	if fd < 0 {
+		flags |= unix.MAP_ANONYMOUS
+	}
 	page := uintptr(unix.Getpagesize())
-	b, err := unix.MmapPtr(-1, 0, nil, size, unix.PROT_NONE, flags)
+	b, err := unix.MmapPtr(fd, 0, nil, size, unix.PROT_NONE, flags)
 	if err == nil {
 		if p = uintptr(b); !Locked(p, page) {
 			return p, false, nil
@@ -44,7 +59,7 @@ func reserve(size uintptr) (p uintptr, locked bool, err error) {
 		return 0, false, err
 	}
 	// A page that is not locked does not become so when it grows (mm/mremap.c).
-	if b, err = unix.MmapPtr(-1, 0, nil, page, unix.PROT_NONE, flags); err != nil {
+	if b, err = unix.MmapPtr(fd, 0, nil, page, unix.PROT_NONE, flags); err != nil {
 		return 0, false, fmt.Errorf("%w: RLIMIT_MEMLOCK has no room for a page", err)
 	}
 	p = uintptr(b)

@@ -24,7 +24,6 @@ import (
 type field struct {
 	dir, bin, disk string
 	logs           string
-	nice           int
 	readAhead      string            // the file that says how much the kernel reads ahead there
 	prepared       map[string]string // directory with the data of a service
 }
@@ -36,6 +35,10 @@ const (
 
 func newField(logs string) (f *field, err error) {
 	f = &field{logs: logs, prepared: map[string]string{}}
+	// An ordinary user may lock as much as root; services inherit it.
+	if err := unix.Setrlimit(unix.RLIMIT_MEMLOCK, &unix.Rlimit{Cur: unix.RLIM_INFINITY, Max: unix.RLIM_INFINITY}); err != nil {
+		return nil, err
+	}
 	if f.dir, err = os.MkdirTemp("", "firsttouch-field"); err != nil {
 		return nil, err
 	}
@@ -209,7 +212,8 @@ func allowed(load string) time.Duration {
 }
 
 // run runs a service once. The error is one of this command.
-func (f *field) run(ctx context.Context, s *service, k key) (out seen, err error) {
+// expect is how many mappings it waits for in each stage; nil where it does not wait.
+func (f *field) run(ctx context.Context, s *service, k key, expect []string) (out seen, err error) {
 	dir, err := f.data(ctx, s, k.User)
 	if err != nil {
 		return out, err
@@ -229,7 +233,7 @@ func (f *field) run(ctx context.Context, s *service, k key) (out seen, err error
 	limited, cancel := context.WithTimeout(ctx, allowed(k.Load))
 	defer cancel()
 	c := exec.CommandContext(limited, f.binary(s), "run", dir)
-	c.Env, c.Dir = f.environ(s, dir, k), dir
+	c.Env, c.Dir = append(f.environ(s, dir, k), svc.ExpectEnv+"="+strings.Join(expect, ",")), dir
 	c.Cancel = func() error { return c.Process.Signal(syscall.SIGQUIT) } // for the stacks
 	c.WaitDelay = 5 * time.Second
 	c.SysProcAttr = &syscall.SysProcAttr{}
@@ -250,10 +254,10 @@ func (f *field) run(ctx context.Context, s *service, k key) (out seen, err error
 		return out, err
 	}
 	talked := f.talk(stdout, stdin, s.patterns(dir), dir, &out, func() error {
-		if k.Load == busy {
-			return enter(c.Process.Pid)
+		if k.Load == busy { // as what it is busy with
+			return errors.Join(enter(c.Process.Pid), ordinary(c.Process.Pid))
 		}
-		return errors.Join(enter(c.Process.Pid), f.prefer(c.Process.Pid))
+		return enter(c.Process.Pid)
 	})
 	stdin.Close()
 	waited := c.Wait()
@@ -273,15 +277,12 @@ func (f *field) run(ctx context.Context, s *service, k key) (out seen, err error
 	return out, nil
 }
 
-// prefer gives all threads of a process that has just been started their priority.
-func (f *field) prefer(pid int) error {
-	if f.nice == 0 {
-		return nil
-	}
+// ordinary gives all threads of a process that has just been started the priority that processes have.
+func ordinary(pid int) error {
 	list, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
 	for _, t := range list {
 		id, _ := strconv.Atoi(t.Name())
-		err = errors.Join(err, unix.Setpriority(unix.PRIO_PROCESS, id, f.nice))
+		err = errors.Join(err, unix.Setpriority(unix.PRIO_PROCESS, id, 0))
 	}
 	return err
 }

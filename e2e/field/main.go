@@ -2,9 +2,11 @@
 // against what is known by another way.
 //
 //	cd e2e/field && go run . -update      everything; writes docs/field.md
-//	cd e2e/field && go run . -quick       a part of it, as .ci/run field does
+//	cd e2e/field && go run . -quick       a part of it, which waits until all is found, as .ci/run field does
 //	cd e2e/field && go run . etcd lmdb    these services only; with -update their part of the page
 //	cd e2e/field && go run . -soak 24h    one service after the other is started, profiled, changed and closed, for a day
+//
+// On a machine that others use too, put nice -n -10 in front: what is to be quiet then goes before them.
 //
 // Each service is a program of its own (the directories beside this file; package service is what they share). It runs in a
 // file system of its own, in which the kernel reads no page that nobody asked for, so that the page cache holds afterwards what
@@ -37,7 +39,6 @@ func main() {
 	loads := flag.String("loads", strings.Join(allLoads, ","), "with what else on the processors")
 	users := flag.String("users", "root,user", "as whom")
 	modes := flag.String("modes", strings.Join(allModes, ","), "how it is profiled")
-	nice := flag.Int("nice", 0, "priority of the services where nothing of ours is to be in their way, for a machine that others use: -10 is before them")
 	soak := flag.Duration("soak", 0, "run for so long, in place of everything else")
 	limit := flag.Duration("timeout", 3*time.Hour, "for everything but a soak")
 	flag.Parse()
@@ -49,7 +50,7 @@ func main() {
 		defer cancel()
 	}
 	c := choice{names: flag.Args(), quick: *quick, loads: strings.Split(*loads, ","), users: strings.Split(*users, ","), modes: strings.Split(*modes, ",")}
-	bad, err := all(ctx, c, *soak, *update, *logs, *nice)
+	bad, err := all(ctx, c, *soak, *update, *logs)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -85,7 +86,7 @@ func (c choice) wants(s *service) bool {
 	return slices.Contains(c.names, s.name) || len(c.names) == 0 && (!c.quick || s.quick)
 }
 
-func all(ctx context.Context, c choice, soak time.Duration, update bool, logs string, nice int) (bad bool, err error) {
+func all(ctx context.Context, c choice, soak time.Duration, update bool, logs string) (bad bool, err error) {
 	for _, name := range c.names {
 		if !slices.ContainsFunc(services, func(s service) bool { return s.name == name }) {
 			return false, fmt.Errorf("there is no service %s: there are %s", name, names())
@@ -102,7 +103,6 @@ func all(ctx context.Context, c choice, soak time.Duration, update bool, logs st
 	if err != nil {
 		return false, err
 	}
-	f.nice = nice
 	defer func() {
 		if e := f.close(); err == nil {
 			err = e

@@ -111,7 +111,7 @@ profiler says of them is true. This page is made by
 
     cd e2e/field && go run . -update
 
-as root, from the programs in [e2e/field](../e2e/field). ` + "`go run . -quick`" + ` runs a part of it, as ` + "`.ci/run field`" + ` does; names behind it
+as root, from the programs in [e2e/field](../e2e/field). ` + "`go run . -quick`" + ` runs a part of it, and waits until mappings are found, as ` + "`.ci/run field`" + ` does; names behind it
 choose services.
 
 Each service is started for each cell with data of its own, opens it, waits %v, asks its questions, does what replaces its

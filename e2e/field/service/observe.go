@@ -54,11 +54,16 @@ func (o *observer) profiler() *profiler.Profiler {
 }
 
 // stage asks all questions once what is mapped may have been found.
-func (o *observer) stage(i Instance) (s Stage, err error) {
+func (o *observer) stage(i Instance, expected int) (s Stage, err error) {
 	opened := profiler.Monotonic()
 	time.Sleep(Wait)
-	if err := o.mappings(&s, opened); err != nil {
-		return s, err
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
+		if err := o.mappings(&s, opened); err != nil {
+			return s, err
+		}
+		if s.Mappings >= expected || time.Now().After(deadline) {
+			break
+		}
 	}
 	if err := o.drop(); err != nil {
 		return s, err
@@ -122,6 +127,7 @@ func files(p *profiler.Profiler, yield func(path string, r *profiler.RegionStats
 
 // mappings counts what is there and, with the profiler, observed.
 func (o *observer) mappings(s *Stage, opened time.Duration) error {
+	s.Mappings, s.Bytes = 0, 0
 	p := o.profiler()
 	if p == nil {
 		list, err := mapped(o.patterns)

@@ -199,7 +199,7 @@ func judge(s *service, k key, plain, got seen) cell {
 		red("%d pages could not be made accessible: %s", got.ResolveErrors, got.LastError)
 	}
 	if got.ShutdownError != "" {
-		red("shutdown: %s", got.ShutdownError)
+		red("shutdown: %s", brief(got.ShutdownError))
 	}
 	return c
 }

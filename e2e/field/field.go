@@ -35,10 +35,6 @@ const (
 
 func newField(logs string) (f *field, err error) {
 	f = &field{logs: logs, prepared: map[string]string{}}
-	// An ordinary user may lock as much as root; services inherit it.
-	if err := unix.Setrlimit(unix.RLIMIT_MEMLOCK, &unix.Rlimit{Cur: unix.RLIM_INFINITY, Max: unix.RLIM_INFINITY}); err != nil {
-		return nil, err
-	}
 	if f.dir, err = os.MkdirTemp("", "firsttouch-field"); err != nil {
 		return nil, err
 	}

@@ -110,7 +110,7 @@ var services = []service{
 	},
 	{
 		name: "locked", files: []string{"locked.data"}, quick: true, refused: atFirst("the memory is locked"),
-		about: "A file is read while the process has locked all its memory, also what is to come (mlockall): all of it is there, so nothing can be observed, which the notes say. Then it is unlocked, and mapped again.",
+		about: "A file is read while the process has locked all its memory, also what is to come (mlockall), or as an ordinary user the file (mlock): all of it is there, so nothing can be observed, which the notes say. Then it is unlocked, and mapped again.",
 	},
 	{
 		name: "blocked", files: []string{"blocked.data"}, quick: true, refused: atFirst("blocks signal"), needs: "it needs a C compiler",

@@ -57,7 +57,7 @@ func (o *observer) profiler() *profiler.Profiler {
 func (o *observer) stage(i Instance, expected int) (s Stage, err error) {
 	opened := profiler.Monotonic()
 	time.Sleep(Wait)
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
 		if err := o.mappings(&s, opened); err != nil {
 			return s, err
 		}

@@ -50,7 +50,7 @@ const (
 	RepeatEnv = "FIELD_REPEAT"
 )
 
-// ExpectEnv is how many mappings each stage waits for, for a minute at most, such as "1,1": where the time in which they are found is
+// ExpectEnv is how many mappings each stage waits for, for 20 seconds at most, such as "1,1": where the time in which they are found is
 // not what is tested.
 const ExpectEnv = "FIELD_EXPECT"
 

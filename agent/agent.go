@@ -182,17 +182,17 @@ func (a *Agent) profile() error {
 		a.budget.start()
 	}
 	if len(a.cfg.files) > 0 {
-		a.lookout = newLookout(a.cfg.files, func(l *profiler.Look, path, name string, opts ...profiler.RegionOption) error {
+		a.lookout = newLookout(a.cfg.files, func(l *profiler.Look, path, name string, opts ...profiler.RegionOption) (*profiler.Region, error) {
 			if !a.observes() {
-				return a.refused(path)
+				return nil, a.refused(path)
 			}
 			r, err := l.AttachFile(path, append(opts, profiler.WithName(name))...)
 			if err == nil {
 				a.own(r)
 			}
-			return err
+			return r, err
 		})
-		a.lookout.careful = stats.UserModeOnly
+		a.lookout.careful, a.lookout.group = stats.UserModeOnly, a.cfg.grouping
 		p.Watch(a.lookout.look)
 	}
 	return nil

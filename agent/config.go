@@ -26,6 +26,7 @@ const defaultStacksPerSecond = 1000
 // are held to the same rules.
 type config struct {
 	files     []string // absolute patterns
+	grouping  Grouping
 	arenas    []string
 	goHeap    float64 // share, 0 is none
 	failing   bool    // see WithFailingSystemCalls
@@ -75,8 +76,8 @@ func (c *config) setFiles(patterns []string) error {
 		if p == "" {
 			continue
 		}
-		if _, err := filepath.Match(p, ""); err != nil {
-			return fmt.Errorf("%w: %q is not a pattern: close every '[', and put '\\' in front of a special character of a name", profiler.ErrInvalid, p)
+		if err := checkPattern(p); err != nil {
+			return err
 		}
 		abs, err := filepath.Abs(p)
 		if err != nil {
@@ -84,6 +85,14 @@ func (c *config) setFiles(patterns []string) error {
 		}
 		c.files = append(c.files, abs)
 	}
+	return nil
+}
+
+func (c *config) setGrouping(g Grouping) error {
+	if g > GroupPattern {
+		return fmt.Errorf("%w: grouping %d: choose GroupAuto, GroupFile, GroupDirectory or GroupPattern", profiler.ErrInvalid, g)
+	}
+	c.grouping = g
 	return nil
 }
 

@@ -22,7 +22,7 @@ func documentHeap(s *profiler.Snapshot, r *profiler.RegionStats) *DocumentHeap {
 
 // heapActor is empty for regions of which it is clear.
 func heapActor(s *profiler.Snapshot, id profiler.RegionID, a profiler.Actor) string {
-	if s.Regions[id].Kind != profiler.KindGoHeap {
+	if s.RegionOf(id).Kind != profiler.KindGoHeap {
 		return ""
 	}
 	return a.String()

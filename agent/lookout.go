@@ -17,6 +17,7 @@ type lookout struct {
 	attach  attachFunc
 	since   time.Time
 	careful bool // system calls can fail: what a pattern finds is not observed where it can be written to
+	group   Grouping
 
 	looking sync.Mutex // held during a look; guards ended
 	ended   bool
@@ -24,15 +25,22 @@ type lookout struct {
 
 	mu       sync.Mutex
 	patterns []*pattern
-	files    map[profiler.MappedFile]error // every one that matched: nil where it is attached, or why not
+	files    map[profiler.MappedFile]outcome // those that matched, and are mapped or were not long ago
 	looks    int
 }
 
+// outcome is what became of a file that matched.
+type outcome struct {
+	name   string
+	region *profiler.Region // nil where the service attached it itself, or it is not attached
+	err    error            // why not
+}
+
 // attachFunc attaches the file at path, which a look has found, as a region of that name.
-type attachFunc func(l *profiler.Look, path, name string, opts ...profiler.RegionOption) error
+type attachFunc func(l *profiler.Look, path, name string, opts ...profiler.RegionOption) (*profiler.Region, error)
 
 func newLookout(patterns []string, attach attachFunc) *lookout {
-	l := &lookout{attach: attach, since: time.Now(), first: make(chan struct{}), files: make(map[profiler.MappedFile]error)}
+	l := &lookout{attach: attach, since: time.Now(), first: make(chan struct{}), files: make(map[profiler.MappedFile]outcome)}
 	for _, p := range patterns {
 		l.patterns = append(l.patterns, &pattern{text: p})
 	}
@@ -54,8 +62,9 @@ func (l *lookout) look(at *profiler.Look) {
 		return
 	}
 	files := at.Files()
-	for f, named := range l.matching(files) {
-		l.found(at, f, files[f], named) // without mu: attaching may take long
+	l.forget(files)
+	for f, p := range l.matching(files) {
+		l.found(at, f, files, p) // without mu: attaching may take long
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -64,22 +73,46 @@ func (l *lookout) look(at *profiler.Look) {
 	}
 }
 
-// matching lists the files that match, and whether one of their patterns is a path.
-func (l *lookout) matching(files map[profiler.MappedFile]profiler.MappedAs) map[profiler.MappedFile]bool {
+// failuresMost bounds the files that are named as not profiled when they are not mapped any more.
+const failuresMost = 64
+
+// forget forgets the files whose regions are closed, since they have gone, and those that are not mapped any more.
+func (l *lookout) forget(files map[profiler.MappedFile]profiler.MappedAs) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	named := make(map[profiler.MappedFile]bool)
+	failed := 0
+	for f, o := range l.files {
+		_, mapped := files[f]
+		if o.err != nil && !mapped {
+			failed++
+		}
+		if o.region != nil && o.region.Closed() || o.region == nil && !mapped && (o.err == nil || failed > failuresMost) {
+			delete(l.files, f)
+		}
+	}
+}
+
+// matching lists the files that match and are not known yet, with their pattern: one that is a path goes before others.
+func (l *lookout) matching(files map[profiler.MappedFile]profiler.MappedAs) map[profiler.MappedFile]*pattern {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	of := make(map[profiler.MappedFile]*pattern)
 	for _, p := range l.patterns {
 		p.resolve()
 		for f := range files {
+			if o, known := l.files[f]; known && !again(o.err) && p.matched {
+				continue
+			}
 			// The kernel's mark of a file without a path any more, which a pattern that ends in * would match.
 			if !strings.HasSuffix(f.Path, deleted) && p.matches(f.Path) {
 				p.matched = true
-				named[f] = named[f] || p.isPath()
+				if have := of[f]; have == nil || !have.isPath() && p.isPath() {
+					of[f] = p
+				}
 			}
 		}
 	}
-	return named
+	return of
 }
 
 const deleted = " (deleted)"
@@ -89,55 +122,54 @@ const deleted = " (deleted)"
 var errWritable = errors.New("it is mapped to be written to, and a system call on a mutex there would fail: " +
 	"name its path without *?[ to observe it all the same")
 
-// found attaches a file, unless that was done or cannot help. named: by its path, and not by a pattern alone.
-func (l *lookout) found(at *profiler.Look, f profiler.MappedFile, as profiler.MappedAs, named bool) {
+// found attaches a file that a pattern has found, unless that was done or cannot help.
+func (l *lookout) found(at *profiler.Look, f profiler.MappedFile, files map[profiler.MappedFile]profiler.MappedAs, p *pattern) {
 	l.mu.Lock()
-	err, known := l.files[f]
-	if known && !again(err) {
+	if o, known := l.files[f]; known && !again(o.err) {
 		l.mu.Unlock()
 		return
 	}
-	name := l.nameOf(f)
+	name, group := l.nameOf(f), l.group.of(p, f.Path)
 	l.mu.Unlock()
-	err = l.try(at, f, name, as, named)
+	r, err := l.try(at, f, name, files[f], p.isPath(), profiler.WithGroup(group), profiler.UntilUnmapped())
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.files[f] = err
+	l.files[f] = outcome{name, r, err}
 }
 
-// try attaches a file, or says why that is not done.
-func (l *lookout) try(at *profiler.Look, f profiler.MappedFile, name string, as profiler.MappedAs, named bool) error {
-	var opts []profiler.RegionOption
+// try attaches a file, or says why that is not done. named: by its path, and not by a pattern alone.
+func (l *lookout) try(at *profiler.Look, f profiler.MappedFile, name string, as profiler.MappedAs, named bool, opts ...profiler.RegionOption) (*profiler.Region, error) {
 	if l.careful && !named {
 		if as.Writable && !as.Readable {
-			return errWritable
+			return nil, errWritable
 		}
 		opts = append(opts, profiler.WithoutWritableMappings())
 	}
 	if as.Code {
 		// The profiler's own text may be in such a file, and it must not wait for itself.
-		return errors.New("it holds program code, which is not profiled")
+		return nil, errors.New("it holds program code, which is not profiled")
 	}
-	err := l.attach(at, f.Path, name, opts...)
+	r, err := l.attach(at, f.Path, name, opts...)
 	if errors.Is(err, profiler.ErrRegistered) {
-		return nil // the service attached it itself
+		return nil, nil // the service attached it itself
 	}
-	return err
+	return r, err
 }
 
 // nameOf names a file by its path. A file that takes the place of another one, as a compacted
 // database does, needs a name of its own, since the first one may still be mapped. Called with mu held.
 func (l *lookout) nameOf(f profiler.MappedFile) string {
-	others := 0
-	for have := range l.files {
-		if have.Path == f.Path && have != f {
-			others++
+	taken := make(map[string]bool)
+	for have, o := range l.files {
+		if have.Path == f.Path && have != f && o.err == nil {
+			taken[o.name] = true
 		}
 	}
-	if others == 0 {
-		return f.Path
+	name := f.Path
+	for n := 2; taken[name]; n++ {
+		name = fmt.Sprintf("%s (file %d of this name)", f.Path, n)
 	}
-	return fmt.Sprintf("%s (file %d of this name)", f.Path, others+1)
+	return name
 }
 
 // again reports whether a failure to attach may pass by itself: the mapping went away at that
@@ -171,9 +203,9 @@ func (l *lookout) notes() (notes []string) {
 				p.text, l.looks, time.Since(l.since).Round(time.Millisecond)))
 		}
 	}
-	for f, err := range l.files {
-		if err != nil {
-			failed = append(failed, fmt.Sprintf("%s is not profiled: %v", f.Path, err))
+	for f, o := range l.files {
+		if o.err != nil {
+			failed = append(failed, fmt.Sprintf("%s is not profiled: %v", f.Path, o.err))
 		}
 	}
 	slices.Sort(failed)

@@ -70,6 +70,20 @@ func TestPattern(t *testing.T) {
 		{link + "/current", real + "/real.db", true},
 		{link + "/*.db", real + "/other", false},
 		{filepath.Join(dir, "later") + "/*", dir + "/later/x", true},
+		{"/a/**", "/a/x", true},
+		{"/a/**", "/a/b/c/x", true},
+		{"/a/**", "/b/x", false},
+		{"/a/**/*.db", "/a/x.db", true},
+		{"/a/**/*.db", "/a/b/c/x.db", true},
+		{"/a/**/*.db", "/a/b/c/x.log", false},
+		{"/a/**/c/*", "/a/c/c/d/c/x", true},
+		{"/a/**/c/*", "/a/c/c/d/x", false},
+		{"/**/b/**/*.db", "/a/b/c/b/d/e.db", true},
+		{"/a/**/b", "/a/b/b/c", false},
+		{"/a/**/**/b", "/a/b", true},
+		{"/a/x**y", "/a/xzy", true}, // not an element: as *
+		{"/a/x**y", "/a/xz/y", false},
+		{link + "/**/*.db", real + "/real.db", true},
 	} {
 		p := &pattern{text: tt.pattern}
 		p.resolve()
@@ -89,15 +103,15 @@ func TestLookoutAttachesEachFileOnce(t *testing.T) {
 		nil,
 		nil,
 	}
-	l := newLookout([]string{"/d/*.db", "/e/never-*"}, func(_ *profiler.Look, path, name string, _ ...profiler.RegionOption) error {
+	l := newLookout([]string{"/d/*.db", "/e/never-*"}, func(_ *profiler.Look, path, name string, _ ...profiler.RegionOption) (*profiler.Region, error) {
 		calls = append(calls, name)
-		return answers[len(calls)-1]
+		return nil, answers[len(calls)-1]
 	})
 	l.patterns[0].matched = true
 	for range 6 {
-		l.found(nil, profiler.MappedFile{Path: "/d/a.db", Dev: 8<<32 | 2, Inode: 1}, profiler.MappedAs{}, false)
+		l.found(nil, profiler.MappedFile{Path: "/d/a.db", Dev: 8<<32 | 2, Inode: 1}, nil, l.patterns[0])
 	}
-	l.found(nil, profiler.MappedFile{Path: "/d/a.db", Dev: 8<<32 | 2, Inode: 2}, profiler.MappedAs{}, false)
+	l.found(nil, profiler.MappedFile{Path: "/d/a.db", Dev: 8<<32 | 2, Inode: 2}, nil, l.patterns[0])
 	if want := []string{"/d/a.db", "/d/a.db", "/d/a.db", "/d/a.db", "/d/a.db (file 2 of this name)"}; !slices.Equal(calls, want) {
 		t.Errorf("attached %q, want tries until it worked, none after, and the file that took its place: %q", calls, want)
 	}
@@ -125,18 +139,18 @@ func TestPatternsMatchNoDeletedFiles(t *testing.T) {
 
 func TestLookoutReportsWhatItCannotAttach(t *testing.T) {
 	tries := 0
-	l := newLookout([]string{"/d/*"}, func(_ *profiler.Look, path, name string, _ ...profiler.RegionOption) error {
+	l := newLookout([]string{"/d/*"}, func(_ *profiler.Look, path, name string, _ ...profiler.RegionOption) (*profiler.Region, error) {
 		tries++
 		if path == "/d/mine" {
-			return profiler.ErrRegistered
+			return nil, profiler.ErrRegistered
 		}
-		return errors.New("no read permission")
+		return nil, errors.New("no read permission")
 	})
 	l.patterns[0].matched = true
 	for range 3 {
-		l.found(nil, profiler.MappedFile{Path: "/d/secret"}, profiler.MappedAs{}, false)
-		l.found(nil, profiler.MappedFile{Path: "/d/program"}, profiler.MappedAs{Code: true}, false)
-		l.found(nil, profiler.MappedFile{Path: "/d/mine"}, profiler.MappedAs{}, false)
+		l.found(nil, profiler.MappedFile{Path: "/d/secret"}, nil, l.patterns[0])
+		l.found(nil, profiler.MappedFile{Path: "/d/program"}, map[profiler.MappedFile]profiler.MappedAs{{Path: "/d/program"}: {Code: true}}, l.patterns[0])
+		l.found(nil, profiler.MappedFile{Path: "/d/mine"}, nil, l.patterns[0])
 	}
 	want := []string{
 		"/d/program is not profiled: it holds program code, which is not profiled",
@@ -144,5 +158,71 @@ func TestLookoutReportsWhatItCannotAttach(t *testing.T) {
 	}
 	if notes := l.notes(); !slices.Equal(notes, want) || tries != 2 {
 		t.Errorf("%d tries, notes %q, want 2 and %q", tries, notes, want)
+	}
+}
+
+// Each grouping, with more files of a pattern than stand for themselves, and one that is named by its path.
+func TestGroupings(t *testing.T) {
+	for g, want := range map[Grouping][]string{
+		GroupAuto:      {"/d/0/x.db", "/d/7/x.db", "/d/**", "/d/**", "/d/7/x.db", "/d/plain"},
+		GroupFile:      {"/d/0/x.db", "/d/7/x.db", "/d/8/x.db", "/d/9/x.db", "/d/7/x.db", "/d/plain"},
+		GroupDirectory: {"/d/0/", "/d/7/", "/d/8/", "/d/9/", "/d/7/", "/d/plain"},
+		GroupPattern:   {"/d/**", "/d/**", "/d/**", "/d/**", "/d/**", "/d/plain"},
+	} {
+		p, plain := &pattern{text: "/d/**"}, &pattern{text: "/d/plain"}
+		var got []string
+		for i := range 10 {
+			group := g.of(p, fmt.Sprintf("/d/%d/x.db", i))
+			if i == 0 || i >= 7 {
+				got = append(got, group)
+			}
+		}
+		got = append(got, g.of(p, "/d/7/x.db"), g.of(plain, "/d/plain"))
+		if !slices.Equal(got, want) {
+			t.Errorf("%v: %q, want %q", g, got, want)
+		}
+		var c config
+		if err := c.parseGrouping(g.String()); err != nil || c.grouping != g {
+			t.Errorf("%v: %v, %v", g, c.grouping, err)
+		}
+	}
+	var c config
+	if err := errors.Join(c.setGrouping(99)); !errors.Is(err, profiler.ErrInvalid) {
+		t.Errorf("%v, want ErrInvalid", err)
+	}
+	if err := c.parseGrouping("files"); !errors.Is(err, profiler.ErrInvalid) {
+		t.Errorf("%v, want ErrInvalid", err)
+	}
+	if err := c.setFiles([]string{"/d/**/[x"}); !errors.Is(err, profiler.ErrInvalid) {
+		t.Errorf("%v, want ErrInvalid", err)
+	}
+}
+
+// What has gone is forgotten: files that are not mapped any more, and of those that could not be attached all but some.
+func TestLookoutForgets(t *testing.T) {
+	l := newLookout([]string{"/d/*"}, func(_ *profiler.Look, path, _ string, _ ...profiler.RegionOption) (*profiler.Region, error) {
+		if strings.HasPrefix(path, "/d/bad") {
+			return nil, errors.New("no read permission")
+		}
+		return nil, profiler.ErrRegistered
+	})
+	files := make(map[profiler.MappedFile]profiler.MappedAs)
+	for i := range 1000 {
+		files[profiler.MappedFile{Path: fmt.Sprint("/d/good", i)}] = profiler.MappedAs{Readable: true}
+		files[profiler.MappedFile{Path: fmt.Sprint("/d/bad", i)}] = profiler.MappedAs{Readable: true}
+	}
+	for f, p := range l.matching(files) {
+		l.found(nil, f, files, p)
+	}
+	if n := len(l.files); n != 2000 || len(l.matching(files)) != 0 {
+		t.Fatalf("%d files are known of 2000, and %d of them are new", n, len(l.matching(files)))
+	}
+	l.forget(files)
+	if n := len(l.files); n != 2000 {
+		t.Errorf("%d files are known of 2000 that are mapped", n)
+	}
+	l.forget(nil)
+	if n := len(l.files); n != failuresMost {
+		t.Errorf("%d files are known of which none is mapped, want %d that failed", n, failuresMost)
 	}
 }

@@ -19,12 +19,20 @@ type optionFunc func(*config) error
 func (f optionFunc) apply(c *config) error { return f(c) }
 
 // WithFiles sets which memory-mapped files are profiled: every mapping of this process, present or
-// future, of a file whose absolute path matches one of the patterns of path/filepath.Match.
+// future, of a file whose absolute path matches one of the patterns of path/filepath.Match, in which an element ** stands for
+// any number of directories.
 // A relative pattern is taken from the working directory at Start. Files are never opened or
 // created for this. Mappings are found some time after they were made (WithRescan), and at once with
 // Agent.Look. The variable is FIRSTTOUCH_FILES, its patterns separated as in PATH.
 func WithFiles(patterns ...string) Option {
 	return named("WithFiles", func(c *config) error { return c.setFiles(patterns) })
+}
+
+// WithGrouping sets what the files that WithFiles finds are added up by in metrics and, once they have gone, in snapshots too; the
+// default is GroupAuto. Files that are mapped now are listed each by itself, with its group. Choose GroupPattern or
+// GroupDirectory where files come and go, as the segments of a log do. The variable is FIRSTTOUCH_GROUP.
+func WithGrouping(g Grouping) Option {
+	return named("WithGrouping", func(c *config) error { return c.setGrouping(g) })
 }
 
 // WithArenas sets which of the memory that Agent.Arena hands out is profiled, by patterns of the

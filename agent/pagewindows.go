@@ -22,7 +22,7 @@ func pageSets(s *profiler.Snapshot, sets []profiler.WorkingSet) (out []pageSet) 
 	for _, ws := range sets {
 		if n := len(ws.Windows); n > 0 {
 			last := ws.Windows[n-1]
-			out = append(out, pageSet{s.Regions[ws.Region].Name, n, last.Phase(), last, ws.Curve})
+			out = append(out, pageSet{s.RegionOf(ws.Region).Name, n, last.Phase(), last, ws.Curve})
 		}
 	}
 	return out

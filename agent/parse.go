@@ -14,6 +14,15 @@ import (
 func (c *config) parseFiles(v string) error  { return c.setFiles(filepath.SplitList(v)) }
 func (c *config) parseArenas(v string) error { return c.setArenas(filepath.SplitList(v)) }
 
+func (c *config) parseGrouping(v string) error {
+	for g := GroupAuto; g <= GroupPattern; g++ {
+		if v == g.String() {
+			return c.setGrouping(g)
+		}
+	}
+	return fmt.Errorf("%w: write auto, file, directory or pattern", profiler.ErrInvalid)
+}
+
 func (c *config) parseGranule(v string) error {
 	n, err := parseBytes(v)
 	if err != nil {

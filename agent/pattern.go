@@ -1,8 +1,12 @@
 package agent
 
 import (
+	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
+
+	"github.com/firsttouch/firsttouch/profiler"
 )
 
 // pattern is one glob of files. The kernel shows the path of a mapping without symbolic links, and
@@ -12,6 +16,8 @@ type pattern struct {
 	text     string // as configured, absolute
 	resolved string // the same through symbolic links, or empty
 	matched  bool
+
+	alone map[string]bool // paths that are groups of their own, see GroupAuto
 }
 
 // resolve follows the links anew, since the directory may have been made or moved meanwhile.
@@ -32,12 +38,62 @@ func (p *pattern) resolve() {
 
 func (p *pattern) matches(path string) bool {
 	for _, text := range []string{p.text, p.resolved} {
-		// The syntax was checked when it was configured.
-		if ok, err := filepath.Match(text, path); ok && err == nil {
+		if matchPath(text, path) {
 			return true
 		}
 	}
 	return false
+}
+
+// anyDirectories is the element of a pattern that stands for directories, as many as there are.
+const anyDirectories = "**"
+
+// matchPath is filepath.Match, in which an element ** stands for any number of directories, also for none. The syntax was
+// checked when it was configured.
+func matchPath(pattern, path string) bool {
+	want, have := strings.Split(pattern, "/"), strings.Split(path, "/")
+	if !slices.Contains(want, anyDirectories) {
+		ok, err := filepath.Match(pattern, path)
+		return ok && err == nil
+	}
+	// Only the last ** may have to take more: what the ones before it took is as little as can be.
+	i, j, star, from := 0, 0, -1, 0
+	for j < len(have) {
+		switch {
+		case i < len(want) && want[i] == anyDirectories:
+			star, from = i, j
+			i++
+			continue
+		case i < len(want):
+			if ok, err := filepath.Match(want[i], have[j]); ok && err == nil {
+				i, j = i+1, j+1
+				continue
+			}
+		}
+		if star < 0 {
+			return false
+		}
+		from++
+		i, j = star+1, from
+	}
+	for i < len(want) && want[i] == anyDirectories {
+		i++
+	}
+	return i == len(want)
+}
+
+// checkPattern says what is wrong with a pattern of paths.
+func checkPattern(pattern string) error {
+	elements := []string{pattern}
+	if all := strings.Split(pattern, "/"); slices.Contains(all, anyDirectories) {
+		elements = all
+	}
+	for _, e := range elements {
+		if _, err := filepath.Match(e, ""); err != nil {
+			return fmt.Errorf("%w: %q is not a pattern: close every '[', and put '\\' in front of a special character of a name", profiler.ErrInvalid, pattern)
+		}
+	}
+	return nil
 }
 
 // isPath reports whether the pattern is the path of one file: without *, ? and [, but where a \ makes them plain.

@@ -86,14 +86,14 @@ func (a *Agent) AttachRange(name string, start, end uintptr, opts ...profiler.Re
 	return r, nil
 }
 
-// own remembers a region, to arm it again at the start of a window, and begins its windows.
+// own remembers a region, to arm it again at the start of a window, and begins its windows. Those that have closed are forgotten.
 func (a *Agent) own(r *profiler.Region) {
 	if w := a.windows.Load(); w != nil {
 		w.Add(r)
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.regions = append(a.regions, r)
+	a.regions = append(slices.DeleteFunc(a.regions, (*profiler.Region).Closed), r)
 }
 
 // disown forgets a region that was closed.
@@ -106,5 +106,5 @@ func (a *Agent) disown(r *profiler.Region) {
 func (a *Agent) owned() []*profiler.Region {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return slices.Clone(a.regions)
+	return slices.DeleteFunc(slices.Clone(a.regions), (*profiler.Region).Closed)
 }

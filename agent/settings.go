@@ -19,6 +19,7 @@ type setting struct {
 
 var settings = []setting{
 	{"FIRSTTOUCH_FILES", "glob patterns of memory-mapped files, separated by ':'; none", (*config).parseFiles},
+	{"FIRSTTOUCH_GROUP", "what files that FIRSTTOUCH_FILES finds are added up by in metrics and once they have gone: file, directory, pattern, or auto, which is file for the first 8 of a pattern and pattern for the others; auto", (*config).parseGrouping},
 	{"FIRSTTOUCH_ARENAS", "glob patterns of the arena names to profile, separated by ':'; '*'", (*config).parseArenas},
 	{"FIRSTTOUCH_GOHEAP", "share of the Go heap to profile: false, 1/N or all; false", (*config).parseGoHeap},
 	{"FIRSTTOUCH_GRANULE", "bytes that one fault resolves, a power of two such as 4096, 64KiB or 2MiB; the page size", (*config).parseGranule},

@@ -4,7 +4,7 @@ package exporter
 
 import "slices"
 
-// MetricRegions is how many regions have a name of their own in metrics: the first ones. All others
+// MetricRegions is how many groups of regions have a name of their own in metrics: the first ones. All others
 // count together, as RegionOther, so that a service which maps file after file does not grow without bound.
 const MetricRegions = 12
 
@@ -106,7 +106,7 @@ var metrics = []Metric{
 }
 
 var metricAttributes = []MetricAttribute{
-	{KeyRegion, "The region's name; " + RegionOther + " for all beyond the first 12."},
+	{KeyRegion, "The region's group, which is its name unless files that come and go share one (FIRSTTOUCH_GROUP); " + RegionOther + " for all beyond the first 12."},
 	{KeyAccess, "read or write."},
 	{KeySource, "Where the contents came from: zero, page_cache, disk, memory (armed with its contents) or unknown."},
 	{KeyResult, ResultRecorded + ", or " + ResultDropped + " where the record was lost."},

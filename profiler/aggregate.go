@@ -11,7 +11,8 @@ import (
 type aggregate struct {
 	start     time.Time
 	mono      time.Duration
-	regions   []*RegionStats
+	regions   []*RegionStats // by ascending ID: those that are open, and those closed that are listed
+	byID      map[RegionID]*RegionStats
 	groups    map[groupKey]*Group
 	order     []*Group // as first seen, so that equal work gives equal output
 	log       []Fault
@@ -22,6 +23,12 @@ type aggregate struct {
 	spanOrder []SpanRef
 	stats     Stats
 	events    []Event
+
+	// See past.go.
+	groupNames map[string]bool
+	closed     []closedRegion // in the order in which they were
+	pasts      map[pastKey]*RegionStats
+	moved      []movedRegion // by ascending id; replaced, never changed
 
 	// What a process goes on making is bounded: groups by stack, beyond which faults count as those whose stack
 	// was cut, and threads, beyond which they are thread 0.
@@ -49,18 +56,19 @@ func newAggregate(logLimit int) *aggregate {
 		groups:  make(map[groupKey]*Group),
 		threads: make(map[int32]*ThreadStats),
 		spans:   make(map[SpanRef]*SpanStats),
+		byID:    make(map[RegionID]*RegionStats), groupNames: make(map[string]bool), pasts: make(map[pastKey]*RegionStats),
 	}
 }
 
 // observe weighs a fault and counts it. It returns what was counted.
 func (a *aggregate) observe(f Fault) Fault {
-	f.Weight = a.regions[f.Region].weight(&f)
+	f.Weight = a.region(f.Region).weight(&f)
 	return a.add(f)
 }
 
 // add counts one fault.
 func (a *aggregate) add(f Fault) Fault {
-	r := a.regions[f.Region]
+	r := a.region(f.Region)
 	granule := uint64(f.Offset) / uint64(r.Granule)
 	bytes := uint64(r.extent(granule))
 	fresh := uint64(0)
@@ -187,15 +195,18 @@ func (a *aggregate) snapshot(end time.Time, mono time.Duration) *Snapshot {
 		Stats:  a.stats,
 		stacks: a.stacks.freeze(),
 		spans:  newSpanTable(a.spans),
+		moved:  a.moved,
 	}
 	s.Stats.Notes, s.Events = slices.Clone(a.stats.Notes), slices.Clone(a.events)
 	for _, r := range a.regions {
 		c := *r
-		c.touched = r.touched.clone()
-		c.Stall, c.Disk = r.Stall.clone(), r.Disk.clone()
-		c.Mappings, c.Sampling = slices.Clone(r.Mappings), slices.Clone(r.Sampling)
-		c.estimate(a.mono, mono)
-		c.sampled = r.sampled.freeze()
+		if r.Past == 0 { // else it has no places, and what it has is replaced and not changed
+			c.touched = r.touched.clone()
+			c.Stall, c.Disk = r.Stall.clone(), r.Disk.clone()
+			c.Mappings, c.Sampling = slices.Clone(r.Mappings), slices.Clone(r.Sampling)
+			c.estimate(a.mono, mono)
+			c.sampled = r.sampled.freeze()
+		}
 		s.Regions = append(s.Regions, c)
 	}
 	for _, g := range a.order {

@@ -25,7 +25,6 @@ func (p *Profiler) NewArena(name string, size int, opts ...RegionOption) (*Regio
 	if err != nil {
 		return nil, err
 	}
-	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err := r.mapArena(size); err != nil {
 		r.closed.Store(true)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"sort"
+	"strings"
 
 	"github.com/firsttouch/firsttouch/internal/engine"
 	"golang.org/x/sys/unix"
@@ -19,7 +20,8 @@ import (
 // a page costs what it did. Without WithGuard the process's other threads are stopped for some
 // hundred microseconds whenever a mapping is covered or given back.
 //
-// When no mapping exists yet the error is ErrNotMapped.
+// When no mapping exists yet the error is ErrNotMapped. When none exists any more, and the file was deleted, renamed or replaced
+// as well, the region is closed after ten seconds; UntilUnmapped closes it sooner.
 func (p *Profiler) AttachFile(path string, opts ...RegionOption) (*Region, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -50,6 +52,9 @@ func (l *Look) attach(path string, opts []RegionOption) (*Region, error) {
 	if err != nil {
 		return nil, fmt.Errorf("attach file: %w", err)
 	}
+	if err := p.giveWay(id); err != nil {
+		return nil, fmt.Errorf("attach file %s: %w", path, err)
+	}
 	// A mapping of MapFile is not other code's.
 	if o := p.regionOf(id, KindAttached, KindMappedFile); o != nil {
 		return nil, fmt.Errorf("attach file %s: %w as region %q: close that first", path, ErrRegistered, o.name)
@@ -69,7 +74,6 @@ func (l *Look) attach(path string, opts []RegionOption) (*Region, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.file = id
 	r.eng.KnowFile(id.path, id.dev, id.inode)
@@ -89,7 +93,7 @@ func (l *Look) attach(path string, opts []RegionOption) (*Region, error) {
 // regionOf returns the region that observes a file, if it is of one of the kinds. The caller holds
 // p.mu.
 func (p *Profiler) regionOf(id *fileID, kinds ...Kind) *Region {
-	for _, r := range p.regions {
+	for _, r := range p.openRegions() {
 		if slices.Contains(kinds, r.kind) && r.file.inode == id.inode && r.file.dev == id.dev && !r.closed.Load() {
 			return r
 		}
@@ -134,6 +138,9 @@ func (r *Region) look(l *Look) error {
 	all := true
 	if !r.p.retired.Load() {
 		coming := r.uncovered(l.of(r.file))
+		if len(coming) > 0 && r.file.taken(strings.TrimSuffix(coming[0].path, " (deleted)")) {
+			return errors.Join(append(errs, r.detach())...)
+		}
 		r.expect(coming)
 		changed = changed || len(coming) > 0
 		var err error

@@ -56,7 +56,6 @@ func (p *Profiler) AttachRange(name string, start, end uintptr, opts ...RegionOp
 	if err != nil {
 		return nil, err
 	}
-	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.update(func(s *RegionStats) { s.Note = note })
 	r.p.eng.Begin(r.eng, len(pieces))
@@ -101,7 +100,7 @@ func (p *Profiler) attachable(lo, hi uintptr, writes bool) (pieces []piece, note
 	if !heap.all || heap.has(lo, hi) {
 		return nil, "", fmt.Errorf("%w: it is Go's heap, or cannot be told from it: use AttachGoHeap", ErrNotSupported)
 	}
-	for _, o := range p.regions {
+	for _, o := range p.openRegions() {
 		o.mu.Lock()
 		for _, m := range o.maps {
 			if m.Lo < hi && lo < m.Hi {

@@ -81,6 +81,22 @@ func (b *bitmap) has(i uint64) bool {
 	return leaf != nil && leaf.words[i>>6%(1<<(leafBits-6))]&(1<<(i%64)) != 0
 }
 
+// size is about how many bytes the set takes.
+func (b *bitmap) size() (n int) {
+	for _, node := range b.root {
+		if node == nil {
+			continue
+		}
+		n += 8 << nodeBits
+		for _, leaf := range node.leaves {
+			if leaf != nil {
+				n += 1 << (leafBits - 3)
+			}
+		}
+	}
+	return n
+}
+
 // eachWord calls yield for the words that have members, with the number of their first bit, ascending, until it returns
 // false.
 func (b *bitmap) eachWord(yield func(first, word uint64) bool) {

@@ -41,7 +41,10 @@ func (b *SnapshotBuilder) AddRegion(r RegionStats) RegionID {
 		shift := uint(bits.Len64(uint64(max(r.Sampling[n-1].BlockBytes, 1))) - 1)
 		r.sampled = &sampled{chooser: chooser{shift: shift}, foreign: true, blocks: make(map[uint64]Scaled)}
 	}
-	b.agg.regions = append(b.agg.regions, &r)
+	if r.Group == "" {
+		r.Group = r.Name
+	}
+	b.agg.addRegion(&r)
 	return r.ID
 }
 
@@ -60,7 +63,7 @@ func (b *SnapshotBuilder) AddSpan(s SpanStats) SpanRef {
 func (b *SnapshotBuilder) AddFault(f Fault) {
 	b.agg.observe(f)
 	b.messages += uint64(f.Messages)
-	b.agg.regions[f.Region].Messages += uint64(f.Messages)
+	b.agg.region(f.Region).Messages += uint64(f.Messages)
 }
 
 // SetStats sets what does not follow from the faults: drops, missed stacks, overhead, sampling and

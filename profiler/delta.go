@@ -8,27 +8,27 @@ func sub(s, old *Snapshot) *Snapshot {
 		Start: old.End, End: s.End, StartMono: old.EndMono, EndMono: s.EndMono,
 		Threads: subThreads(s.Threads, old.Threads),
 		Stats:   subStats(s.Stats, old.Stats),
-		stacks:  s.stacks, spans: s.spans,
+		stacks:  s.stacks, spans: s.spans, moved: s.moved,
 	}
 	if len(old.Faults) < len(s.Faults) {
 		d.Faults = s.Faults[len(old.Faults):]
 	}
+	before := regionsBefore(s, old)
 	for i := range s.Regions {
-		var before RegionStats
-		if i < len(old.Regions) {
-			before = old.Regions[i]
-		}
-		d.Regions = append(d.Regions, subRegion(s.Regions[i], before))
+		d.Regions = append(d.Regions, subRegion(s.Regions[i], before[i]))
 	}
 	for _, e := range s.Events {
 		if e.Last > old.EndMono {
 			d.Events = append(d.Events, e)
 		}
 	}
-	d.Groups = subGroups(s.Groups, old.Groups)
-	blocks := make([]map[uint64]Scaled, len(d.Regions))
+	d.Groups = subGroups(s, old.Groups)
+	blocks := make(map[RegionID]map[uint64]Scaled)
 	for _, f := range d.Faults {
-		r := &d.Regions[f.Region]
+		r := d.RegionOf(f.Region)
+		if r.Past > 0 {
+			continue // Touched is a difference of totals
+		}
 		fresh := int64(0)
 		if g := uint64(f.Offset) / uint64(r.Granule); r.touched.add(g) {
 			fresh = r.extent(g)
@@ -44,13 +44,30 @@ func sub(s, old *Snapshot) *Snapshot {
 		}
 	}
 	for i := range d.Regions {
-		var before RegionStats
-		if i < len(old.Regions) {
-			before = old.Regions[i]
-		}
-		d.Regions[i].estimateSince(&before, old.EndMono, s.EndMono, blocks[i])
+		r := &d.Regions[i]
+		r.estimateSince(&before[i], old.EndMono, s.EndMono, blocks[r.ID])
 	}
 	return d
+}
+
+// regionsBefore returns, for each region of a snapshot, what an earlier one had of it and of those that were added to it since.
+func regionsBefore(s, old *Snapshot) []RegionStats {
+	before := make([]RegionStats, len(s.Regions))
+	at := make(map[RegionID]int, len(s.Regions))
+	for i := range s.Regions {
+		at[s.Regions[i].ID] = i
+	}
+	for i := range old.Regions {
+		o := &old.Regions[i]
+		r := s.RegionOf(o.ID)
+		j, ok := at[r.ID]
+		if ok && r.Past > 0 {
+			before[j].plus(o)
+		} else if ok {
+			before[j] = *o
+		}
+	}
+	return before
 }
 
 func subRegion(r, old RegionStats) RegionStats {
@@ -63,6 +80,10 @@ func subRegion(r, old RegionStats) RegionStats {
 	r.Left -= old.Left
 	r.Stall = r.Stall.sub(old.Stall)
 	r.Disk = r.Disk.sub(old.Disk)
+	if r.Past > 0 {
+		r.Touched -= old.Touched
+		return r
+	}
 	var touched bitmap
 	size := int64(0)
 	r.touched.each(func(i uint64) bool {
@@ -76,13 +97,19 @@ func subRegion(r, old RegionStats) RegionStats {
 	return r
 }
 
-func subGroups(groups, old []Group) (out []Group) {
+func subGroups(s *Snapshot, old []Group) (out []Group) {
 	before := make(map[groupKey]Group, len(old))
 	for _, g := range old {
-		before[groupKey{g.Region, g.Stack, g.Access, g.Source, g.Actor}] = g
+		if to, ok := movedTo(s.moved, g.Region); ok {
+			g.Region = to
+		}
+		if have, ok := before[g.key()]; ok {
+			g.plus(&have)
+		}
+		before[g.key()] = g
 	}
-	for _, g := range groups {
-		b := before[groupKey{g.Region, g.Stack, g.Access, g.Source, g.Actor}]
+	for _, g := range s.Groups {
+		b := before[g.key()]
 		if g.Faults == b.Faults {
 			continue
 		}

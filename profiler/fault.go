@@ -46,8 +46,8 @@ func (w Wait) String() string {
 	}
 }
 
-// RegionID identifies a region for the life of its Profiler. The ids are dense: RegionID i is
-// Snapshot.Regions[i].
+// RegionID identifies a region for the life of its Profiler. The ids ascend, and none is used again: Snapshot.RegionOf finds
+// what is known of the region.
 type RegionID uint32
 
 // StackID identifies a stack for the life of its Profiler. 0 is "no stack was taken".

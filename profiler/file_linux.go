@@ -22,6 +22,7 @@ import (
 type fileID struct {
 	path       string // absolute, without links
 	dev, inode uint64
+	handle     string // or empty, see handleOf
 	mincore    bool
 }
 
@@ -47,6 +48,7 @@ func identify(path string) (*fileID, os.FileInfo, error) {
 		return nil, nil, &os.PathError{Op: "stat", Path: path, Err: err}
 	}
 	id := &fileID{path: full, inode: st.Ino, dev: uint64(unix.Major(st.Dev))<<32 | uint64(unix.Minor(st.Dev))}
+	id.handle = handleOf(full)
 	// The kernel tells the state of the page cache only to who owns the file or may write it
 	// (can_do_mincore, mm/mincore.c).
 	id.mincore = int(st.Uid) == os.Geteuid() || unix.Access(full, unix.W_OK) == nil
@@ -96,7 +98,6 @@ func (p *Profiler) MapFile(path string, opts ...RegionOption) (*Region, error) {
 		unmap(b)
 		return nil, err
 	}
-	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.file, r.bytes = id, b
 	r.eng.KnowFile(id.path, id.dev, id.inode)

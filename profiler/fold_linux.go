@@ -31,6 +31,7 @@ func (p *Profiler) foldLoop() {
 			p.fold()
 			if n%collectEvery == 0 {
 				p.collect() // so that its events have their time
+				p.agg.age(p.eng.Folded(), func(id RegionID) bool { return len(p.watched[id]) > 0 }, engine.Now())
 			}
 			p.foldMu.Unlock()
 		}
@@ -62,6 +63,7 @@ func (p *Profiler) fold() {
 	}
 	p.eng.ReadyRing()
 	p.releaseSpans()
+	p.eng.Recycle(func(target uint32) { delete(p.targets, target) })
 }
 
 func (p *Profiler) foldOne(rec *engine.Record, seq uint64) {
@@ -73,7 +75,8 @@ func (p *Profiler) foldOne(rec *engine.Record, seq uint64) {
 		Region: RegionID(t.Region), Stack: p.stack(rec.Stack), Messages: rec.Messages,
 		Access: Access(rec.Access), Source: sources[rec.Source],
 	}
-	if p.agg.regions[f.Region].Kind == KindGoHeap {
+	r := p.agg.region(f.Region)
+	if r.Kind == KindGoHeap {
 		f.Actor = p.actor(f.Stack, rec.Flags)
 	}
 	switch {
@@ -91,7 +94,7 @@ func (p *Profiler) foldOne(rec *engine.Record, seq uint64) {
 	p.nameSpan(f)
 	f = p.agg.observe(f)
 	for _, w := range p.watched[f.Region] {
-		w.add(uint64(f.Offset)/uint64(p.agg.regions[f.Region].Granule), f.Source, f.Actor)
+		w.add(uint64(f.Offset)/uint64(r.Granule), f.Source, f.Actor)
 	}
 	for _, observe := range p.config.observe {
 		observe(f)
@@ -208,17 +211,9 @@ func (p *Profiler) collect() {
 	default:
 		s.Placement = "left to the scheduler"
 	}
-	for _, r := range p.agg.regions {
-		if t := p.totals[r.ID]; t != nil {
-			v := t.Totals()
-			if n := v.Widened - r.Widened; n > 0 {
-				p.agg.event(now, EventWidened, r.Name, "to stay below vm.max_map_count", n)
-			}
-			if n := v.Left - r.Left; n > 0 {
-				p.agg.event(now, EventLeft, r.Name, "the kernel has pinned them", n)
-			}
-			r.Messages, r.CoTouch, r.Widened, r.Left, r.Discarded = v.Messages, v.CoTouch, v.Widened, v.Left, v.Discarded
-		}
+	for _, c := range p.counted {
+		r := c.RegionStats
+		p.take(r, c.eng)
 		if r.Heap != nil {
 			h := *r.Heap // snapshots have the other one
 			h.read()
@@ -246,6 +241,18 @@ func (p *Profiler) collect() {
 		p.noteLocked("faults were made by more than %d threads: those of the others are added up as thread 0", threadsMost)
 	}
 	p.collectRefusals(&e, now)
+}
+
+// take takes over what the engine has counted for a region. The caller holds foldMu.
+func (p *Profiler) take(r *RegionStats, eng *engine.Region) {
+	v := eng.Totals()
+	if n := v.Widened - r.Widened; n > 0 {
+		p.agg.event(engine.Now(), EventWidened, r.Name, "to stay below vm.max_map_count", n)
+	}
+	if n := v.Left - r.Left; n > 0 {
+		p.agg.event(engine.Now(), EventLeft, r.Name, "the kernel has pinned them", n)
+	}
+	r.Messages, r.CoTouch, r.Widened, r.Left, r.Discarded = v.Messages, v.CoTouch, v.Widened, v.Left, v.Discarded
 }
 
 // waitsFor is how long ago a restore was refused last while a thread waits for it: it is tried every millisecond.
@@ -301,14 +308,21 @@ func (p *Profiler) Frames(id StackID) []runtime.Frame {
 func (p *Profiler) RegionName(id RegionID) string {
 	p.foldMu.Lock()
 	defer p.foldMu.Unlock()
-	return p.agg.regions[id].Name
+	return p.agg.region(id).Name
+}
+
+// RegionGroup returns the group of a region, see RegionStats.Group.
+func (p *Profiler) RegionGroup(id RegionID) string {
+	p.foldMu.Lock()
+	defer p.foldMu.Unlock()
+	return p.agg.region(id).Group
 }
 
 // RegionSize returns the extent of a region in bytes, see RegionStats.Size.
 func (p *Profiler) RegionSize(id RegionID) int64 {
 	p.foldMu.Lock()
 	defer p.foldMu.Unlock()
-	return p.agg.regions[id].Size
+	return p.agg.region(id).Size
 }
 
 // Span returns what is known of a span that faults are attributed to, as Snapshot.Span does.
@@ -339,5 +353,5 @@ func (p *Profiler) Stalled() int {
 func (p *Profiler) Granule(id RegionID) int {
 	p.foldMu.Lock()
 	defer p.foldMu.Unlock()
-	return p.agg.regions[id].Granule
+	return p.agg.region(id).Granule
 }

@@ -47,7 +47,6 @@ func (p *Profiler) AttachGoHeap(opts ...RegionOption) (*Region, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.mu.Lock()
 	defer r.mu.Unlock()
 	p.noteCollector()
 	r.heap = &goHeap{covered: make(map[uintptr]bool)}
@@ -80,7 +79,7 @@ func (p *Profiler) heapPossible() error {
 	if strings.Contains(os.Getenv("GODEBUG"), "harddecommit=") {
 		return fmt.Errorf("%w: GODEBUG=harddecommit changes the heap's mappings: leave it out", ErrNotSupported)
 	}
-	for _, o := range p.regions {
+	for _, o := range p.openRegions() {
 		if o.kind == KindGoHeap && !o.closed.Load() {
 			return fmt.Errorf("%w as region %q", ErrRegistered, o.name)
 		}

@@ -70,6 +70,18 @@ func (h Histogram) clone() Histogram {
 	return h
 }
 
+// plus is the histogram of both.
+func (h Histogram) plus(o Histogram) Histogram {
+	h = h.clone()
+	for i, n := range o.buckets {
+		if n != 0 {
+			*h.bucket(o.first + uint16(i)) += n
+		}
+	}
+	h.Count, h.Sum, h.Max = h.Count+o.Count, h.Sum+o.Sum, max(h.Max, o.Max)
+	return h
+}
+
 // sub removes an earlier state of the same histogram. The maximum of a difference is only known to
 // be no higher than the later one's, and than its highest bucket allows.
 func (h Histogram) sub(old Histogram) Histogram {

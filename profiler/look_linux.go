@@ -155,7 +155,8 @@ func (p *Profiler) look() {
 	var regions, memory []*Region // whose mappings other code changes, and whose pages may be moved aside
 	p.mu.Lock()
 	finder := p.finder
-	for _, r := range p.regions {
+	p.mu.Unlock()
+	for _, r := range p.openRegions() {
 		if r.closed.Load() {
 			continue
 		}
@@ -166,7 +167,6 @@ func (p *Profiler) look() {
 			memory = append(memory, r)
 		}
 	}
-	p.mu.Unlock()
 	if err := p.keepLocked(memory); err != nil {
 		p.note("pages that are moved aside are not locked: %v", err)
 	}
@@ -183,7 +183,7 @@ func (p *Profiler) look() {
 		switch {
 		case r.closed.Load():
 		case r.kind == KindAttached:
-			err = r.look(l)
+			err = r.lookFile(l)
 		case r.kind == KindGoHeap && !p.retired.Load():
 			err = r.lookHeap(l.list, l.at)
 		}

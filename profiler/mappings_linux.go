@@ -4,7 +4,6 @@ package profiler
 
 import (
 	"fmt"
-	"slices"
 
 	"golang.org/x/sys/unix"
 )
@@ -30,7 +29,7 @@ func (p *Profiler) Mappings() ([]Mapping, error) {
 		maps[i] = list[i].procMap
 	}
 	heap := findHeap(maps)
-	regions := slices.Clone(p.regions)
+	regions := p.openRegions()
 	out := make([]Mapping, 0, len(list))
 	for i := range list {
 		out = append(out, j.mapping(&list[i], regions, &heap))

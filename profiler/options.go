@@ -185,12 +185,15 @@ type RegionOption interface{ applyRegion(*regionConfig) error }
 
 type regionConfig struct {
 	name    string
+	group   string // or empty
 	granule int
 	least   int // of the granule: the size of the region's pages
 	guard   Guard
 	writes  bool
-	leave   bool    // mappings that can be written to
-	share   float64 // of the Go heap's blocks
+	leave   bool // mappings that can be written to
+	// untilUnmapped: see UntilUnmapped.
+	untilUnmapped bool
+	share         float64 // of the Go heap's blocks
 }
 
 type regionOptionFunc func(*regionConfig) error
@@ -210,6 +213,13 @@ func WithGuard(g Guard) RegionOption {
 // WithName names a region in every output; the default is the path, or the arena's name.
 func WithName(name string) RegionOption {
 	return regionOptionFunc(func(c *regionConfig) error { c.name = name; return nil })
+}
+
+// WithGroup sets what the region's totals are added to in metrics, and after it was closed: regions that come and go, such as the
+// segments of a log, belong to one group. The default is the region's name. A profiler has at most 1,024 groups; regions of
+// further ones are of OtherGroup.
+func WithGroup(name string) RegionOption {
+	return regionOptionFunc(func(c *regionConfig) error { c.group = name; return nil })
 }
 
 // WithHeapShare sets which share of the Go heap's blocks of 2 MiB is observed, above 0 and at most 1, which
@@ -243,6 +253,12 @@ func WithWritesOnly() RegionOption {
 // faults of system calls are not served (Stats.UserModeOnly). The agent gives it there for files that a pattern found.
 func WithoutWritableMappings() RegionOption {
 	return regionOptionFunc(func(c *regionConfig) error { c.leave = true; return nil })
+}
+
+// UntilUnmapped closes the region of an attached file by itself when the file has had no mapping for ten seconds, or for one where it
+// was deleted, renamed or replaced too. Attach the file again when it is mapped again. The agent gives it for files that a pattern found.
+func UntilUnmapped() RegionOption {
+	return regionOptionFunc(func(c *regionConfig) error { c.untilUnmapped = true; return nil })
 }
 
 // withLeastGranule is the size of the region's pages, where they are huge.

@@ -27,21 +27,24 @@ type Profiler struct {
 
 	closing   sync.Mutex // held by Close; taken before mu
 	residents sync.Mutex // held by Resident; taken before mu
-	mu        sync.Mutex // guards regions and closed; taken before foldMu
-	regions   []*Region
+	mu        sync.Mutex // held while a region is made, and guards closed; taken before foldMu
+	nextID    RegionID
 	closed    bool        // everything was given back
 	retired   atomic.Bool // Close was called: nothing is armed any more
 	share     float64     // of new regions that is to be observed
 	finder    func(*Look) // see Watch
 
+	regionMu sync.Mutex // guards regions; a moment
+	regions  []*Region  // those that are open, by ID; replaced, never changed
+
 	foldMu  sync.Mutex // guards the aggregate and the reading end of the ring; taken before spanMu
 	agg     *aggregate
-	targets map[uint32]*engine.Target // by number, also those gone
+	targets map[uint32]*engine.Target // by number, also those gone of which the ring may hold records
 	stackOf map[uint32]StackID        // by the engine's number
 	actors  map[StackID]Actor         // of stacks that touched the Go heap
 	renamed bool                      // not all functions by which the garbage collector is told are there
 	refused []calls.Refusal           // system calls that a seccomp filter refuses, each noted once
-	totals  []*engine.Region          // by RegionID
+	counted []counted                 // the regions that are open
 	cost    Cost                      // when it was asked for last
 	health  Health                    // likewise
 	watched map[RegionID][]*touches   // see Windows
@@ -161,10 +164,9 @@ func (p *Profiler) Close() error {
 		return nil
 	}
 	p.retired.Store(true) // no region comes after those that are closed here
-	regions := p.regions
 	p.mu.Unlock()
 	var errs []error
-	for _, r := range regions {
+	for _, r := range p.openRegions() {
 		r.mu.Lock()
 		errs = append(errs, r.detach())
 		r.mu.Unlock()

@@ -91,6 +91,9 @@ func (p *Profiler) Snapshot() *Snapshot { return NewSnapshotBuilder().Snapshot()
 // Frames returns nil.
 func (p *Profiler) Frames(StackID) []runtime.Frame { return nil }
 
+// RegionGroup returns "".
+func (p *Profiler) RegionGroup(RegionID) string { return "" }
+
 // RegionName returns "".
 func (p *Profiler) RegionName(RegionID) string { return "" }
 
@@ -147,6 +150,9 @@ func (r *Region) Bytes() []byte { return nil }
 
 // Rearm answers ErrNotSupported.
 func (r *Region) Rearm() error { return notHere() }
+
+// Closed returns true.
+func (r *Region) Closed() bool { return true }
 
 // Close does nothing.
 func (r *Region) Close() error { return nil }

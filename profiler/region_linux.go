@@ -3,6 +3,7 @@
 package profiler
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -43,6 +44,7 @@ type Region struct {
 	limit   uint64   // of the blocks that are observed
 	hashes  []uint64 // of all blocks, ascending
 
+	unmapped time.Duration // since when the file has no mapping, or 0
 	lastSize int64
 	complete time.Duration // when every mapping of the file was covered last, on the faults' clock
 	longest  time.Duration // for which other threads were stopped
@@ -68,10 +70,30 @@ func (r *Region) Name() string { return r.name }
 // whose memory belongs to other code.
 func (r *Region) Bytes() []byte { return r.bytes }
 
-// regionsMost bounds the regions of a profiler, of which it remembers all.
-const regionsMost = 1024
+// regionsMost bounds the regions that are open at once.
+const regionsMost = 4096
 
-// newRegion enters a region into the books.
+// counted is a region whose totals the engine counts.
+type counted struct {
+	*RegionStats
+	eng *engine.Region
+}
+
+// openRegions lists the regions that are open. The caller must not change the answer.
+func (p *Profiler) openRegions() []*Region {
+	p.regionMu.Lock()
+	defer p.regionMu.Unlock()
+	return p.regions
+}
+
+// setOpen changes the list of the regions that are open, which others may hold.
+func (p *Profiler) setOpen(change func([]*Region) []*Region) {
+	p.regionMu.Lock()
+	defer p.regionMu.Unlock()
+	p.regions = change(slices.Clone(p.regions))
+}
+
+// newRegion enters a region into the books, and holds its mu: others see it from now on. The caller holds p.mu.
 func (p *Profiler) newRegion(name string, kind Kind, size int64, opts []RegionOption) (*Region, error) {
 	c := regionConfig{name: name, granule: p.config.granule}
 	for _, o := range opts {
@@ -84,19 +106,21 @@ func (p *Profiler) newRegion(name string, kind Kind, size int64, opts []RegionOp
 		return nil, fmt.Errorf("%w: a region needs a name", ErrInvalid)
 	}
 	c.name = plain.Valid(c.name) // what it goes into has to be UTF-8, and one that is not would cost all of it
+	c.group = plain.Valid(cmp.Or(c.group, c.name))
 	if p.retired.Load() {
 		return nil, fmt.Errorf("profiler: %w", ErrClosed)
 	}
-	for _, o := range p.regions {
+	open := p.openRegions()
+	for _, o := range open {
 		if o.name == c.name && !o.closed.Load() {
 			return nil, fmt.Errorf("region %q: %w: choose another name or close the first", c.name, ErrRegistered)
 		}
 	}
-	if len(p.regions) >= regionsMost {
-		p.note("there were %d regions: no other one is observed", regionsMost)
-		return nil, fmt.Errorf("region %q: %w: each of %d regions is remembered, and there are no more: share one among what is alike, or have a pattern match fewer files", c.name, ErrTooMany, regionsMost)
+	if len(open) >= regionsMost {
+		p.note("%d regions are open: no other one is observed before one of them is closed", regionsMost)
+		return nil, fmt.Errorf("region %q: %w: %d are open: close those that are not needed, share one among what is alike, or have a pattern match fewer files", c.name, ErrTooMany, regionsMost)
 	}
-	id := RegionID(len(p.regions)) // nobody else adds while p.mu is held
+	id := p.nextID // nobody else adds while p.mu is held
 	// Without foldMu: the engine's lock is held while it tells of a new target, which takes foldMu.
 	eng, err := p.eng.NewRegion(uint32(id))
 	if err != nil {
@@ -105,9 +129,12 @@ func (p *Profiler) newRegion(name string, kind Kind, size int64, opts []RegionOp
 	p.foldMu.Lock()
 	defer p.foldMu.Unlock()
 	r := &Region{p: p, id: id, name: c.name, kind: kind, eng: eng, config: c, share: p.share, limit: allBlocks}
-	p.agg.regions = append(p.agg.regions, &RegionStats{ID: id, Name: c.name, Kind: kind, Granule: c.granule, Size: size, Detached: true})
-	p.totals = append(p.totals, eng)
-	p.regions = append(p.regions, r)
+	stats := &RegionStats{ID: id, Name: c.name, Group: p.agg.groupOf(c.group), Kind: kind, Granule: c.granule, Size: size, Detached: true}
+	p.agg.addRegion(stats)
+	p.counted = append(p.counted, counted{stats, eng})
+	p.nextID++
+	r.mu.Lock()
+	p.setOpen(func(list []*Region) []*Region { return append(list, r) })
 	return r, nil
 }
 
@@ -116,17 +143,38 @@ func (p *Profiler) newRegion(name string, kind Kind, size int64, opts []RegionOp
 func (p *Profiler) forget(r *Region) {
 	p.foldMu.Lock()
 	defer p.foldMu.Unlock()
-	p.agg.regions = p.agg.regions[:r.id]
-	p.totals = p.totals[:r.id]
-	p.regions = slices.Clone(p.regions[:r.id]) // Close and the looks may hold the slice
+	p.agg.dropRegion(r.id)
+	p.nextID = r.id
+	p.uncount(r)
+}
+
+// uncount takes a region out of those that are open. The caller holds foldMu.
+func (p *Profiler) uncount(r *Region) {
+	p.counted = slices.DeleteFunc(p.counted, func(c counted) bool { return c.eng == r.eng })
+	p.setOpen(func(list []*Region) []*Region { return slices.DeleteFunc(list, func(o *Region) bool { return o == r }) })
 	p.eng.DropRegion(r.eng)
+}
+
+// retire ends the accounts of a region that is closed: its totals stay, what serves it is freed. The caller holds r.mu.
+func (r *Region) retire() {
+	p := r.p
+	p.foldMu.Lock()
+	defer p.foldMu.Unlock()
+	stats := p.agg.byID[r.id]
+	p.take(stats, r.eng)
+	stats.Detached, stats.Mappings, stats.Mapped = true, nil, 0
+	p.agg.event(engine.Now(), EventDetached, r.name, "plain memory again", 1)
+	p.agg.ended(stats, p.eng.Head())
+	p.uncount(r)
 }
 
 // update changes the region's entry in the books.
 func (r *Region) update(f func(s *RegionStats)) {
 	r.p.foldMu.Lock()
 	defer r.p.foldMu.Unlock()
-	f(r.p.agg.regions[r.id])
+	if stats := r.p.agg.byID[r.id]; stats != nil { // else it is closed, and was added up
+		f(stats)
+	}
 }
 
 // know makes a target's records readable; before its first fault can be folded.
@@ -283,6 +331,9 @@ func (r *Region) guard() engine.Guard {
 	return engine.Guard(r.config.guard)
 }
 
+// Closed reports whether the region is closed, by Close or by itself, see AttachFile.
+func (r *Region) Closed() bool { return r.closed.Load() }
+
 // Close makes the region plain memory again and unmaps what it owns: the memory of an arena or a
 // mapped file is gone after it. After an error (ErrBusy) the region is as it was and still served.
 func (r *Region) Close() error {
@@ -311,10 +362,7 @@ func (r *Region) detach() error {
 	}
 	r.p.Flush()
 	r.closed.Store(true)
-	r.update(func(s *RegionStats) {
-		s.Detached, s.Mappings, s.Mapped = true, nil, 0
-		r.p.agg.event(engine.Now(), EventDetached, r.name, "plain memory again", 1)
-	})
+	r.retire()
 	return nil
 }
 

@@ -1,3 +1,5 @@
+//go:build linux && (amd64 || arm64)
+
 package profiler
 
 import (
@@ -7,31 +9,77 @@ import (
 	"path/filepath"
 	"testing"
 	"unicode/utf8"
+
+	"github.com/firsttouch/firsttouch/internal/engine"
+	"github.com/firsttouch/firsttouch/internal/testproc"
 )
 
-// A profiler remembers its regions, and so takes no more of them than it has room for: the first ones go on.
-func TestRegionsAreBounded(t *testing.T) {
+// Regions that are open are bounded, and the first ones go on.
+func TestOpenRegionsAreBounded(t *testing.T) {
 	p := newProfiler(t)
-	first, err := p.NewArena("first", os.Getpagesize())
-	if err != nil {
-		t.Fatal(err)
-	}
+	first := newArena(t, p, "first", pageSize)
+	var last *Region
 	for i := range regionsMost - 1 {
-		r, err := p.NewArena(fmt.Sprint("another ", i), os.Getpagesize())
-		if err == nil {
-			err = r.Close()
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
+		last = newArena(t, p, fmt.Sprint("another ", i), pageSize)
 	}
-	if _, err := p.NewArena("one too many", os.Getpagesize()); !errors.Is(err, ErrTooMany) {
+	if _, err := p.NewArena("one too many", pageSize); !errors.Is(err, ErrTooMany) {
 		t.Errorf("%v, want ErrTooMany", err)
 	}
 	first.Bytes()[0] = 1
 	if s := p.Snapshot(); s.Region("first").Faults != 1 || len(s.Regions) != regionsMost || len(s.Stats.Notes) == 0 {
 		t.Errorf("%d regions, %+v", len(s.Regions), s.Region("first"))
 	}
+	if err := last.Close(); err != nil {
+		t.Fatal(err)
+	}
+	newArena(t, p, "instead of the last", pageSize)
+}
+
+// However many arenas come and go, their first touches count, and nothing is left of them but their totals.
+func TestArenasComeAndGo(t *testing.T) {
+	p := newProfiler(t)
+	arenas := testproc.Times(1500, 1<<17)
+	keep := newArena(t, p, "stays", 4*pageSize)
+	for i := range arenas {
+		r := newArena(t, p, fmt.Sprint("request ", i), 2*pageSize, WithGroup("requests"))
+		r.Bytes()[0], r.Bytes()[pageSize] = 1, 1
+		if err := r.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if i%100 == 0 {
+			p.ageNow()
+		}
+	}
+	keep.Bytes()[0] = 1
+	p.ageNow()
+	s := p.Snapshot()
+	faults, listed := uint64(0), 0
+	for i := range s.Regions {
+		if r := &s.Regions[i]; r.Group == "requests" {
+			faults += r.Faults
+			listed++
+			if r.Messages < r.Faults {
+				t.Errorf("%d messages of %d faults", r.Messages, r.Faults)
+			}
+		}
+	}
+	if want := uint64(2 * arenas); faults != want || listed > 2*closedMost+1 || s.Region("stays").Faults != 1 || s.Stats.Records != want+1 {
+		t.Errorf("%d faults in %d regions, %d in the one that stays, %d records; want %d and 1", faults, listed, s.Region("stays").Faults, s.Stats.Records, want)
+	}
+	p.foldMu.Lock()
+	defer p.foldMu.Unlock()
+	if len(p.targets) > 2 || len(p.counted) != 1 {
+		t.Errorf("%d ranges and %d regions are served, want 1", len(p.targets), len(p.counted))
+	}
+}
+
+// ageNow does what the profiler does once a second.
+func (p *Profiler) ageNow() {
+	p.Flush()
+	p.foldMu.Lock()
+	defer p.foldMu.Unlock()
+	p.fold()
+	p.agg.age(p.eng.Folded(), func(RegionID) bool { return false }, engine.Now())
 }
 
 // The path of a file may be no UTF-8; what its region is called is.

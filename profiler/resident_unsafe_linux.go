@@ -24,11 +24,8 @@ const (
 func (p *Profiler) Resident() map[RegionID]int64 {
 	p.residents.Lock() // one after the other, so that they do not keep each other from the regions
 	defer p.residents.Unlock()
-	p.mu.Lock()
-	regions := p.regions
-	p.mu.Unlock()
 	out := make(map[RegionID]int64)
-	for _, r := range regions {
+	for _, r := range p.openRegions() {
 		if n, ok := r.resident(); ok {
 			out[r.id] = n
 		}

@@ -40,8 +40,11 @@ func RestoreSnapshot(s *Snapshot, p Parts) (*Snapshot, error) {
 	}
 	for i := range c.Regions {
 		r := &c.Regions[i]
-		if r.ID != RegionID(i) || r.Granule <= 0 || r.Size < 0 || r.Size > numberMost {
+		if i > 0 && r.ID <= c.Regions[i-1].ID || r.Granule <= 0 || r.Size < 0 || r.Size > numberMost {
 			return nil, fmt.Errorf("%w: region %d has id %d, size %d and granule %d", ErrInvalid, i, r.ID, r.Size, r.Granule)
+		}
+		if r.Group == "" {
+			r.Group = r.Name
 		}
 		r.touched = bitmap{}
 		if i >= len(p.Touched) {
@@ -59,9 +62,10 @@ func RestoreSnapshot(s *Snapshot, p Parts) (*Snapshot, error) {
 		}
 		r.touched.runs = p.Touched[i]
 	}
+	known := func(id RegionID) bool { return c.find(id) != nil }
 	for i := range c.Faults {
 		f := &c.Faults[i]
-		if int(f.Region) >= len(c.Regions) || f.Offset < 0 || f.Offset > numberMost {
+		if !known(f.Region) || f.Offset < 0 || f.Offset > numberMost {
 			return nil, fmt.Errorf("%w: fault %d at offset %d of region %d", ErrInvalid, f.Seq, f.Offset, f.Region)
 		}
 	}
@@ -71,7 +75,7 @@ func RestoreSnapshot(s *Snapshot, p Parts) (*Snapshot, error) {
 		}
 	}
 	for _, g := range c.Groups {
-		if int(g.Region) >= len(c.Regions) {
+		if !known(g.Region) {
 			return nil, fmt.Errorf("%w: a group of region %d", ErrInvalid, g.Region)
 		}
 	}

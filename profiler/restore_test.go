@@ -68,7 +68,8 @@ func TestRestoredSnapshotIsEqual(t *testing.T) {
 
 func TestRestoreRefusesWhatDoesNotFit(t *testing.T) {
 	for name, spoil := range map[string]func(*Snapshot, *Parts){
-		"region id":      func(s *Snapshot, _ *Parts) { s.Regions[1].ID = 7 },
+		"region id":      func(s *Snapshot, _ *Parts) { s.Regions[1].ID = s.Regions[0].ID },
+		"regions turned": func(s *Snapshot, _ *Parts) { s.Regions[0].ID = 7 },
 		"granule":        func(s *Snapshot, _ *Parts) { s.Regions[0].Granule = 0 },
 		"size":           func(s *Snapshot, _ *Parts) { s.Regions[0].Size = -1 },
 		"fault":          func(s *Snapshot, _ *Parts) { s.Faults = []Fault{{Region: 2}} },

@@ -229,6 +229,9 @@ func (r *RegionStats) touchedIn(touched *bitmap, s SamplingStep) (bytes, err flo
 
 // estimate fills in the estimate of a snapshot.
 func (r *RegionStats) estimate(from, to time.Duration) {
+	if r.Past > 0 {
+		return // it was, of each one that was added up
+	}
 	if r.sampled == nil {
 		r.Estimate = Estimate{Faults: float64(r.Faults), Touched: float64(r.Touched), Stall: r.Stall.Sum}
 		return
@@ -252,6 +255,11 @@ func (p *sampled) freeze() *sampled {
 
 // estimateSince fills in the estimate of what happened in a window, whose faults' blocks sum up to blocks.
 func (r *RegionStats) estimateSince(old *RegionStats, from, to time.Duration, blocks map[uint64]Scaled) {
+	if r.Past > 0 {
+		e, o := &r.Estimate, &old.Estimate
+		e.Faults, e.Touched, e.Stall = e.Faults-o.Faults, e.Touched-o.Touched, e.Stall-o.Stall
+		return
+	}
 	if r.sampled == nil {
 		r.estimate(from, to)
 		return

@@ -22,10 +22,9 @@ func (p *Profiler) SetSampling(share float64) error {
 	}
 	p.mu.Lock()
 	p.share = share
-	regions := slices.Clone(p.regions)
 	p.mu.Unlock()
 	var errs []error
-	for _, r := range regions {
+	for _, r := range p.openRegions() {
 		if err := r.SetSampling(share); !errors.Is(err, ErrClosed) {
 			errs = append(errs, err)
 		}
@@ -217,7 +216,7 @@ func (r *Region) stepTo(limit uint64, since time.Duration) {
 	r.p.foldMu.Lock()
 	defer r.p.foldMu.Unlock()
 	r.p.fold() // the step before ends with what it has seen
-	stats := r.p.agg.regions[r.id]
+	stats := r.p.agg.region(r.id)
 	if was := stats.now(); was.Blocks != s.Blocks || was.Sampled != s.Sampled || was.limit != s.limit {
 		stats.step(r.chooser, s)
 	}

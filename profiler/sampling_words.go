@@ -8,7 +8,7 @@ import (
 // SamplingNote says in a sentence how much of a region was observed, and what that stands for; empty where all
 // of it was, all the time. Show it next to every result of the region.
 func (s *Snapshot) SamplingNote(id RegionID) string {
-	r := &s.Regions[id]
+	r := s.RegionOf(id)
 	if len(r.Sampling) == 0 {
 		return ""
 	}

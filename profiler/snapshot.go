@@ -12,7 +12,8 @@ type Snapshot struct {
 	Start, End         time.Time
 	StartMono, EndMono time.Duration
 
-	// Regions holds every region ever registered, indexed by RegionID, also those detached.
+	// Regions holds the regions that are open, and those that were closed, by ascending ID. Of those closed the latest are
+	// listed each by itself, the others of a group as one (Past). RegionOf finds the one in which a region's totals are.
 	Regions []RegionStats
 
 	// Groups are the exact totals by region, stack, access, source and actor;
@@ -34,12 +35,16 @@ type Snapshot struct {
 
 	stacks *stackTable
 	spans  *spanTable
+	moved  []movedRegion
 }
 
 // RegionStats is one region in a Snapshot. Sizes are in bytes.
 type RegionStats struct {
-	ID       RegionID
-	Name     string // as registered; for files the path; UTF-8, with \xNN for bytes that are none
+	ID   RegionID
+	Name string // as registered; for files the path; UTF-8, with \xNN for bytes that are none
+	// Group is what the region's totals are added to in metrics and, once it was closed, here; its name unless WithGroup
+	// says otherwise. Sums over a group never go back.
+	Group    string
 	Kind     Kind
 	Granule  int   // bytes that one fault resolves, before widening
 	Size     int64 // extent of the region: arena size, or highest file offset ever mapped
@@ -53,6 +58,9 @@ type RegionStats struct {
 	// StallsUnknown counts the faults that are not in Stall, see WaitUnknown.
 	StallsUnknown uint64
 	Detached      bool
+	// Past is how many regions of the group, all of them closed, are added up in this one; 0 for a region by itself. Where they
+	// were touched is not kept.
+	Past int
 	// Rearms counts how often the region was armed again; faults then can exceed granules.
 	Rearms uint64
 	// Widened counts granules that were made accessible together with a neighbour's fault,
@@ -175,6 +183,41 @@ func (s *Snapshot) Region(name string) *RegionStats {
 		if s.Regions[i].Name == name {
 			return &s.Regions[i]
 		}
+	}
+	return nil
+}
+
+// RegionOf returns the region in which the totals of a region are: itself, or the one that it was added to after it was closed.
+// It is never nil: what is not known any more is a region of OtherGroup without totals.
+func (s *Snapshot) RegionOf(id RegionID) *RegionStats {
+	if to, ok := movedTo(s.moved, id); ok {
+		id = to
+	}
+	if r := s.find(id); r != nil {
+		return r
+	}
+	return &RegionStats{ID: id, Name: OtherGroup, Group: OtherGroup, Granule: 1, Detached: true}
+}
+
+// Has reports whether the region's totals are listed, by itself or in another one. They always are but for one that was closed
+// before more than 100,000 others were.
+func (s *Snapshot) Has(id RegionID) bool { return s.find(s.RegionOf(id).ID) != nil }
+
+// find returns the region that is listed under an id, or nil.
+func (s *Snapshot) find(id RegionID) *RegionStats {
+	if uint64(id) < uint64(len(s.Regions)) && s.Regions[id].ID == id { // most often none has gone
+		return &s.Regions[id]
+	}
+	lo, hi := 0, len(s.Regions)
+	for lo < hi {
+		if m := (lo + hi) / 2; s.Regions[m].ID < id {
+			lo = m + 1
+		} else {
+			hi = m
+		}
+	}
+	if lo < len(s.Regions) && s.Regions[lo].ID == id {
+		return &s.Regions[lo]
 	}
 	return nil
 }

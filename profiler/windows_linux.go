@@ -27,6 +27,9 @@ func (p *Profiler) unwatch(id RegionID, t *touches) {
 	p.foldMu.Lock()
 	defer p.foldMu.Unlock()
 	p.watched[id] = slices.DeleteFunc(p.watched[id], func(o *touches) bool { return o == t })
+	if len(p.watched[id]) == 0 {
+		delete(p.watched, id)
+	}
 }
 
 // cut ends the windows of regions at one moment.
@@ -38,7 +41,7 @@ func (p *Profiler) cut(regions []*windowed) []cut {
 	now := engine.Now()
 	var cuts []cut
 	for _, r := range regions {
-		s := p.agg.regions[r.region.id]
+		s := p.agg.region(r.region.id)
 		part := s.partIn(r.start, now)
 		c := cut{
 			order: r.touches.order, now: now, granule: int64(s.Granule), mapped: s.Mapped, dropped: p.agg.stats.Dropped,

@@ -16,7 +16,7 @@ func BenchmarkRecord(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	r := newRecorder(src, &e.ins)
+	r := newRecorder(src, newNames(src.RegionGroup), &e.ins)
 	faults := make([]profiler.Fault, 1024)
 	var now time.Duration
 	b.ReportAllocs()

@@ -13,7 +13,7 @@ import (
 // the histograms, so that what is recorded here is in them.
 func (e *Exporter) collect(_ context.Context, o metric.Observer) error {
 	e.mu.Lock()
-	src := e.src
+	src, name := e.src, e.names
 	e.mu.Unlock()
 	if src == nil {
 		return nil
@@ -42,7 +42,6 @@ func (e *Exporter) collect(_ context.Context, o metric.Observer) error {
 	} {
 		o.ObserveInt64(e.ins.dropped, int64(n), option(attribute.String(exporter.KeyReason, reason)))
 	}
-	name := newNames(func(id profiler.RegionID) string { return s.Regions[id].Name })
 	e.observeFaults(o, s, name)
 	e.observeRegions(o, s, name)
 	e.observeSampling(o, s, name)

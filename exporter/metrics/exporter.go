@@ -21,7 +21,7 @@ type Source interface {
 	Snapshot() *profiler.Snapshot
 	Stalled() int
 	Resident() map[profiler.RegionID]int64
-	RegionName(profiler.RegionID) string
+	RegionGroup(profiler.RegionID) string
 	RegionSize(profiler.RegionID) int64
 	Span(profiler.SpanRef) (profiler.SpanStats, bool)
 }
@@ -38,9 +38,10 @@ type Exporter struct {
 
 	requests requests
 
-	mu  sync.Mutex // guards what follows; held while faults are recorded
-	src Source     // nil before Start
-	rec *recorder
+	mu    sync.Mutex // guards what follows; held while faults are recorded
+	src   Source     // nil before Start
+	names *names
+	rec   *recorder
 
 	lost    atomic.Uint64 // faults that found no place in the queue
 	started atomic.Bool
@@ -82,7 +83,8 @@ func (e *Exporter) Start(src Source) error {
 		return ErrStarted
 	}
 	e.mu.Lock()
-	e.src, e.rec = src, newRecorder(src, &e.ins)
+	e.src, e.names = src, newNames(src.RegionGroup)
+	e.rec = newRecorder(src, e.names, &e.ins)
 	e.mu.Unlock()
 	go e.work() // joined by Close
 	return nil

@@ -20,9 +20,9 @@ type recorder struct {
 	sizes map[profiler.RegionID]int64
 }
 
-func newRecorder(src Source, ins *instruments) *recorder {
+func newRecorder(src Source, n *names, ins *instruments) *recorder {
 	r := &recorder{
-		src: src, ins: ins, sets: newSets(src.RegionName),
+		src: src, ins: ins, sets: newSets(n),
 		spans: make(map[profiler.SpanRef]context.Context), sizes: make(map[profiler.RegionID]int64),
 	}
 	r.runs = newRuns(func(region profiler.RegionID, faults int64) {

@@ -96,11 +96,15 @@ func mappedWhere(size func(*profiler.RegionWindow) int64) func(*profiler.RegionW
 	return func(w *profiler.RegionWindow) (int64, bool) { return w.Mapped, w.Err == nil && size(w) >= 0 }
 }
 
-// observePhases gives out one state a region. Those that share the name for all others have none.
+// observePhases gives out one state a region. Those that share a name have none.
 func (e *Exporter) observePhases(o metric.Observer, list []profiler.RegionWindow, name *names) {
+	regions := make(map[string]int)
+	for i := range list {
+		regions[name.of(list[i].Region)]++
+	}
 	for i := range list {
 		region, phase := name.of(list[i].Region), list[i].Phase()
-		if phase == "" || region == exporter.RegionOther {
+		if phase == "" || region == exporter.RegionOther || regions[region] > 1 {
 			continue
 		}
 		for _, p := range profiler.Phases() {

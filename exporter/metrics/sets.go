@@ -1,39 +1,42 @@
 package metrics
 
 import (
+	"sync"
+
 	"github.com/firsttouch/firsttouch/exporter"
 	"github.com/firsttouch/firsttouch/profiler"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 )
 
-// names bounds how many regions have a name of their own. Regions of the same name, such as a file that
-// was detached and attached again, count together. Ids are dense and only grow, so the choice is the
-// same at every collection.
+// names bounds how many groups of regions have a name of their own. Regions of one group count together, such as the segments of
+// a log, or a file that was detached and attached again. Which name a group has is decided when its first region is met, and never
+// changes: so no total of a name ever goes back, and all names together add up. It is safe for concurrent use.
 type names struct {
-	name  func(profiler.RegionID) string
-	byID  []string
-	taken map[string]bool
+	group func(profiler.RegionID) string
+
+	mu    sync.Mutex        // guards what follows
+	next  profiler.RegionID // all before it were met
+	named map[string]bool
 }
 
-func newNames(name func(profiler.RegionID) string) *names {
-	return &names{name: name, taken: make(map[string]bool)}
+func newNames(group func(profiler.RegionID) string) *names {
+	return &names{group: group, named: make(map[string]bool)}
 }
 
-// of returns the name under which a region counts.
+// of returns the name under which a region counts. Regions are met in the order of their ids.
 func (n *names) of(id profiler.RegionID) string {
-	for next := profiler.RegionID(len(n.byID)); next <= id; next++ {
-		name := n.name(next)
-		if !n.taken[name] {
-			if len(n.taken) == exporter.MetricRegions {
-				name = exporter.RegionOther
-			} else {
-				n.taken[name] = true
-			}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for ; n.next <= id; n.next++ {
+		if group := n.group(n.next); group != exporter.RegionOther && len(n.named) < exporter.MetricRegions {
+			n.named[group] = true
 		}
-		n.byID = append(n.byID, name)
 	}
-	return n.byID[id]
+	if group := n.group(id); n.named[group] {
+		return group
+	}
+	return exporter.RegionOther
 }
 
 // option is an attribute set that is made once; a measurement with it allocates nothing.
@@ -54,8 +57,8 @@ type sets struct {
 	stalls  map[stallKey][]metric.RecordOption
 }
 
-func newSets(name func(profiler.RegionID) string) *sets {
-	return &sets{names: newNames(name), regions: make(map[string][]metric.RecordOption), stalls: make(map[stallKey][]metric.RecordOption)}
+func newSets(n *names) *sets {
+	return &sets{names: n, regions: make(map[string][]metric.RecordOption), stalls: make(map[stallKey][]metric.RecordOption)}
 }
 
 func (s *sets) region(id profiler.RegionID) []metric.RecordOption {

@@ -99,5 +99,8 @@ func placesOf(s *profiler.Snapshot, r *profiler.RegionStats, unit int64) (places
 			at = stop
 		}
 	}
+	if r.Past > 0 { // what is added up has no places
+		rest.touched = account.left
+	}
 	return places, rest
 }

@@ -30,8 +30,8 @@ func Write(w io.Writer, p *profile.Profile) error {
 type builder struct {
 	s         *profiler.Snapshot
 	p         *profile.Profile
-	code      []*profile.Mapping   // executable mappings, the main binary first
-	memory    [][]*profile.Mapping // of each region
+	code      []*profile.Mapping // executable mappings, the main binary first
+	memory    map[profiler.RegionID][]*profile.Mapping
 	functions map[functionKey]*profile.Function
 	locations map[locationKey]*profile.Location
 	entered   map[*profile.Mapping]bool
@@ -66,6 +66,7 @@ func newBuilder(s *profiler.Snapshot, c config, what string) *builder {
 		locations: make(map[locationKey]*profile.Location),
 		entered:   make(map[*profile.Mapping]bool),
 		labels:    make(map[string]map[string][]string),
+		memory:    make(map[profiler.RegionID][]*profile.Mapping),
 	}
 	for _, name := range []string{exporter.SampleFaults, exporter.SampleTouched, exporter.SampleStall} {
 		e, _ := exporter.Lookup(exporter.KindSampleType, name)
@@ -81,7 +82,7 @@ func newBuilder(s *profiler.Snapshot, c config, what string) *builder {
 		for _, m := range maps {
 			b.enter(m)
 		}
-		b.memory = append(b.memory, maps)
+		b.memory[s.Regions[i].ID] = maps
 	}
 	return b
 }

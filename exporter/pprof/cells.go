@@ -47,9 +47,9 @@ func divide(s *profiler.Snapshot, spans bool) []*cell {
 	d := &division{cells: make(map[cellKey]*cell)}
 	once := touchedOnce(s)
 	logged := make(map[cellKey]share)
-	accounts := make([]*accountant, len(s.Regions))
-	for i := range accounts {
-		accounts[i] = newAccountant(&s.Regions[i])
+	accounts := make(map[profiler.RegionID]*accountant, len(s.Regions))
+	for i := range s.Regions {
+		accounts[s.Regions[i].ID] = newAccountant(&s.Regions[i])
 	}
 	for i := range s.Faults {
 		f := &s.Faults[i]
@@ -82,9 +82,10 @@ func divide(s *profiler.Snapshot, spans bool) []*cell {
 		// the region's last granule, before and after the region grew.
 		c.value = c.plus(rest)
 	}
-	for id, a := range accounts {
-		if a.left > 0 {
-			d.at(cellKey{region: profiler.RegionID(id), unlogged: true}).touched = a.left
+	for i := range s.Regions {
+		id := s.Regions[i].ID
+		if a := accounts[id]; a.left > 0 {
+			d.at(cellKey{region: id, unlogged: true}).touched = a.left
 		}
 	}
 	return d.order
@@ -92,14 +93,15 @@ func divide(s *profiler.Snapshot, spans bool) []*cell {
 
 // touchedOnce tells for each region whether no granule faulted twice: then the bytes of its groups
 // are its distinct bytes. Granules fault again after a re-arm, and where a file is mapped again.
-func touchedOnce(s *profiler.Snapshot) []bool {
-	sum := make([]int64, len(s.Regions))
+func touchedOnce(s *profiler.Snapshot) map[profiler.RegionID]bool {
+	sum := make(map[profiler.RegionID]int64, len(s.Regions))
 	for _, g := range s.Groups {
 		sum[g.Region] += int64(g.Bytes)
 	}
-	once := make([]bool, len(s.Regions))
-	for i, r := range s.Regions {
-		once[i] = sum[i] == r.Touched
+	once := make(map[profiler.RegionID]bool, len(s.Regions))
+	for i := range s.Regions {
+		r := &s.Regions[i]
+		once[r.ID] = sum[r.ID] == r.Touched
 	}
 	return once
 }

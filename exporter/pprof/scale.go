@@ -55,7 +55,7 @@ func regionScale(r *profiler.RegionStats) scale {
 func groupScales(s *profiler.Snapshot) map[cellKey]scale {
 	m := make(map[cellKey]scale)
 	for _, g := range s.Groups {
-		if r := &s.Regions[g.Region]; len(r.Sampling) > 0 {
+		if r := s.RegionOf(g.Region); len(r.Sampling) > 0 {
 			m[cellKey{region: g.Region, stack: g.Stack, access: g.Access, source: g.Source, actor: g.Actor}] = scale{
 				ratio(g.Scaled.Faults, float64(g.Faults)), regionScale(r).touched, ratio(float64(g.Scaled.Stall), float64(g.Stall)),
 			}
@@ -71,5 +71,5 @@ func (c *cell) scaleOf(s *profiler.Snapshot, groups map[cellKey]scale) scale {
 	if of, ok := groups[k]; ok {
 		return of
 	}
-	return regionScale(&s.Regions[c.region])
+	return regionScale(s.RegionOf(c.region))
 }

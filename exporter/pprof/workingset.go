@@ -30,10 +30,10 @@ func WorkingSet(s *profiler.Snapshot, opts ...Option) *profile.Profile {
 
 // labels are the label pairs of a cell's sample.
 func (c *cell) labels(s *profiler.Snapshot) []string {
-	labels := []string{exporter.LabelRegion, s.Regions[c.region].Name}
+	labels := []string{exporter.LabelRegion, s.RegionOf(c.region).Name}
 	if !c.unlogged {
 		labels = append(labels, exporter.LabelAccess, c.access.String(), exporter.LabelSource, c.source.String())
-		if s.Regions[c.region].Kind == profiler.KindGoHeap {
+		if s.RegionOf(c.region).Kind == profiler.KindGoHeap {
 			labels = append(labels, exporter.LabelActor, c.actor.String())
 		}
 	}

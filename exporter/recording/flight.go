@@ -80,6 +80,11 @@ func (f *Flight) Recording(s *profiler.Snapshot, scope Scope, reason string) *Re
 	faults := f.faults.held(s.Stats.Records)
 	requests := f.requests.held(math.MaxUint64)
 	f.mu.Unlock()
+	// The log is the snapshot's, and names its regions. What was held may be of one that was added to another since.
+	faults = slices.DeleteFunc(faults, func(f profiler.Fault) bool { return !s.Has(f.Region) })
+	for i := range faults {
+		faults[i].Region = s.RegionOf(faults[i].Region).ID
+	}
 	c := *s
 	if scope == ScopeWindow {
 		c.Faults = faults

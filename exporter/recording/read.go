@@ -232,7 +232,7 @@ func (c *contents) recording() (*Recording, error) {
 	if p.Touched, err = c.fillRegions(s.Regions); err != nil {
 		return nil, err
 	}
-	sets := c.workingSets(len(s.Regions))
+	sets := c.workingSets(s.Regions)
 	if s, err = profiler.RestoreSnapshot(s, p); err != nil {
 		return nil, err
 	}
@@ -241,11 +241,16 @@ func (c *contents) recording() (*Recording, error) {
 
 // fillRegions gives the regions what has tables of its own.
 func (c *contents) fillRegions(regions []profiler.RegionStats) ([][]profiler.Granules, error) {
+	index := make(map[profiler.RegionID]int, len(regions))
+	for i := range regions {
+		index[regions[i].ID] = i
+	}
 	at := func(id profiler.RegionID) (*profiler.RegionStats, error) {
-		if int(id) >= len(regions) {
-			return nil, fmt.Errorf("region %d of %d", id, len(regions))
+		i, ok := index[id]
+		if !ok {
+			return nil, fmt.Errorf("region %d is not one of the %d", id, len(regions))
 		}
-		return &regions[id], nil
+		return &regions[i], nil
 	}
 	for _, part := range c.mappings.parts {
 		for _, m := range part {
@@ -275,7 +280,8 @@ func (c *contents) fillRegions(regions []profiler.RegionStats) ([][]profiler.Gra
 			if b.disk {
 				which = 1
 			}
-			stalls[b.region][which] = append(stalls[b.region][which], b)
+			of := &stalls[index[b.region]][which]
+			*of = append(*of, b)
 		}
 	}
 	touched := make([][]profiler.Granules, len(regions))
@@ -284,7 +290,8 @@ func (c *contents) fillRegions(regions []profiler.RegionStats) ([][]profiler.Gra
 			if _, err := at(g.region); err != nil {
 				return nil, err
 			}
-			touched[g.region] = append(touched[g.region], g.Granules)
+			i := index[g.region]
+			touched[i] = append(touched[i], g.Granules)
 		}
 	}
 	for i := range regions {

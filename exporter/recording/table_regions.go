@@ -37,6 +37,8 @@ func visitRegion(c *columns, r *profiler.RegionStats) {
 	number(c, 37, &r.Discarded)
 	number(c, 38, &r.Estimate.Paused)
 	number(c, 39, &r.StallsUnknown)
+	text(c, 40, &r.Group)
+	number(c, 41, &r.Past)
 	visitHeap(c, r)
 }
 

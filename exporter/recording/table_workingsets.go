@@ -97,10 +97,13 @@ func writeWorkingSets(out *writer, sets []profiler.WorkingSet) {
 }
 
 // workingSets puts the rows together, by region in the order in which they were written.
-func (c *contents) workingSets(regions int) (sets []profiler.WorkingSet) {
-	at := make(map[profiler.RegionID]int)
+func (c *contents) workingSets(regions []profiler.RegionStats) (sets []profiler.WorkingSet) {
+	at, known := make(map[profiler.RegionID]int), make(map[profiler.RegionID]bool)
+	for i := range regions {
+		known[regions[i].ID] = true
+	}
 	of := func(id profiler.RegionID) *profiler.WorkingSet {
-		if int(id) >= regions {
+		if !known[id] {
 			return nil
 		}
 		if _, ok := at[id]; !ok {

@@ -29,5 +29,5 @@ type replayed struct{ s *profiler.Snapshot }
 
 func (r replayed) StartSpan([16]byte, [8]byte) *profiler.Span { return nil }
 func (r replayed) Frames(id profiler.StackID) []runtime.Frame { return r.s.Frames(id) }
-func (r replayed) RegionName(id profiler.RegionID) string     { return r.s.Regions[id].Name }
-func (r replayed) Granule(id profiler.RegionID) int           { return r.s.Regions[id].Granule }
+func (r replayed) RegionName(id profiler.RegionID) string     { return r.s.RegionOf(id).Name }
+func (r replayed) Granule(id profiler.RegionID) int           { return r.s.RegionOf(id).Granule }

@@ -129,6 +129,8 @@ var list = append([]Call{
 		number: unix.SYS_READLINKAT, ask: [6]uintptr{none, 0, 0, 0}},
 	{Name: "newfstatat", Loses: "files cannot be found by their path",
 		number: unix.SYS_NEWFSTATAT, ask: [6]uintptr{none, 0, 0, 0}},
+	{Name: "name_to_handle_at", Loses: "a file is taken for a deleted one whose number it has got",
+		number: unix.SYS_NAME_TO_HANDLE_AT, ask: [6]uintptr{none, 0, 0, 0, 0}},
 	{Name: "faccessat", Rare: "for files of other users", Loses: "whether a page came from the disk is less certain",
 		number: unix.SYS_FACCESSAT, ask: [6]uintptr{none, 0, 0, 0}},
 	{Name: "geteuid", Loses: "it is not seen when the process changes its user",

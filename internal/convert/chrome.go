@@ -122,7 +122,7 @@ func (c *chrome) faults() {
 			}
 		}
 		dur := micro(f.Stall)
-		args := map[string]any{"region": plain.Line(s.Regions[f.Region].Name), "offset": fmt.Sprintf("%#x", f.Offset), "access": f.Access.String(),
+		args := map[string]any{"region": plain.Line(s.RegionOf(f.Region).Name), "offset": fmt.Sprintf("%#x", f.Offset), "access": f.Access.String(),
 			"source": f.Source.String(), "goroutine": f.Goroutine, "stack": stack}
 		if owner, ok := s.Span(f.Span); ok {
 			args["trace_id"], args["span_id"] = hex.EncodeToString(owner.TraceID[:]), hex.EncodeToString(owner.SpanID[:])
@@ -161,7 +161,7 @@ func (c *chrome) memory() {
 	touched := make([]int64, len(s.Regions))
 	every := len(s.Faults)/counterPoints + 1
 	for i, f := range s.Faults {
-		r := &s.Regions[f.Region]
+		r := s.RegionOf(f.Region)
 		if at := (place{f.Region, f.Offset / int64(r.Granule)}); !seen[at] {
 			seen[at] = true
 			touched[f.Region] += r.GranuleBytes(f.Offset)

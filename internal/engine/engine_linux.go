@@ -51,10 +51,15 @@ type Engine struct {
 	workers []uintptr
 	mem     []offHeap
 
-	mu      sync.Mutex // guards targets, the table and number
+	mu      sync.Mutex // guards targets and the table; taken before goneMu
 	targets []*Target  // in the table
 	tables  [2]uintptr // the spare one, the current one
-	number  uint32
+
+	goneMu  sync.Mutex       // guards what follows; a moment
+	number  uint32           // highest number of a target that was ever used
+	numbers []uint32         // of those the ones that are free
+	gone    []goneTarget     // targets whose numbers are not, in order
+	counted map[*Region]bool // whose counters are there
 
 	ready uint64       // records that the ring has memory for
 	late  []lateRecord // whose threads wait for storage; Next's
@@ -88,7 +93,7 @@ func Start(c Config) (*Engine, error) {
 	if !running.CompareAndSwap(false, true) {
 		return nil, ErrRunning
 	}
-	e := &Engine{opened: descriptors{stop: -1}}
+	e := &Engine{opened: descriptors{stop: -1}, counted: make(map[*Region]bool)}
 	if err := e.start(c); err != nil {
 		return nil, calls.Missing(errors.Join(err, e.Stop()), calls.Refused(nil))
 	}
@@ -366,6 +371,9 @@ func (e *Engine) Stop() error {
 	}
 	for _, m := range e.mem {
 		freeOffHeap(m.p, m.size)
+	}
+	for r := range e.counted {
+		freeOffHeap(uintptr(unsafe.Pointer(r.c)), countersLen)
 	}
 	e.s = nil
 	running.Store(false)

@@ -2,6 +2,8 @@
 
 package engine
 
+import "unsafe"
+
 // Owns reports whether some of [lo, hi) is memory of the engine, which its threads must never fault on.
 func (e *Engine) Owns(lo, hi uintptr) bool {
 	e.mu.Lock()
@@ -11,6 +13,15 @@ func (e *Engine) Owns(lo, hi uintptr) bool {
 		if overlaps(m.p, m.size) {
 			return true
 		}
+	}
+	e.goneMu.Lock()
+	counted := false
+	for r := range e.counted {
+		counted = counted || overlaps(uintptr(unsafe.Pointer(r.c)), countersLen)
+	}
+	e.goneMu.Unlock()
+	if counted {
+		return true
 	}
 	for _, t := range e.threads {
 		if overlaps(t.Memory()) {

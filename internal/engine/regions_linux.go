@@ -32,12 +32,15 @@ type Region struct {
 	number uint32
 	c      *counters
 	stops  atomic.Int64 // ns for which its present operation may still stop the other threads, see Begin
+
+	targets int  // whose numbers are not free again; guarded by the engine's goneMu
+	dropped bool // likewise
 }
 
 // Totals are what the hot path counted for a region.
 type Totals struct{ Faults, Messages, CoTouch, Widened, Errors, Left, Discarded uint64 }
 
-// NewRegion returns the counters of a region. They live as long as the engine.
+// NewRegion returns the counters of a region. They live until DropRegion, or as long as the engine.
 func (e *Engine) NewRegion(number uint32) (*Region, error) {
 	if err := e.blind(); err != nil {
 		return nil, err
@@ -46,21 +49,28 @@ func (e *Engine) NewRegion(number uint32) (*Region, error) {
 	if err != nil {
 		return nil, err
 	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.mem = slices.Insert(e.mem, 0, offHeap{p, countersLen})
 	r := &Region{number: number, c: at[counters](p)}
+	e.goneMu.Lock()
+	e.counted[r] = true
+	e.goneMu.Unlock()
 	e.Begin(r, 1)
 	return r, nil
 }
 
-// DropRegion frees the counters of a region that never had a target.
+// DropRegion frees the counters of a region whose targets are, or will be, removed: with the last of them.
 func (e *Engine) DropRegion(r *Region) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	p := uintptr(unsafe.Pointer(r.c))
-	e.mem = slices.DeleteFunc(e.mem, func(m offHeap) bool { return m.p == p })
-	freeOffHeap(p, countersLen)
+	e.goneMu.Lock()
+	defer e.goneMu.Unlock()
+	r.dropped = true
+	e.freeCounters(r)
+}
+
+// freeCounters frees what a region has once nobody needs it. The caller holds goneMu.
+func (e *Engine) freeCounters(r *Region) {
+	if r.dropped && r.targets == 0 && e.counted[r] {
+		delete(e.counted, r)
+		freeOffHeap(uintptr(unsafe.Pointer(r.c)), countersLen)
+	}
 }
 
 // Totals reads the counters.
@@ -150,17 +160,65 @@ func (e *Engine) newTarget(r *Region, lo, hi, granule uintptr, offset int64, mad
 	if len(e.targets)+made >= maxTargets {
 		return nil, ErrFull
 	}
-	e.number++
-	t := at[target](e.s.targetOf(e.number))
+	number, ok := e.freeNumber()
+	if !ok {
+		return nil, ErrFull
+	}
+	t := at[target](e.s.targetOf(number))
 	*t = target{
 		lo: lo, hi: hi, base: lo - uintptr(offset)&(granule-1), shift: uintptr(log2(granule)), offset: offset,
-		counters: uintptr(unsafe.Pointer(r.c)), number: e.number, region: r.number,
+		counters: uintptr(unsafe.Pointer(r.c)), number: number, region: r.number,
 	}
 	var err error
 	if t.states, err = newOffHeap(statesLen(t)); err != nil {
+		e.goneMu.Lock()
+		e.numbers = append(e.numbers, number)
+		e.goneMu.Unlock()
 		return nil, err
 	}
-	return &Target{Lo: lo, Hi: hi, Offset: offset, Granule: granule, Region: r.number, Number: e.number, t: t, of: r}, nil
+	e.goneMu.Lock()
+	r.targets++
+	e.goneMu.Unlock()
+	return &Target{Lo: lo, Hi: hi, Offset: offset, Granule: granule, Region: r.number, Number: number, t: t, of: r}, nil
+}
+
+// freeNumber returns a number whose slot nobody uses.
+func (e *Engine) freeNumber() (number uint32, ok bool) {
+	e.goneMu.Lock()
+	defer e.goneMu.Unlock()
+	if n := len(e.numbers); n > 0 {
+		number, e.numbers = e.numbers[n-1], e.numbers[:n-1]
+		return number, true
+	}
+	if e.number+1 >= targetSlots {
+		return 0, false
+	}
+	e.number++
+	return e.number, true
+}
+
+// goneTarget is one that was removed, and up to where the ring may hold records of it.
+type goneTarget struct {
+	*Target
+	head uint64
+}
+
+// Recycle frees the numbers of removed targets that no record in the ring has any more, and tells of each. It has one caller
+// at a time.
+func (e *Engine) Recycle(forgotten func(number uint32)) {
+	e.goneMu.Lock()
+	defer e.goneMu.Unlock()
+	folded := e.Folded()
+	n := 0
+	for n < len(e.gone) && e.gone[n].head <= folded {
+		g := e.gone[n]
+		n++
+		forgotten(g.Number)
+		e.numbers = append(e.numbers, g.Number)
+		g.of.targets--
+		e.freeCounters(g.of)
+	}
+	e.gone = slices.Delete(e.gone, 0, n)
 }
 
 func log2(v uintptr) (n int) {
@@ -301,6 +359,9 @@ func (e *Engine) release(g *Target) {
 	if e.standing() {
 		return
 	}
+	e.goneMu.Lock()
+	e.gone = append(e.gone, goneTarget{g, e.Head()})
+	e.goneMu.Unlock()
 	freeOffHeap(g.t.states, statesLen(g.t))
 	freeOffHeap(g.t.marks, marksLen(g.t, e.s.pageSize))
 	freeOffHeap(g.t.sample, sampleLen)

@@ -85,8 +85,8 @@ type table struct {
 }
 
 const (
-	maxTargets  = 4095    // armed at once; a table fills whole pages
-	targetSlots = 1 << 16 // over the engine's life, before numbers repeat
+	maxTargets  = 1<<15 - 1 // armed at once; a table fills whole pages
+	targetSlots = 1 << 16   // with those that records in the ring may still name
 	targetSize  = 176
 )
 

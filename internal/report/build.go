@@ -25,14 +25,14 @@ func Build(s *profiler.Snapshot, requests []Request, n Limits) Summary {
 	sum.Requests.Unattributed = s.Stats.Unattributed
 	groups := groupsOf(s)
 	for i := range s.Regions {
-		sum.Regions = append(sum.Regions, region(s, &s.Regions[i], groups[i]))
+		sum.Regions = append(sum.Regions, region(s, &s.Regions[i], groups[s.Regions[i].ID]))
 	}
 	return sum
 }
 
 // groupsOf divides the groups by region.
-func groupsOf(s *profiler.Snapshot) [][]profiler.Group {
-	of := make([][]profiler.Group, len(s.Regions))
+func groupsOf(s *profiler.Snapshot) map[profiler.RegionID][]profiler.Group {
+	of := make(map[profiler.RegionID][]profiler.Group, len(s.Regions))
 	for i := range s.Groups {
 		g := s.Groups[i]
 		of[g.Region] = append(of[g.Region], g)

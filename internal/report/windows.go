@@ -45,7 +45,7 @@ func Windows(s *profiler.Snapshot, n int) []Window {
 		w := &out[int((f.Time-first)/width)]
 		w.Faults++
 		w.Stall += f.Stall
-		r := &s.Regions[f.Region]
+		r := s.RegionOf(f.Region)
 		at := place{f.Region, f.Offset / int64(r.Granule)}
 		if _, ok := seen[at]; !ok {
 			seen[at] = struct{}{}

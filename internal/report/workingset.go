@@ -82,7 +82,7 @@ type MissPoint struct {
 func WorkingSets(s *profiler.Snapshot, sets []profiler.WorkingSet) []WorkingSet {
 	out := []WorkingSet{}
 	for _, ws := range sets {
-		w := WorkingSet{Region: s.Regions[ws.Region].Name, Sample: ws.Sample, Windows: []RegionWindow{}, Curve: []CurvePoint{}, Misses: []MissPoint{}}
+		w := WorkingSet{Region: s.RegionOf(ws.Region).Name, Sample: ws.Sample, Windows: []RegionWindow{}, Curve: []CurvePoint{}, Misses: []MissPoint{}}
 		for i := range ws.Windows {
 			r := &ws.Windows[i]
 			w.Phase = r.Phase()

@@ -100,11 +100,12 @@ type caller struct {
 
 func delta(before, now *agent.Document) (d change) {
 	d.overhead = time.Duration(now.Stats.OverheadNS - before.Stats.OverheadNS)
-	for i, r := range now.Regions {
-		var old agent.DocumentRegion
-		if i < len(before.Regions) {
-			old = before.Regions[i]
-		}
+	was := make(map[uint32]agent.DocumentRegion, len(before.Regions))
+	for _, r := range before.Regions {
+		was[r.ID] = r
+	}
+	for _, r := range now.Regions {
+		old := was[r.ID]
 		c := regionChange{r, r.TouchedBytes - old.TouchedBytes, r.Faults - old.Faults, time.Duration(r.Stall.SumNS - old.Stall.SumNS)}
 		d.faults += c.newFaults
 		d.stall += c.newStall

@@ -372,6 +372,10 @@ func (e *Engine) commandHeld(op uint32, g *Target, cover uintptr, guard Guard, d
 		run := func() {
 			if !ran {
 				ran = true
+				e.s.cmd.patient = 0
+				if trial.patient() {
+					e.s.cmd.patient = 1
+				}
 				whilePlacing(func() { took += e.run(op, g, cover, guard == nil, trial.limit(guard == nil)) })
 			}
 		}

@@ -157,7 +157,8 @@ func (e *Engine) start(c Config) error {
 	s.askCode, s.openAgainCode = codeOf(askKernel), codeOf(openAgain)
 	s.restoreCode, s.restorePagesCode, s.operateCode = codeOf(restore), codeOf(restorePages), codeOf(operate)
 	s.cutCode, s.captureCode, s.walkCode = codeOf(cut), codeOf(capture), codeOf(walk)
-	s.cutAllCode = codeOf(cutAll)
+	s.cutAllCode, s.sleepsCode = codeOf(cutAll), codeOf(sleeps)
+	s.parkedIn = parkSlow + 1 // before it is known
 	s.awaitPageCode, s.awaitBackCode = codeOf(awaitPage), codeOf(awaitBack)
 	s.resolveFileCode, s.handOverCode, s.finishBusCode = codeOf(resolveFile), codeOf(handOver), codeOf(finishFromDisk)
 	s.answerAskedCode, s.tellCode = codeOf(answerAsked), codeOf(tell)

@@ -38,10 +38,12 @@ func (s *shared) parkAll(w *worker, deadline int64) bool {
 	round := s.rounds | 1<<30 // never 0
 	raw.Store32(&s.parkRound, round)
 	w.ask.round = round
-	next := raw.Nanotime() + judgeAfter
+	start := raw.Nanotime()
+	next := start + judgeAfter
 	for clean := false; ; {
 		left := s.askAll(w, askPark)
 		now := raw.Nanotime()
+		s.parkedIn = now - start
 		switch {
 		case c.status != statusOK:
 			return false
@@ -69,6 +71,55 @@ func (s *shared) parkAll(w *worker, deadline int64) bool {
 		}
 		s.nap(w, 20e3)
 	}
+}
+
+// parkSlow is for how long, in ns, threads may take to stop on a machine that has a processor for each: beyond that it is
+// looked which of them wait for one.
+const parkSlow = 1e6
+
+// sleeps notes of the worker's thread that it sleeps in a system call that changes no mapping, and hears our signal. When it has not run
+// by the time that it has been sent one, it takes that before its next instruction, and counts as parked: where others want
+// the processors it would take milliseconds until it has done so.
+//
+// One that waits for a processor may be in the middle of any call, and nobody is stopped to wait for it, while the command is patient.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func sleeps(arg uintptr) {
+	// nosplit: runs without a g.
+	w := at[worker](arg)
+	s := at[shared](w.shared)
+	a := &w.ask
+	before := s.processorTime(w, a.tid)
+	if before == 0 || !s.readTask(w, a.tid, taskSyscall) {
+		return
+	}
+	text := s.text + taskList
+	switch c := *at[uint8](text); {
+	case c == '-': // it waits for a page
+	case c < '0' || c > '9': // it is on a processor, or waits for one
+		if s.cmd.patient != 0 && s.processorTime(w, a.tid) == before {
+			s.blame(a.tid, whyWaits)
+		}
+		return
+	case !s.isHarmless(uint64(decimal(text))):
+		return
+	}
+	bit := uint64(1) << (raw.Load64(&s.signal) - 1)
+	if blocked, _, ok := s.masks(w, a.tid); ok && blocked&bit == 0 {
+		at[thread](a.thread).asleep = before
+	}
+}
+
+// isHarmless reports whether a system call changes no mapping.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) isHarmless(nr uint64) bool {
+	// nosplit: runs without a g.
+	return nr < 512 && *at[uint64](uintptr(unsafe.Pointer(&s.harmless)) + uintptr(nr/64)*8)>>(nr%64)&1 != 0
 }
 
 // askAll goes over the threads and returns how many have not parked.
@@ -148,6 +199,9 @@ func askOne(arg uintptr) {
 		if k := t.kind; k != threadHears && (k != threadKernel || raw.Nanotime()-t.judged > trust) {
 			deep(s.judgeCode, arg)
 		}
+		if t.asleep = 0; c.status == statusOK && t.kind == threadHears && s.parkedIn > parkSlow {
+			deep(s.sleepsCode, arg)
+		}
 	case raw.Load32(&t.parked) == a.round:
 	case t.kind == threadKernel:
 		// It runs no code of the program. What it may do to memory on its behalf is to discard some: see discardGrace.
@@ -166,6 +220,9 @@ func askOne(arg uintptr) {
 				if c.errno = uint32(e); denied(e) {
 					c.fail(callSignal, e) // trying again changes nothing
 				}
+			} else if t.asleep != 0 && s.processorTime(w, a.tid) == t.asleep {
+				raw.Store32(&t.parked, a.round)
+				a.answer = 0
 			}
 		}
 	}

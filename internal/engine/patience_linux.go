@@ -18,10 +18,16 @@ const (
 	stopMore = 500 * time.Microsecond
 	// stopSlices is which part of it is for the work, where there is much: the others are for the wait until all have stopped.
 	stopSlices = 5
+	// stopTries is which part of it a try may take while a better moment may be waited for.
+	stopTries = 4
 	// stopLeast is less than which is not worth a try.
 	stopLeast = time.Millisecond
 	// operationLimit bounds how long an operation waits, with all threads running, for a thread that is in the way.
 	operationLimit = 2 * time.Second
+	// waitsLimit is for how long of it, at the beginning, nobody is stopped while a thread waits for a processor, and waitsPause
+	// how often it is looked whether one does.
+	waitsLimit = 500 * time.Millisecond
+	waitsPause = 2 * time.Millisecond
 	// restShare is for how long nobody is stopped after threads were stopped in vain, as a multiple of that.
 	restShare = 100
 )
@@ -99,8 +105,15 @@ func (p *trial) limit(all bool) time.Duration {
 	if !all {
 		return freezeLimit
 	}
-	return max(time.Duration(p.r.stops.Load()), stopLeast)
+	left := time.Duration(p.r.stops.Load())
+	if p.patient() { // some short ones, each at a moment at which it looked as if all could stop at once
+		left = min(left, p.e.stopLimit/stopTries)
+	}
+	return max(left, stopLeast)
 }
+
+// patient reports whether a better moment to stop the threads may be waited for.
+func (p *trial) patient() bool { return Now() < p.end-operationLimit+waitsLimit }
 
 // over accounts for a command that was done: what it waited for others, since what it did has a bound of its own.
 func (p *trial) over(c *command) {
@@ -143,6 +156,9 @@ func (p *trial) busy(c *command, try int) error {
 		b.Reason = "has all signals blocked, as threads do while they start"
 	case whyAway:
 		b.Reason = fmt.Sprintf("waits in system call %d, which may change mappings", c.inCall-1)
+	case whyWaits:
+		wait = waitsPause
+		b.Reason = "waits for a processor"
 	case whyMany:
 		return p.rest(&Busy{Reason: "the process has too many threads"})
 	case whyUnsent:

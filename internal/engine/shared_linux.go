@@ -31,7 +31,7 @@ type shared struct {
 	askThreadsCode, askOneCode, judgeCode, judgeCallCode, deafCode, idleCode, nameCode, readTaskCode     uintptr
 	rescueCode, rescueParkCode, rescueMapsCode, rescueMappingCode                                        uintptr
 	rescueFileCode, rescueMemoryCode, rescueRunCode, rescueEndCode, sameMappingCode                      uintptr
-	silencedCode, bringBackCode                                                                          uintptr
+	silencedCode, bringBackCode, sleepsCode                                                              uintptr
 	awaitPageCode, awaitBackCode, handOverCode, answerAskedCode                                          uintptr
 	tellCode, finishBusCode, resolveFileCode                                                             uintptr
 
@@ -120,6 +120,7 @@ type shared struct {
 
 	stopped   uint64  // ns for which threads were parked
 	stops     uint64  // times that they were
+	parkedIn  int64   // surgeon: ns that the threads took to stop, the last time
 	unsought  uintptr // surgeon: errno for which /proc/self/maps could not be read from its start, or 0
 	parkRound uint32  // surgeon: the round that threads are to park in, 0 is none
 	rounds    uint32

@@ -56,6 +56,7 @@ type command struct {
 	count, at uintptr             // how many of them the command is for, 0 where it is for its target; which one it is at
 	deadline  int64               // until when to wait for faults that are in flight
 	slice     int64               // ns for which it may go on with one more of them
+	patient   uint32              // nobody is to be stopped while a thread waits for a processor
 	line      mapLine             // see disarmLine
 	locks     [maxLocks]AddrRange // what is locked of the target
 }
@@ -93,6 +94,7 @@ const (
 	whyMany              // there are more threads than can be told apart
 	whyUnsent            // our signal could not be sent to it, see errno
 	whyFaults            // faults of the target wait for storage
+	whyWaits             // the thread waits for a processor
 )
 
 //go:nosplit

@@ -16,6 +16,7 @@ type thread struct {
 	kind     uint32  // what the surgeon knows of it, see judge
 	judged   int64   // when it was seen to be of that kind first
 	ran      int64   // its processor time then
+	asleep   int64   // its processor time while it slept in a harmless call and heard our signal, or 0; see sleeps
 	owed     uint32  // signals that asked it for stacks, since it answered one
 	knocked  uint32  // it was sent valueKnock, and has not answered
 	_        uint32
@@ -63,7 +64,7 @@ func (s *shared) threadOf(tid uint32, add bool) *thread {
 		}
 		if add && (have == 0 || have == threadGone) {
 			if raw.Cas32(&t.tid, have, tid) || raw.Load32(&t.tid) == tid {
-				t.tls, t.handling, t.kind, t.owed, t.mute, t.knocked = 0, 0, threadNew, 0, 0, 0 // what an earlier thread left
+				t.tls, t.handling, t.kind, t.owed, t.mute, t.knocked, t.asleep = 0, 0, threadNew, 0, 0, 0, 0 // what an earlier thread left
 				return t
 			}
 		}
@@ -71,7 +72,7 @@ func (s *shared) threadOf(tid uint32, add bool) *thread {
 	return nil
 }
 
-const threadSize = 120
+const threadSize = 128
 
 // goroutineOf reads the goroutine of a thread that waits in a fault. ok is false when the thread
 // has to be asked by signal.

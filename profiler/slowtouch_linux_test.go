@@ -233,3 +233,72 @@ func doesNotAnswer(t *testing.T, path string, pages, silent int, ends string) {
 	}
 	t.Logf("seen: everything else went on while one page did not come")
 }
+
+// A thread that blocks the engine's signal gets its page, and its stall is unknown, and not 0. That of a system call is the time until it had
+// returned at most.
+func TestStallsThatAreNotMeasured(t *testing.T) {
+	const pages, delay = 8, 100 * time.Millisecond
+	slowStorage(t, "TestStallsThatAreNotMeasured", "all", slowfs.File{Contents: contents(pages * pageSize), Delay: delay}, []string{testproc.DeliveryEnv + "=" + DeliveryThread.String()}, func(t *testing.T, path string) {
+		p := newProfiler(t)
+		b := mapRandom(t, path, pages)
+		attach(t, p, path)
+		blocked := make(chan byte)
+		go func() {
+			runtime.LockOSThread()
+			var old, all unix.Sigset_t
+			for i := range all.Val {
+				all.Val[i] = ^uint64(0)
+			}
+			if err := unix.PthreadSigmask(unix.SIG_SETMASK, &all, &old); err != nil {
+				t.Error(err)
+			}
+			blocked <- b[0]
+			<-blocked
+			unix.PthreadSigmask(unix.SIG_SETMASK, &old, nil)
+			blocked <- 0
+		}()
+		if got, want := <-blocked, contents(1)[0]; got != want {
+			t.Errorf("read %d, want %d", got, want)
+		}
+		want := map[int]Wait{0: WaitUnknown}
+		if !p.Snapshot().Stats.UserModeOnly {
+			var pipe [2]int
+			if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC); err != nil {
+				t.Fatal(err)
+			}
+			from := engine.Now()
+			if _, err := unix.Write(pipe[1], b[pageSize:pageSize+10]); err != nil {
+				t.Fatal(err)
+			}
+			took := engine.Now() - from
+			want[1] = WaitAtMost
+			defer func() {
+				for _, f := range p.Snapshot().Faults {
+					if f.Wait == WaitAtMost && (f.Stall < delay || f.Stall > took) {
+						t.Errorf("a system call of %v has a stall of %v at most", took, f.Stall)
+					}
+				}
+				unix.Close(pipe[0])
+				unix.Close(pipe[1])
+			}()
+		}
+		use(b[2*pageSize])
+		want[2] = WaitMeasured
+		for end := engine.Now() + testproc.Budget(10*time.Second); p.Snapshot().Stats.StallsUnknown == 0 && engine.Now() < end; {
+			time.Sleep(time.Millisecond)
+		}
+		blocked <- 0 // the signal comes too late
+		<-blocked
+		s := p.Snapshot()
+		checkSums(t, s)
+		if len(s.Faults) != len(want) || s.Stats.StallsUnknown != 1 {
+			t.Errorf("%d faults, want %d: %+v", len(s.Faults), len(want), s.Stats)
+		}
+		for _, f := range s.Faults {
+			if w := want[int(f.Offset)/pageSize]; f.Wait != w || (f.Stall == 0) != (w == WaitUnknown) {
+				t.Errorf("page %d: a stall of %v, %v, want %v", int(f.Offset)/pageSize, f.Stall, f.Wait, w)
+			}
+		}
+		t.Logf("seen: %v", want)
+	})
+}

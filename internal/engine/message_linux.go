@@ -160,7 +160,9 @@ func answer(arg uintptr) {
 	for {
 		v := raw.Load32(p)
 		if v >= gPending {
-			s.again(t, c, v, tid)
+			if s.again(t, c, v, tid); raw.Load32(p) < gPending {
+				s.wake(w, t, g, 1) // it was finished meanwhile, and nobody may have been woken
+			}
 			t.pass(c)
 			return
 		}
@@ -281,6 +283,7 @@ func write(arg uintptr) {
 func (s *shared) again(t *target, c *counters, state, tid uint32) {
 	// nosplit: runs without a g.
 	if state < gRecord {
+		raw.Store32(&t.unnamed, 1)
 		return
 	}
 	r := s.record(uint64(state - gRecord))

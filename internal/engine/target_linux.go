@@ -33,6 +33,7 @@ type target struct {
 	flags      uint32
 	prot       uint32  // of the alias, when the target was made
 	changed    uint32  // the owner changed the protection of its mapping since
+	unnamed    uint32  // a message came for a granule whose record was not yet named: who waits is not known to be alone
 	offset     int64   // file offset of lo
 	page       uintptr // shared and writes: size of its pages
 	old        uint64  // memory: layers, by address, or 0

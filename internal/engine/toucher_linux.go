@@ -247,8 +247,8 @@ func storageReads() uint64 {
 }
 
 // handOver leaves the worker's granule, of a file, which is accessible again, to the thread that waits for it: where that was asked, it ends
-// the record. Others that wait for the granule are woken, and who was not asked, or blocks the signal, or waits in awaitPage
-// for the page of another window.
+// the record. It is not woken where it is in its handler and no other message has come: who sends one from now on is answered by it. It is
+// where it was not asked, or blocks the signal, or waits in awaitPage for the page of another window.
 //
 //go:nosplit
 //go:norace
@@ -258,15 +258,14 @@ func handOver(arg uintptr) {
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	t := at[target](w.now.target)
-	w.due.fd = t.uffd
-	w.due.addr, w.due.length = t.span(w.now.g, 1)
 	state := uint32(gOpen)
 	if w.now.partial {
 		state = gArmed
 	}
 	raw.Store32(t.state(w.now.g), state)
-	if w.now.seq != 0 {
-		s.handRecord(w, s.record(w.now.seq-1))
+	if w.now.seq == 0 || !s.handRecord(w, s.record(w.now.seq-1)) || raw.Load32(&t.unnamed) != 0 {
+		w.due.fd = t.uffd
+		w.due.addr, w.due.length = t.span(w.now.g, 1)
 	}
 	raw.Add32(&t.inflight, ^uint32(0))
 	if w.reads == 0 {
@@ -274,22 +273,25 @@ func handOver(arg uintptr) {
 	}
 }
 
+// handRecord tells the thread that it may go on, or ends its record. It reports whether nobody has to be woken.
+//
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func (s *shared) handRecord(w *worker, r *Record) {
+func (s *shared) handRecord(w *worker, r *Record) bool {
 	// nosplit: runs without a g.
 	now, relieved := raw.Nanotime(), raw.Load64(&w.relieved)
 	if now-r.Time >= slowFault && relieved == 0 {
 		deep(s.blameCode, uintptr(unsafe.Pointer(w)))
 	}
 	if raw.Load32(&r.state)&stTheirs != 0 {
+		alone := raw.Load32(&r.Messages) == 1 // see again
 		before := r.arrive(stBack)
 		if before&stSleeps != 0 {
 			futexWake(&r.state, 1)
 		}
 		if before&stHandled == 0 {
-			return
+			return alone && before&stActive != 0
 		}
 	}
 	// Nobody is to tell, or nobody will.
@@ -301,6 +303,7 @@ func (s *shared) handRecord(w *worker, r *Record) {
 	}
 	s.settle(r.Span, r.Stall)
 	r.arrive(stResolved)
+	return false
 }
 
 // unseen: the thread of a record tells nothing.

@@ -220,16 +220,16 @@ func (p *Profiler) collect() {
 			r.Heap = &h
 		}
 	}
-	if u := os.Geteuid(); u != p.user {
+	if u := os.Geteuid(); u >= 0 && u != p.user { // negative where that is refused
 		p.noteLocked("the process was started as user %d and is user %d now: the engine's threads still are what it was, so start the profiler after the change", p.user, u)
 	}
 	if e.Failed != 0 {
-		p.noteLocked("the kernel's messages cannot be read (%v): every region is plain memory again, and nothing is observed", unix.Errno(e.Failed))
+		p.noteFirstLocked("the kernel's messages cannot be read (%v): every region is plain memory again, and nothing is observed", unix.Errno(e.Failed))
 	}
 	if errno, over := p.eng.Muted(); over {
-		p.noteLocked("ioctl(UFFDIO_WAKE) is refused since the profiler started (%v): every region is plain memory again, and nothing is observed; %s", errno, calls.Remedy)
+		p.noteFirstLocked("ioctl(UFFDIO_WAKE) is refused since the profiler started (%v): every region is plain memory again, and nothing is observed; %s", errno, calls.Remedy)
 	} else if errno != 0 {
-		p.noteLocked("ioctl(UFFDIO_WAKE) is refused since the profiler started (%v): every region is to become plain memory, and until then who touches what is armed waits; %s", errno, calls.Remedy)
+		p.noteFirstLocked("ioctl(UFFDIO_WAKE) is refused since the profiler started (%v): every region is to become plain memory, and until then who touches what is armed waits; %s", errno, calls.Remedy)
 	}
 	if e.Relieved != 0 {
 		p.noteLocked("a thread of the engine stood still for 2 s or more while threads of the program waited: its watchdog answered in its place")
@@ -283,7 +283,7 @@ func (p *Profiler) collectRefusals(e *engine.Stats, now time.Duration) {
 	if e.Waited != 0 && now-e.Waited < waitsFor {
 		s := &p.agg.stats
 		s.LastError = fmt.Sprintf("a thread waits for a page of a file: mremap is refused (%s), and the file cannot be mapped anew by its path: allow mremap, or raise vm.max_map_count", s.LastError)
-		p.noteLocked("%s", s.LastError)
+		p.noteFirstLocked("%s", s.LastError)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -136,17 +137,21 @@ func (p *Profiler) note(format string, args ...any) {
 // noteLocked is note for who holds foldMu.
 func (p *Profiler) noteLocked(format string, args ...any) {
 	n := &p.agg.stats.Notes
+	p.noteAt(len(*n), format, args...)
+}
+
+// noteFirstLocked is noteLocked for what has to be read, however much was noted before.
+func (p *Profiler) noteFirstLocked(format string, args ...any) { p.noteAt(0, format, args...) }
+
+func (p *Profiler) noteAt(i int, format string, args ...any) {
+	n := &p.agg.stats.Notes
 	text := plain.Valid(fmt.Sprintf(format, args...))
-	for _, have := range *n {
-		if have == text {
-			return
-		}
+	if slices.Contains(*n, text) {
+		return
 	}
-	if len(*n) < maxNotes {
-		*n = append(*n, text)
-	} else {
+	if *n = slices.Insert(slices.Clone(*n), i, text); len(*n) > maxNotes { // snapshots have the other one
 		const more = "there are more notes: the events have the latest of them"
-		(*n)[maxNotes-1] = more
+		*n = append((*n)[:maxNotes-1], more)
 	}
 	p.agg.event(engine.Now(), EventNote, "", text, 1)
 }

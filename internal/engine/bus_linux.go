@@ -79,8 +79,8 @@ func answerBus(arg uintptr) {
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	if raw.Load32(&s.over) != 0 {
-		s.closeExposed(w)
-		return // the page can be had now, or the signal is the program's own
+		w.bus.ours = s.closeExposed(w) // else the page can be had by now, or the signal is the program's own
+		return
 	}
 	w.now.time, w.now.still = raw.Nanotime(), raw.Load64(&s.still)
 	addr := w.now.addr

@@ -156,6 +156,10 @@ func (w *worker) ours() bool {
 		return false
 	}
 	s := at[shared](p)
+	if s.mute() && raw.Load32(&s.over) != overAll && s.find(w.now.addr) != nil {
+		s.nap(w, 200e3) // it is made plain
+		return true
+	}
 	page := w.now.addr &^ (s.pageSize - 1)
 	for _, fd := range [2]uint32{s.overlayFD, s.arenaFD} {
 		is := s.registered(w, fd, page, s.pageSize)

@@ -566,7 +566,7 @@ func rescueEnd(arg uintptr) {
 		}
 	}
 	s.closeAll(w)
-	raw.Store32(&s.over, 1)
+	raw.Store32(&s.over, overThreads)
 }
 
 // closeAll closes the descriptors of the calling thread of the engine.
@@ -584,24 +584,43 @@ func (s *shared) closeAll(w *worker) {
 	raw.Store32(&w.closed, 1)
 }
 
+// Values of shared.over.
+const (
+	overThreads = 1 + iota // the engine's threads have closed what they had
+	overCloses             // a thread of the process closes what that has
+	overAll
+)
+
+// overGrace is for how long a signal is not believed to be the program's own after the last descriptor was closed: a
+// system call on it may still be on its way out.
+const overGrace = 100e6 // ns
+
 // closeExposed closes the userfaultfds in the table of the process, on one of its threads, where their numbers are theirs
-// still: the application may have closed one and used it again. That is believed where nothing tells.
+// still: the application may have closed one and used it again. That is believed where nothing tells. It reports whether
+// the fault is to be made again.
 //
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func (s *shared) closeExposed(w *worker) {
+func (s *shared) closeExposed(w *worker) (again bool) {
 	// nosplit: runs in the signal handler.
-	if !raw.Cas32(&s.over, 1, 2) {
-		return
-	}
-	for i := uintptr(0); i < exposedUserfaultfds; i++ {
-		x := at[exposedID](uintptr(unsafe.Pointer(&s.exposed)) + i*unsafe.Sizeof(exposedID{}))
-		dev, inode, told := s.statOf(w, uintptr(x.fd))
-		if !told || dev == x.dev && inode == x.inode {
-			raw.Syscall(unix.SYS_CLOSE, uintptr(x.fd), 0, 0, 0, 0, 0)
+	if raw.Cas32(&s.over, overThreads, overCloses) {
+		for i := uintptr(0); i < exposedUserfaultfds; i++ {
+			x := at[exposedID](uintptr(unsafe.Pointer(&s.exposed)) + i*unsafe.Sizeof(exposedID{}))
+			dev, inode, told := s.statOf(w, uintptr(x.fd))
+			if !told || dev == x.dev && inode == x.inode {
+				raw.Syscall(unix.SYS_CLOSE, uintptr(x.fd), 0, 0, 0, 0, 0)
+			}
 		}
+		raw.Store64(&s.overSince, uint64(raw.Nanotime()))
+		raw.Store32(&s.over, overAll)
+		return true
 	}
+	if raw.Load32(&s.over) == overAll && raw.Nanotime()-int64(raw.Load64(&s.overSince)) > overGrace {
+		return false
+	}
+	s.nap(w, 200e3)
+	return true
 }
 
 // exposedID is a number in the table of the process, and what stat tells of it.

@@ -104,7 +104,8 @@ type shared struct {
 	failed      uint64             // errno for which everything was made plain memory, or 0
 	muted       uint64             // errno for which nobody can be woken by ioctl, or 0, see rescue_linux.go
 	rescuing    uint32             // the surgeon makes everything plain memory for that
-	over        uint32             // that is done, and the engine's threads have closed what they had; 2: the process has too
+	over        uint32             // that is done, see overThreads
+	overSince   uint64             // when the process had closed its own
 	exposed     [exposedUserfaultfds]exposedID
 	refiled     uint64 // pieces of files that were mapped by their path
 	identifying uint32 // lock of identity

@@ -358,6 +358,10 @@ func (e *Engine) commandHeld(op uint32, g *Target, cover uintptr, guard Guard, d
 	for try := 0; ; try++ {
 		if e.isOver() {
 			if op == opDisarm || op == opRelease {
+				items := unsafe.Slice(at[cutting](e.s.cmd.items), e.cutting)
+				for i := range items {
+					items[i].done, items[i].status, items[i].cursor = 1, statusOK, 0
+				}
 				done(&command{})
 				return took, nil // it is plain memory
 			}

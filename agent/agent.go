@@ -219,6 +219,11 @@ func (a *Agent) Notes() []string {
 	notes = append(a.offNotes(), notes...)
 	if a.lookout != nil {
 		notes = append(notes, a.lookout.notes()...)
+		if _, every := a.prof.Looks(); a.observes() && every > max(lateFactor*a.cfg.rescan, lateFrom) {
+			notes = append(notes, fmt.Sprintf("the mappings of this process are looked at only every %v, where every %v was asked for: "+
+				"reading their list takes long, or the processors are busy. New mappings are found that late, and what is touched before is unknown",
+				every.Round(10*time.Millisecond), a.cfg.rescan))
+		}
 	}
 	if a.debug != nil {
 		notes = append(notes, a.debug.Notes()...)
@@ -245,6 +250,12 @@ func joinNotes(lists ...[]string) []string {
 	}
 	return all
 }
+
+// Looks count as late when they come this much later than they were asked for, and not as often as this.
+const (
+	lateFactor = 4
+	lateFrom   = 500 * time.Millisecond
+)
 
 // notesMost bounds the agent's own notes. What repeats itself is one note already.
 const notesMost = 256

@@ -54,8 +54,11 @@ type DocumentRegion struct {
 	Discarded    uint64            `json:"discarded_pages"` // their writes are not seen until the region is armed again
 	Detached     bool              `json:"detached"`
 	Mappings     []DocumentMapping `json:"mappings"`
-	Note         string            `json:"note,omitempty"`
-	Heap         *DocumentHeap     `json:"heap,omitempty"` // of the Go heap only
+	// UnseenNS is the longest latency of the mappings: what was touched in them before is unknown. 0 where each was there when the
+	// file was attached, or is the profiler's own.
+	UnseenNS int64         `json:"unseen_ns"`
+	Note     string        `json:"note,omitempty"`
+	Heap     *DocumentHeap `json:"heap,omitempty"` // of the Go heap only
 	// What was left out, see profiler.RegionStats.Sampling; the other fields are what was seen.
 	ObservedShare float64          `json:"observed_share"` // 1: all of it
 	Sampling      string           `json:"sampling,omitempty"`

@@ -26,7 +26,7 @@ func documentRegion(s *profiler.Snapshot, r *profiler.RegionStats, addresses boo
 		if addresses {
 			dm.Address = address(m.Start)
 		}
-		d.Mappings = append(d.Mappings, dm)
+		d.Mappings, d.UnseenNS = append(d.Mappings, dm), max(d.UnseenNS, dm.LatencyNS)
 	}
 	return d
 }

@@ -77,7 +77,9 @@ func (l *Look) attach(path string, opts []RegionOption) (*Region, error) {
 	defer r.mu.Unlock()
 	r.file = id
 	r.eng.KnowFile(id.path, id.dev, id.inode)
+	r.complete = l.sighted(id)
 	if err := r.look(l); err != nil && len(r.maps) == 0 {
+		l.failed(id)
 		r.closed.Store(true)
 		p.forget(r)
 		return nil, fmt.Errorf("attach file %s: %w", path, err)
@@ -87,6 +89,7 @@ func (l *Look) attach(path string, opts []RegionOption) (*Region, error) {
 		p.forget(r)
 		return nil, fmt.Errorf("attach file %s: %w but to be written to, which WithoutWritableMappings leaves alone", path, ErrNotMapped)
 	}
+	l.attached(id)
 	return r, nil
 }
 
@@ -117,7 +120,7 @@ func (r *Region) lookNow() error {
 // what is new is covered. The caller holds r.mu.
 func (r *Region) look(l *Look) error {
 	var errs []error
-	changed := r.complete == 0
+	changed := len(r.maps) == 0
 	lost := r.lost(r.maps, l.list)
 	for _, m := range r.maps {
 		if r.leaves(m, l.list) {

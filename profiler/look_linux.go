@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/firsttouch/firsttouch/internal/engine"
@@ -19,6 +20,10 @@ type Look struct {
 	p    *Profiler
 	list []procMap
 	at   time.Duration // when the list was asked for, on the faults' clock
+
+	// before is when the look before this one was made, 0 where there was none, and had the files that were mapped then, by inode.
+	before time.Duration
+	had    map[uint64]bool
 
 	inodes map[uint64][]procMap // see of
 	fs     fileSystems          // nil until it was asked for
@@ -58,6 +63,89 @@ func (p *Profiler) newLook() (*Look, error) {
 		return nil, err
 	}
 	return &Look{p: p, list: list, at: now}, nil
+}
+
+// sightings are the looks of the loop. Only the loop uses them, and what attaches by its looks.
+type sightings struct {
+	last  time.Duration
+	had   map[uint64]bool
+	tried map[uint64]time.Duration // since when files may have been mapped that were found, and could not be attached yet; by inode
+}
+
+// triedMost bounds them.
+const triedMost = 4096
+
+// sighted says since when a file that is attached by the look may have been mapped; 0 is not known.
+func (l *Look) sighted(id *fileID) time.Duration {
+	if l.before == 0 { // it is none of the loop's, or the first one
+		return 0
+	}
+	if since, ok := l.p.sightings.tried[id.inode]; ok {
+		return since
+	}
+	if l.had[id.inode] {
+		return 0
+	}
+	return l.before
+}
+
+// failed remembers that for the next try, and attached forgets it.
+func (l *Look) failed(id *fileID) {
+	if s := &l.p.sightings; l.before != 0 && len(s.tried) < triedMost {
+		s.tried[id.inode] = l.sighted(id)
+	}
+}
+
+func (l *Look) attached(id *fileID) {
+	if l.before != 0 {
+		delete(l.p.sightings.tried, id.inode)
+	}
+}
+
+// sight remembers what a look of the loop has seen.
+func (p *Profiler) sight(l *Look) {
+	s := &p.sightings
+	l.before, l.had = s.last, s.had
+	s.last, s.had = l.at, make(map[uint64]bool)
+	for i := range l.list {
+		if m := &l.list[i]; m.inode != 0 {
+			s.had[m.inode] = true
+		}
+	}
+	for inode := range s.tried {
+		if !s.had[inode] {
+			delete(s.tried, inode) // it is gone
+		}
+	}
+}
+
+// pacing is how often the loop could look.
+type pacing struct {
+	mu    sync.Mutex
+	at    time.Time
+	every time.Duration // smoothed
+	looks uint64
+}
+
+// Looks tells how many looks at the mappings there were, and how often lately one was made, or it was found that none was due:
+// that is how late a new mapping may be found. It is longer than WithRescan says where looks are dear, or the processors are busy.
+func (p *Profiler) Looks() (n uint64, every time.Duration) {
+	p.pacing.mu.Lock()
+	defer p.pacing.mu.Unlock()
+	return p.pacing.looks, p.pacing.every
+}
+
+func (p *Profiler) paced(looked bool) {
+	p.pacing.mu.Lock()
+	defer p.pacing.mu.Unlock()
+	now := time.Now()
+	if !p.pacing.at.IsZero() {
+		p.pacing.every += (now.Sub(p.pacing.at) - p.pacing.every) / 4
+	}
+	p.pacing.at = now
+	if looked {
+		p.pacing.looks++
+	}
 }
 
 // Files are those that are mapped.
@@ -140,6 +228,7 @@ func (p *Profiler) lookLoop() {
 		if p.eng.BusReplaced() {
 			p.note("the handler of SIGBUS was taken by %s: unless it passes on what it does not know, the next first touch ends the process", p.eng.BusOwner())
 		}
+		p.paced(due)
 		if due {
 			pace.Look(p.look)
 		}
@@ -178,6 +267,7 @@ func (p *Profiler) look() {
 		p.note("mappings are not looked for: %v", err)
 		return
 	}
+	p.sight(l)
 	for _, r := range regions {
 		r.mu.Lock()
 		switch {

@@ -58,6 +58,12 @@ func TestLook(t *testing.T) {
 			t.Errorf("%d mappings of %s are observed, want %d", have, r.Name(), want)
 		}
 	}
+	if late := s.Regions[second.ID()].Mappings[0].Latency; late <= 0 {
+		t.Errorf("a file that was mapped between two looks was unseen for %v", late)
+	}
+	if n, _ := p.Looks(); n < 3 {
+		t.Errorf("%d looks, want 3 or more", n)
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := p.Look(ctx); err != nil && !errors.Is(err, context.Canceled) {

@@ -60,6 +60,8 @@ type Profiler struct {
 	ending sync.WaitGroup // spans that read their totals; none begins once eng is nil
 
 	mapsReads atomic.Int64 // of the list of mappings
+	sightings sightings
+	pacing    pacing
 
 	asked chan chan struct{} // for a look now; closed after it
 	due   chan struct{}      // likewise, for who does not wait
@@ -102,7 +104,7 @@ func New(opts ...Option) (*Profiler, error) {
 	p := &Profiler{
 		eng: eng, config: c, user: os.Geteuid(), agg: newAggregate(c.logLimit),
 		targets: make(map[uint32]*engine.Target), stackOf: make(map[uint32]StackID), actors: make(map[StackID]Actor),
-		spans: make(map[uint64]*spanInfo), stop: make(chan struct{}), ended: make(chan struct{}), asked: make(chan chan struct{}), due: make(chan struct{}, 1), share: c.share,
+		spans: make(map[uint64]*spanInfo), stop: make(chan struct{}), ended: make(chan struct{}), sightings: sightings{tried: make(map[uint64]time.Duration)}, asked: make(chan chan struct{}), due: make(chan struct{}, 1), share: c.share,
 		text: text, frames: known.Frames,
 	}
 	p.agg.start, p.agg.mono = time.Now(), engine.Now()

@@ -57,6 +57,9 @@ func (l *Look) Files() map[MappedFile]MappedAs { return nil }
 // AttachFile answers ErrNotSupported.
 func (l *Look) AttachFile(string, ...RegionOption) (*Region, error) { return nil, notHere() }
 
+// Looks returns 0.
+func (p *Profiler) Looks() (n uint64, every time.Duration) { return 0, 0 }
+
 // Watch does nothing.
 func (p *Profiler) Watch(func(*Look)) {}
 

@@ -96,7 +96,7 @@ type MappingStats struct {
 	Start, End uintptr       // half open
 	Offset     int64         // region offset of Start
 	Since      time.Duration // CLOCK_MONOTONIC when it was armed; earlier touches are unknown
-	Latency    time.Duration // at most this long between the mapping's creation and its arming; 0 when the engine made it or it was there when the file was attached
+	Latency    time.Duration // at most this long between the mapping's creation and its arming; 0 when the engine made it, or it was there before the look that found the file
 }
 
 // Kind is the kind of memory of a region.

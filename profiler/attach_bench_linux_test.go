@@ -17,7 +17,7 @@ import (
 //
 //	go test ./profiler -run '^$' -bench AttachMany -benchtime 1x
 func BenchmarkAttachMany(b *testing.B) {
-	for _, n := range []int{1, 10, 100, 500, 1000, 2000, 4000} {
+	for _, n := range []int{1, 10, 100, 500, 1000, 2000, 5000, 20000} {
 		b.Run(fmt.Sprintf("mappings=%d", n), func(b *testing.B) {
 			for b.Loop() {
 				attachMany(b, n)

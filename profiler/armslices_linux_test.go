@@ -11,6 +11,7 @@ import (
 
 // Large shared memory is armed in slices, each page once, whatever the granule and the mappings in it.
 func TestLargeSharedMemoryIsArmedInSlices(t *testing.T) {
+	aside(t)
 	inChild(t, "TestLargeSharedMemoryIsArmedInSlices", "all", nil, func(t *testing.T) {
 		const size = 96 << 20
 		p := newProfiler(t, WithStacks(StacksNone()))

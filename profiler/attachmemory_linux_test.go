@@ -79,6 +79,7 @@ func lines(t *testing.T, lo, hi uintptr) (out []procMap) {
 // Memory that existed before is observed in windows as an arena is, in a process whose threads are
 // parked for it, and is what it was afterwards.
 func TestAttachedMemoryWindows(t *testing.T) {
+	aside(t)
 	inChild(t, "TestAttachedMemoryWindows", "all", []string{"GOGC=1"}, func(t *testing.T) {
 		const pages, windows = 1024, 25
 		p := newProfiler(t, WithLogLimit(1<<22))

@@ -566,6 +566,7 @@ var ofC = []struct{ name, ends string }{
 
 // What TestOtherSignalsAreAsBefore holds of Go's handler holds of C's, and of threads that Go does not know.
 func TestHandlerOfCCodeIsAsBefore(t *testing.T) {
+	aside(t)
 	program := buildCProgram(t.Context(), t, "cbus")
 	run := func(t *testing.T, ends string, args ...string) string {
 		t.Helper()

@@ -50,6 +50,7 @@ func TestPlainForStrace(t *testing.T) {
 // The list has every system call that only the engine makes, as strace sees it, and none that it does not make: so a
 // seccomp profile of a service, and this list, are enough for the service with the profiler.
 func TestCallsAreListed(t *testing.T) {
+	aside(t)
 	env := []string{"FIRSTTOUCH_TEST_CORE=1"}
 	plain := testproc.Strace(t, "TestPlainForStrace", env, time.Minute)
 	made := testproc.Strace(t, "TestCoreForStrace", append(env, testproc.DeliveryEnv+"="+DeliveryThread.String()), time.Minute)

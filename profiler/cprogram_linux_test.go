@@ -37,6 +37,7 @@ func buildCProgram(ctx context.Context, t *testing.T, name string) (path string)
 // runCProgram builds a program of testdata and runs it.
 func runCProgram(t *testing.T, name string) {
 	t.Helper()
+	aside(t)
 	program := buildCProgram(t.Context(), t, name)
 	ctx, cancel := context.WithTimeout(t.Context(), testproc.Budget(hangBudget))
 	defer cancel()

@@ -17,6 +17,7 @@ import (
 // them before it becomes a daemon, takes nothing from the engine: no page reads as zeros, nobody waits for ever, no
 // fault is missed, and the engine closes nothing of the application's in its turn.
 func TestForeignCloseOfDescriptors(t *testing.T) {
+	aside(t)
 	for _, c := range []struct {
 		name string
 		do   func(t *testing.T, fd int)
@@ -69,6 +70,7 @@ func TestForeignCloseOfDescriptors(t *testing.T) {
 
 // The same while faults and looks at the mappings are under way.
 func TestForeignCloseInAStorm(t *testing.T) {
+	aside(t)
 	inChildren(t, "TestForeignCloseInAStorm", "all", []string{"GOGC=1"}, func(t *testing.T) {
 		const pages = 1000
 		windows := testproc.Times(4, 20)

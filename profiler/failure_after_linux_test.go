@@ -37,6 +37,7 @@ func notesSay(s *Snapshot, words ...string) bool {
 // A seccomp profile that was recorded from a Go service does not have clock_gettime(2), since Go reads the clock in the
 // vDSO: nothing depends on it, before the start and after.
 func TestClockRefused(t *testing.T) {
+	aside(t)
 	for _, when := range []string{"before the start", "after it"} {
 		inChildren(t, "TestClockRefused", when, nil, func(t *testing.T) {
 			if when == "before the start" {
@@ -120,6 +121,7 @@ var refusedSignals = []struct {
 
 // Where threads cannot be asked, stacks are missing with the reason; where they cannot be stopped, the error has it.
 func TestSignalsRefused(t *testing.T) {
+	aside(t)
 	for _, c := range refusedSignals {
 		for _, when := range []string{"before", "after"} {
 			inChild(t, "TestSignalsRefused", c.name+" "+when, nil, func(t *testing.T) {

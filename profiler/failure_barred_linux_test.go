@@ -57,8 +57,9 @@ func TestRefusedProbes(t *testing.T) {
 // While mremap is refused, a file that has no path any more cannot be had: who touches it waits, sees no
 // zeros, and the profile says what it waits for. Who touches something else goes on.
 func TestRefusedRemapWithoutAPath(t *testing.T) {
+	aside(t)
 	for _, gone := range []string{"unlinked", "replaced"} {
-		inChildAside(t, "TestRefusedRemapWithoutAPath", gone, nil, func(t *testing.T) {
+		inChild(t, "TestRefusedRemapWithoutAPath", gone, nil, func(t *testing.T) {
 			const pages = 64
 			size := pages * pageSize
 			path := newFile(t, size)
@@ -99,6 +100,7 @@ func TestRefusedRemapWithoutAPath(t *testing.T) {
 // While mremap is refused a file is mapped anew by its path, in wider granules. Record locks stay, what is written
 // meanwhile is in the file, and the region can be given back.
 func TestRefusedRemapKeepsTheFile(t *testing.T) {
+	aside(t)
 	inChildren(t, "TestRefusedRemapKeepsTheFile", "all", []string{"GOGC=1"}, func(t *testing.T) {
 		const pages = 3000
 		p := newProfiler(t)

@@ -61,8 +61,9 @@ var refusedCalls = []struct {
 // Each system call of the engine is refused while memory is armed: touches go on, memory holds what it
 // should, the profile or an error says what happened, and the profiler ends or says why not.
 func TestRefusedCalls(t *testing.T) {
+	aside(t)
 	for _, c := range refusedCalls {
-		inChildAside(t, "TestRefusedCalls", c.name, nil, func(t *testing.T) {
+		inChild(t, "TestRefusedCalls", c.name, nil, func(t *testing.T) {
 			const pages = 400
 			p := newProfiler(t)
 			regions := arm(t, p, pages)

@@ -93,6 +93,7 @@ var closes = []struct {
 // A file that is given back in the middle of a storm of touches is plain memory again: nobody is
 // left waiting, the contents are what was written, and its mapping is one piece as before.
 func TestCloseInAStorm(t *testing.T) {
+	aside(t)
 	for _, c := range closes {
 		inChild(t, "TestCloseInAStorm", c.name, []string{"GOGC=1"}, func(t *testing.T) {
 			const pages = 3000
@@ -122,6 +123,7 @@ func TestCloseInAStorm(t *testing.T) {
 
 // Windows come and go in a storm.
 func TestRearmInAStorm(t *testing.T) {
+	aside(t)
 	inChild(t, "TestRearmInAStorm", "all", []string{"GOGC=1"}, func(t *testing.T) {
 		const pages, windows = 500, 10
 		p := newProfiler(t)
@@ -155,6 +157,7 @@ func mappingsOf(t *testing.T, a *armed) []procMap {
 
 // The memory of an arena and of a mapped file outlives the profiler, and is gone with its region.
 func TestMemoryOutlivesTheProfiler(t *testing.T) {
+	aside(t)
 	inChild(t, "TestMemoryOutlivesTheProfiler", "all", []string{"GOGC=1"}, func(t *testing.T) {
 		const pages = 3000
 		p := newProfiler(t)
@@ -195,6 +198,7 @@ func TestMemoryOutlivesTheProfiler(t *testing.T) {
 // Closing an arena unmaps it. Whoever still reads it then gets the error that the Go runtime makes
 // of that, or the zeros that it held before, but waits for nobody.
 func TestArenaClosedUnderItsReaders(t *testing.T) {
+	aside(t)
 	inChild(t, "TestArenaClosedUnderItsReaders", "all", []string{"GOGC=1"}, func(t *testing.T) {
 		const rounds, pages = 8, 1000
 		p := newProfiler(t)

@@ -61,6 +61,7 @@ func refuseWhere(t *testing.T, call, arg, value uint32, errno unix.Errno) {
 // When the kernel refuses to fill an arena in the middle of a storm, the arena becomes plain memory:
 // everybody goes on, nothing is lost, and the profile says what happened.
 func TestRefusedFillFailsOpen(t *testing.T) {
+	aside(t)
 	for _, c := range []struct {
 		name    string
 		request uffd.Ioctl

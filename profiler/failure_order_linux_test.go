@@ -13,6 +13,7 @@ import (
 // Regions come and go while the profiler finds mappings of an attached file, and snapshots are
 // taken: whatever holds which lock, all of them get on.
 func TestRegionsComeWhileMappingsCome(t *testing.T) {
+	aside(t)
 	inChild(t, "TestRegionsComeWhileMappingsCome", "all", nil, func(t *testing.T) {
 		const size = 64 << 10
 		p := newProfiler(t, WithRescan(time.Millisecond))

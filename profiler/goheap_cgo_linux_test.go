@@ -14,7 +14,10 @@ import (
 
 // Threads of C read and write memory of Go, and call back, while the heap is armed.
 func TestGoHeapWithC(t *testing.T) {
-	closeBusy(t, attachHeap(t, newProfiler(t)).Close)                              // or skip
+	p := newProfiler(t)
+	closeBusy(t, attachHeap(t, p).Close) // or skip
+	closeBusy(t, p.Close)                // others run beside
+	aside(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 4*testproc.Budget(hangBudget)) // most of it to build
 	defer cancel()
 	bin := buildCProgram(ctx, t, "cgoheap")

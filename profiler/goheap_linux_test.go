@@ -222,6 +222,7 @@ func heapWork(t *testing.T, list *heapNode, n int) (stop func() (rounds int64)) 
 // A walk over known objects touches exactly their pages, by reading or by writing, and the collector all that
 // was not walked, window by window, while other goroutines work on other objects.
 func TestGoHeapIsExact(t *testing.T) {
+	aside(t)
 	inChild(t, "TestGoHeapIsExact", "all", nil, func(t *testing.T) {
 		const n, lists, windows = 1 << 14, 4, 24
 		var all [lists]*heapNode
@@ -327,6 +328,7 @@ func TestGoHeapIsExact(t *testing.T) {
 
 // What the scavenger gave back is new memory when it is used again, zeros, and not what a layer held of it.
 func TestGoHeapScavenged(t *testing.T) {
+	aside(t)
 	inChild(t, "TestGoHeapScavenged", "all", nil, func(t *testing.T) {
 		const size = 8 << 20
 		p := newProfiler(t, WithLogLimit(1<<20))
@@ -374,6 +376,7 @@ func fill(b []byte, v byte) {
 
 // The heap grows: new blocks are found, and what the mappings show is what the runtime says.
 func TestGoHeapGrows(t *testing.T) {
+	aside(t)
 	inChild(t, "TestGoHeapGrows", "all", nil, func(t *testing.T) {
 		p := newProfiler(t, WithRescan(5*time.Millisecond), WithLogLimit(1<<20))
 		debug.SetGCPercent(-1)
@@ -421,6 +424,7 @@ func TestGoHeapGrows(t *testing.T) {
 // The heap may grow into an arena that comes after the mappings were read, which a young heap does at its first look. What
 // was not found is told, and looked for again at once.
 func TestGoHeapGrowsWhileLookedAt(t *testing.T) {
+	aside(t)
 	inChild(t, "TestGoHeapGrowsWhileLookedAt", "all", nil, func(t *testing.T) {
 		p := newProfiler(t, WithRescan(time.Hour))
 		debug.SetGCPercent(-1)
@@ -473,6 +477,7 @@ func TestGoHeapGrowsWhileLookedAt(t *testing.T) {
 // same known memory with different blocks chosen. The blocks are chosen by their address, so each round has
 // lists of its own.
 func TestGoHeapShareIsUnbiased(t *testing.T) {
+	aside(t)
 	inChild(t, "TestGoHeapShareIsUnbiased", "all", nil, func(t *testing.T) {
 		p := newProfiler(t, WithLogLimit(1<<20))
 		debug.SetGCPercent(-1)

@@ -28,11 +28,12 @@ import (
 // heapMinutes is how long TestGoHeapForLong works.
 const heapMinutes = "FIRSTTOUCH_HEAP_MINUTES"
 
-// TestGoHeapForLong does mixed work while the heap is armed again and again, for some seconds, or longer:
+// TestGoHeapForLong does mixed work while the heap is armed again and again, for a second, or longer:
 //
 //	FIRSTTOUCH_HEAP_MINUTES=10 go test ./profiler -run TestGoHeapForLong -timeout 30m -v
 func TestGoHeapForLong(t *testing.T) {
-	long := 3 * time.Second
+	aside(t)
+	long := time.Duration(testproc.Times(1, 10)) * time.Second
 	if v := os.Getenv(heapMinutes); v != "" {
 		m, err := strconv.ParseFloat(v, 64)
 		if err != nil {
@@ -52,6 +53,7 @@ func TestGoHeapForLong(t *testing.T) {
 
 // The runtime is driven into its corners while the heap is armed again and again.
 func TestGoHeapSurvives(t *testing.T) {
+	aside(t)
 	for _, c := range []struct {
 		name string
 		env  []string
@@ -64,7 +66,7 @@ func TestGoHeapSurvives(t *testing.T) {
 		{"no async preemption", []string{"GODEBUG=asyncpreemptoff=1"}},
 		{"MADV_FREE", []string{"GODEBUG=madvdontneed=0"}},
 	} {
-		inChildAside(t, "TestGoHeapSurvives", c.name, c.env, func(t *testing.T) { mixedWork(t, time.Duration(testproc.Times(300, 1500))*time.Millisecond) })
+		inChild(t, "TestGoHeapSurvives", c.name, c.env, func(t *testing.T) { mixedWork(t, time.Duration(testproc.Times(300, 1500))*time.Millisecond) })
 	}
 }
 

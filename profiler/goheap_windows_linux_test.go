@@ -15,6 +15,7 @@ import (
 // Windows over a share of the Go heap: they are of all of it, within the errors that they state, and divided into what
 // the program and what the garbage collector touched.
 func TestGoHeapWindows(t *testing.T) {
+	aside(t)
 	inChild(t, "TestGoHeapWindows", "all", nil, func(t *testing.T) {
 		p := newProfiler(t, WithLogLimit(1<<20))
 		debug.SetGCPercent(-1)

@@ -40,6 +40,7 @@ func noTable() (*pclntab.Table, error) {
 // Whatever is not known of the Go runtime: each touch is one fault, of the right page, thread and access, what is told
 // beyond that is right too, and a note says what is not told.
 func TestGoRuntimeUnknown(t *testing.T) {
+	aside(t)
 	for _, u := range unknowns {
 		inChildren(t, "TestGoRuntimeUnknown", u.name, []string{"GOGC=10"}, func(t *testing.T) {
 			forget = u.forget

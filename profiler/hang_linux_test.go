@@ -32,6 +32,7 @@ var hangRows = []struct {
 // Whatever touches, in an arena and in a file, garbage collections and faults both finish. The
 // names of the cases end in GOMAXPROCS.
 func TestNoWayOfTouchingHangs(t *testing.T) {
+	aside(t)
 	for _, row := range hangRows {
 		for _, procs := range []int{1, 2, 8} {
 			env := []string{"GOGC=1", fmt.Sprintf("GOMAXPROCS=%d", procs)}
@@ -53,6 +54,7 @@ func TestNoWayOfTouchingHangs(t *testing.T) {
 // A child that is forked without sharing memory does not disturb the faults of its parent, nor they
 // it, under the same conditions.
 func TestForkDoesNotHang(t *testing.T) {
+	aside(t)
 	for _, procs := range []int{1, 2, 8} {
 		env := []string{"GOGC=1", fmt.Sprintf("GOMAXPROCS=%d", procs)}
 		inChildren(t, "TestForkDoesNotHang", fmt.Sprintf("fork/%d", procs), env, func(t *testing.T) {

@@ -22,6 +22,7 @@ const naiveBudget = 3 * time.Second
 // same goroutine finishes it when nothing collects garbage, so it resolves correctly; and the engine
 // finishes it.
 func TestGoroutineAsResolverHangs(t *testing.T) {
+	aside(t)
 	const top = "TestGoroutineAsResolverHangs"
 	if name := os.Getenv(caseEnv); name != "" {
 		copyUnder(t, name)
@@ -36,6 +37,7 @@ func TestGoroutineAsResolverHangs(t *testing.T) {
 		{"goroutine", "1", true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			env := []string{caseEnv + "=" + c.name, "GOMAXPROCS=4", "GOGC=" + c.gogc, "GORACE=atexit_sleep_ms=0"}
 			if !c.hangs {
 				testproc.Run(t, top, env, hangBudget)

@@ -24,8 +24,8 @@ const caseEnv = "FIRSTTOUCH_TEST_CASE"
 // hangBudget bounds a hang and says nothing about speed: a case takes a second or two.
 const hangBudget = 90 * time.Second
 
-// inChild runs body for the case called name in a process of its own, with env, and reports what
-// became of it. In that process, started by the same call, it runs body.
+// inChild runs body for the case called name in a process of its own, with env, beside the other cases of the test, and
+// reports what became of it. In that process, started by the same call, it runs body.
 func inChild(t *testing.T, top, name string, env []string, body func(t *testing.T)) {
 	t.Helper()
 	if os.Getenv(caseEnv) != "" {
@@ -35,20 +35,18 @@ func inChild(t *testing.T, top, name string, env []string, body func(t *testing.
 		}
 		return
 	}
-	t.Run(name, func(t *testing.T) { runChild(t, top, name, env) })
-}
-
-// inChildAside is inChild beside the other cases of the test: for children that wait most of the time.
-func inChildAside(t *testing.T, top, name string, env []string, body func(t *testing.T)) {
-	t.Helper()
-	if os.Getenv(caseEnv) != "" {
-		inChild(t, top, name, env, body)
-		return
-	}
 	t.Run(name, func(t *testing.T) {
 		t.Parallel()
 		runChild(t, top, name, env)
 	})
+}
+
+// aside runs a test beside others: one that only starts children, and waits for them most of the time.
+func aside(t *testing.T) {
+	t.Helper()
+	if os.Getenv(caseEnv) == "" { // in a child there is nothing else
+		t.Parallel()
+	}
 }
 
 // runChild runs the test called top in a process of its own, which runs one case of it.

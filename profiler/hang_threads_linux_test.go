@@ -23,6 +23,7 @@ var crews = []struct {
 
 // However goroutines and threads come and go around their touches, all of them finish.
 func TestNoCrewHangs(t *testing.T) {
+	aside(t)
 	for _, c := range crews {
 		inChildren(t, "TestNoCrewHangs", c.name, []string{"GOGC=1"}, func(t *testing.T) {
 			p := newProfiler(t)

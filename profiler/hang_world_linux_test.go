@@ -41,6 +41,7 @@ var worlds = []world{
 // Other users of the runtime's signals, stops and threads, and the engine, do not disturb each
 // other.
 func TestNothingElseInTheProcessMakesItHang(t *testing.T) {
+	aside(t)
 	for _, w := range worlds {
 		inChildren(t, "TestNothingElseInTheProcessMakesItHang", w.name, []string{"GOGC=1"}, func(t *testing.T) {
 			p := newProfiler(t)

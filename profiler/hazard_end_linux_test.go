@@ -68,6 +68,7 @@ var ends = []struct {
 // A process ends in a storm as it would without the profiler: it exits, crashes with its stacks, is
 // killed, or becomes another program, and its file holds all that was written.
 func TestEndsInAStorm(t *testing.T) {
+	aside(t)
 	const top = "TestEndsInAStorm"
 	for _, c := range ends {
 		inChild(t, top, c.name, nil, func(t *testing.T) {

@@ -143,6 +143,7 @@ func (a *armed) checkArena(t *testing.T, s *Snapshot) {
 // In a control group that has too little memory for the file, its pages come and go while they are armed
 // again and again.
 func TestLittleMemory(t *testing.T) {
+	aside(t)
 	if raceEnabled {
 		t.Skip("the race detector needs more memory than the control group has")
 	}

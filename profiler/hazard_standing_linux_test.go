@@ -37,9 +37,10 @@ const threadsEnv = "FIRSTTOUCH_TEST_THREADS"
 // shared memory and of memory of which writes alone are observed. Whoever waited goes on all the
 // same, the profile says what happened, and when the threads go on nothing was counted twice.
 func TestStandingThreads(t *testing.T) {
+	aside(t)
 	const top = "TestStandingThreads"
 	for _, c := range standing {
-		inChildAside(t, top, c.name, nil, func(t *testing.T) {
+		inChild(t, top, c.name, nil, func(t *testing.T) {
 			if pid := victim(); pid != 0 {
 				holdThreads(t)
 				return
@@ -87,8 +88,9 @@ func TestStandingThreads(t *testing.T) {
 			if c.noted && !noted {
 				t.Errorf("notes %q do not tell", s.Stats.Notes)
 			}
-			if h := p.Health(); (h.Broken != nil) != c.noted {
-				t.Errorf("health %v, want something broken: %v", h.Broken, c.noted)
+			// On a busy machine any thread may stand still, for want of a processor.
+			if h := p.Health(); (h.Broken != nil) != noted {
+				t.Errorf("health %v, and noted: %v", h.Broken, noted)
 			}
 			release()
 			for deadline := time.Now().Add(testproc.Budget(10 * time.Second)); p.Snapshot().Stats.Records < total && time.Now().Before(deadline); {

@@ -18,6 +18,7 @@ import (
 
 // A process that is stopped and continued again and again loses no fault.
 func TestStoppedAndContinued(t *testing.T) {
+	aside(t)
 	const top = "TestStoppedAndContinued"
 	inChild(t, top, "all", []string{"GOGC=1"}, func(t *testing.T) {
 		if pid := victim(); pid != 0 {
@@ -46,6 +47,7 @@ func TestStoppedAndContinued(t *testing.T) {
 // A debugger attaches to all threads, the engine's too, while they fault, looks at their registers, and
 // lets them go: no fault is lost and no signal either.
 func TestDebuggerAttaches(t *testing.T) {
+	aside(t)
 	const top = "TestDebuggerAttaches"
 	inChild(t, top, "all", []string{"GOGC=1"}, func(t *testing.T) {
 		if pid := victim(); pid != 0 {

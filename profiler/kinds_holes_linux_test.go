@@ -126,6 +126,7 @@ func TestSharedMemoryThatCannotBeHad(t *testing.T) {
 // address is refused with what to do. Each window sees exactly what was touched in it, while other readers go
 // on through the arming.
 func TestReadOnlySharedMemory(t *testing.T) {
+	aside(t)
 	inChildren(t, "TestReadOnlySharedMemory", "all", nil, readOnlySharedMemory)
 }
 

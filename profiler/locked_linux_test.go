@@ -175,6 +175,7 @@ func touchLocked(t *testing.T, when string, all []*lockable, from, to int) {
 // Whatever a process locks, and when, its memory holds what it should and stays locked, what is observed is exact, and
 // what cannot be is refused with an error that says so.
 func TestLockedProcess(t *testing.T) {
+	aside(t)
 	for _, c := range lockCalls {
 		for at, when := range lockMoments {
 			if at == 0 && strings.HasPrefix(c.name, "mlock") || at != c.every && !testproc.Long() {

@@ -251,6 +251,7 @@ func TestNothingFillsArmedMemory(t *testing.T) {
 
 // Locks that come and go while memory is touched and armed again do no harm, to what it holds or to who waits.
 func TestLocksInAStorm(t *testing.T) {
+	aside(t)
 	inChildren(t, "TestLocksInAStorm", "all", nil, func(t *testing.T) {
 		skipWithoutLocks(t, false)
 		const pages = 128

@@ -16,6 +16,7 @@ const othersEnv = "FIRSTTOUCH_TEST_PROGRAM"
 // Threads of others that no signal stops, and other code that takes the profiler's signal after it has started: who is in
 // the way is named, nobody is stopped for longer than that may take, and the process goes on.
 func TestThreadsAndSignalsOfOthers(t *testing.T) {
+	aside(t)
 	const top = "TestThreadsAndSignalsOfOthers"
 	program := os.Getenv(othersEnv)
 	if program == "" {
@@ -25,7 +26,7 @@ func TestThreadsAndSignalsOfOthers(t *testing.T) {
 		"blocks", "blocks later", "kernel", "vfork", "handler", "handler that passes on", "default", "ignored",
 		"handler of the chosen", "default of the chosen", "ignored by os/signal", "reset by os/signal", "notified",
 	} {
-		inChildAside(t, top, name, []string{othersEnv + "=" + program}, func(t *testing.T) {
+		inChild(t, top, name, []string{othersEnv + "=" + program}, func(t *testing.T) {
 			out, err := exec.CommandContext(t.Context(), program, name).CombinedOutput()
 			testproc.Told(t, out, err)
 		})

@@ -11,6 +11,7 @@ import (
 // apart, but for those that are preempted in the moment between the reading of their fault and the look
 // at their thread.
 func TestGoroutinesUnderPreemption(t *testing.T) {
+	aside(t)
 	inChild(t, "TestGoroutinesUnderPreemption", "all", []string{"GOGC=1", "GOMAXPROCS=8"}, func(t *testing.T) {
 		const goroutines, pages = 16, 40000
 		p := newProfiler(t)
@@ -54,6 +55,7 @@ func TestGoroutinesUnderPreemption(t *testing.T) {
 // time: long enough for Go to preempt the goroutine between the reading of its fault and the signal for its stack.
 // Such a claim is taken back.
 func TestSlowClaimsUnderPreemption(t *testing.T) {
+	aside(t)
 	inChild(t, "TestSlowClaimsUnderPreemption", "all", []string{"GOGC=1", "GOMAXPROCS=2"}, func(t *testing.T) {
 		const touches, stride = 4096, 1024
 		p := newProfiler(t)

@@ -177,6 +177,7 @@ func (k *truth) window(t *testing.T, p *Profiler, rnd *rand.Rand, goroutines int
 // Over many windows an arena shows exactly what was read and what was written in each, and holds what
 // it held, under a storm of others, with garbage collections.
 func TestArenaWindows(t *testing.T) {
+	aside(t)
 	inChildren(t, "TestArenaWindows", "all", []string{"GOGC=1"}, func(t *testing.T) {
 		const pages = 2048
 		windows := manyWindows()

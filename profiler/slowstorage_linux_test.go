@@ -18,6 +18,7 @@ const slowEnv = "FIRSTTOUCH_TEST_SLOW_FILE"
 // A thread that waits for slow storage in read(2), which no signal ends, is not in the way: memory is armed again while
 // it waits.
 func TestRearmWhileStorageIsSlow(t *testing.T) {
+	aside(t)
 	const top = "TestRearmWhileStorageIsSlow"
 	var env []string
 	if os.Getenv(slowEnv) == "" {

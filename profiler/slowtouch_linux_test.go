@@ -22,11 +22,11 @@ import (
 // slowStorage has body use a file whose storage takes its time, which another process serves.
 func slowStorage(t *testing.T, top, name string, f slowfs.File, env []string, body func(t *testing.T, path string)) {
 	if path := os.Getenv(slowEnv); path != "" {
-		inChildAside(t, top, name, nil, func(t *testing.T) { body(t, path) })
+		inChild(t, top, name, nil, func(t *testing.T) { body(t, path) })
 		return
 	}
 	env = append(env, slowEnv+"="+slowfs.Serve(t, f))
-	inChildAside(t, top, name, env, func(*testing.T) {})
+	inChild(t, top, name, env, func(*testing.T) {})
 }
 
 // mapRandom maps a file without read-ahead.

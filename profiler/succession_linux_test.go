@@ -143,7 +143,7 @@ func attachedFile(t *testing.T) string {
 // own contents. The engine's own memory takes the addresses too.
 func TestFilesComeAndGo(t *testing.T) {
 	const goroutines = 8
-	files := testproc.Times(15, 100)
+	files := testproc.Times(8, 100)
 	p := newProfiler(t, WithRescan(time.Millisecond))
 	dir := t.TempDir()
 	var wg sync.WaitGroup

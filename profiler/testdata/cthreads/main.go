@@ -155,6 +155,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -495,6 +496,31 @@ func wait(p *profiler.Profiler, number int) (profiler.Stats, error) {
 	return profiler.Stats{}, fmt.Errorf("nothing says that signal %d was taken", number)
 }
 
+// arrived waits until no thread has a signal of the engine still to come: such a one gets to who takes it, see
+// docs/architecture.md, and on a busy machine that is a while after the thread was stopped.
+func arrived(signal int) error {
+	for end := time.Now().Add(testproc.Budget(10 * time.Second)); ; time.Sleep(time.Millisecond) {
+		list, err := filepath.Glob("/proc/self/task/*/status")
+		if err != nil {
+			return err
+		}
+		pending := false
+		for _, path := range list {
+			text, _ := os.ReadFile(path) // the thread may have ended
+			_, rest, _ := strings.Cut(string(text), "\nSigPnd:\t")
+			set, _, _ := strings.Cut(rest, "\n")
+			bits, _ := strconv.ParseUint(set, 16, 64)
+			pending = pending || bits>>(signal-1)&1 != 0
+		}
+		if !pending {
+			return nil
+		}
+		if time.Now().After(end) {
+			return fmt.Errorf("signal %d does not arrive", signal)
+		}
+	}
+}
+
 // taken: other code takes the signal after the start. Its handler gets none of ours, the process lives, what happened is
 // said, and another signal is used.
 func taken(how C.char) error {
@@ -505,6 +531,9 @@ func taken(how C.char) error {
 	first := p.Snapshot().Stats.Signal
 	r, err := attach(p, f)
 	if err != nil {
+		return err
+	}
+	if err := arrived(first); err != nil {
 		return err
 	}
 	if C.take_signal(C.int(first), how) != 0 {

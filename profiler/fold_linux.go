@@ -31,11 +31,16 @@ func (p *Profiler) foldLoop() {
 			p.fold()
 			if n%collectEvery == 0 {
 				p.collect() // so that its events have their time
-				p.agg.age(p.eng.Folded(), func(id RegionID) bool { return len(p.watched[id]) > 0 }, engine.Now())
+				p.agg.age(p.eng.Folded(), p.held, engine.Now())
 			}
 			p.foldMu.Unlock()
 		}
 	}
+}
+
+// held reports whether something still counts for a region. The caller holds foldMu.
+func (p *Profiler) held(id RegionID) bool {
+	return len(p.watched[id]) > 0 || p.eng.WaitsFor(func(target uint32) bool { return RegionID(p.targets[target].Region) == id })
 }
 
 // lookSignal notes when other code has taken the signal that asks threads. The caller holds foldMu.

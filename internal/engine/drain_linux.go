@@ -107,6 +107,11 @@ func (e *Engine) nextLate() (rec Record, seq uint64, ok bool) {
 // Waiting is the number of records that have left the ring, since their threads wait for storage.
 func (e *Engine) Waiting() int { return len(e.late) }
 
+// WaitsFor reports whether a record of one of these targets has left the ring, since its thread waits for storage.
+func (e *Engine) WaitsFor(one func(target uint32) bool) bool {
+	return slices.ContainsFunc(e.late, func(l lateRecord) bool { return one(l.Target) })
+}
+
 // Waits reports whether a record of a span has left the ring, since its thread waits for storage.
 func (e *Engine) Waits(span uint64) bool {
 	return slices.ContainsFunc(e.late, func(l lateRecord) bool { return l.Span == span })

@@ -203,22 +203,22 @@ type goneTarget struct {
 	head uint64
 }
 
-// Recycle frees the numbers of removed targets that no record in the ring has any more, and tells of each. It has one caller
-// at a time.
+// Recycle frees the numbers of removed targets that no record has any more, in the ring or beside it, and tells of each. It has one caller
+// at a time, and Next none meanwhile.
 func (e *Engine) Recycle(forgotten func(number uint32)) {
 	e.goneMu.Lock()
 	defer e.goneMu.Unlock()
 	folded := e.Folded()
-	n := 0
-	for n < len(e.gone) && e.gone[n].head <= folded {
-		g := e.gone[n]
-		n++
+	e.gone = slices.DeleteFunc(e.gone, func(g goneTarget) bool {
+		if g.head > folded || e.WaitsFor(func(target uint32) bool { return target == g.Number }) {
+			return false
+		}
 		forgotten(g.Number)
 		e.numbers = append(e.numbers, g.Number)
 		g.of.targets--
 		e.freeCounters(g.of)
-	}
-	e.gone = slices.Delete(e.gone, 0, n)
+		return true
+	})
 }
 
 func log2(v uintptr) (n int) {

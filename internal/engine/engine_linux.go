@@ -162,6 +162,7 @@ func (e *Engine) start(c Config) error {
 	s.awaitPageCode, s.awaitBackCode = codeOf(awaitPage), codeOf(awaitBack)
 	s.resolveFileCode, s.handOverCode, s.finishBusCode = codeOf(resolveFile), codeOf(handOver), codeOf(finishFromDisk)
 	s.answerAskedCode, s.tellCode = codeOf(answerAsked), codeOf(tell)
+	s.heedLineCode, s.heedEndCode, s.adviceCode = codeOf(heedLine), codeOf(heedEnd), codeOf(askAdvice)
 	s.placeCode, s.disarmCode, s.disarmLineCode, s.findLineCode, s.findLocksCode = codeOf(place), codeOf(disarm), codeOf(disarmLine), codeOf(findLine), codeOf(findLocks)
 	s.relockCode, s.anyLocksCode, s.shadowCode = codeOf(relockPiece), codeOf(askLocks), codeOf(makeLayer)
 	s.refileCode, s.restoreMappingCode = codeOf(refile), codeOf(restoreMapping)

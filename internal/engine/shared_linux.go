@@ -31,6 +31,7 @@ type shared struct {
 	askThreadsCode, askOneCode, judgeCode, judgeCallCode, deafCode, idleCode, nameCode, readTaskCode     uintptr
 	rescueCode, rescueParkCode, rescueMapsCode, rescueMappingCode                                        uintptr
 	rescueFileCode, rescueMemoryCode, rescueRunCode, rescueEndCode, sameMappingCode                      uintptr
+	heedLineCode, heedEndCode, adviceCode                                                                uintptr
 	silencedCode, bringBackCode, sleepsCode                                                              uintptr
 	awaitPageCode, awaitBackCode, handOverCode, answerAskedCode                                          uintptr
 	tellCode, finishBusCode, resolveFileCode                                                             uintptr

@@ -52,12 +52,13 @@ type command struct {
 	nlocks     uintptr
 	locked     uint32 // whether the process has locked memory: lockedNo or lockedYes once that was asked
 
-	items     uintptr             // room for cutsMost cuttings
-	count, at uintptr             // how many of them the command is for, 0 where it is for its target; which one it is at
-	deadline  int64               // until when to wait for faults that are in flight
-	slice     int64               // ns for which it may go on with one more of them
-	patient   uint32              // nobody is to be stopped while a thread waits for a processor
-	line      mapLine             // see disarmLine
+	items     uintptr // room for cutsMost cuttings
+	count, at uintptr // how many of them the command is for, 0 where it is for its target; which one it is at
+	deadline  int64   // until when to wait for faults that are in flight
+	slice     int64   // ns for which it may go on with one more of them
+	patient   uint32  // nobody is to be stopped while a thread waits for a processor
+	line      mapLine // see disarmLine
+	heed      heed
 	locks     [maxLocks]AddrRange // what is locked of the target
 }
 
@@ -296,10 +297,17 @@ func (s *shared) moveCover(c *command, from, length, to uintptr) bool {
 func (s *shared) intact(w *worker, c *command, t *target) bool {
 	// nosplit: runs without a g.
 	var l mapLine
+	c.heed = heed{}
 	for next := t.lo; next < t.hi; next = l.hi {
 		if !s.lineFrom(w, &l, next) || l.lo > next || !l.isFile(c, t) && (c.op != opRearm || !s.isCover(w, t, &l)) {
 			return false
 		}
+		if c.op == opRearm {
+			s.heedMapping(w, next, min(l.hi, t.hi), !l.shared)
+		}
+	}
+	if c.op == opRearm {
+		deep(s.heedEndCode, uintptr(unsafe.Pointer(w)))
 	}
 	return true
 }
@@ -338,6 +346,7 @@ func disarm(arg uintptr) {
 		next = max(next, uintptr(t.plain))
 	}
 	limit := raw.Nanotime() + cutSlice
+	c.heed = heed{}
 	var l mapLine
 	for next < t.hi && s.lineFrom(w, &l, next) && l.lo < t.hi {
 		lo := max(l.lo, next)
@@ -345,6 +354,8 @@ func disarm(arg uintptr) {
 			w.carry.dst = lo
 			c.line = l
 			deep(s.disarmLineCode, arg)
+		} else {
+			s.heedMapping(w, lo, min(l.hi, t.hi), false)
 		}
 		if c.status != statusOK {
 			break
@@ -355,6 +366,7 @@ func disarm(arg uintptr) {
 			break
 		}
 	}
+	deep(s.heedEndCode, arg)
 	if c.op == opDisarm {
 		if c.cursor == 0 && c.status == statusOK {
 			next = t.hi
@@ -380,6 +392,7 @@ func disarmLine(arg uintptr) {
 		c.holes++ // unless it cannot be told, which isCover says
 		return
 	}
+	s.heedMapping(w, lo, hi, true)
 	if t.changed != 0 || l.prot != t.prot {
 		raw.Syscall(unix.SYS_MPROTECT, t.alias+lo-t.lo, hi-lo, uintptr(l.prot), 0, 0, 0)
 	}

@@ -90,6 +90,7 @@ func (l *Look) attach(path string, opts []RegionOption) (*Region, error) {
 		return nil, fmt.Errorf("attach file %s: %w but to be written to, which WithoutWritableMappings leaves alone", path, ErrNotMapped)
 	}
 	l.attached(id)
+	p.noteOwners(r)
 	return r, nil
 }
 

@@ -26,14 +26,15 @@ type Profiler struct {
 	text   *pclntab.Table // nil when the binary's function table could not be read
 	frames bool           // stacks have more than their innermost function
 
-	closing   sync.Mutex // held by Close; taken before mu
-	residents sync.Mutex // held by Resident; taken before mu
-	mu        sync.Mutex // held while a region is made, and guards closed; taken before foldMu
-	nextID    RegionID
-	closed    bool        // everything was given back
-	retired   atomic.Bool // Close was called: nothing is armed any more
-	share     float64     // of new regions that is to be observed
-	finder    func(*Look) // see Watch
+	closing     sync.Mutex // held by Close; taken before mu
+	residents   sync.Mutex // held by Resident; taken before mu
+	mu          sync.Mutex // held while a region is made, and guards closed; taken before foldMu
+	nextID      RegionID
+	closed      bool        // everything was given back
+	retired     atomic.Bool // Close was called: nothing is armed any more
+	ownersNoted bool        // see noteOwners
+	share       float64     // of new regions that is to be observed
+	finder      func(*Look) // see Watch
 
 	regionMu sync.Mutex // guards regions; a moment
 	regions  []*Region  // those that are open, by ID; replaced, never changed

@@ -137,6 +137,8 @@ var hazards = []hazard{
 	{"owner moves private memory with mremap", "profiler", "TestOwnerMovesAttachedMemory", "all", "contents follow"},
 	{"owner calls mprotect", "internal/bbolttest", "TestProtectionChanges", "", same},
 	{"owner takes the protection away", "internal/bbolttest", "TestProtectionIsTakenAway", "", same},
+	{"owner advises a mapping while it is observed", "internal/bbolttest", "TestAdviceGivenWhileAttachedSurvives", "", "the advice holds for all of it afterwards"},
+	{"owner calls mincore, MADV_REMOVE, or grows by mremap", "profiler", "TestWhatOwnersCannotHave", "all", "mincore tells of what was touched alone, the others fail, nothing is lost"},
 	{"owner calls madvise", "internal/bbolttest", "TestAdviceWhileAttached", "", same},
 	{"owner discards memory in a storm (MADV_DONTNEED)", "profiler", "TestDiscardInAStorm", "", "what was discarded reads as zeros, the rest is intact"},
 	{"owner locks armed memory (mlock)", "profiler", "TestLockArmedMemory", "", exact},

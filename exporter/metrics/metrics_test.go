@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"errors"
+	"fmt"
 	"maps"
 	"math"
 	"slices"
@@ -167,6 +168,45 @@ func total(t *testing.T, m metricdata.Metrics) (sum float64) {
 		sum += p.value
 	}
 	return sum
+}
+
+// Files that come and go count for their group. Whatever comes later, no total goes back, the first groups keep their names, and all
+// names together add up.
+func TestGroupsAddUp(t *testing.T) {
+	src := newSource()
+	r := newRig(t, src)
+	var before map[string]float64
+	faults := 0
+	for round := range 30 {
+		for i := range 10 {
+			file := region(fmt.Sprintf("file %d of round %d", i, round), 1<<20)
+			file.Group = fmt.Sprint("group ", i*(1+round/10)) // more groups than have names, some of them later
+			src.regions = append(src.regions, file)
+			src.b.AddRegion(file)
+			for range i {
+				r.fault(profiler.Fault{Time: time.Duration(faults) * time.Second, Region: profiler.RegionID(len(src.regions) - 1)})
+				faults++
+			}
+		}
+		got := r.collect(t)
+		now := values(t, got[exporter.MetricFaults])
+		if len(points(t, got[exporter.MetricRegionTouched])) > exporter.MetricRegions+1 || total(t, got[exporter.MetricFaults]) != float64(faults) {
+			t.Fatalf("round %d: %d names, %v faults of %d", round, len(points(t, got[exporter.MetricRegionTouched])), total(t, got[exporter.MetricFaults]), faults)
+		}
+		var recorded uint64
+		for _, p := range points(t, got[exporter.MetricFaultPosition]) {
+			recorded += p.count
+		}
+		if recorded != uint64(faults) {
+			t.Fatalf("round %d: %d positions of %d", round, recorded, faults)
+		}
+		for k, v := range before {
+			if now[k] < v {
+				t.Fatalf("round %d: %s went back from %v to %v", round, k, v, now[k])
+			}
+		}
+		before = now
+	}
 }
 
 // A file that is attached again has the same name: two regions of one name count together.

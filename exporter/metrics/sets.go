@@ -18,25 +18,37 @@ type names struct {
 	mu    sync.Mutex        // guards what follows
 	next  profiler.RegionID // all before it were met
 	named map[string]bool
+	byID  map[profiler.RegionID]string // answers, since asking takes the profiler's lock
 }
 
+// rememberMost bounds the answers that are remembered.
+const rememberMost = 1 << 13
+
 func newNames(group func(profiler.RegionID) string) *names {
-	return &names{group: group, named: make(map[string]bool)}
+	return &names{group: group, named: make(map[string]bool), byID: make(map[profiler.RegionID]string)}
 }
 
 // of returns the name under which a region counts. Regions are met in the order of their ids.
 func (n *names) of(id profiler.RegionID) string {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if name, ok := n.byID[id]; ok {
+		return name
+	}
 	for ; n.next <= id; n.next++ {
 		if group := n.group(n.next); group != exporter.RegionOther && len(n.named) < exporter.MetricRegions {
 			n.named[group] = true
 		}
 	}
-	if group := n.group(id); n.named[group] {
-		return group
+	name := n.group(id)
+	if !n.named[name] {
+		name = exporter.RegionOther
 	}
-	return exporter.RegionOther
+	if len(n.byID) == rememberMost {
+		clear(n.byID)
+	}
+	n.byID[id] = name
+	return name
 }
 
 // option is an attribute set that is made once; a measurement with it allocates nothing.

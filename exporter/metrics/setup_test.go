@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"testing"
@@ -29,11 +30,13 @@ func newSource(regions ...profiler.RegionStats) *source {
 	return s
 }
 
-func (s *source) Snapshot() *profiler.Snapshot            { return s.b.Snapshot() }
-func (s *source) Resident() map[profiler.RegionID]int64   { return s.resident }
-func (s *source) Stalled() int                            { return s.stalled }
-func (s *source) RegionGroup(id profiler.RegionID) string { return s.regions[id].Name }
-func (s *source) RegionSize(id profiler.RegionID) int64   { return s.regions[id].Size }
+func (s *source) Snapshot() *profiler.Snapshot          { return s.b.Snapshot() }
+func (s *source) Resident() map[profiler.RegionID]int64 { return s.resident }
+func (s *source) Stalled() int                          { return s.stalled }
+func (s *source) RegionGroup(id profiler.RegionID) string {
+	return cmp.Or(s.regions[id].Group, s.regions[id].Name)
+}
+func (s *source) RegionSize(id profiler.RegionID) int64 { return s.regions[id].Size }
 func (s *source) Span(r profiler.SpanRef) (profiler.SpanStats, bool) {
 	v, ok := s.spans[r]
 	return v, ok

@@ -21,6 +21,9 @@ var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
 	"bytes": showBytes, "count": showCount, "duration": showDuration, "percent": showPercent,
 }).Parse(pageText))
 
+// pageRegions is how many regions the page lists; the last one stands for all that are more.
+const pageRegions = 200
+
 // pageCallers is how many callers the page lists.
 const pageCallers = 25
 
@@ -94,9 +97,14 @@ func (a *Agent) page(host string) *pageContent {
 func (c *pageContent) fill(s *profiler.Snapshot) {
 	c.Start, c.End, c.Stats, c.Total.Covered = s.Start, s.End, s.Stats, s.End.Sub(s.Start)
 	c.Notes = joinNotes(c.Notes, s.Stats.Notes)
-	for i := range s.Regions {
-		r := &s.Regions[i]
-		c.Regions = append(c.Regions, pageRegion{RegionStats: r, KindName: strings.ReplaceAll(kindName(r.Kind), "_", " "), Slices: pageSlices(r), SamplingNote: s.SamplingNote(r.ID)})
+	list := s.Largest(pageRegions)
+	for i := range list {
+		r := &list[i]
+		row := pageRegion{RegionStats: r, KindName: strings.ReplaceAll(kindName(r.Kind), "_", " "), Slices: pageSlices(r)}
+		if len(r.Sampling) > 0 {
+			row.SamplingNote = s.SamplingNote(r.ID)
+		}
+		c.Regions = append(c.Regions, row)
 		c.Total.Mapped += r.Mapped
 		c.Total.Touched += r.Touched
 		c.Total.Stall += r.Stall.Sum

@@ -1,6 +1,7 @@
 package profiler
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -205,6 +206,37 @@ func (r *RegionStats) absorb(x *RegionStats, from, to time.Duration) {
 		r.Heap = x.Heap
 	}
 	r.Note = fmt.Sprintf("%d regions of this group that were closed, added up: where they were touched is not kept", r.Past)
+}
+
+// Largest returns the regions for a list of at most n rows: those with the longest stall, by ascending ID, and, where there are more, one of
+// OtherGroup at the end with the totals of all others. n is 1 or more.
+func (s *Snapshot) Largest(n int) []RegionStats {
+	if len(s.Regions) <= n {
+		return s.Regions
+	}
+	order := make([]int, len(s.Regions))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int {
+		x, y := &s.Regions[a], &s.Regions[b]
+		return cmp.Or(cmp.Compare(y.Stall.Sum, x.Stall.Sum), cmp.Compare(y.Faults, x.Faults))
+	})
+	rest := RegionStats{Name: OtherGroup, Group: OtherGroup, Granule: 1, Past: len(order) - n + 1, Note: fmt.Sprintf("%d regions, added up", len(order)-n+1)}
+	for _, i := range order[n-1:] {
+		r := &s.Regions[i]
+		rest.ID, rest.Kind = r.ID, r.Kind
+		rest.plus(r)
+		rest.Size += r.Size
+		rest.Mapped += r.Mapped
+		rest.Stopped = max(rest.Stopped, r.Stopped)
+	}
+	slices.Sort(order[:n-1])
+	out := make([]RegionStats, 0, n)
+	for _, i := range order[:n-1] {
+		out = append(out, s.Regions[i])
+	}
+	return append(out, rest)
 }
 
 // plus adds the totals of a region to this one's, whose places are not known. Snapshots may have the histograms.

@@ -154,3 +154,40 @@ func TestRegionsThatHaveGoneAreFound(t *testing.T) {
 		t.Errorf("a group that is known is %q", g)
 	}
 }
+
+// A list that is cut adds up to all there is.
+func TestLargestRegions(t *testing.T) {
+	a := newAggregate(0)
+	r := rand.New(rand.NewPCG(7, 8))
+	var seq uint64
+	for id := range RegionID(100) {
+		come(a, r, id, fmt.Sprint(id), &seq)
+	}
+	s := a.snapshot(time.Time{}, 0)
+	for _, n := range []int{1, 7, 99, 100, 101} {
+		list := s.Largest(n)
+		var faults uint64
+		var touched int64
+		var stall, least time.Duration
+		for i := range list {
+			faults, touched, stall = faults+list[i].Faults, touched+list[i].Touched, stall+list[i].Stall.Sum
+			if i < len(list)-1 && (i == 0 || list[i].Stall.Sum < least) {
+				least = list[i].Stall.Sum
+			}
+		}
+		var all time.Duration
+		larger := 0
+		for i := range s.Regions {
+			all += s.Regions[i].Stall.Sum
+			if s.Regions[i].Stall.Sum > least {
+				larger++
+			}
+		}
+		if len(list) != min(n, 100) || faults != seq || touched != int64(seq)*4096 || stall != all || n > 1 && n < 100 && larger >= n {
+			t.Errorf("of %d rows: %d, %d faults of %d, %d bytes, %v of %v, %d are larger than the least listed", n, len(list), faults, seq, touched, stall, all, larger)
+		}
+		if other := list[len(list)-1].Group == OtherGroup; other != (n < 100) {
+			t.Errorf("of %d rows: the last one is %q", n, list[len(list)-1].Name)
+		}
+	}
+}

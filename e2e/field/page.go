@@ -63,7 +63,9 @@ func machine() string {
 	if unix.Uname(&u) != nil {
 		return "unknown"
 	}
-	return fmt.Sprintf("Linux %s, %s, %s, %d processors", unix.ByteSliceToString(u.Release[:]), unix.ByteSliceToString(u.Machine[:]), runtime.Version(), runtime.NumCPU())
+	load, _ := os.ReadFile("/proc/loadavg")
+	minute, _, _ := strings.Cut(string(load), " ")
+	return fmt.Sprintf("Linux %s, %s, %s, %d processors with a load average of %s", unix.ByteSliceToString(u.Release[:]), unix.ByteSliceToString(u.Machine[:]), runtime.Version(), runtime.NumCPU(), minute)
 }
 
 // commitNow is what the working tree is at.
@@ -132,7 +134,8 @@ processor beside it, "half" is a control group with half a processor.
 - *×* is how many times as much processor time the process took for the first round of questions, both times added up, as without
   the profiler under the same load. Every page of them is cold.
 
-A cell with something else than expected is bold, with what it is below the table.
+A cell with something else than expected is bold, with what it is below the table. Where the load average is far above the number of
+processors, other work was there too, and "quiet" stands for a priority before it (nice -10).
 
 `
 

@@ -43,14 +43,14 @@ func (f *field) soak(ctx context.Context, c choice, d time.Duration, p *page) er
 		go func() {
 			out := soaked{Service: s.name, Commit: commitNow(ctx)}
 			c := exec.CommandContext(ctx, "nice", "-n", "19", f.binary(s), "soak", dir, d.String())
-			c.Env, c.Dir = f.environ(s, dir, key{Mode: "windows", User: "root"}), dir
+			c.Env, c.Dir = append(f.environ(s, dir, key{Mode: "thread", User: "root"}), "FIRSTTOUCH_WINDOWS=1s"), dir
 			var said strings.Builder
 			c.Stderr = &said
 			text, err := c.Output()
 			if err == nil {
 				err = json.Unmarshal(text, &out.Soaked)
 			} else {
-				err = fmt.Errorf("%s: %w: %s", s.name, err, brief(said.String()))
+				err = fmt.Errorf("%s: %w: %s", s.name, err, last(said.String()))
 			}
 			done <- ended{out, err}
 		}()
@@ -72,6 +72,12 @@ func (f *field) soak(ctx context.Context, c choice, d time.Duration, p *page) er
 	return errors.Join(errs...)
 }
 
+// last is the last line of what a service said.
+func last(text string) string {
+	text = strings.TrimSpace(text)
+	return text[strings.LastIndexByte(text, '\n')+1:]
+}
+
 func (p *page) renderSoak(b *strings.Builder) {
 	if len(p.Soaks) == 0 {
 		return
@@ -82,15 +88,15 @@ func (p *page) renderSoak(b *strings.Builder) {
     cd e2e/field && go run . -soak 24h -update
 
 Each service runs in a process of its own, all at once at the lowest priority. Again and again the agent is started, the data opened, questions are asked
-with a window each 200 ms, files replaced, questions asked, and the profiler taken off. What the process had is counted without the profiler, after the third
+with a window each second, files replaced, questions asked, and the profiler taken off. What the process had is counted without the profiler, after the third
 round and after the last one; the command fails where descriptors, mappings or threads have become more, or memory by half and 16 MiB.
 
-| service | commit | for | rounds | windows | first touches | dropped | longest Shutdown | descriptors | mappings | threads | memory | answer |
-|---|---|---|---|---|---|---|---|---|---|---|---|---|
+| service | commit | for | rounds | windows | first touches | dropped | taken off by the fuse | longest Shutdown | descriptors | mappings | threads | memory | answer |
+|---|---|---|---|---|---|---|---|---|---|---|---|---|---|
 `)
 	for _, s := range p.Soaks {
 		a, z := s.First, s.Last
-		fmt.Fprintf(b, "| %s | %s | %v | %d | %d | %d | %d | %v | %d, %d | %d, %d | %d, %d | %.0f, %.0f MiB | %.1f, %.1f ms |\n", s.Service, s.Commit, s.For.Round(time.Minute), s.Rounds, s.Windows, s.Faults, s.Dropped, s.Shutdown.Round(10*time.Millisecond),
+		fmt.Fprintf(b, "| %s | %s | %v | %d | %d | %d | %d | %d | %v | %d, %d | %d, %d | %d, %d | %.0f, %.0f MiB | %.1f, %.1f ms |\n", s.Service, s.Commit, s.For.Round(time.Minute), s.Rounds, s.Windows, s.Faults, s.Dropped, s.Off, s.Shutdown.Round(10*time.Millisecond),
 			a.Descriptors, z.Descriptors, a.Mappings, z.Mappings, a.Threads, z.Threads, mib(a.Memory), mib(z.Memory), ms(a.Answer), ms(z.Answer))
 	}
 }

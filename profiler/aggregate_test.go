@@ -12,7 +12,7 @@ import (
 func TestLogLimit(t *testing.T) {
 	a := newAggregate(10)
 	for range 2 {
-		a.regions = append(a.regions, &RegionStats{ID: RegionID(len(a.regions)), Granule: 4096, Size: 2 << 20})
+		a.addRegion(&RegionStats{ID: RegionID(len(a.regions)), Granule: 4096, Size: 2 << 20})
 	}
 	faults := someFaults(5, 100)
 	for _, f := range faults {
@@ -31,7 +31,7 @@ func TestLogLimit(t *testing.T) {
 // Spans are forgotten in the order in which they came.
 func TestSpansAreForgotten(t *testing.T) {
 	a := newAggregate(0)
-	a.regions = []*RegionStats{{Granule: 4096, Size: 1 << 20}}
+	a.addRegion(&RegionStats{Granule: 4096, Size: 1 << 20})
 	const extra = 100
 	for i := range maxSpans + extra {
 		a.add(Fault{Span: SpanRef(i + 1), Stall: 1})
@@ -92,7 +92,8 @@ func entryOf(f any) uintptr { return reflect.ValueOf(f).Pointer() }
 // faults are told by.
 func TestGroupsAndThreadsAreBounded(t *testing.T) {
 	a := newAggregate(100)
-	a.regions = []*RegionStats{{Granule: 4096, Size: 1 << 20}, {ID: 1, Granule: 4096, Size: 1 << 20}}
+	a.addRegion(&RegionStats{Granule: 4096, Size: 1 << 20})
+	a.addRegion(&RegionStats{ID: 1, Granule: 4096, Size: 1 << 20})
 	a.groupsMost, a.threadsMost = 10, 5
 	for i := range 100 {
 		if f := a.add(Fault{Region: RegionID(i % 2), Stack: StackID(i), Thread: int32(i + 1), Stall: 1}); f.Stack != 0 && f.Stack > 10 {

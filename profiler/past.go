@@ -53,7 +53,8 @@ func (a *aggregate) region(id RegionID) *RegionStats {
 	if to, ok := movedTo(a.moved, id); ok {
 		return a.byID[to]
 	}
-	return &lost
+	r := lost
+	return &r
 }
 
 func movedTo(moved []movedRegion, id RegionID) (RegionID, bool) {

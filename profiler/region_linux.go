@@ -146,6 +146,7 @@ func (p *Profiler) forget(r *Region) {
 	p.agg.dropRegion(r.id)
 	p.nextID = r.id
 	p.uncount(r)
+	p.fold() // what it had is freed at once
 }
 
 // uncount takes a region out of those that are open. The caller holds foldMu.

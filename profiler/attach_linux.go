@@ -126,6 +126,8 @@ func (r *Region) look(l *Look) error {
 	for _, m := range r.maps {
 		if r.leaves(m, l.list) {
 			lost = append(lost, m) // giving back what is gone already does nothing
+		} else if m.Rightless() && !slices.Contains(lost, m) {
+			r.given(m, l.list)
 		}
 	}
 	if len(lost) > 0 {
@@ -165,7 +167,8 @@ func (r *Region) look(l *Look) error {
 func (r *Region) uncovered(list []procMap) (out []procMap) {
 	var want []procMap
 	for _, m := range list {
-		if !m.shared && m.prot == 0 {
+		// Without access is what the engine made so, and its owner has moved since; and what nobody can touch.
+		if m.prot == 0 && (!m.shared || r.p.config.delivery == DeliverySignal) {
 			continue
 		}
 		if r.config.leave && m.shared && m.prot&unix.PROT_WRITE != 0 {
@@ -231,6 +234,27 @@ func (r *Region) leaves(m *mapping, list []procMap) bool {
 
 func (r *Region) noteLeft() {
 	r.p.note("region %s: mappings that can be written to are left alone (WithoutWritableMappings), since a system call on a mutex there would fail; the agent observes them where it is given the path without *?[", r.name)
+}
+
+// given notes what the owner of a mapping has given access to (mprotect) before it was touched: it cannot be seen when
+// it is. The list may be older than the last arming, so what it shows counts only when a fresh one shows it too. The
+// caller holds r.mu.
+func (r *Region) given(m *mapping, list []procMap) {
+	accessible := func(list []procMap, f func(lo, hi uintptr) int) (n int) {
+		for i := range list {
+			if l := &list[i]; l.prot != 0 && l.lo < m.Hi && m.Lo < l.hi {
+				n += f(max(l.lo, m.Lo), min(l.hi, m.Hi))
+			}
+		}
+		return n
+	}
+	if !m.Rightless() || accessible(list, func(lo, hi uintptr) int { return m.Census(lo, hi).Armed }) == 0 {
+		return
+	}
+	fresh, err := r.p.readMaps()
+	if err == nil && accessible(fresh, m.Given) > 0 {
+		r.p.note("region %s: its owner has changed the rights of a mapping (mprotect) that was armed: what was not touched there is observed again once it is armed again", r.name)
+	}
 }
 
 // without cuts [lo, hi) out of mappings.

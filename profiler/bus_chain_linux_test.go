@@ -84,6 +84,12 @@ var others = []other{
 		file := mapFile(b.T, path, 8*pageSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 		b.attach(path)
 		defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+		if !haveGuards(b.T) { // what is armed by its rights cannot be told from this: see docs/limits.md
+			for page := 1; page < 4; page++ {
+				wordAt(b.T, file, page*pageSize)
+			}
+			b.faults += 2
+		}
 		for _, m := range [][]byte{mapMemory(b.T, 8), b.memory(8), file} {
 			m[0] = 1
 			must(b.T, unix.Mprotect(m[:4*pageSize], unix.PROT_NONE))
@@ -98,6 +104,25 @@ var others = []other{
 			m[pageSize] = 1
 		}
 		b.faults += 4
+	}},
+	{name: "write to a file that may be read", make: func(b *bystander) {
+		path := newFile(b.T, 8*pageSize)
+		m := b.name(mapFile(b.T, path, 8*pageSize, unix.PROT_READ, unix.MAP_SHARED))
+		b.attach(path)
+		wordAt(b.T, m, 2*pageSize)
+		defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+		for range 3 {
+			for page := range 4 { // touched before, and not
+				b.wantFault(m, page*pageSize+9, func() { m[page*pageSize+9] = 1 })
+			}
+		}
+		b.faults++
+	}},
+	{name: "write to a file that may be read, fatal", dies: "fatal error: fault\n[signal SIGSEGV: segmentation violation", make: func(b *bystander) {
+		path := newFile(b.T, 8*pageSize)
+		m := b.name(mapFile(b.T, path, 8*pageSize, unix.PROT_READ, unix.MAP_SHARED))
+		b.attach(path)
+		b.die(func() { m[pageSize] = 1 })
 	}},
 	{name: "nil dereference", make: func(b *bystander) {
 		for range 3 {
@@ -550,8 +575,8 @@ func mapOver(t *testing.T, addr uintptr, size int) {
 	}
 }
 
-// ofC are signals that are not the engine's in a program with C code, which may have a handler of SIGBUS in front of
-// Go's; see bystanders in testdata/cbus.
+// ofC are signals that are not the engine's in a program with C code, which may have a handler of SIGBUS and SIGSEGV in
+// front of Go's; see bystanders in testdata/cbus.
 var ofC = []struct{ name, ends string }{
 	{"recovered", "lived"},
 	{"Go", "exit status 2"},
@@ -598,24 +623,27 @@ func TestHandlerOfCCodeIsAsBefore(t *testing.T) {
 	}
 }
 
-// With delivery by signal the engine has a handler that stays, and one that is put in front of it is
+// With delivery by signal the engine has handlers that stay, and one that is put in front of them is
 // reported.
 func TestHandlerInFront(t *testing.T) {
-	inChild(t, "TestHandlerInFront", "in front", nil, func(t *testing.T) {
-		p := newProfiler(t, WithDelivery(DeliverySignal), WithRescan(time.Millisecond))
-		a := newArena(t, p, "arena", 8*pageSize).Bytes()
-		a[0] = 1
-		// struct sigaction, include/linux/signal_types.h: the handler is the first word.
-		ignore := [4]uintptr{1} // SIG_IGN
-		if _, _, e := unix.Syscall6(unix.SYS_RT_SIGACTION, uintptr(unix.SIGBUS), uintptr(unsafe.Pointer(&ignore)), 0, 8, 0, 0); e != 0 {
-			t.Fatal(e)
-		}
-		deadline := time.Now().Add(testproc.Budget(10 * time.Second))
-		for !strings.Contains(strings.Join(p.Snapshot().Stats.Notes, "\n"), "SIGBUS") {
-			if time.Now().After(deadline) {
-				t.Fatalf("no note of the handler: %q", p.Snapshot().Stats.Notes)
+	for _, sig := range []unix.Signal{unix.SIGBUS, unix.SIGSEGV} {
+		name := unix.SignalName(sig)
+		inChild(t, "TestHandlerInFront", name, nil, func(t *testing.T) {
+			p := newProfiler(t, WithDelivery(DeliverySignal), WithRescan(time.Millisecond))
+			a := newArena(t, p, "arena", 8*pageSize).Bytes()
+			a[0] = 1
+			// struct sigaction, include/linux/signal_types.h: the handler is the first word.
+			ignore := [4]uintptr{1} // SIG_IGN
+			if _, _, e := unix.Syscall6(unix.SYS_RT_SIGACTION, uintptr(sig), uintptr(unsafe.Pointer(&ignore)), 0, 8, 0, 0); e != 0 {
+				t.Fatal(e)
 			}
-			time.Sleep(time.Millisecond)
-		}
-	})
+			deadline := time.Now().Add(testproc.Budget(10 * time.Second))
+			for !strings.Contains(strings.Join(p.Snapshot().Stats.Notes, "\n"), "the handler of "+name+" was taken") {
+				if time.Now().After(deadline) {
+					t.Fatalf("no note of the handler: %q", p.Snapshot().Stats.Notes)
+				}
+				time.Sleep(time.Millisecond)
+			}
+		})
+	}
 }

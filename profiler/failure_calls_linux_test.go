@@ -105,7 +105,7 @@ func TestRefusedCalls(t *testing.T) {
 				}
 			}
 			said = append(append(said, s.Stats.LastError), s.Stats.Notes...)
-			made := !c.system || !s.Stats.UserModeOnly
+			made := (!c.system || !s.Stats.UserModeOnly) && !(c.name == "msync" && testDelivery() == DeliverySignal)
 			if made && c.says != "" && !slices.ContainsFunc(said, func(text string) bool { return strings.Contains(text, c.says) }) {
 				t.Errorf("nothing says %q: %q", c.says, said)
 			}

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"unsafe"
 
+	"github.com/firsttouch/firsttouch/internal/testproc"
 	"github.com/firsttouch/firsttouch/uffd"
 	"golang.org/x/sys/unix"
 )
@@ -132,7 +133,7 @@ func TestRefusedRegistration(t *testing.T) {
 				"map":    func() (*Region, error) { return p.MapFile(other) },
 				"attach": func() (*Region, error) { return p.AttachFile(path) },
 			} {
-				if what == "arena" && !c.arena {
+				if what == "arena" && !c.arena || what != "arena" && testDelivery() == DeliverySignal { // which makes neither call for files
 					continue
 				}
 				// The Go runtime maps memory of its own now and then; what a failure left would be more in
@@ -178,7 +179,7 @@ func TestRefusedRegistration(t *testing.T) {
 // in each part of it.
 func TestRefusedRearm(t *testing.T) {
 	for _, c := range refusals {
-		inChild(t, "TestRefusedRearm", c.name, nil, func(t *testing.T) {
+		inChild(t, "TestRefusedRearm", c.name, []string{testproc.DeliveryEnv + "=" + DeliveryThread.String()}, func(t *testing.T) { // by signal neither call is made
 			size := refusedPages * pageSize
 			p := newProfiler(t)
 			path := newFile(t, size)

@@ -29,6 +29,7 @@ func (p *Profiler) Health() Health {
 	var broken error
 	p.lookSignal()
 	muted, _ := p.eng.Muted()
+	front, owner := p.eng.BusReplaced()
 	switch gone, taken := p.eng.Gone(), p.eng.SignalTaken(); {
 	case muted != 0:
 		broken = fmt.Errorf("ioctl(UFFDIO_WAKE) is refused since the profiler started: nobody who waits for a page could be woken: %w", muted)
@@ -47,8 +48,8 @@ func (p *Profiler) Health() Health {
 		broken = fmt.Errorf("a restore was refused: %s: %w", strings.Join(calls, ", "), unix.Errno(s.LastErr))
 	case taken != "":
 		broken = errors.New(taken)
-	case p.eng.BusReplaced():
-		broken = errors.New("the handler of SIGBUS was taken by " + p.eng.BusOwner())
+	case front != "":
+		broken = fmt.Errorf("the handler of %s was taken by %s", front, owner)
 	case s.Slowest != 0:
 		broken = fmt.Errorf("a first touch took %v because of the profiler, without what storage took", s.Slowest.Round(time.Millisecond))
 	case s.Stood != 0:

@@ -171,7 +171,7 @@ func (r *Region) isOf(m *mapping, l *procMap) bool {
 // ours reports whether a line of the list of mappings can be as it should be in [lo, hi), and what part
 // of it has to be our placeholder then.
 func (r *Region) ours(m *mapping, l *procMap, lo, hi uintptr) (cover engine.AddrRange, ok bool) {
-	if m.means != byCover {
+	if m.means != byCover || m.Protected() {
 		ok := r.isOf(m, l)
 		if ok && m.means == byShare {
 			cover = engine.AddrRange{Lo: lo, Hi: hi} // registered still, or another mapping of the same

@@ -96,7 +96,7 @@ func TestLastWords(t *testing.T) {
 		}
 		return string(b), fmt.Sprint(err)
 	}
-	line := regexp.MustCompile(`(?m)^firsttouch profiles this process: \d+ first touches seen( by SIGBUS)?; 2 ranges armed: 0x[0-9a-f]+-0x[0-9a-f]+ 0x[0-9a-f]+-0x[0-9a-f]+\n`)
+	line := regexp.MustCompile(`(?m)^firsttouch profiles this process: \d+ first touches seen( by signal)?; 2 ranges armed: 0x[0-9a-f]+-0x[0-9a-f]+ 0x[0-9a-f]+-0x[0-9a-f]+\n`)
 	closed := regexp.MustCompile(`(?m)^firsttouch: it was closed or taken off, no memory is armed\n`)
 	for _, c := range crashes {
 		t.Run(c.name, func(t *testing.T) {

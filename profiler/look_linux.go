@@ -225,8 +225,8 @@ func (p *Profiler) lookLoop() {
 		case done = <-p.asked:
 			due = true
 		}
-		if p.eng.BusReplaced() {
-			p.note("the handler of SIGBUS was taken by %s: unless it passes on what it does not know, the next first touch ends the process", p.eng.BusOwner())
+		if sig, owner := p.eng.BusReplaced(); sig != "" {
+			p.note("the handler of %s was taken by %s: unless it passes on what it does not know, the next first touch ends the process", sig, owner)
 		}
 		p.paced(due)
 		if due {

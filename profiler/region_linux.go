@@ -260,7 +260,8 @@ func (r *Region) Rearm() error {
 			}
 			continue
 		}
-		prot, ok := protection(list, m.Lo, m.Hi)
+		r.given(m, list)
+		prot, ok := m.rights(list)
 		if !ok && r.kind == KindAttached && !r.intact(m, list) {
 			gone = true
 			continue
@@ -312,14 +313,21 @@ func (r *Region) rearmed() {
 	})
 }
 
-// protection returns the one that all mappings in [lo, hi) have.
-func protection(list []procMap, lo, hi uintptr) (prot int, ok bool) {
-	i := sort.Search(len(list), func(i int) bool { return list[i].hi > lo })
-	for ; i < len(list) && list[i].lo < hi; i++ {
+// rights returns those that all of a mapping has, but for what has none because it is armed.
+func (m *mapping) rights(list []procMap) (prot int, ok bool) {
+	none := m.Rightless()
+	i := sort.Search(len(list), func(i int) bool { return list[i].hi > m.Lo })
+	for ; i < len(list) && list[i].lo < m.Hi; i++ {
+		if none && list[i].prot == 0 {
+			continue
+		}
 		if ok && list[i].prot != prot {
 			return 0, false
 		}
 		prot, ok = list[i].prot, true
+	}
+	if none && !ok {
+		return m.prot, true
 	}
 	return prot, ok
 }

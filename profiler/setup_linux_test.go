@@ -11,11 +11,14 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/firsttouch/firsttouch/internal/engine"
 	"github.com/firsttouch/firsttouch/internal/testproc"
 	"golang.org/x/sys/unix"
 )
 
 var pageSize = unix.Getpagesize()
+
+func init() { engine.WithoutGuards = os.Getenv(testproc.WithoutGuardsEnv) != "" }
 
 // newProfiler starts a profiler, also where the kernel serves user mode only, and closes it after the test. Where the system refuses, the test is
 // skipped with the system's reason.

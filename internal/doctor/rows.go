@@ -33,7 +33,7 @@ func delivery(k uffd.Report, t Trial) []Row {
 
 // bySignal is the row of delivery by signal, which is an option.
 func bySignal(k uffd.Report, t Trial) Row {
-	const name = "to a SIGBUS handler (an option)"
+	const name = "to handlers of SIGBUS and SIGSEGV (an option)"
 	if _, made := t.step(StepSignal); !made && k.OpenPath != nil && !hasFeature(k, "SIGBUS") {
 		return Row{Name: name, Status: No, Detail: "the kernel does not offer it", Remedy: "Linux 4.14 or later"}
 	}

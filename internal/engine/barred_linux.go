@@ -30,12 +30,14 @@ const (
 	callPagemap
 	callProtect
 	callDiscard
+	callGuard
 	callNumber
 )
 
 // callNames are what errors and notes call them.
 var callNames = [callNumber]string{"UFFDIO_CONTINUE", "UFFDIO_COPY", "UFFDIO_WRITEPROTECT", "mremap", "PAGEMAP_SCAN", "rt_tgsigqueueinfo", "getdents64 of /proc/self/task",
-	"reading /proc/self/maps", "lseek in /proc", "pread64 of /proc/self/pagemap", "mprotect", "madvise(MADV_DONTNEED)"}
+	"reading /proc/self/maps", "lseek in /proc", "pread64 of /proc/self/pagemap", "mprotect", "madvise(MADV_DONTNEED)",
+	"madvise(MADV_GUARD_REMOVE)"}
 
 // denied reports whether an errno means that a call may not be made at all, rather than not now or not of
 // this memory: what seccomp filters and security modules answer.

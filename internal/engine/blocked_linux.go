@@ -20,26 +20,31 @@ const (
 	blockedPause = 10 * time.Millisecond
 )
 
-// refuseBlocked refuses delivery by signal where a thread of this process blocks SIGBUS: that would kill it, and the
-// process with it, at its first touch (force_sig_fault, kernel/signal.c).
+// refuseBlocked refuses delivery by signal where a thread of this process blocks SIGBUS or SIGSEGV: that would kill it, and
+// the process with it, at its first touch (force_sig_fault, kernel/signal.c).
 func refuseBlocked() error {
 	tasks, err := os.ReadDir("/proc/self/task")
 	if err != nil {
-		return fmt.Errorf("look for threads that block SIGBUS: %w", err)
+		return fmt.Errorf("look for threads that block SIGBUS or SIGSEGV: %w", err)
 	}
 	for _, task := range tasks {
 		tid, err := strconv.Atoi(task.Name())
 		if err != nil {
-			return fmt.Errorf("look for threads that block SIGBUS: %w", err)
+			return fmt.Errorf("look for threads that block SIGBUS or SIGSEGV: %w", err)
 		}
 		for try := 1; ; try++ {
-			name, blocks := Blocks(tid, unix.SIGBUS)
+			sig := unix.SIGBUS
+			name, blocks := Blocks(tid, sig)
+			if !blocks {
+				sig = unix.SIGSEGV
+				name, blocks = Blocks(tid, sig)
+			}
 			if !blocks {
 				break
 			}
 			if try == blockedTries {
-				return fmt.Errorf("%w: delivery by signal would kill thread %d (%s), which blocks SIGBUS: deliver by thread (DeliveryThread)",
-					uffd.ErrNotSupported, tid, name)
+				return fmt.Errorf("%w: delivery by signal would kill thread %d (%s), which blocks %s: deliver by thread (DeliveryThread)",
+					uffd.ErrNotSupported, tid, name, unix.SignalName(sig))
 			}
 			time.Sleep(blockedPause)
 		}

@@ -5,7 +5,6 @@
 package engine
 
 import (
-	"errors"
 	"fmt"
 	"time"
 	"unsafe"
@@ -14,13 +13,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What was there before the handler of SIGBUS: where bustramp goes on, and how the kernel would have masked
-// signals for it.
+// What was there before the handlers of SIGBUS and SIGSEGV, by the signal's number: where bustramp goes on, and how the
+// kernel would have masked signals for it.
 var (
-	busBefore uintptr
-	busMask   uint64
+	busBefore [unix.SIGSEGV + 1]uintptr
+	busMask   [unix.SIGSEGV + 1]uint64
 	busPage   uintptr
 )
+
+// busSignals are the signals by which faults come: SIGBUS for memory that is registered with userfaultfd, SIGSEGV for
+// files, whose access was taken away.
+var busSignals = [...]unix.Signal{unix.SIGBUS, unix.SIGSEGV}
 
 // busEntry returns the address of bustramp.
 func busEntry() uintptr
@@ -33,31 +36,37 @@ const (
 	saResethand = 0x80000000
 )
 
-// errBusReplaced: put in front again, the two handlers would call each other for ever.
-var errBusReplaced = errors.New("another handler of SIGBUS was put in front of the engine's: deliver by thread in this process")
-
-// installBus puts the handler of SIGBUS in front of the one that is there, Go's as a rule. It stays for
+// installBus puts the handlers of SIGBUS and SIGSEGV in front of those that are there, Go's as a rule. They stay for
 // the life of the process: a signal may still be on its way when an engine stops.
 func installBus() error {
-	entry := busEntry()
+	for _, sig := range busSignals {
+		if err := installFront(sig); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func installFront(sig unix.Signal) error {
+	entry, name := busEntry(), unix.SignalName(sig)
 	var old, was sigaction
-	if e := rtSigaction(int(unix.SIGBUS), nil, &old); e != 0 {
-		return fmt.Errorf("look at the handler of SIGBUS: %w", e)
+	if e := rtSigaction(int(sig), nil, &old); e != 0 {
+		return fmt.Errorf("look at the handler of %s: %w", name, e)
 	}
 	switch {
 	case old.handler == entry:
 		return nil
-	case busBefore != 0:
-		return errBusReplaced
-	case old.handler <= 1: // SIG_DFL, SIG_IGN
-		return errors.New("SIGBUS has no handler to go on to, where Go has one: deliver by thread")
+	case busBefore[sig] != 0: // put in front again, the two handlers would call each other for ever
+		return fmt.Errorf("another handler of %s was put in front of the engine's: deliver by thread in this process", name)
+	case old.handler <= sigIgn:
+		return fmt.Errorf("%s has no handler to go on to, where Go has one: deliver by thread", name)
 	case old.flags&saResethand != 0:
-		return errors.New("the handler of SIGBUS is for one signal only (SA_RESETHAND): deliver by thread")
+		return fmt.Errorf("the handler of %s is for one signal only (SA_RESETHAND): deliver by thread", name)
 	}
-	busBefore, busPage = old.handler, uintptr(unix.Getpagesize())
-	busMask = old.mask
+	busPage = uintptr(unix.Getpagesize())
+	busBefore[sig], busMask[sig] = old.handler, old.mask
 	if old.flags&saNodefer == 0 {
-		busMask |= 1 << (unix.SIGBUS - 1)
+		busMask[sig] |= 1 << (sig - 1)
 	}
 	_, _, restorer := entries()
 	a := sigaction{
@@ -66,33 +75,37 @@ func installBus() error {
 		flags: old.flags&^saNodefer | saSiginfo | saOnstack | saRestorer,
 		mask:  ^uint64(0),
 	}
-	if e := rtSigaction(int(unix.SIGBUS), &a, &was); e != 0 {
-		return fmt.Errorf("install the handler of SIGBUS: %w", e)
+	if e := rtSigaction(int(sig), &a, &was); e != 0 {
+		return fmt.Errorf("install the handler of %s: %w", name, e)
 	}
 	if was.handler != old.handler {
-		rtSigaction(int(unix.SIGBUS), &was, nil)
-		busBefore = 0
-		return errors.New("the handler of SIGBUS changed while ours was put in front: try again")
+		rtSigaction(int(sig), &was, nil)
+		busBefore[sig] = 0
+		return fmt.Errorf("the handler of %s changed while ours was put in front: try again", name)
 	}
 	return nil
 }
 
-// BusReplaced reports whether another handler of SIGBUS stands in front of the engine's, which then sees
-// only what that one passes on.
-func (e *Engine) BusReplaced() bool {
-	var now sigaction
-	return e.s.signals && rtSigaction(int(unix.SIGBUS), nil, &now) == 0 && now.handler != busEntry()
+// BusReplaced names the signal in front of whose handler of ours another one stands, which then sees only what that one
+// passes on, and says whose it is; both are empty where there is none.
+func (e *Engine) BusReplaced() (sig, owner string) {
+	if !e.s.signals {
+		return "", ""
+	}
+	for _, sig := range busSignals {
+		if a, err := disposition(int(sig)); err == nil && a.handler != busEntry() {
+			return unix.SignalName(sig), e.busOwner(a)
+		}
+	}
+	return "", ""
 }
 
-// BusOwner says whose the handler of SIGBUS is.
-func (e *Engine) BusOwner() string {
-	a, err := disposition(int(unix.SIGBUS))
-	switch {
-	case err != nil:
-		return "code that cannot be told: " + err.Error()
-	case a.handler == sigDfl:
+// busOwner says whose a handler is.
+func (e *Engine) busOwner(a *sigaction) string {
+	switch a.handler {
+	case sigDfl:
 		return "code that gave it its default action, which ends the process"
-	case a.handler == sigIgn:
+	case sigIgn:
 		return "code that has it ignored"
 	}
 	return e.ownerOf(a.handler)
@@ -103,13 +116,14 @@ func (e *Engine) BusOwner() string {
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func restoreMask(ctx uintptr) {
-	// nosplit: runs in the signal handler.
+func restoreMask(info, ctx uintptr) {
+	// nosplit: runs in the signal handler. By address: see query.
 	const most = ^uint64(1<<(unix.SIGKILL-1) | 1<<(unix.SIGSTOP-1))
-	if busMask&most == most {
+	own := *at[uint64](uintptr(unsafe.Pointer(&busMask)) + uintptr(*at[uint32](info))*8)
+	if own&most == most {
 		return
 	}
-	mask := *at[uint64](ctx + ctxMask) | busMask
+	mask := *at[uint64](ctx + ctxMask) | own
 	raw.Syscall(unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, uintptr(unsafe.Pointer(&mask)), 0, 8, 0, 0)
 }
 
@@ -187,7 +201,8 @@ func identity(fd int) (dev, inode uint64) {
 func (e *Engine) prepareBus() {
 	s := e.s
 	s.answerBusCode, s.serveBusCode, s.resolveBusCode = codeOf(answerBus), codeOf(serveBus), codeOf(resolveBus)
-	s.readBusCode, s.describeCode = codeOf(readBus), codeOf(describe)
-	w := at[worker](e.workers[0]) // no thread has it yet
-	_, _, _, s.queries = s.query(w, e.workers[0])
+	s.describeCode = codeOf(describe)
+	s.answerSegvCode, s.lookBusCode, s.probeBusCode = codeOf(answerSegv), codeOf(lookBus), codeOf(probeBus)
+	s.strayBusCode, s.liftCode, s.openPiecesCode = codeOf(strayBus), codeOf(lift), codeOf(openPieces)
+	s.openFileCode, s.openAnyhowCode = codeOf(openFile), codeOf(openAnyhow)
 }

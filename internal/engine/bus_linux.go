@@ -8,12 +8,13 @@ import (
 	"unsafe"
 
 	"github.com/firsttouch/firsttouch/internal/raw"
+	"golang.org/x/sys/unix"
 )
 
-// With signal delivery (UFFD_FEATURE_SIGBUS) the kernel sends no message for a fault but SIGBUS to the
-// thread that made it, and the handler does on that thread what a reader does: it claims the granule,
-// makes it accessible, and writes the record, with the stack from the signal's context. Whatever would take a wait for
-// somebody else, or fails, it leaves to the disk threads, as a reader does.
+// With delivery by signal a fault is SIGBUS or SIGSEGV to the thread that made it, and the handler does on that thread what
+// a reader does: it claims the granule, makes it accessible, and writes the record, with the stack from the
+// signal's context. SIGBUS is of arenas, from the kernel (UFFD_FEATURE_SIGBUS); SIGSEGV is of files, see segv_linux.go.
+// Whatever would take a wait for somebody else, or fails, it leaves to the disk threads, as a reader does.
 //
 // The handler runs on the thread's signal stack with all signals masked, so it must not keep the thread
 // for longer than the fault itself would. Where it cannot go on it returns: the instruction is made again,
@@ -23,6 +24,16 @@ import (
 // be had. Machine checks, alignment and kill(2) have others.
 const busAdrErr = 2
 
+// Codes of SIGSEGV, there: nothing is mapped, as for a nil pointer, or a guard marker is there; the mapping does not allow
+// the access.
+const (
+	segvMapErr = 1 // SEGV_MAPERR
+	segvAccErr = 2 // SEGV_ACCERR
+)
+
+// nilArea is below what anybody can map (vm.mmap_min_addr), and what pointers with nil in them lead to.
+const nilArea = 64 << 10
+
 // busFault is what the handler knows of its signal.
 type busFault struct {
 	ctx, g uintptr
@@ -30,16 +41,38 @@ type busFault struct {
 	in     bool    // counted there
 	ours   bool    // answered, or to be made again: the program goes on
 	tid    uint32
+	guard  bool    // a SIGSEGV with segvMapErr
+	vma    mapLine // what lies at the fault, see lookBus
+	armed  bool
 	stack  request // not cleared
 }
 
-// busCode is the code of onBus, for bustramp, and realCode is for onBus.
+// busCode is the code of onBus, and mineCode of busMine, for bustramp; the others are for onBus.
 var (
-	busCode  = codeOf(onBus)
-	realCode = codeOf(realBus)
+	busCode    = codeOf(onBus)
+	mineCode   = codeOf(busMine)
+	realCode   = codeOf(realBus)
+	onSegvCode = codeOf(onSegv)
 )
 
-// onBus is the handler of SIGBUS. It answers 1 when the program is to go on, 0 when the signal is the
+// busMine reports whether a signal may be ours: 1, or 0 when it is the business of the handler from before.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func busMine(info, ctx, _ uintptr) uintptr {
+	// nosplit: runs on a signal stack, on any thread, at any instruction.
+	switch code := *at[uint32](info + 8); {
+	case *at[uint32](info) == uint32(unix.SIGBUS) && code == busAdrErr:
+		return 1
+	case *at[uint32](info) == uint32(unix.SIGSEGV) && (code == segvAccErr || code == segvMapErr && *at[uintptr](info + 16) >= nilArea):
+		return 1
+	}
+	restoreMask(info, ctx)
+	return 0
+}
+
+// onBus is the handler of SIGBUS and SIGSEGV. It answers 1 when the program is to go on, 0 when the signal is the
 // business of the handler from before. room is a worker's, not cleared.
 //
 //go:nosplit
@@ -47,25 +80,33 @@ var (
 //go:nocheckptr
 func onBus(info, ctx, g, room uintptr) uintptr {
 	// nosplit: runs on a signal stack, on any thread, at any instruction.
-	if *at[uint32](info + 8) == busAdrErr {
-		w := at[worker](room)
-		w.reads, w.watches, w.relieved = 1, 0, 0 // like a reader it leaves to the disk threads what takes longer
-		w.bus.ctx, w.bus.g, w.bus.ours = ctx, g, false
-		w.now = fault{addr: *at[uintptr](info + 16), flags: busAccess(ctx)}
-		w.enterBus()
-		if p := uintptr(raw.Load64(&sh)); p != 0 && at[shared](p).signals {
-			w.shared = p
+	w := at[worker](room)
+	w.reads, w.watches, w.relieved = 1, 0, 0 // like a reader it leaves to the disk threads what takes longer
+	w.bus.ctx, w.bus.g, w.bus.ours, w.bus.guard = ctx, g, false, *at[uint32](info + 8) == segvMapErr
+	w.now = fault{addr: *at[uintptr](info + 16), flags: busAccess(ctx)}
+	w.enterBus()
+	p := uintptr(raw.Load64(&sh))
+	if p != 0 && at[shared](p).signals {
+		w.shared = p
+	} else {
+		w.shared = 0
+	}
+	if *at[uint32](info) == uint32(unix.SIGSEGV) {
+		deep(onSegvCode, room)
+	} else {
+		if w.shared != 0 {
 			deep(at[shared](p).answerBusCode, room)
 		}
 		w.leaveBus()
 		if !w.bus.ours {
 			deep(realCode, room)
 		}
-		if w.bus.ours {
-			return 1
-		}
 	}
-	restoreMask(ctx)
+	w.leaveBus()
+	if w.bus.ours {
+		return 1
+	}
+	restoreMask(info, ctx)
 	return 0
 }
 
@@ -85,7 +126,7 @@ func answerBus(arg uintptr) {
 	w.now.time, w.now.still = raw.Nanotime(), raw.Load64(&s.still)
 	addr := w.now.addr
 	t := s.find(addr)
-	if t == nil {
+	if t == nil || t.kind != kindArena {
 		return
 	}
 	raw.Add32(&t.inflight, 1)
@@ -125,16 +166,8 @@ func (s *shared) claimBus(w *worker, t *target, p *uint32) bool {
 			w.bus.ours = true
 			return false
 		}
-		if t.kind == kindArena {
-			// An armed page is proven ours by the kernel when it is filled.
-			if v == gOpen && !s.discarded(w, t, w.now.addr) {
-				return false
-			}
-		} else if is := s.provenBus(w, t); is == answerNo || is >= answerNobody && (v == gOpen || t.given(w.now.addr)) {
-			return false // the file's mapping, by now, or somebody else's
-		} else if is == answerLater {
-			s.nap(w, 50e3)
-			w.bus.ours = true
+		// An armed page is proven ours by the kernel when it is filled.
+		if v == gOpen && !s.discarded(w, t, w.now.addr) {
 			return false
 		}
 		if raw.Cas32(p, v, gPending) {
@@ -162,24 +195,34 @@ func serveBus(arg uintptr) {
 		r.Time, r.Address, r.Stall = w.now.time, w.now.addr, 0
 		r.Goid, r.Span, r.Stack = 0, 0, 0
 		r.Thread, r.Target, r.Messages = w.bus.tid, t.number, 1
-		r.Access, r.Source, r.Flags = uint8(w.now.flags), SourceUnknown, 0
+		r.Access, r.Source, r.Flags = uint8(w.now.flags&writeFlag), SourceUnknown, 0
 		raw.Store32(&r.state, s.generation(seq)|stClaimed)
 		raw.Store32(p, gRecord+uint32(seq&s.ringMask))
 	}
-	deep(s.resolveBusCode, arg)
+	if t.kind == kindFile {
+		deep(s.describeCode, arg) // not in the stall
+		deep(s.liftCode, arg)
+	} else {
+		deep(s.resolveBusCode, arg)
+	}
 	switch {
 	case w.now.gone:
 		s.void(w, t)
 		w.bus.ours = false
 	case w.now.left:
-		deep(s.describeCode, arg)
+		if t.kind != kindFile {
+			deep(s.describeCode, arg)
+		}
 		raw.Add32(&t.inflight, 1) // that of the fault becomes the disk thread's
 		deep(s.toDiskCode, arg)
 		s.await(w, p, gPending)
 		raw.Add32(&t.inflight, ^uint32(0))
+	case t.kind == kindFile:
+		s.finishBus(w, t)
 	default:
 		deep(s.describeCode, arg)
-		s.finishBus(w, t, p)
+		raw.Store32(p, gOpen)
+		s.finishBus(w, t)
 	}
 }
 
@@ -188,9 +231,8 @@ func serveBus(arg uintptr) {
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func (s *shared) finishBus(w *worker, t *target, p *uint32) {
+func (s *shared) finishBus(w *worker, t *target) {
 	// nosplit: runs in the signal handler.
-	raw.Store32(p, gOpen)
 	took := raw.Nanotime() - w.now.time
 	if took >= slowFault {
 		deep(s.blameCode, uintptr(unsafe.Pointer(w)))

@@ -161,17 +161,14 @@ func (w *worker) ours() bool {
 		return true
 	}
 	page := w.now.addr &^ (s.pageSize - 1)
-	for _, fd := range [2]uint32{s.overlayFD, s.arenaFD} {
-		is := s.registered(w, fd, page, s.pageSize)
-		if is == answerNo || is >= answerLater && !s.exposedStill(w, fd) {
-			continue
-		}
-		if is == answerYes && s.find(w.now.addr) == nil {
-			w.now = fault{addr: w.now.addr, g: w.now.addr, flags: uint64(fd)} // no target: a stray
-			deep(s.toDiskCode, uintptr(unsafe.Pointer(w)))
-		}
-		s.nap(w, 200e3)
-		return true
+	is := s.registered(w, s.arenaFD, page, s.pageSize)
+	if is == answerNo || is >= answerLater && !s.exposedStill(w, s.arenaFD) {
+		return false
 	}
-	return false
+	if is == answerYes && s.find(w.now.addr) == nil {
+		w.now = fault{addr: w.now.addr, g: w.now.addr, flags: uint64(s.arenaFD)} // no target: a stray
+		deep(s.toDiskCode, uintptr(unsafe.Pointer(w)))
+	}
+	s.nap(w, 200e3)
+	return true
 }

@@ -44,6 +44,10 @@ func (e *Engine) Cover(r *Region, files []File, granule uintptr, sm Sample, know
 		}
 		return out
 	}
+	if e.s.signals {
+		e.coverFiles(r, files, out, granule, sm, know, guard, placed)
+		return out
+	}
 	aliases := make([]AddrRange, 0, len(files))
 	for i, f := range files {
 		if out[i].Err = e.roomFor(len(aliases)); out[i].Err != nil {
@@ -173,7 +177,7 @@ func (e *Engine) supersede(out []Covered) {
 			return 1
 		})
 		for ; at < len(e.targets) && e.targets[at].Lo < c.Hi; at++ {
-			if g := e.targets[at]; g.t.kind == kindOverlay {
+			if g := e.targets[at]; g.t.kind == kindOverlay || g.t.kind == kindFile {
 				old = append(old, g)
 			}
 		}
@@ -196,7 +200,12 @@ func (e *Engine) Rearm(list []Rearming, sm Sample, guard Guard, rearmed func(don
 	var of []int
 	for i, a := range list {
 		// What is not in it would be forgotten, and not served any more.
-		if _, errs[i] = e.Release(a.Target, sm, guard); errs[i] == nil {
+		if _, errs[i] = e.Release(a.Target, sm, guard); errs[i] == nil && a.Protected() {
+			took := time.Duration(0)
+			if took, errs[i] = e.armFile(opRearm, a.Target, a.Prot, sm, guard); errs[i] == nil {
+				rearmed([]*Target{a.Target}, took)
+			}
+		} else if errs[i] == nil {
 			layings, of = append(layings, &laying{Target: a.Target, prot: a.Prot, onFault: a.OnFault}), append(of, i)
 		}
 	}

@@ -75,7 +75,7 @@ func (d *descriptors) number(s *shared, x *exposed) error {
 	s.mapsFD, s.taskFD, s.pagemapFD = uint32(d.files[0].Fd()), uint32(d.files[1].Fd()), uint32(d.files[2].Fd())
 	s.layersFD, s.smapsFD = uint32(d.layers.Fd()), uint32(d.files[3].Fd())
 	if s.signals {
-		if err := x.expose(&s.arenaFD, &s.overlayFD, &s.mapsFD, &s.pagemapFD); err != nil {
+		if err := x.expose(&s.arenaFD, &s.mapsFD, &s.pagemapFD); err != nil {
 			return err
 		}
 		for i := range s.exposed {

@@ -141,7 +141,11 @@ func fromDisk(arg uintptr) {
 		return
 	}
 	if t.kind != kindOverlay {
-		deep(s.openAgainCode, arg)
+		code := s.openAgainCode
+		if t.kind == kindFile {
+			code = s.openAnyhowCode
+		}
+		deep(code, arg)
 		return
 	}
 	if w.now.moved.length != 0 {
@@ -149,28 +153,8 @@ func fromDisk(arg uintptr) {
 		raw.Add32(&t.inflight, ^uint32(0))
 		return
 	}
-	if s.signals {
-		deep(s.finishBusCode, arg)
-		return
-	}
 	s.restored(w)
 	deep(s.handOverCode, arg)
-}
-
-// finishFromDisk is that for a fault that came by signal.
-//
-//go:nosplit
-//go:norace
-//go:nocheckptr
-func finishFromDisk(arg uintptr) {
-	// nosplit: runs without a g.
-	w := at[worker](arg)
-	s := at[shared](w.shared)
-	t := at[target](w.now.target)
-	s.restored(w)
-	addr, length := t.span(w.now.g, 1)
-	raw.Syscall(unix.SYS_MADVISE, addr, length, unix.MADV_POPULATE_READ, 0, 0, 0)
-	s.finish(w, t, w.now.g, w.now.seq, SourceDisk)
 }
 
 // nap sleeps without the Go scheduler.

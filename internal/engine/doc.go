@@ -11,5 +11,6 @@
 // overlay_linux.go (how each kind of memory is made accessible), layers_linux.go (private memory that is
 // armed with its contents), heap_linux.go (what is special about the Go heap), ring_linux.go (the record),
 // signal_linux.go (the stack), toucher_linux.go (who touches a page of a file waits for its storage), follow_linux.go (where the resolver runs), surgeon_linux.go
-// (changing mappings that other code owns), bus_linux.go (faults that come as SIGBUS and not as messages).
+// (changing mappings that other code owns), bus_linux.go (faults that come as signals and not as messages), segv_linux.go
+// (files among them).
 package engine

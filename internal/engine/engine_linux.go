@@ -160,9 +160,11 @@ func (e *Engine) start(c Config) error {
 	s.cutAllCode, s.sleepsCode = codeOf(cutAll), codeOf(sleeps)
 	s.parkedIn = parkSlow + 1 // before it is known
 	s.awaitPageCode, s.awaitBackCode = codeOf(awaitPage), codeOf(awaitBack)
-	s.resolveFileCode, s.handOverCode, s.finishBusCode = codeOf(resolveFile), codeOf(handOver), codeOf(finishFromDisk)
+	s.resolveFileCode, s.handOverCode = codeOf(resolveFile), codeOf(handOver)
 	s.answerAskedCode, s.tellCode = codeOf(answerAsked), codeOf(tell)
 	s.heedLineCode, s.heedEndCode, s.adviceCode = codeOf(heedLine), codeOf(heedEnd), codeOf(askAdvice)
+	s.rescueAccessCode = codeOf(rescueAccess)
+	s.accessCode, s.accessPieceCode, s.liftMovedCode = codeOf(changeAccess), codeOf(accessPiece), codeOf(liftMoved)
 	s.placeCode, s.disarmCode, s.disarmLineCode, s.findLineCode, s.findLocksCode = codeOf(place), codeOf(disarm), codeOf(disarmLine), codeOf(findLine), codeOf(findLocks)
 	s.relockCode, s.anyLocksCode, s.shadowCode = codeOf(relockPiece), codeOf(askLocks), codeOf(makeLayer)
 	s.refileCode, s.restoreMappingCode = codeOf(refile), codeOf(restoreMapping)

@@ -86,6 +86,9 @@ func openTarget(arg uintptr) {
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	t := at[target](w.carry.target)
+	if t.kind == kindFile {
+		return // no message is needed for it
+	}
 	raw.Add32(&t.inflight, 1)
 	for g := uintptr(0); g < t.granules(); g++ {
 		switch layered := raw.Load64(&t.old) != 0; {

@@ -109,7 +109,7 @@ func sayLast(uintptr) {
 		p = putNumber(put(p, "firsttouch profiles this process: "), uint64(raw.Load64(&s.head)), 10)
 		p = put(p, " first touches seen")
 		if s.signals {
-			p = put(p, " by SIGBUS")
+			p = put(p, " by signal")
 		}
 		if raw.Load32(&s.parkRound) != 0 {
 			p = put(p, ", threads are stopped")

@@ -247,7 +247,7 @@ func (e *Engine) hold(g *Target) error {
 
 // letGo is the reverse of hold: what is held is locked in the target's mapping again.
 func (e *Engine) letGo(g *Target) {
-	if !raw.Locked(g.t.alias, e.s.pageSize) {
+	if g.t.alias == 0 || !raw.Locked(g.t.alias, e.s.pageSize) {
 		return
 	}
 	if err := copyPresent(g.t.alias, g.Lo, g.Hi-g.Lo); err != nil {

@@ -73,14 +73,14 @@ func restore(arg uintptr) {
 	for try := 0; raw.Load64(&w.relieved) == 0; try++ { // else somebody may have mapped something there since
 		first, n := g, uintptr(1)
 		if s.mapsShort() || try > 0 {
-			if reads || try > 0 && w.bus.ours { // a handler cannot do what putBack does
+			if reads {
 				w.now.left = true
 				return
 			}
 			first, n = s.widen(w, t, g)
 		}
 		addr, length := t.span(first, n)
-		if (length > s.pageSize || s.signals) && !w.now.proven && !s.whole(w, t, addr, length) {
+		if length > s.pageSize && !s.whole(w, t, addr, length) {
 			if reads {
 				w.now.left = true
 				return
@@ -89,9 +89,7 @@ func restore(arg uintptr) {
 			deep(s.restorePagesCode, arg)
 			break
 		}
-		if s.adopt(w, t, addr, length); w.now.left {
-			return
-		}
+		s.adopt(w, t, addr, length)
 		e := s.putBack(w, t, addr, length, addr, protUnknown)
 		if e == 0 {
 			raw.Add64(&s.maps, t.mapsAdded(first, n))
@@ -113,7 +111,7 @@ func restore(arg uintptr) {
 }
 
 // restorePages puts back those pages of the worker's granule that are still ours. Where nobody may ask, the page
-// that a thread waits for is: its message proves it, which a signal does not. The granule is armed still then.
+// that a thread waits for is: its message proves it. The granule is armed still then.
 //
 //go:nosplit
 //go:norace
@@ -127,7 +125,7 @@ func restorePages(arg uintptr) {
 	for end := addr + length; addr < end; addr += s.pageSize {
 		is := s.asked(w, t, addr, s.pageSize)
 		if is == answerNobody {
-			proven := w.now.flags&flagPlaced != 0 && !s.signals
+			proven := w.now.flags&flagPlaced != 0
 			lo, _ := t.span(w.now.g, 1)
 			if !proven || addr != lo+uintptr(w.now.flags>>placeShift)*s.pageSize {
 				w.now.partial = true
@@ -162,7 +160,6 @@ func (s *shared) adopt(w *worker, t *target, addr, length uintptr) {
 	// nosplit: runs without a g.
 	lo, hi, prot, ok := s.query(w, addr)
 	if !ok {
-		w.now.left = w.bus.ours && s.queries // the application has closed the descriptor
 		return
 	}
 	if prot != t.prot {

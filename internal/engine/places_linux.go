@@ -12,6 +12,9 @@ func (g *Target) Places() (at []uintptr, ok bool) {
 	if alias := g.t.alias; alias != 0 {
 		return []uintptr{alias}, g.t.flags&tgMincore != 0
 	}
+	if g.Protected() {
+		return []uintptr{g.Lo}, g.t.flags&tgMincore != 0
+	}
 	at = append(at, g.Lo)
 	for _, layer := range []*uint64{&g.t.young, &g.t.old} {
 		if p := uintptr(raw.Load64(layer)); p != 0 {

@@ -39,8 +39,8 @@ func (s *shared) putBack(w *worker, t *target, from, length, addr uintptr, prot 
 	if denied(e) {
 		s.bar(callRemap, e)
 	}
-	if w.reads != 0 || w.watches != 0 || w.bus.ours {
-		return e // a reader waits for no file system, and a handler has no table of its own
+	if w.reads != 0 || w.watches != 0 {
+		return e // a reader waits for no file system
 	}
 	if !denied(e) && raw.Load64(&s.reserve) == s.reserveEnd-uint64(s.reserveLen) {
 		return e // there are mappings to give up first
@@ -155,7 +155,7 @@ func restoreMapping(arg uintptr) {
 	t, g := at[target](w.now.target), w.now.g
 	addr, length := t.span(g, 1)
 	w.carry.ok = false
-	if w.reads != 0 || w.watches != 0 || w.bus.ours {
+	if w.reads != 0 || w.watches != 0 {
 		return // see putBack
 	}
 	if length == s.pageSize && s.asked(w, t, addr, length) == answerNo {
@@ -223,7 +223,11 @@ func sameMapping(arg uintptr) {
 		*at[uint8](path + uintptr(copyText(path, mapsPath))) = 0
 		fd := raw.Syscall(unix.SYS_OPENAT, atFDCWD, path, unix.O_RDONLY|unix.O_CLOEXEC, 0, 0, 0)
 		if raw.Errno(fd) == 0 {
-			c.ok = s.sameInList(w, fd, page, at[target](c.target).alias)
+			known := at[target](c.target).alias
+			if known == 0 {
+				known = c.dst // the mapping itself, whose access is taken away
+			}
+			c.ok = s.sameInList(w, fd, page, known)
 			raw.Syscall(unix.SYS_CLOSE, fd, 0, 0, 0, 0, 0)
 		}
 		const anew = unix.MAP_PRIVATE | unix.MAP_ANONYMOUS | unix.MAP_FIXED

@@ -40,9 +40,8 @@ func (s *shared) mapped(w *worker, addr, length uintptr) bool {
 //go:norace
 //go:nocheckptr
 func (s *shared) query(w *worker, addr uintptr) (lo, hi uintptr, prot uint32, ok bool) {
-	// nosplit: runs without a g.
-	// By address: an index is checked where the compiler does not optimize, and the check needs stack.
-	q := uintptr(unsafe.Pointer(&w.vec))
+	// nosplit: runs without a g. Not by askMaps: who calls it has no stack left for that.
+	q := uintptr(unsafe.Pointer(&w.vec)) // by address: see askMaps
 	for i := uintptr(0); i < querySize; i += 8 {
 		*at[uint64](q + i) = 0
 	}
@@ -51,6 +50,35 @@ func (s *shared) query(w *worker, addr uintptr) (lo, hi uintptr, prot uint32, ok
 		return 0, 0, 0, false
 	}
 	return *at[uintptr](q + 24), *at[uintptr](q + 32), *at[uint32](q + 40) & queryProt, true
+}
+
+// askMaps is query with flags, and the answer left in worker.vec. ENOENT: nothing is mapped there.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) askMaps(w *worker, addr uintptr, flags uint64) (errno uintptr) {
+	// nosplit: runs without a g.
+	// By address: an index is checked where the compiler does not optimize, and the check needs stack.
+	q := uintptr(unsafe.Pointer(&w.vec))
+	for i := uintptr(0); i < querySize; i += 8 {
+		*at[uint64](q + i) = 0
+	}
+	*at[uint64](q), *at[uint64](q + 8), *at[uint64](q + 16) = querySize, flags, uint64(addr)
+	return raw.Errno(raw.Syscall(unix.SYS_IOCTL, uintptr(s.mapsFD), queryIoctl, q, 0, 0, 0))
+}
+
+// asked is a mapping as askMaps was told of it.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (l *mapLine) asked(w *worker) {
+	// nosplit: runs without a g.
+	q := uintptr(unsafe.Pointer(&w.vec))
+	l.lo, l.hi, l.offset = *at[uintptr](q + 24), *at[uintptr](q + 32), *at[uint64](q + 56)
+	l.prot, l.shared = *at[uint32](q + 40)&queryProt, *at[uint32](q + 40)&queryShared != 0
+	l.inode, l.dev = *at[uint64](q + 64), uint64(*at[uint32](q + 72))<<32|uint64(*at[uint32](q + 76))
 }
 
 // PROCMAP_QUERY and struct procmap_query, include/uapi/linux/fs.h.
@@ -89,16 +117,9 @@ func findLine(arg uintptr) {
 	c := &s.cmd
 	l, addr := &c.found, c.lineFrom
 	if c.list == 0 {
-		q := uintptr(unsafe.Pointer(&w.vec)) // by address: see query
-		for i := uintptr(0); i < querySize; i += 8 {
-			*at[uint64](q + i) = 0
-		}
-		*at[uint64](q), *at[uint64](q + 8), *at[uint64](q + 16) = querySize, queryOrNext, uint64(addr)
-		switch unix.Errno(raw.Errno(raw.Syscall(unix.SYS_IOCTL, uintptr(s.mapsFD), queryIoctl, q, 0, 0, 0))) {
+		switch unix.Errno(s.askMaps(w, addr, queryOrNext)) {
 		case 0:
-			l.lo, l.hi, l.offset = *at[uintptr](q + 24), *at[uintptr](q + 32), *at[uint64](q + 56)
-			l.prot, l.shared = *at[uint32](q + 40)&queryProt, *at[uint32](q + 40)&queryShared != 0
-			l.inode, l.dev = *at[uint64](q + 64), uint64(*at[uint32](q + 72))<<32|uint64(*at[uint32](q + 76))
+			l.asked(w)
 			return
 		case unix.ENOENT:
 			c.lineFrom = 0

@@ -23,7 +23,8 @@ import (
 //   - parks the other threads where it can. Where it cannot, within five tries, it goes on without: between its look
 //     at a mapping and the change of it nothing but a mremap lies;
 //   - goes over /proc/self/smaps, which tells what is registered without an ioctl (VmFlags, "um"), and puts each
-//     placeholder's file back, by mremap of the alias or by the file's path, and what the layers hold home, by mremap;
+//     placeholder's file back, by mremap of the alias or by the file's path, and what the layers hold home, by mremap; files
+//     that are delivered by SIGSEGV get their access back;
 //   - has all threads of the engine end, which closes their descriptors, and closes its own. With delivery by signal the
 //     process has some too: the next handler closes those.
 //
@@ -86,6 +87,7 @@ type rescuing struct {
 	parked bool
 	status [4]uint32 // what the command had answered: nobody may have read it yet
 	call   uintptr
+	was    [4]uint64 // the command's target, dev, inode and cursor
 }
 
 // Flags of a mapping.
@@ -116,6 +118,9 @@ func rescue(arg uintptr) {
 		r.failed = true
 	}
 	deep(s.rescueMapsCode, arg)
+	if !r.failed && s.signals {
+		deep(s.rescueAccessCode, arg)
+	}
 	if !r.failed {
 		s.allOpen()
 	}
@@ -237,6 +242,45 @@ func rescueMaps(arg uintptr) {
 	if !r.known { // a kernel without flags of mappings (CONFIG_PROC_PAGE_MONITOR)
 		r.failed = true
 	}
+}
+
+// rescueAccess gives files that are delivered by SIGSEGV their access back: nobody will be there to do it later.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func rescueAccess(arg uintptr) {
+	// nosplit: runs without a g.
+	w := at[worker](arg)
+	s := at[shared](w.shared)
+	c, r := &s.cmd, &w.rescuing
+	r.was = [4]uint64{uint64(c.target), c.dev, c.inode, uint64(c.cursor)}
+	// Once: nobody arms meanwhile, and what is plain by then stays so.
+	path, n := uintptr(unsafe.Pointer(&w.vec)), uintptr(0)
+	*at[uint8](path + uintptr(copyText(path, mapsPath))) = 0
+	if fd := raw.Syscall(unix.SYS_OPENAT, atFDCWD, path, unix.O_RDONLY|unix.O_CLOEXEC, 0, 0, 0); raw.Errno(fd) == 0 {
+		n = readText(uint32(fd), s.text)
+		raw.Syscall(unix.SYS_CLOSE, fd, 0, 0, 0, 0, 0)
+	}
+	if n == 0 {
+		n = s.readMaps(w)
+	}
+	r.failed = n == 0
+	tab := uintptr(raw.Load64(&s.table))
+	for i := uintptr(0); i < uintptr(at[table](tab).n) && !r.failed; i++ {
+		c.target = *at[uintptr](tab + tableHeader + i*8)
+		t := at[target](c.target)
+		if t.kind != kindFile {
+			continue
+		}
+		c.op, c.status, c.dev, c.inode, c.cursor = opDisarm, statusOK, t.dev, t.inode, 0
+		c.list, c.listEnd, c.listAt = s.text, s.text+n, s.text
+		for more := true; more && !r.failed; more = c.cursor != 0 {
+			deep(s.accessCode, arg)
+			r.failed = c.status != statusOK
+		}
+	}
+	c.target, c.dev, c.inode, c.cursor = uintptr(r.was[0]), r.was[1], r.was[2], uintptr(r.was[3])
 }
 
 // smapsLine reads one line and returns where the next one begins. The flags are the last line of a mapping
@@ -528,7 +572,7 @@ func (s *shared) allOpen() {
 	tab := uintptr(raw.Load64(&s.table))
 	for i := uintptr(0); i < uintptr(at[table](tab).n); i++ {
 		t := at[target](*at[uintptr](tab + tableHeader + i*8))
-		if t.kind == kindOverlay {
+		if t.kind == kindOverlay || t.kind == kindFile {
 			raw.Store64(&t.plain, uint64(t.hi)) // not the states: they are as many as there are granules, and never written to as a rule
 			continue
 		}
@@ -630,7 +674,7 @@ type exposedID struct {
 }
 
 // exposedUserfaultfds is how many of the exposed descriptors are userfaultfds: the first ones.
-const exposedUserfaultfds = 2
+const exposedUserfaultfds = 1
 
 // isOver reports whether everything was made plain memory, and the engine's threads have closed what they had.
 func (e *Engine) isOver() bool { return raw.Load32(&e.s.over) != 0 }

@@ -26,7 +26,9 @@ type shared struct {
 	resolveSharedCode, shareCode, holeCode, straySharedCode                                              uintptr
 	stillMemoryCode, armSharedCode, giveUpCode, refileCode, restoreMappingCode                           uintptr
 	lookCode, relieveCode, failOpenCode, openTargetCode, readAllCode                                     uintptr
-	answerBusCode, serveBusCode, resolveBusCode, readBusCode, describeCode                               uintptr
+	answerBusCode, serveBusCode, resolveBusCode, describeCode                                            uintptr
+	answerSegvCode, lookBusCode, probeBusCode, strayBusCode, liftCode, openPiecesCode                    uintptr
+	openFileCode, openAnyhowCode, accessCode, accessPieceCode, liftMovedCode                             uintptr
 	walkCode, blameCode, findLocksCode, relockCode, anyLocksCode, shadowCode                             uintptr
 	askThreadsCode, askOneCode, judgeCode, judgeCallCode, deafCode, idleCode, nameCode, readTaskCode     uintptr
 	rescueCode, rescueParkCode, rescueMapsCode, rescueMappingCode                                        uintptr
@@ -34,7 +36,8 @@ type shared struct {
 	heedLineCode, heedEndCode, adviceCode                                                                uintptr
 	silencedCode, bringBackCode, sleepsCode                                                              uintptr
 	awaitPageCode, awaitBackCode, handOverCode, answerAskedCode                                          uintptr
-	tellCode, finishBusCode, resolveFileCode                                                             uintptr
+	tellCode, resolveFileCode                                                                            uintptr
+	rescueAccessCode                                                                                     uintptr
 
 	targets  uintptr // all targets, by number
 	text     uintptr // the surgeon's buffer for /proc/self/maps
@@ -71,8 +74,7 @@ type shared struct {
 	tlsOff     uintptr
 	stackEvery uint32
 	stackRate  uint32
-	signals    bool // faults come as SIGBUS, see bus_linux.go
-	queries    bool // the kernel answers query
+	signals    bool // faults come as SIGBUS and SIGSEGV, see bus_linux.go
 
 	// Changed while running.
 	table       uint64 // *table
@@ -209,6 +211,7 @@ type carry struct {
 	src, dst, length uintptr
 	flags            uint64
 	fd               uintptr
+	call             uintptr
 	moved, ok        bool
 	source           uint8
 }
@@ -236,7 +239,6 @@ type fault struct {
 	seq       uint64 // of the record, plus 1; 0 when it was dropped
 	moved     piece  // for a disk thread: what to bring back instead
 	left      bool   // restore left it to a disk thread
-	proven    bool   // all of the granule is known to be our placeholder
 	partial   bool   // only the touched page was restored
 	gone      bool   // the page is not ours: the kernel refused to fill it
 	before    uint32 // state of the granule when it was claimed

@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The surgeon changes mappings that other code owns: it lays a placeholder over a file mapping and
-// takes it away again. The kernel offers no compare-and-map, so between a look at the mappings and
+// The surgeon changes mappings that other code owns: it lays a placeholder over a file mapping, or takes the access to it
+// away, and undoes that again. The kernel offers no compare-and-map, so between a look at the mappings and
 // the change nobody else may change them: either the owner guarantees that (a guard), or the
 // surgeon parks every other thread of the process in the signal handler meanwhile.
 
@@ -183,6 +183,10 @@ func cut(arg uintptr) {
 	s := at[shared](w.shared)
 	c := &s.cmd
 	t := at[target](c.target)
+	if t.kind == kindFile {
+		deep(s.accessCode, arg)
+		return
+	}
 	if c.op == opDisarm || c.op == opRelease {
 		deep(s.disarmCode, arg)
 		return

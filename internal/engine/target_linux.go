@@ -12,6 +12,7 @@ import (
 const (
 	kindArena   = iota // private anonymous memory: filled, or brought back from its layers
 	kindOverlay        // placeholder over a shared file mapping: replaced by the mapping again
+	kindFile           // shared file mapping whose access is taken away: given it back, see segv_linux.go
 	kindShared         // shared memory: its page tables were dropped, and are filled again
 	kindWrites         // memory of which writes alone are observed: write-protected
 )
@@ -31,7 +32,7 @@ type target struct {
 	inflight   uint32 // claimed and not yet finished
 	region     uint32
 	flags      uint32
-	prot       uint32  // of the alias, when the target was made
+	prot       uint32  // overlay: of the alias, when the target was made; file: its owner's, when it was armed
 	changed    uint32  // the owner changed the protection of its mapping since
 	unnamed    uint32  // a message came for a granule whose record was not yet named: who waits is not known to be alone
 	offset     int64   // file offset of lo
@@ -42,6 +43,7 @@ type target struct {
 	marks      uintptr // memory: one bit a page, see mark
 	moving     uint32  // memory: lock of who moves pages between layers, or by force
 	watching   uint32  // memory: the surgeon takes pages away, so discards are marked
+	dev, inode uint64  // file: as /proc/self/maps shows them
 	sample     uintptr // bitmap of the blocks that are armed, or 0 for all, see sample_linux.go
 	blockShift uintptr // log2 of a block
 	// plain: overlay: what lies below this address has been given back, whatever the states of its granules say. It
@@ -60,6 +62,10 @@ const (
 	tgAnonymous
 	// tgHeap: the Go heap, see heap_linux.go.
 	tgHeap
+	// tgGuard, tgNone: the access to a file is taken away by guard markers, or by its rights, see segv_linux.go; both where
+	// the kernel refuses markers for a part of it.
+	tgGuard
+	tgNone
 )
 
 // counters are the totals of one region that the hot path keeps.
@@ -88,7 +94,7 @@ type table struct {
 const (
 	maxTargets  = 1<<15 - 1 // armed at once; a table fills whole pages
 	targetSlots = 1 << 16   // with those that records in the ring may still name
-	targetSize  = 176
+	targetSize  = 192
 )
 
 //go:nosplit

@@ -218,6 +218,8 @@ func relieve(arg uintptr) {
 				_, done = s.open(w, t, w.now.g, w.now.flags)
 			case kindOverlay:
 				done = s.restored(w)
+			case kindFile:
+				done = false // it tries for ever by itself
 			default:
 				if lo, _ := t.span(w.now.g, 1); v.reads == 0 {
 					w.now.addr = lo + uintptr(w.now.flags>>placeShift)*t.page

@@ -1,5 +1,5 @@
-// Command cbus is a program whose C code handles SIGBUS itself, as some libraries that map files do, before the
-// profiler delivers faults by that signal. It prints "ok", or "skip: " with a reason, or says what is wrong.
+// Command cbus is a program whose C code handles SIGBUS and SIGSEGV itself, as some libraries that map files do, before the
+// profiler delivers faults by these signals. It prints "ok", or "skip: " with a reason, or says what is wrong.
 //
 // With the name of a signal that is not the profiler's, and "handler" and "profiler" where C's handler and the profiler
 // are wanted, it makes that signal alone.
@@ -13,7 +13,7 @@ package main
 #include <sys/mman.h>
 #include <unistd.h>
 
-static struct sigaction before;
+static struct sigaction before[SIGSEGV + 1];
 static char *repaired;         // memory of a file that is too short, which the handler replaces
 static size_t repaired_length;
 static volatile int repairs, passed;
@@ -29,17 +29,17 @@ static void handle(int number, siginfo_t *info, void *context)
 		return;
 	}
 	__atomic_add_fetch(&passed, 1, __ATOMIC_RELAXED);
-	before.sa_sigaction(number, info, context);
+	before[number].sa_sigaction(number, info, context);
 }
 
-// install puts the handler in front of Go's.
+// install puts the handler in front of Go's, of both signals.
 static int install(char *p, size_t length)
 {
 	struct sigaction action = { .sa_sigaction = handle, .sa_flags = SA_SIGINFO | SA_ONSTACK };
 	repaired = p;
 	repaired_length = length;
 	sigfillset(&action.sa_mask);
-	return sigaction(SIGBUS, &action, &before);
+	return sigaction(SIGBUS, &action, &before[SIGBUS]) || sigaction(SIGSEGV, &action, &before[SIGSEGV]);
 }
 
 static int repairs_made(void) { return repairs; }
@@ -103,6 +103,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"time"
 	"unsafe"
 
 	"github.com/firsttouch/firsttouch/internal/testproc"
@@ -143,7 +144,7 @@ func run() error {
 	if err := refused(); err != nil {
 		return err
 	}
-	p, err := profiler.New(profiler.WithDelivery(profiler.DeliverySignal), profiler.WithGranule(page))
+	p, err := profiler.New(profiler.WithDelivery(profiler.DeliverySignal), profiler.WithGranule(page), profiler.WithStopLimit(10*time.Second))
 	if err != nil {
 		return err
 	}
@@ -169,11 +170,46 @@ func run() error {
 		if err := othersSignals(c[(1+round)*page:], g, round); err != nil {
 			return err
 		}
+		if err := observedFile(p, filepath.Join(dir, fmt.Sprint("file ", round))); err != nil {
+			return err
+		}
 	}
 	if p.Snapshot().Stats.ResolveErrs != 0 {
 		return errors.New("some faults could not be resolved")
 	}
 	return p.Close()
+}
+
+// observedFile has threads of C's own touch a file whose mapping is observed.
+func observedFile(p *profiler.Profiler, path string) error {
+	if err := os.WriteFile(path, make([]byte, pages*page), 0o600); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	b, err := unix.Mmap(int(f.Fd()), 0, pages*page, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	if err != nil {
+		return err
+	}
+	r, err := p.AttachFile(path)
+	if err != nil {
+		return err
+	}
+	if C.touch_by_thread((*C.char)(unsafe.Pointer(&b[0])), pages, C.size_t(page)) != 0 {
+		return errors.New("pthread_create failed")
+	}
+	if n := p.Snapshot().Regions[r.ID()].Faults; n != pages {
+		return fmt.Errorf("%s: %d faults, want %d", path, n, pages)
+	}
+	for i := range pages {
+		if b[i*page] != 1 {
+			return fmt.Errorf("%s: page %d holds %d, want 1", path, i, b[i*page])
+		}
+	}
+	return errors.Join(r.Close(), unix.Munmap(b))
 }
 
 // install puts C's handler in front of Go's.
@@ -196,8 +232,8 @@ func othersSignals(c, g []byte, round int) error {
 	if err := panics("nil pointer dereference", func() { nothing[8] = 1 }); err != nil {
 		return err
 	}
-	if n := int(C.signals_passed()) - passed; n != 1 {
-		return fmt.Errorf("C's handler passed on %d signals, want 1: none of the profiler's reaches it", n)
+	if n := int(C.signals_passed()) - passed; n != 2 {
+		return fmt.Errorf("C's handler passed on %d signals, want 2: none of the profiler's reaches it", n)
 	}
 	return nil
 }

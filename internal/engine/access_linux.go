@@ -1,0 +1,408 @@
+//go:build linux && (amd64 || arm64)
+
+package engine
+
+import (
+	"time"
+	"unsafe"
+
+	"github.com/firsttouch/firsttouch/internal/raw"
+	"golang.org/x/sys/unix"
+)
+
+// What the surgeon does to a file that is observed by SIGSEGV, see segv_linux.go: it takes the access away, and gives it back.
+
+// guardMost bounds what is armed with guard markers: they need page tables for all of it, 2 MiB for each GiB.
+const guardMost = 16 << 30
+
+// coverFiles is Cover for such files. Where only a part of one could be armed the target is there all the same, beside the
+// error.
+func (e *Engine) coverFiles(r *Region, files []File, out []Covered, granule uintptr, sm Sample, know func(*Target), guard Guard, placed func(done []*Target, took time.Duration)) {
+	for i, f := range files {
+		g, took, err := e.coverFile(r, f, granule, sm, know, guard)
+		if out[i] = (Covered{g, err}); g != nil {
+			placed([]*Target{g}, took)
+		}
+	}
+}
+
+func (e *Engine) coverFile(r *Region, f File, granule uintptr, sm Sample, know func(*Target), guard Guard) (*Target, time.Duration, error) {
+	old := []Covered{{Target: &Target{Lo: f.Lo, Hi: f.Hi}}}
+	if e.supersede(old); old[0].Err != nil {
+		return nil, 0, old[0].Err
+	}
+	e.mu.Lock()
+	g, err := e.newTarget(r, f.Lo, f.Hi, granule, f.Offset, 0)
+	if err != nil {
+		e.mu.Unlock()
+		return nil, 0, err
+	}
+	g.dev, g.inode = f.Dev, f.Inode
+	g.t.kind, g.t.dev, g.t.inode, g.t.prot, g.t.flags = kindFile, f.Dev, f.Inode, uint32(f.Prot), tgNone
+	if f.Hi-f.Lo <= guardMost && !WithoutGuards {
+		g.t.flags = tgGuard // until the kernel refuses it
+	}
+	if f.Mincore {
+		g.t.flags |= tgMincore
+	}
+	know(g)
+	e.insert(g)
+	e.mu.Unlock()
+	took, err := e.armFile(opPlace, g, f.Prot, sm, guard)
+	if err == nil || g.Since != 0 {
+		return g, took, err
+	}
+	e.op.Lock()
+	g.lost.Store(true) // before it is freed
+	e.op.Unlock()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.remove(g)
+	return nil, took, err
+}
+
+// WithoutGuards is for tests: as on a kernel that has no guard markers.
+var WithoutGuards bool
+
+// armFile takes the access to the blocks of a sample away.
+func (e *Engine) armFile(op uint32, g *Target, prot int, sm Sample, guard Guard) (took time.Duration, err error) {
+	if err := e.blind(); err != nil {
+		return 0, err
+	}
+	bitmap, err := sm.bitmap(g.t)
+	if err != nil {
+		return 0, err
+	}
+	before, cursor := g.t.sample, uintptr(0)
+	for {
+		var one, worked time.Duration
+		e.op.Lock()
+		cuts := []cutting{g.cutting(0)}
+		c := &cuts[0]
+		c.sample, c.blockShift, c.prot, c.cursor = bitmap, uintptr(sm.Shift), uint32(prot), cursor
+		if one, worked, err = e.cutAll(op, g, cuts, guard); err == nil {
+			err = c.err()
+		}
+		took = max(took, one)
+		if err == nil && cursor == 0 {
+			g.Since = time.Duration(c.armed)
+		}
+		e.op.Unlock()
+		if err != nil {
+			break
+		}
+		if cursor = c.cursor; cursor == 0 {
+			break
+		}
+		e.between(g, worked)
+	}
+	if err != nil && op == opPlace {
+		g.t.setStates(g.Lo+cursor, g.Hi, gOpen) // this is not armed
+	}
+	e.op.Lock()
+	defer e.op.Unlock()
+	if g.t.sample == bitmap {
+		freeOffHeap(before, sampleLen)
+	} else {
+		freeOffHeap(bitmap, sampleLen)
+	}
+	return took, err
+}
+
+// Protected reports whether a target is a file whose access is taken away, so that its mapping is in place also where it is armed.
+func (g *Target) Protected() bool { return g.t.kind == kindFile }
+
+// Rightless reports whether the list of mappings may show what is armed without its rights.
+func (g *Target) Rightless() bool { return g.t.kind == kindFile && g.t.flags&tgNone != 0 }
+
+// Given tells that the list of mappings shows access to [lo, hi) of a rightless target, and returns how many of its
+// granules that makes plain without a touch: their owner has called mprotect. Nothing may have been armed since the list was read.
+func (g *Target) Given(lo, hi uintptr) (granules int) {
+	for i := g.t.granule(lo); i <= g.t.granule(hi-1); i++ {
+		if raw.Load32(g.t.state(i)) != gArmed {
+			continue
+		}
+		// Of a granule that reaches beyond, the rest is armed still.
+		if addr, length := g.t.span(i, 1); addr >= lo && addr+length <= hi && raw.Cas32(g.t.state(i), gArmed, gOpen) {
+			granules++
+		}
+	}
+	raw.Add64(&at[counters](g.t.counters).widened, uint64(granules))
+	return granules
+}
+
+// changeAccess does the command for a target of a file, from offset command.cursor on, until cutSlice is over.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func changeAccess(arg uintptr) {
+	// nosplit: runs without a g.
+	w := at[worker](arg)
+	s := at[shared](w.shared)
+	c := &s.cmd
+	t := at[target](c.target)
+	arming := c.op == opPlace || c.op == opRearm
+	from, limit := t.lo+c.cursor, raw.Nanotime()+cutSlice
+	if c.cursor = 0; c.op == opDisarm {
+		from = max(from, uintptr(t.plain))
+	}
+	if arming {
+		c.armed = raw.Nanotime()
+		raw.Store64(&t.plain, 0)
+		t.sample, t.blockShift, t.prot = c.sample, c.blockShift, c.prot
+	}
+	next, step, holes := from, uintptr(armStep), c.holes
+	l := &c.line
+	for next < t.hi && c.cursor == 0 && c.status == statusOK && s.lineFrom(w, l, next) {
+		if arming && (l.lo > next || !l.isFile(c, t) || c.prot == 0 || l.prot != 0 && l.prot != c.prot) {
+			c.status = statusGone
+			break
+		}
+		if l.lo >= t.hi {
+			break
+		}
+		lo, hi := max(l.lo, next), min(l.hi, t.hi)
+		if next = hi; !l.isFile(c, t) {
+			c.holes++
+			continue
+		}
+		for ; lo < hi; lo = next {
+			next = min(hi, t.base+(t.granule(lo)+max(step>>t.shift, 1))<<t.shift)
+			w.carry.dst, w.carry.length, w.carry.flags = lo, next-lo, uint64(l.prot)
+			began := raw.Nanotime()
+			if deep(s.accessPieceCode, arg); c.status != statusOK {
+				next = lo
+				break
+			}
+			now := raw.Nanotime()
+			if now-began < cutSlice/32 {
+				step *= 2 // it holds few pages
+			}
+			// Not within a granule: one that is armed in two parts would be seen twice.
+			if now > limit && next < t.hi && (next-t.base)&(1<<t.shift-1) == 0 {
+				c.cursor = next - t.lo
+				break
+			}
+		}
+		if c.op == opDisarm && next == t.hi && l.hi > t.hi && t.taken(l.prot) && raw.Load32(t.state(t.granule(t.hi-1))) == gArmed && s.find(t.hi) == nil {
+			s.giveBack(w, t, t.hi, l.hi-t.hi, l.prot) // its owner has grown it in place
+		}
+	}
+	switch {
+	case arming && c.status == statusOK && c.cursor == 0 && next < t.hi:
+		c.status = statusGone
+		fallthrough
+	case c.op == opPlace && c.status != statusOK && next > from:
+		s.giveBack(w, t, from, next-from, 0) // it is forgotten from here on
+	case c.op == opDisarm:
+		if c.status == statusOK && c.cursor == 0 {
+			next = t.hi
+		}
+		raw.Store64(&t.plain, uint64(next))
+		if c.holes > holes {
+			deep(s.liftMovedCode, arg)
+		}
+	case c.op == opRelease && next > from:
+		s.opened(c, t, from, next)
+	}
+}
+
+// opened notes that what was armed in [lo, hi) has its access back, but for what the command's sample keeps. Only now: a
+// granule may be a part of several mappings.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) opened(c *command, t *target, lo, hi uintptr) {
+	// nosplit: runs without a g.
+	for lo < hi {
+		end, stays := c.run(t, lo, hi)
+		if !stays {
+			t.setStates(lo, end, gOpen)
+		}
+		lo = end
+	}
+}
+
+// accessPiece does the command for worker.carry.dst, a piece of one mapping with the rights worker.carry.flags.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func accessPiece(arg uintptr) {
+	// nosplit: runs without a g.
+	w := at[worker](arg)
+	s := at[shared](w.shared)
+	c := &s.cmd
+	t := at[target](c.target)
+	lo, hi, prot := w.carry.dst, w.carry.dst+w.carry.length, uint32(w.carry.flags)
+	arming := c.op == opPlace || c.op == opRearm
+	if arming && prot == 0 || !arming && !t.taken(prot) {
+		return // nothing to take away, which may be its owner's doing; or to give back
+	}
+	for end := lo; lo < hi; lo = end {
+		if !arming {
+			armed := false
+			if end, armed = s.armedRun(w, c, t, lo, hi); armed {
+				if e := s.giveBack(w, t, lo, end-lo, prot); e != 0 && !s.mappedAnew(w, lo, end-lo, prot) {
+					c.fail(w.carry.call, e)
+					return
+				}
+			}
+			continue
+		}
+		yes := false
+		if end, yes = t.run(lo, hi); !yes {
+			if c.op == opPlace {
+				t.setStates(lo, end, gOpen)
+			}
+			continue
+		}
+		if c.op == opRearm {
+			t.setArmed(lo, end) // before: a child that is forked meanwhile opens what is armed
+		}
+		if e := s.takeAway(w, t, lo, end-lo); e != 0 {
+			t.setStates(lo, end, gOpen)
+			c.fail(w.carry.call, e)
+			return
+		}
+	}
+}
+
+// mappedAnew maps a piece of the command's target, which has such rights, anew by the file's path.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) mappedAnew(w *worker, addr, length uintptr, prot uint32) bool {
+	// nosplit: runs without a g.
+	c := &w.carry
+	if prot == 0 {
+		prot = at[target](s.cmd.target).prot
+	}
+	c.target, c.src, c.dst, c.length, c.flags = s.cmd.target, addr, addr, length, uint64(prot)
+	deep(s.refileCode, uintptr(unsafe.Pointer(w)))
+	return c.ok
+}
+
+// takeAway takes the access to a piece of one mapping away.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) takeAway(w *worker, t *target, addr, length uintptr) (errno uintptr) {
+	// nosplit: runs without a g.
+	if t.flags&tgGuard != 0 {
+		if raw.Errno(raw.Syscall(unix.SYS_MADVISE, addr, length, madvGuardInstall, 0, 0, 0)) == 0 {
+			return 0
+		}
+		// Nobody knows how far it came.
+		w.carry.call = callGuard
+		if e := raw.Errno(raw.Syscall(unix.SYS_MADVISE, addr, length, madvGuardRemove, 0, 0, 0)); e != 0 && unix.Errno(e) != unix.EINVAL {
+			return e
+		}
+		if t.flags |= tgNone; s.cmd.op == opPlace && addr == t.lo {
+			t.flags &^= tgGuard // nothing of it has any
+		}
+	}
+	w.carry.call = callProtect
+	return raw.Errno(raw.Syscall(unix.SYS_MPROTECT, addr, length, unix.PROT_NONE, 0, 0, 0))
+}
+
+// setArmed arms granules. It writes to as few of the states as it can: those of what was never touched take no memory.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (t *target) setArmed(lo, hi uintptr) {
+	// nosplit: runs without a g.
+	for g := t.granule(lo); g <= t.granule(hi-1); g++ {
+		if p := t.state(g); raw.Load32(p) != gArmed {
+			raw.Store32(p, gArmed)
+		}
+	}
+}
+
+// armedRun returns how far from lo on, up to hi, granules are alike, and whether they are armed and to be given back.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) armedRun(w *worker, c *command, t *target, lo, hi uintptr) (end uintptr, armed bool) {
+	// nosplit: runs without a g.
+	stays := false
+	if c.op == opRelease {
+		if hi, stays = c.run(t, lo, hi); stays {
+			return hi, false
+		}
+	}
+	if c.line.prot != 0 {
+		return hi, true // of a guard marker there is no doubt, and where none is removing it does nothing
+	}
+	// What has rights is a line of its own. So all of this one is armed, but for what its owner has taken the rights from, too.
+	g := t.granule(lo)
+	armed = raw.Load32(t.state(g)) == gArmed
+	for end = lo; end < hi; g++ {
+		if p := uintptr(unsafe.Pointer(t.state(g))); armed && p&(s.pageSize-1) == 0 {
+			// States that were never written to have no page, and get none.
+			if n := s.untouched(w, p); n > 0 {
+				g += n*s.pageSize/4 - 1
+				end, _ = t.span(min(g, t.granules()-1)+1, 0)
+				continue
+			}
+		}
+		if (raw.Load32(t.state(g)) == gArmed) != armed {
+			break
+		}
+		addr, length := t.span(g, 1)
+		end = addr + length
+	}
+	return min(end, hi), armed
+}
+
+// untouched returns how many pages from p on, up to some, are not in memory.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) untouched(w *worker, p uintptr) (n uintptr) {
+	// nosplit: runs without a g.
+	const most = 256
+	v := uintptr(unsafe.Pointer(&w.vec))
+	if raw.Errno(raw.Syscall(unix.SYS_MINCORE, p, most*s.pageSize, v, 0, 0, 0)) != 0 {
+		return 0 // the end of them, or refused
+	}
+	for n < most && *at[uint8](v + n)&1 == 0 {
+		n++
+	}
+	return n
+}
+
+// liftMoved gives mappings their access back that their owner has moved out of the command's target, armed as they were.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func liftMoved(arg uintptr) {
+	// nosplit: runs without a g.
+	w := at[worker](arg)
+	s := at[shared](w.shared)
+	c := &s.cmd
+	t := at[target](c.target)
+	n := s.readMaps(w)
+	l := &c.line
+	for p := s.text; p < s.text+n; {
+		p = l.parse(p)
+		if !l.shared || l.inode != c.inode || l.dev != c.dev || !t.taken(l.prot) || s.find(l.lo) != nil || s.find(l.hi-1) != nil {
+			continue
+		}
+		from, to := max(l.offset, uint64(t.offset)), min(l.offset+uint64(l.hi-l.lo), uint64(t.offset)+uint64(t.hi-t.lo))
+		for o := from; o < to; o += uint64(s.pageSize) {
+			if raw.Load32(t.state(t.granule(t.lo+uintptr(o-uint64(t.offset))))) == gArmed {
+				s.giveBack(w, t, l.lo, l.hi-l.lo, l.prot)
+				break
+			}
+		}
+	}
+}

@@ -1,0 +1,477 @@
+//go:build linux && (amd64 || arm64)
+
+package engine
+
+import (
+	"unsafe"
+
+	"github.com/firsttouch/firsttouch/internal/raw"
+	"github.com/firsttouch/firsttouch/uffd"
+	"golang.org/x/sys/unix"
+)
+
+// Files are delivered by signal without userfaultfd: the mapping that the owner made stays where it is, but the access to
+// it is taken away, so a touch is SIGSEGV to the thread that makes it. The handler claims the granule, gives the access
+// back, takes the stack, and touches the page itself. So the thread that touches is the one that waits for storage, as it
+// would be without us, and what it waits for is the plain mapping. Nothing can read zeros, and mincore, madvise, mlock,
+// growth and truncation are the owner's own.
+//
+// The access is taken away in one of two ways. Since Linux 6.15 by guard markers in the page tables (MADV_GUARD_INSTALL):
+// the mapping stays one, its rights stay the owner's, and no lock is held that other faults wait for. Before, and where
+// the kernel refuses markers (memory that is locked), or they would take much memory, by the mapping's rights: it has
+// none (PROT_NONE), and mprotect gives a piece the owner's again. Then each piece is a mapping of its own until its
+// neighbours are given back too: near vm.max_map_count granules are widened.
+//
+// The handler of SIGSEGV sees every fault of the program. One is ours where the mapping is of the target's file, its
+// granule is armed, and it has a marker though its rights allow the access, or no rights at all. Otherwise a fault that
+// is allowed by now came late, and is made again; one that is not is the program's own. So rights are never wider than
+// the owner's: it may have called mprotect meanwhile, which stands. Where rights are what was taken away one thing cannot be
+// told: that the owner has taken them from an armed page, too. Its first touch gives the page the rights that it had.
+
+// onSegv answers a SIGSEGV for an access that the mapping does not allow. w.shared is 0 where no engine runs.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func onSegv(arg uintptr) {
+	// nosplit: runs in the signal handler.
+	w := at[worker](arg)
+	if w.shared != 0 {
+		s := at[shared](w.shared)
+		if uintptr(raw.Load32(&ownPID)) != raw.Syscall(unix.SYS_GETPID, 0, 0, 0, 0, 0, 0) {
+			s.openForked(w)
+			return
+		}
+		t := s.find(w.now.addr)
+		if t != nil && t.kind == kindFile {
+			w.now.target = uintptr(unsafe.Pointer(t))
+			deep(s.answerSegvCode, arg)
+			return
+		}
+		deep(s.strayBusCode, arg)
+	}
+	if !w.bus.ours {
+		// The region may have been closed, or all of the engine, since the kernel sent it.
+		w.bus.ours = w.now.flags&flagExec == 0 && touched(w.now.addr&^(busPage-1), w.now.flags&writeFlag != 0) == 0
+	}
+}
+
+// flagExec, in fault.flags: the access was to execute.
+const (
+	writeFlag = uint64(uffd.PagefaultFlagWrite)
+	flagExec  = uint64(1) << 40
+)
+
+// answerSegv answers a fault in a target of a file, as answer does a message.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func answerSegv(arg uintptr) {
+	// nosplit: runs in the signal handler.
+	w := at[worker](arg)
+	s := at[shared](w.shared)
+	t := at[target](w.now.target)
+	w.now.time, w.now.still = raw.Nanotime(), raw.Load64(&s.still)
+	w.now.g = t.granule(w.now.addr)
+	raw.Add64(&s.messages, 1)
+	raw.Add32(&t.inflight, 1)
+	if raw.Load32(&t.frozen) != 0 && !t.given(w.now.addr) {
+		raw.Add32(&t.inflight, ^uint32(0)) // whoever froze it waits for those in flight
+		s.await(w, &t.frozen, 1)
+		w.bus.ours = true
+		return
+	}
+	w.leaveBus()
+	if s.claimFile(w, t) {
+		deep(s.serveBusCode, arg)
+		return
+	}
+	raw.Add64(&at[counters](t.counters).repeats, 1)
+	raw.Add32(&t.inflight, ^uint32(0))
+}
+
+// claimFile claims the fault's granule. What it does not claim is somebody else's fault in flight, ours to be made
+// again, or the program's own.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) claimFile(w *worker, t *target) bool {
+	// nosplit: runs in the signal handler.
+	w.bus.tid = s.threadID(w)
+	p := t.state(w.now.g)
+	for {
+		v := raw.Load32(p)
+		if v >= gPending {
+			s.again(t, at[counters](t.counters), v, w.bus.tid)
+			s.await(w, p, gPending)
+			w.bus.ours = true
+			return false
+		}
+		w.bus.vma.lo = w.now.addr &^ (s.pageSize - 1)
+		deep(s.lookBusCode, uintptr(unsafe.Pointer(w)))
+		rights := w.bus.vma.prot
+		if rights == 0 && !w.bus.guard && t.flags&tgNone != 0 {
+			rights = t.prot
+		}
+		// An open granule without access was taken from us by its owner.
+		if !w.bus.armed || v == gOpen || t.given(w.now.addr) || !allows(rights, w.now.flags) {
+			w.bus.ours = w.mayRetry()
+			return false
+		}
+		if raw.Cas32(p, v, gPending) {
+			return true
+		}
+	}
+}
+
+// mayRetry reports whether a fault that is not armed any more would not come again.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (w *worker) mayRetry() bool {
+	// nosplit: runs in the signal handler.
+	if !w.bus.guard {
+		return allows(w.bus.vma.prot, w.now.flags)
+	}
+	return w.now.flags&flagExec == 0 && touched(w.now.addr&^(busPage-1), w.now.flags&writeFlag != 0) == 0
+}
+
+// allows reports whether a mapping with such rights allows an access.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func allows(prot uint32, flags uint64) bool {
+	// nosplit: runs in the signal handler.
+	switch {
+	case flags&flagExec != 0:
+		return prot&unix.PROT_EXEC != 0
+	case flags&writeFlag != 0:
+		return prot&unix.PROT_WRITE != 0
+	}
+	return prot&protRead != 0
+}
+
+// lookBus finds out what lies at the address worker.bus.vma.lo, which belongs to the worker's target: whether it is of the
+// target's file and its access may have been taken away, so that it is armed if its granule is. Where the kernel cannot be asked, it is one
+// page that is looked at.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func lookBus(arg uintptr) {
+	// nosplit: runs in the signal handler.
+	w := at[worker](arg)
+	s := at[shared](w.shared)
+	t := at[target](w.now.target)
+	v := &w.bus.vma
+	addr := v.lo
+	switch unix.Errno(s.askMaps(w, addr, 0)) {
+	case 0:
+		v.asked(w)
+		w.bus.armed = t.taken(v.prot) && v.of(t) && v.offset-uint64(v.lo) == uint64(t.offset)-uint64(t.lo)
+	case unix.ENOENT:
+		v.prot, v.hi, w.bus.armed = 0, addr+s.pageSize, false
+	default:
+		deep(s.probeBusCode, arg)
+	}
+}
+
+// taken reports whether the access to a mapping with such rights may be what the engine has taken away.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (t *target) taken(prot uint32) bool {
+	// nosplit: runs in the signal handler.
+	return t.flags&tgGuard != 0 || prot == 0 && t.flags&tgNone != 0
+}
+
+// of reports whether a mapping is a shared one of the target's file.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (v *mapLine) of(t *target) bool {
+	// nosplit: runs in the signal handler.
+	return v.shared && v.inode == t.inode && v.dev == t.dev
+}
+
+// probeBus is lookBus where the kernel cannot be asked. An access tells whether there is any, and a duplicate whether the
+// mapping is a shared one (vma_to_resize, mm/mremap.c): what others map without access, as below a stack, is private.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func probeBus(arg uintptr) {
+	// nosplit: runs in the signal handler.
+	w := at[worker](arg)
+	s := at[shared](w.shared)
+	t := at[target](w.now.target)
+	v := &w.bus.vma
+	page := v.lo
+	v.hi, v.prot, w.bus.armed = page+s.pageSize, 0, false
+	if touched(page, false) == 0 {
+		v.prot = unix.PROT_READ
+		if w.now.flags&writeFlag != 0 && touched(page, true) == 0 {
+			v.prot |= unix.PROT_WRITE
+		}
+		return
+	}
+	p := raw.Syscall(unix.SYS_MREMAP, page, 0, s.pageSize, unix.MREMAP_MAYMOVE, 0, 0)
+	switch e := raw.Errno(p); {
+	case e == 0:
+		raw.Syscall(unix.SYS_MUNMAP, p, s.pageSize, 0, 0, 0, 0)
+		w.bus.armed = true
+	case unix.Errno(e) == unix.EINVAL, unix.Errno(e) == unix.EFAULT:
+	default:
+		w.bus.armed = true // refused, or no mapping left: it cannot be told
+	}
+	if w.bus.armed && w.bus.guard {
+		v.prot = t.prot
+	}
+	w.bus.armed = w.bus.armed && t.taken(v.prot)
+}
+
+// lift gives the claimed granule of the worker's fault its rights back, and brings the touched page in.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func lift(arg uintptr) {
+	// nosplit: runs in the signal handler.
+	w := at[worker](arg)
+	s := at[shared](w.shared)
+	t := at[target](w.now.target)
+	page := w.now.addr &^ (s.pageSize - 1)
+	told := t.flags&tgMincore != 0
+	w.now.source = SourcePageCache
+	if told && !s.mapped(w, page, s.pageSize) {
+		w.now.source = SourceDisk
+	}
+	if deep(s.openFileCode, arg); w.now.left {
+		return
+	}
+	raw.Store32(t.state(w.now.g), gOpen)
+	s.callBus() // they wait for storage as they would without us
+	before := uint64(0)
+	if !told {
+		before = storageReads()
+	}
+	start := raw.Nanotime()
+	// What cannot be had is left to the instruction, which gets the SIGBUS that it would have got.
+	touched(page, w.now.flags&writeFlag != 0)
+	if !told && storageReads() != before {
+		w.now.source = SourceDisk
+	}
+	if w.now.source == SourceDisk {
+		w.now.waited = raw.Nanotime() - start
+	}
+}
+
+// openFile gives the worker's granule its rights back, and its armed neighbours where mappings run out. It sets
+// fault.left for what it leaves to a disk thread.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func openFile(arg uintptr) {
+	// nosplit: runs in the signal handler, and on threads without a g.
+	w := at[worker](arg)
+	s := at[shared](w.shared)
+	t, g := at[target](w.now.target), w.now.g
+	w.now.left = false
+	for try := 0; ; try++ {
+		first, n := g, uintptr(1)
+		if t.flags&tgNone != 0 && s.mapsShort() || try > 0 {
+			first, n = s.claimRun(t, g, widenMost<<min(try*4, 32))
+		}
+		w.carry.dst, w.carry.length = t.span(first, n)
+		added := t.mapsAdded(first, n)
+		deep(s.openPiecesCode, arg)
+		e := w.carry.flags
+		if e == 0 {
+			if t.flags&tgNone != 0 {
+				raw.Add64(&s.maps, added)
+			}
+			s.openAround(w, t, first, n, g)
+			return
+		}
+		s.unclaim(t, first, n, g)
+		if unix.Errno(e) != unix.ENOMEM || try > 2 && !s.giveUpReserve() {
+			if denied(uintptr(e)) {
+				s.bar(w.carry.call, uintptr(e))
+			}
+			s.refuse(t, uintptr(e))
+			w.now.left = true
+			return
+		}
+		raw.Store64(&s.maps, s.maxMaps+1)
+	}
+}
+
+// openPieces gives those pieces of worker.carry.dst their rights back that are armed mappings of the target's file. It leaves an
+// errno in worker.carry.flags, or 0.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func openPieces(arg uintptr) {
+	// nosplit: runs in the signal handler, and on threads without a g.
+	w := at[worker](arg)
+	s := at[shared](w.shared)
+	t := at[target](w.now.target)
+	c := &w.carry
+	c.flags = 0
+	v := &w.bus.vma
+	for lo, end := c.dst, c.dst+c.length; lo < end; lo = max(v.hi, lo+s.pageSize) {
+		if !w.bus.armed || lo < v.lo || lo >= v.hi { // else it was looked at when it was claimed
+			v.lo = lo
+			deep(s.lookBusCode, arg)
+		}
+		if !w.bus.armed {
+			continue
+		}
+		if c.flags = uint64(s.giveBack(w, t, lo, min(v.hi, end)-lo, v.prot)); c.flags != 0 {
+			return
+		}
+	}
+}
+
+// giveBack gives the access to a piece of one mapping back, which has such rights now. For an error worker.carry.call says of
+// which call it is.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) giveBack(w *worker, t *target, addr, length uintptr, prot uint32) (errno uintptr) {
+	// nosplit: runs in the signal handler, and on threads without a g.
+	if prot == 0 && t.flags&tgNone != 0 {
+		w.carry.call = callProtect
+		errno = raw.Errno(raw.Syscall(unix.SYS_MPROTECT, addr, length, uintptr(t.prot), 0, 0, 0))
+	}
+	if errno == 0 && t.flags&tgGuard != 0 {
+		w.carry.call = callGuard
+		errno = raw.Errno(raw.Syscall(unix.SYS_MADVISE, addr, length, madvGuardRemove, 0, 0, 0))
+	}
+	return errno
+}
+
+// include/uapi/asm-generic/mman-common.h, Linux 6.13; of files since 6.15.
+const (
+	madvGuardInstall = 102
+	madvGuardRemove  = 103
+)
+
+// openAnyhow is openFile by a disk thread, where the handler could not: it tries until it can, or maps the file anew.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func openAnyhow(arg uintptr) {
+	// nosplit: runs without a g.
+	w := at[worker](arg)
+	s := at[shared](w.shared)
+	t := at[target](w.now.target)
+	w.now.addr, w.bus.armed = 0, false
+	for try := 0; ; try++ {
+		if deep(s.openFileCode, arg); !w.now.left {
+			break
+		}
+		w.carry.target = w.now.target
+		w.carry.dst, w.carry.length = t.span(w.now.g, 1)
+		w.carry.src, w.carry.flags = w.carry.dst, uint64(t.prot)
+		if deep(s.refileCode, arg); w.carry.ok {
+			break
+		}
+		raw.Store64(&s.waited, uint64(raw.Nanotime()))
+		s.nap(w, 1e6)
+	}
+	s.finish(w, t, w.now.g, w.now.seq, SourceUnknown)
+}
+
+// strayBus answers a fault where no target of a file is: its owner has moved an armed mapping there, or grown it, and
+// nobody has looked since. The whole mapping gets its access back.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func strayBus(arg uintptr) {
+	// nosplit: runs in the signal handler.
+	w := at[worker](arg)
+	s := at[shared](w.shared)
+	v := &w.bus.vma
+	page := w.now.addr &^ (s.pageSize - 1)
+	asked := s.askMaps(w, page, 0)
+	if asked == 0 {
+		v.asked(w)
+	} else {
+		v.lo, v.hi, v.prot, v.shared = page, page+s.pageSize, 0, unix.Errno(asked) != unix.ENOENT
+	}
+	if !v.shared {
+		return
+	}
+	tab := uintptr(raw.Load64(&s.table))
+	lo, hi, of := v.lo, v.hi, uintptr(0)
+	for i := uintptr(0); i < uintptr(at[table](tab).n); i++ {
+		p := *at[uintptr](tab + tableHeader + i*8)
+		t := at[target](p)
+		if t.kind == kindFile && of == 0 && (asked != 0 || v.of(t) && t.taken(v.prot)) {
+			of = p
+		}
+		if t.hi <= page {
+			lo = max(lo, t.hi)
+		} else {
+			hi = min(hi, t.lo)
+		}
+	}
+	if of == 0 {
+		return
+	}
+	t := at[target](of)
+	w.now.target = of
+	if v.lo = page; asked != 0 {
+		if deep(s.probeBusCode, arg); !w.bus.armed {
+			return
+		}
+	}
+	rights := v.prot
+	if rights == 0 && !w.bus.guard && t.flags&tgNone != 0 {
+		rights = t.prot
+	}
+	if allows(rights, w.now.flags) && s.giveBack(w, t, lo, hi-lo, v.prot) == 0 {
+		raw.Add64(&s.strays, 1)
+		w.bus.ours = w.now.flags&flagExec != 0 || touched(page, false) == 0
+	}
+}
+
+// openForked answers a fault in a child that was forked: access is taken from its memory, too, and it has no engine. What
+// it touches is the child's own, and is not counted. The tables are copies of the parent's, of some moment.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) openForked(w *worker) {
+	// nosplit: runs in the signal handler.
+	page, write := w.now.addr&^(s.pageSize-1), w.now.flags&writeFlag != 0
+	t := s.find(w.now.addr)
+	if w.now.flags&flagExec == 0 && touched(page, write) == 0 {
+		w.bus.ours = true // another thread was faster
+		return
+	}
+	if t == nil || t.kind != kindFile || raw.Load32(t.state(t.granule(w.now.addr))) == gOpen || t.given(w.now.addr) || !allows(t.prot, w.now.flags) {
+		return
+	}
+	prot := t.prot
+	if !w.bus.guard {
+		prot = 0
+	}
+	addr, length := t.span(t.granule(w.now.addr), 1)
+	if s.giveBack(w, t, addr, length, prot) != 0 { // no mapping left
+		s.giveBack(w, t, t.lo, t.hi-t.lo, prot)
+	}
+	w.bus.ours = touched(page, false) == 0
+}

@@ -15,98 +15,144 @@ import (
 // guardMost bounds what is armed with guard markers: they need page tables for all of it, 2 MiB for each GiB.
 const guardMost = 16 << 30
 
+// filing is a file whose access is to be taken away.
+type filing struct {
+	*Target
+	prot           int
+	bitmap, before uintptr // of the sample
+	cursor         uintptr
+	err            error
+}
+
 // coverFiles is Cover for such files. Where only a part of one could be armed the target is there all the same, beside the
 // error.
 func (e *Engine) coverFiles(r *Region, files []File, out []Covered, granule uintptr, sm Sample, know func(*Target), guard Guard, placed func(done []*Target, took time.Duration)) {
 	for i, f := range files {
-		g, took, err := e.coverFile(r, f, granule, sm, know, guard)
-		if out[i] = (Covered{g, err}); g != nil {
-			placed([]*Target{g}, took)
+		out[i] = Covered{Target: &Target{Lo: f.Lo, Hi: f.Hi}}
+	}
+	e.supersede(out)
+	var list []*filing
+	var of []int
+	var targets []*Target
+	e.mu.Lock()
+	for i, f := range files {
+		if out[i].Err != nil {
+			continue
+		}
+		g, err := e.newTarget(r, f.Lo, f.Hi, granule, f.Offset, len(list))
+		if err != nil {
+			out[i] = Covered{Err: err}
+			continue
+		}
+		g.dev, g.inode = f.Dev, f.Inode
+		g.t.kind, g.t.dev, g.t.inode, g.t.prot, g.t.flags = kindFile, f.Dev, f.Inode, uint32(f.Prot), tgNone
+		if f.Hi-f.Lo <= guardMost && !WithoutGuards {
+			g.t.flags = tgGuard // until the kernel refuses it
+		}
+		if f.Mincore {
+			g.t.flags |= tgMincore
+		}
+		know(g)
+		out[i].Target = g
+		list, of, targets = append(list, &filing{Target: g, prot: f.Prot}), append(of, i), append(targets, g)
+	}
+	e.insert(targets...)
+	e.mu.Unlock()
+	e.armFiles(opPlace, list, sm, guard, placed)
+	var failed, parts []*Target
+	for i, f := range list {
+		switch out[of[i]].Err = f.err; {
+		case f.err == nil:
+		case f.Since != 0:
+			parts = append(parts, f.Target)
+		default:
+			failed = append(failed, f.Target)
+			out[of[i]].Target = nil
 		}
 	}
-}
-
-func (e *Engine) coverFile(r *Region, f File, granule uintptr, sm Sample, know func(*Target), guard Guard) (*Target, time.Duration, error) {
-	old := []Covered{{Target: &Target{Lo: f.Lo, Hi: f.Hi}}}
-	if e.supersede(old); old[0].Err != nil {
-		return nil, 0, old[0].Err
+	if len(parts) > 0 {
+		placed(parts, 0)
 	}
-	e.mu.Lock()
-	g, err := e.newTarget(r, f.Lo, f.Hi, granule, f.Offset, 0)
-	if err != nil {
-		e.mu.Unlock()
-		return nil, 0, err
-	}
-	g.dev, g.inode = f.Dev, f.Inode
-	g.t.kind, g.t.dev, g.t.inode, g.t.prot, g.t.flags = kindFile, f.Dev, f.Inode, uint32(f.Prot), tgNone
-	if f.Hi-f.Lo <= guardMost && !WithoutGuards {
-		g.t.flags = tgGuard // until the kernel refuses it
-	}
-	if f.Mincore {
-		g.t.flags |= tgMincore
-	}
-	know(g)
-	e.insert(g)
-	e.mu.Unlock()
-	took, err := e.armFile(opPlace, g, f.Prot, sm, guard)
-	if err == nil || g.Since != 0 {
-		return g, took, err
+	if len(failed) == 0 {
+		return
 	}
 	e.op.Lock()
-	g.lost.Store(true) // before it is freed
+	for _, g := range failed {
+		g.lost.Store(true) // before they are freed
+	}
 	e.op.Unlock()
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.remove(g)
-	return nil, took, err
+	e.remove(failed...)
 }
 
 // WithoutGuards is for tests: as on a kernel that has no guard markers.
 var WithoutGuards bool
 
-// armFile takes the access to the blocks of a sample away.
-func (e *Engine) armFile(op uint32, g *Target, prot int, sm Sample, guard Guard) (took time.Duration, err error) {
-	if err := e.blind(); err != nil {
-		return 0, err
-	}
-	bitmap, err := sm.bitmap(g.t)
-	if err != nil {
-		return 0, err
-	}
-	before, cursor := g.t.sample, uintptr(0)
-	for {
-		var one, worked time.Duration
-		e.op.Lock()
-		cuts := []cutting{g.cutting(0)}
-		c := &cuts[0]
-		c.sample, c.blockShift, c.prot, c.cursor = bitmap, uintptr(sm.Shift), uint32(prot), cursor
-		if one, worked, err = e.cutAll(op, g, cuts, guard); err == nil {
-			err = c.err()
+// armFiles takes the access to the blocks of a sample away, of as many files at once as fit in a stop of the other threads.
+// armed is told of those of one stop. The errors are in the list.
+func (e *Engine) armFiles(op uint32, list []*filing, sm Sample, guard Guard, armed func(done []*Target, took time.Duration)) {
+	rest := make([]*filing, 0, len(list))
+	blind := e.blind()
+	for _, f := range list {
+		if f.err = blind; blind == nil {
+			f.before = f.t.sample
+			f.bitmap, f.err = sm.bitmap(f.t)
 		}
-		took = max(took, one)
-		if err == nil && cursor == 0 {
-			g.Since = time.Duration(c.armed)
+		if f.err == nil {
+			rest = append(rest, f)
+		}
+	}
+	for len(rest) > 0 {
+		part := rest[:min(len(rest), cutsMost)]
+		cuts := make([]cutting, len(part))
+		for i, f := range part {
+			cuts[i] = f.cutting(0)
+			cuts[i].sample, cuts[i].blockShift, cuts[i].prot, cuts[i].cursor = f.bitmap, uintptr(sm.Shift), uint32(f.prot), f.cursor
+		}
+		e.op.Lock()
+		took, worked, err := e.cutAll(op, part[0].Target, cuts, guard)
+		n := 0
+		var done []*Target
+		for i, f := range part {
+			c := &cuts[i]
+			if f.err = err; err == nil {
+				if c.done == 0 && c.cursor == f.cursor {
+					break // not come to
+				}
+				if f.err = c.err(); f.err == nil && f.cursor == 0 {
+					f.Since = time.Duration(c.armed)
+				}
+				if f.err == nil && c.done == 0 {
+					f.cursor = c.cursor
+					break
+				}
+			}
+			n++
+			if e.settle(op, f); f.err == nil {
+				done = append(done, f.Target)
+			}
 		}
 		e.op.Unlock()
-		if err != nil {
-			break
+		if len(done) > 0 {
+			armed(done, took)
 		}
-		if cursor = c.cursor; cursor == 0 {
-			break
+		if rest = rest[n:]; len(rest) > 0 && err == nil {
+			e.between(rest[0].Target, worked)
 		}
-		e.between(g, worked)
 	}
-	if err != nil && op == opPlace {
-		g.t.setStates(g.Lo+cursor, g.Hi, gOpen) // this is not armed
+}
+
+// settle ends the arming of a file. The caller holds op.
+func (e *Engine) settle(op uint32, f *filing) {
+	if f.err != nil && op == opPlace {
+		f.t.setStates(f.Lo+f.cursor, f.Hi, gOpen) // this is not armed
 	}
-	e.op.Lock()
-	defer e.op.Unlock()
-	if g.t.sample == bitmap {
-		freeOffHeap(before, sampleLen)
+	if f.t.sample == f.bitmap {
+		freeOffHeap(f.before, sampleLen)
 	} else {
-		freeOffHeap(bitmap, sampleLen)
+		freeOffHeap(f.bitmap, sampleLen)
 	}
-	return took, err
 }
 
 // Protected reports whether a target is a file whose access is taken away, so that its mapping is in place also where it is armed.

@@ -197,17 +197,19 @@ func (g *Target) Lost() bool { return g.lost.Load() }
 func (e *Engine) Rearm(list []Rearming, sm Sample, guard Guard, rearmed func(done []*Target, took time.Duration)) []error {
 	errs := make([]error, len(list))
 	var layings []*laying
-	var of []int
+	var files []*filing
+	var of, filesOf []int
 	for i, a := range list {
 		// What is not in it would be forgotten, and not served any more.
 		if _, errs[i] = e.Release(a.Target, sm, guard); errs[i] == nil && a.Protected() {
-			took := time.Duration(0)
-			if took, errs[i] = e.armFile(opRearm, a.Target, a.Prot, sm, guard); errs[i] == nil {
-				rearmed([]*Target{a.Target}, took)
-			}
+			files, filesOf = append(files, &filing{Target: a.Target, prot: a.Prot}), append(filesOf, i)
 		} else if errs[i] == nil {
 			layings, of = append(layings, &laying{Target: a.Target, prot: a.Prot, onFault: a.OnFault}), append(of, i)
 		}
+	}
+	e.armFiles(opRearm, files, sm, guard, rearmed)
+	for i, f := range files {
+		errs[filesOf[i]] = f.err
 	}
 	e.lay(opRearm, layings, sm, guard, func(done []*laying, took time.Duration) {
 		targets := make([]*Target, len(done))

@@ -462,7 +462,6 @@ func TestGoHeapGrowsWhileLookedAt(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		first.mu.Lock()
 		first.heap = &goHeap{covered: make(map[uintptr]bool)} // none of whose blocks is chosen
 		err = first.lookHeap(nil, engine.Now())
 		first.mu.Unlock()

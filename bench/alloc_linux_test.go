@@ -41,8 +41,8 @@ func TestFaultsDoNotAllocate(t *testing.T) {
 	}
 }
 
-// With the log, 32,768 faults of an arena allocate 32 times at most: log and bitmap double, and each
-// region, stack and thread has its totals. A snapshot taken meanwhile keeps what it had.
+// With the log, 32,768 faults of an arena allocate 64 times at most: the log doubles, the set of touched granules grows by
+// leaves, and each region, stack and thread has its totals. A snapshot taken meanwhile keeps what it had.
 func TestLogAllocatesInLargePieces(t *testing.T) {
 	p, err := profiler.New(profiler.WithFailingSystemCalls(), profiler.WithStacks(profiler.StacksNone()))
 	skipUnsupported(t, err)
@@ -65,7 +65,7 @@ func TestLogAllocatesInLargePieces(t *testing.T) {
 	store(mem[faults/2*pageSize:], pageSize)
 	p.Flush()
 	runtime.ReadMemStats(&after)
-	if n := after.Mallocs - before.Mallocs; n > 32 {
+	if n := after.Mallocs - before.Mallocs; n > 64 {
 		t.Errorf("%d allocations for %d faults", n, faults/2)
 	}
 	late := p.Snapshot()

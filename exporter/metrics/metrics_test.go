@@ -181,8 +181,7 @@ func TestGroupsAddUp(t *testing.T) {
 		for i := range 10 {
 			file := region(fmt.Sprintf("file %d of round %d", i, round), 1<<20)
 			file.Group = fmt.Sprint("group ", i*(1+round/10)) // more groups than have names, some of them later
-			src.regions = append(src.regions, file)
-			src.b.AddRegion(file)
+			src.add(file)
 			for range i {
 				r.fault(profiler.Fault{Time: time.Duration(faults) * time.Second, Region: profiler.RegionID(len(src.regions) - 1)})
 				faults++

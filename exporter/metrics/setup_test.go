@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 // source is a profiler whose faults were decided beforehand.
 type source struct {
 	b        *profiler.SnapshotBuilder
+	mu       sync.Mutex // guards regions
 	regions  []profiler.RegionStats
 	spans    map[profiler.SpanRef]profiler.SpanStats
 	stalled  int
@@ -23,20 +25,35 @@ type source struct {
 }
 
 func newSource(regions ...profiler.RegionStats) *source {
-	s := &source{b: profiler.NewSnapshotBuilder(), regions: regions, spans: make(map[profiler.SpanRef]profiler.SpanStats)}
+	s := &source{b: profiler.NewSnapshotBuilder(), spans: make(map[profiler.SpanRef]profiler.SpanStats)}
 	for _, r := range regions {
-		s.b.AddRegion(r)
+		s.add(r)
 	}
 	return s
+}
+
+// add makes a region known, also while the exporter records.
+func (s *source) add(r profiler.RegionStats) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.regions = append(s.regions, r)
+	s.b.AddRegion(r)
+}
+
+func (s *source) region(id profiler.RegionID) profiler.RegionStats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.regions[id]
 }
 
 func (s *source) Snapshot() *profiler.Snapshot          { return s.b.Snapshot() }
 func (s *source) Resident() map[profiler.RegionID]int64 { return s.resident }
 func (s *source) Stalled() int                          { return s.stalled }
 func (s *source) RegionGroup(id profiler.RegionID) string {
-	return cmp.Or(s.regions[id].Group, s.regions[id].Name)
+	r := s.region(id)
+	return cmp.Or(r.Group, r.Name)
 }
-func (s *source) RegionSize(id profiler.RegionID) int64 { return s.regions[id].Size }
+func (s *source) RegionSize(id profiler.RegionID) int64 { return s.region(id).Size }
 func (s *source) Span(r profiler.SpanRef) (profiler.SpanStats, bool) {
 	v, ok := s.spans[r]
 	return v, ok

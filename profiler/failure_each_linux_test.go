@@ -23,13 +23,16 @@ func refuseAll(t *testing.T, list []calls.Call, errno unix.Errno) {
 	for _, c := range list {
 		number, command := c.Number()
 		filter = append(filter, unix.SockFilter{Code: load, K: 0})
-		if command == 0 {
+		var at uint32 // where the command is, see refuseWhere
+		switch number {
+		case unix.SYS_IOCTL:
+			at = 24
+		case unix.SYS_MADVISE:
+			at = 32
+		}
+		if at == 0 {
 			filter = append(filter, unix.SockFilter{Code: equal, K: uint32(number), Jf: 1})
 		} else {
-			at := uint32(24) // the second argument, see refuseWhere
-			if number == unix.SYS_MADVISE {
-				at = 32
-			}
 			filter = append(filter, unix.SockFilter{Code: equal, K: uint32(number), Jf: 3},
 				unix.SockFilter{Code: load, K: at}, unix.SockFilter{Code: equal, K: uint32(command), Jf: 1})
 		}

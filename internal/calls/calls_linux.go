@@ -68,7 +68,7 @@ var list = append([]Call{
 	ioctl("PROCMAP_QUERY", procmap, false, "granules of files are mapped anew one by one where the process has no mappings left; and with delivery by signal a mapping is probed by an access and a duplicate, which costs more"),
 	madvise("MADV_DONTNEED", unix.MADV_DONTNEED, false, "pages cannot be dropped, so that shared memory cannot be armed"),
 	rare("for private memory", madvise("MADV_DONTNEED_LOCKED", unix.MADV_DONTNEED_LOCKED, false, "what its owner discards while it is armed may come back")),
-	madvise("MADV_COLD", unix.MADV_COLD, false, "it is not seen which memory is locked, so that what is observed of it does not stay locked"),
+	madvise("MADV_COLD", unix.MADV_COLD, false, "it is not seen which memory is locked, so that what is observed of it does not stay locked; and pieces of huge pages that a child has shared are not observed any more after their next touch"),
 	madvise("MADV_DONTFORK", unix.MADV_DONTFORK, true, "no memory can be observed, since a child that forks would read zeros there"),
 	madvise("MADV_DOFORK", unix.MADV_DOFORK, false, "private memory that was given back is missing in children that fork"),
 	madvise("MADV_NOHUGEPAGE", unix.MADV_NOHUGEPAGE, false, "files cannot be observed page by page"),
@@ -82,7 +82,6 @@ var list = append([]Call{
 	madvise("MADV_POPULATE_WRITE", unix.MADV_POPULATE_WRITE, false, "the profiler's own memory faults now and then"),
 	rare("with delivery by signal, since Linux 6.15", madvise("MADV_GUARD_INSTALL", 102, false, "the access to files is taken away by mprotect, which costs more")),
 	rare("with delivery by signal, since Linux 6.15", madvise("MADV_GUARD_REMOVE", 103, false, "files are mapped anew by their path where they are touched")),
-	rare("for huge pages that a child has shared", madvise("MADV_COLD", unix.MADV_COLD, false, "their pieces are not observed any more after their next touch")),
 	{Name: "mremap", Loses: "files and memory that holds something cannot be observed or armed again; a file that is armed is mapped anew by its path where it is touched",
 		number: unix.SYS_MREMAP, ask: [6]uintptr{crooked}},
 	{Name: "mprotect", Loses: "what was protected otherwise while it was armed cannot be given back as it was, nor files that are armed by it", Needed: true,
@@ -146,12 +145,8 @@ var list = append([]Call{
 // List lists the calls.
 func List() []Call { return slices.Clone(list) }
 
-// Matches reports whether a filter that names a system call, and a command of it or 0, is about this one.
-func (c *Call) Matches(number, command uintptr) bool {
-	return c.number == number && (command == 0 || c.command == command)
-}
-
-// Number is the number of the system call on this architecture, and the command that goes with ioctl or madvise, or 0.
+// Number is the number of the system call on this architecture, and the command that goes with ioctl or madvise. Others have
+// none, and 0; so has MADV_NORMAL, which is one.
 func (c *Call) Number() (number, command uintptr) { return c.number, c.command }
 
 // System is the name of the system call alone.

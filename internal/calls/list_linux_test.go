@@ -23,7 +23,12 @@ const (
 // SECURITY.md has the list as it is: go test ./internal/calls -update writes it.
 func TestSecurityHasTheList(t *testing.T) {
 	var table strings.Builder
+	names := map[string]bool{}
 	for _, c := range list {
+		if names[c.Name] {
+			t.Errorf("%s is in the list twice", c.Name)
+		}
+		names[c.Name] = true
 		before := ""
 		if c.Needed {
 			before = "does not start: "

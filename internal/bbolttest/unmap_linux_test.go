@@ -1,6 +1,7 @@
 package bbolttest
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -86,11 +87,16 @@ func TestGranuleWithForeignMemory(t *testing.T) {
 			const pages = 512
 			f := newFile(t, pages)
 			b := mapFile(t, f, 0, pages, unix.PROT_READ)
-			if c.fill {
-				fillMappings(t)
-			}
 			p := start(t, profiler.WithRescan(never), profiler.WithGranule(c.granule))
 			r := attach(t, p, f.Name())
+			if c.fill {
+				fillMappings(t)
+				next := newFile(t, 1)
+				mapFile(t, next, 0, 1, unix.PROT_READ)
+				if _, err := p.AttachFile(next.Name()); !errors.Is(err, profiler.ErrTooMany) { // which counts the mappings
+					t.Errorf("attached where few mappings are left, or failed otherwise: %v", err)
+				}
+			}
 			gone := [][]byte{b[3*page : 5*page], b[255*page : 258*page], b[pages*page-page:]}
 			for _, h := range gone {
 				unmap(t, h)
@@ -118,8 +124,8 @@ func TestGranuleWithForeignMemory(t *testing.T) {
 	}
 }
 
-// fillMappings uses up the mappings that a process may have, so that granules are widened from the
-// first one on. The profiler's margin stays free.
+// fillMappings uses up the mappings that a process may have, but for a part of the margin that the profiler leaves to it: no
+// more files are attached, and granules of those that are, widened from the first one on.
 func fillMappings(t *testing.T) {
 	t.Helper()
 	most := maxMapCount(t) - 3000

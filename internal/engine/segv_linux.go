@@ -195,9 +195,9 @@ func (t *target) taken(prot uint32) bool {
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func (v *mapLine) of(t *target) bool {
+func (l *mapLine) of(t *target) bool {
 	// nosplit: runs in the signal handler.
-	return v.shared && v.inode == t.inode && v.dev == t.dev
+	return l.shared && l.inode == t.inode && l.dev == t.dev
 }
 
 // probeBus is lookBus where the kernel cannot be asked. An access tells whether there is any, and a duplicate whether the

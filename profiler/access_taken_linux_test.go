@@ -11,7 +11,6 @@ import (
 	"testing"
 
 	"github.com/firsttouch/firsttouch/internal/engine"
-	"github.com/firsttouch/firsttouch/internal/testproc"
 	"golang.org/x/sys/unix"
 )
 
@@ -227,12 +226,13 @@ func TestAccessTaken(t *testing.T) {
 	const top = "TestAccessTaken"
 	for _, c := range takenCases {
 		for _, guards := range []bool{true, false} {
-			name, env := c.name+", guard markers", []string{testproc.DeliveryEnv + "=" + DeliverySignal.String()}
+			name := c.name + "/guard markers"
 			if !guards {
-				name, env = c.name+", rights", append(env, testproc.WithoutGuardsEnv+"=1")
+				name = c.name + "/rights"
 			}
-			inChild(t, top, name, env, func(t *testing.T) {
-				p := newProfiler(t, WithGranule(pageSize))
+			inChild(t, top, name, nil, func(t *testing.T) {
+				engine.WithoutGuards = !guards
+				p := newProfiler(t, WithDelivery(DeliverySignal), WithGranule(pageSize))
 				c.run(t, p, haveGuards(t))
 				if s := p.Snapshot().Stats; s.Dropped != 0 || s.ResolveErrs != 0 {
 					t.Errorf("%d dropped, %d failed: %s", s.Dropped, s.ResolveErrs, s.LastError)

@@ -123,9 +123,9 @@ func TestStorageThatDoesNotAnswer(t *testing.T) {
 		}
 		return 0
 	}}
-	for _, ends := range []string{"read", "region", "profiler"} { // which comes to its end first
-		slowStorage(t, "TestStorageThatDoesNotAnswer", ends+" ends first", f, []string{"GOGC=off", "GOMAXPROCS=4"}, func(t *testing.T, path string) {
-			doesNotAnswer(t, path, pages, silent, ends)
+	for _, name := range []string{"read ends first", "region ends first", "profiler ends first"} {
+		slowStorage(t, "TestStorageThatDoesNotAnswer", name, f, []string{"GOGC=off", "GOMAXPROCS=4"}, func(t *testing.T, path string) {
+			doesNotAnswer(t, path, pages, silent, strings.TrimSuffix(name, " ends first"))
 		})
 	}
 }

@@ -208,6 +208,38 @@ var takenCases = []struct {
 		}
 		leave(t)
 	}},
+	{"locked in part", func(t *testing.T, p *Profiler, _ bool) {
+		const pages, locked = 64, 8 // from page 16 on: the kernel refuses markers there
+		b, r := takenFile(t, p, pages, unix.PROT_READ)
+		part := b[16*pageSize : (16+locked)*pageSize]
+		for i := range pages / 2 { // the others stay armed as they were
+			wordAt(t, b, i*pageSize)
+		}
+		must(t, mlock2(part, unix.MLOCK_ONFAULT))
+		closeBusy(t, r.Rearm)
+		must(t, unix.Munlock(part))
+		given := 0
+		look := func() {
+			for range 2 {
+				p.look() // the list of mappings shows access to what is armed by markers
+			}
+			s := p.Snapshot()
+			if n := s.Regions[r.ID()].Widened; n != uint64(given) || notesSay(s, "has changed the rights") != (given > 0) {
+				t.Errorf("%d pages are plain without a touch, want %d; notes %q", n, given, s.Stats.Notes)
+			}
+		}
+		look()
+		must(t, unix.Mprotect(part[:2*pageSize], unix.PROT_READ))
+		given = 2 // what is armed by rights has them now
+		look()
+		before := p.Snapshot().Stats.Faults
+		for i := range pages {
+			wordAt(t, b, i*pageSize)
+		}
+		if n := p.Snapshot().Stats.Faults - before; n != uint64(pages-given) {
+			t.Errorf("%d faults, want %d", n, pages-given)
+		}
+	}},
 	{"system calls", func(t *testing.T, p *Profiler, _ bool) {
 		b, _ := takenFile(t, p, 4, unix.PROT_READ)
 		var pipe [2]int

@@ -70,6 +70,8 @@ var threadOnly = map[string]string{
 	"a file by SIGSEGV, armed by rights: another mapping there":                                                    bothDeliveries,
 	"a file by SIGSEGV, armed by guard markers: refused later":                                                     bothDeliveries,
 	"a file by SIGSEGV, armed by rights: refused later":                                                            bothDeliveries,
+	"a file by SIGSEGV, armed by guard markers: locked in part":                                                    bothDeliveries,
+	"a file by SIGSEGV, armed by rights: locked in part":                                                           bothDeliveries,
 }
 
 var processors = []int{1, 2, 8}
@@ -215,6 +217,8 @@ var hazards = []hazard{
 	{"a file by SIGSEGV, armed by rights: another mapping there", "profiler", "TestAccessTaken", "another mapping there/rights", "what others map there without access stays so"},
 	{"a file by SIGSEGV, armed by guard markers: refused later", "profiler", "TestAccessTaken", "refused later/guard markers", exact + "; a seccomp filter refuses what gives the access back"},
 	{"a file by SIGSEGV, armed by rights: refused later", "profiler", "TestAccessTaken", "refused later/rights", exact + "; a seccomp filter refuses what gives the access back"},
+	{"a file by SIGSEGV, armed by guard markers: locked in part", "profiler", "TestAccessTaken", "locked in part/guard markers", exact + "; some of it is locked while it is armed again, so the kernel refuses markers there, and the mappings are looked at meanwhile"},
+	{"a file by SIGSEGV, armed by rights: locked in part", "profiler", "TestAccessTaken", "locked in part/rights", exact + "; some of it is locked while it is armed again, so the kernel refuses markers there, and the mappings are looked at meanwhile"},
 	{"MADV_POPULATE_READ refused, late signals", "profiler", "TestLateSignalsWhereAskingIsRefused", "all", "no signal of the engine ends the program, and its own arrive"},
 	{"/proc is absent, hidden in part, or of another PID namespace", "profiler", "TestStrangeProc", "", "New says what to mount; what hides others' processes and the system's settings changes nothing"},
 	{"a seccomp profile recorded from a Go service", "agent", "TestRecordedProfile", "", "the service runs, and the agent says what is missing"},

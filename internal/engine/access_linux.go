@@ -7,6 +7,7 @@ import (
 	"unsafe"
 
 	"github.com/firsttouch/firsttouch/internal/raw"
+	"github.com/firsttouch/firsttouch/uffd"
 	"golang.org/x/sys/unix"
 )
 
@@ -162,8 +163,27 @@ func (g *Target) Protected() bool { return g.t.kind == kindFile }
 func (g *Target) Rightless() bool { return g.t.kind == kindFile && g.t.flags&tgNone != 0 }
 
 // Given tells that the list of mappings shows access to [lo, hi) of a rightless target, and returns how many of its
-// granules that makes plain without a touch: their owner has called mprotect. Nothing may have been armed since the list was read.
+// granules that makes plain without a touch: their owner has called mprotect. What has a guard marker is armed whatever
+// its rights. Nothing may have been armed since the list was read.
 func (g *Target) Given(lo, hi uintptr) (granules int) {
+	if g.t.flags&tgGuard == 0 {
+		granules = g.open(lo, hi)
+	} else if err := eachPageOf(uffd.PageIsGuard, lo, hi-lo, func(from, to uintptr) bool {
+		granules += g.open(lo, from)
+		lo = to
+		return true
+	}); err == nil { // else the rest of it cannot be told
+		granules += g.open(lo, hi)
+	}
+	raw.Add64(&at[counters](g.t.counters).widened, uint64(granules))
+	return granules
+}
+
+// open opens the armed granules that lie within a range of plain memory, and returns how many they are.
+func (g *Target) open(lo, hi uintptr) (granules int) {
+	if lo >= hi {
+		return 0
+	}
 	for i := g.t.granule(lo); i <= g.t.granule(hi-1); i++ {
 		if raw.Load32(g.t.state(i)) != gArmed {
 			continue
@@ -173,7 +193,6 @@ func (g *Target) Given(lo, hi uintptr) (granules int) {
 			granules++
 		}
 	}
-	raw.Add64(&at[counters](g.t.counters).widened, uint64(granules))
 	return granules
 }
 

@@ -272,13 +272,18 @@ func copyPresent(from, to, length uintptr) error {
 // eachPresent calls yield with the runs of pages that are mapped in a range, until it returns false. The kernel goes by
 // the page tables that there are (PAGEMAP_SCAN, Linux 6.7), so what was never used of a range costs nothing.
 func eachPresent(start, length uintptr, yield func(lo, hi uintptr) bool) error {
+	return eachPageOf(uffd.PageIsPresent, start, length, yield)
+}
+
+// eachPageOf is eachPresent for the pages of a category.
+func eachPageOf(category uffd.Categories, start, length uintptr, yield func(lo, hi uintptr) bool) error {
 	pagemap, err := uffd.OpenPagemap(0)
 	if err != nil {
 		return err
 	}
 	defer pagemap.Close()
 	r := uffd.Range{Start: uffd.Addr(start), End: uffd.Addr(start + length)}
-	q := uffd.ScanQuery{All: uffd.PageIsPresent, Return: uffd.PageIsPresent}
+	q := uffd.ScanQuery{All: category, Return: category}
 	return pagemap.Scan(r, q, make([]uffd.PageRegion, 256), func(found []uffd.PageRegion) bool {
 		for _, f := range found {
 			if !yield(uintptr(f.Start), uintptr(f.End)) {

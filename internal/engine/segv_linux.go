@@ -54,6 +54,9 @@ func onSegv(arg uintptr) {
 		// The region may have been closed, or all of the engine, since the kernel sent it.
 		w.bus.ours = w.now.flags&flagExec == 0 && touched(w.now.addr&^(busPage-1), w.now.flags&writeFlag != 0) == 0
 	}
+	if !w.bus.ours && w.shared != 0 {
+		w.bus.ours = at[shared](w.shared).find(w.now.addr) != nil // armed anew meanwhile: the fault is made again
+	}
 }
 
 // flagExec, in fault.flags: the access was to execute.

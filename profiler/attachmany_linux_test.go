@@ -124,14 +124,23 @@ func TestManyMappingsNearTheLimit(t *testing.T) {
 			t.Fatal(err)
 		}
 		n := len(p.Snapshot().Regions[r.ID()].Mappings)
-		if n == 0 || n > fit {
+		// By signal a file needs no mapping more, where the kernel has guard markers.
+		room := testDelivery() == DeliverySignal && haveGuards(t)
+		if room && n != mappings {
+			t.Errorf("%d mappings are observed, of %d: none takes room", n, mappings)
+		}
+		if !room && (n == 0 || n > fit) {
 			t.Errorf("%d mappings are observed, where %d have room", n, fit)
 		}
 		p.look()
 		p.look()
 		notes := strings.Join(p.Snapshot().Stats.Notes, "\n")
-		if strings.Count(notes, engine.ErrMaps.Error()) != 1 || !strings.Contains(notes, "raise vm.max_map_count") {
-			t.Errorf("the notes do not say it once:\n%s", notes)
+		want := 1
+		if room {
+			want = 0
+		}
+		if strings.Count(notes, engine.ErrMaps.Error()) != want || strings.Contains(notes, "raise vm.max_map_count") == room {
+			t.Errorf("the notes do not say it %d times:\n%s", want, notes)
 		}
 		if list, err = p.readMaps(); err != nil || len(list) > most-min(4096, most/4)+64 {
 			t.Errorf("%d mappings, %v: what is left to the process was taken", len(list), err)

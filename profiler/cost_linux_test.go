@@ -77,7 +77,11 @@ func TestManyPiecesAreGivenBackInSteps(t *testing.T) {
 	before := p.eng.Stats()
 	must(t, r.Close())
 	after := p.eng.Stats()
-	if after.Stops-before.Stops < 2 {
+	if n := after.Stops - before.Stops; testDelivery() == DeliverySignal && haveGuards(t) {
+		if n == 0 { // it was never in pieces: its markers go as fast as page tables are walked
+			t.Error("it went back without a stop")
+		}
+	} else if n < 2 {
 		t.Errorf("%d pieces went back in %d step", pages/2, after.Stops-before.Stops)
 	}
 	list, err := p.readMaps()

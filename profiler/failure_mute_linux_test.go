@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/firsttouch/firsttouch/internal/calls"
+	"github.com/firsttouch/firsttouch/internal/testproc"
 	"golang.org/x/sys/unix"
 )
 
@@ -223,7 +224,8 @@ func TestNobodyCanBeWokenAtBadTimes(t *testing.T) {
 	})
 	// While mremap is refused too and a file has no path any more, its contents cannot be had: who touches it waits, and
 	// the profile says so.
-	inChild(t, "TestNobodyCanBeWokenAtBadTimes", "a file without a path, and no mremap", nil, func(t *testing.T) {
+	// By signal mremap has no part in a file: TestAccessTaken refuses what gives its access back.
+	inChild(t, "TestNobodyCanBeWokenAtBadTimes", "a file without a path, and no mremap", []string{testproc.DeliveryEnv + "=" + DeliveryThread.String()}, func(t *testing.T) {
 		p := newProfiler(t)
 		path := newFile(t, pageSize)
 		memory := mapFile(t, path, pageSize, unix.PROT_READ, unix.MAP_SHARED)

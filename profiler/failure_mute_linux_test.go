@@ -45,6 +45,7 @@ func (c *core) close(t *testing.T, i int) {
 // A filter that is installed later and refuses ioctl(2) altogether leaves nobody to answer a fault, or to wake who waits.
 // Everything becomes plain memory then: whoever waits in it goes on, in a system call too, and sees what there was.
 func TestNobodyCanBeWoken(t *testing.T) {
+	aside(t)
 	for _, m := range muteCases {
 		for _, e := range refusedErrnos {
 			inChildren(t, "TestNobodyCanBeWoken", m.name+", "+e.name, nil, func(t *testing.T) {

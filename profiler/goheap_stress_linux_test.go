@@ -51,22 +51,36 @@ func TestGoHeapForLong(t *testing.T) {
 	}
 }
 
+// driven is a corner that the runtime is driven into.
+type driven struct {
+	name string
+	env  []string
+}
+
 // The runtime is driven into its corners while the heap is armed again and again.
 func TestGoHeapSurvives(t *testing.T) {
 	aside(t)
-	for _, c := range []struct {
-		name string
-		env  []string
-	}{
+	survive(t, "TestGoHeapSurvives", []driven{
+		{"GOMAXPROCS=16", []string{"GOMAXPROCS=16"}},
+		{"GOGC=1 GOMAXPROCS=1", []string{"GOGC=1", "GOMAXPROCS=1"}},
+		{"MADV_FREE", []string{"GODEBUG=madvdontneed=0"}},
+	})
+}
+
+// So does each setting alone.
+func TestGoHeapSurvivesEach(t *testing.T) {
+	testproc.NeedLong(t, "four processes that are hard on the heap beside those of TestGoHeapSurvives")
+	survive(t, "TestGoHeapSurvivesEach", []driven{
 		{"plain", nil},
 		{"GOMAXPROCS=1", []string{"GOMAXPROCS=1"}},
-		{"GOMAXPROCS=16", []string{"GOMAXPROCS=16"}},
 		{"GOGC=1", []string{"GOGC=1"}},
-		{"GOGC=1 GOMAXPROCS=1", []string{"GOGC=1", "GOMAXPROCS=1"}},
 		{"no async preemption", []string{"GODEBUG=asyncpreemptoff=1"}},
-		{"MADV_FREE", []string{"GODEBUG=madvdontneed=0"}},
-	} {
-		inChild(t, "TestGoHeapSurvives", c.name, c.env, func(t *testing.T) { mixedWork(t, time.Duration(testproc.Times(300, 1500))*time.Millisecond) })
+	})
+}
+
+func survive(t *testing.T, top string, cases []driven) {
+	for _, c := range cases {
+		inChild(t, top, c.name, c.env, func(t *testing.T) { mixedWork(t, time.Duration(testproc.Times(300, 1500))*time.Millisecond) })
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 // was written, under a storm of readers and writers, whether its owner guards the mapping or all threads are
 // parked. The mapping is what it was afterwards, and the file has every byte that was written.
 func TestFileWindows(t *testing.T) {
+	aside(t)
 	const pages = 1024
 	for _, c := range []struct {
 		name string

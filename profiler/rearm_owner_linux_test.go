@@ -77,6 +77,7 @@ func TestDiscardOfArmedMemory(t *testing.T) {
 // Many threads discard and write while the memory is armed again and again: what was discarded does
 // not come back.
 func TestDiscardInAStorm(t *testing.T) {
+	aside(t)
 	const pages, goroutines, rounds = 512, 6, 30
 	inArena(t, "TestDiscardInAStorm", "all", pages, func(t *testing.T, p *Profiler, a *Region, want []byte) {
 		b := a.Bytes()

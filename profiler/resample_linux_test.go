@@ -27,6 +27,7 @@ func setShare(t *testing.T, r *Region, share float64) {
 // collections, the memory holds what it held, what is in the sample is seen exactly once a window, what
 // is not is not seen, and at the end no trace is left.
 func TestSharesChangeUnderLoad(t *testing.T) {
+	aside(t)
 	for _, kind := range []Kind{KindArena, KindMemory, KindAttached} {
 		name := kindWord(kind)
 		inChild(t, "TestSharesChangeUnderLoad", name, []string{"GOGC=1"}, func(t *testing.T) { changeShares(t, kind) })

@@ -116,6 +116,7 @@ func TestWaitForStorageHoldsTheP(t *testing.T) {
 // memory is armed again and given back, processes are started, and the profiler is closed and another one started meanwhile. When it
 // answers the fault is complete.
 func TestStorageThatDoesNotAnswer(t *testing.T) {
+	aside(t)
 	const pages, silent, never = 64, 5, 3 * time.Second
 	f := slowfs.File{Contents: contents(pages * pageSize), Late: func(at int64) time.Duration {
 		if at == silent*int64(pageSize) {

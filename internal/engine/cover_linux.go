@@ -281,20 +281,13 @@ func (e *Engine) Uncover(list []*Target, guard Guard, done func(part []*Target, 
 // giveBack makes every piece of the targets' placeholders the file's mapping again, in steps between which the other
 // threads run. done is told of those that a step has finished, and how long it was.
 func (e *Engine) giveBack(list []*Target, guard Guard, done func(part []*Target, took time.Duration)) error {
+	e.op.Lock()
 	for _, g := range list {
-		g.cursor = 0
+		g.cursor = 0 // who gives back the same target meanwhile begins anew as well
 	}
+	e.op.Unlock()
 	for len(list) > 0 {
-		if list[0].lost.Load() { // the target may be freed already
-			done(list[:1], 0)
-			list = list[1:]
-			continue
-		}
-		n := 1
-		for n < min(len(list), cutsMost) && !list[n].lost.Load() {
-			n++
-		}
-		part, took, worked, err := e.giveBackSome(list[:n], guard)
+		part, took, worked, err := e.giveBackSome(list, guard)
 		done(part, took)
 		if err != nil {
 			return err
@@ -309,6 +302,14 @@ func (e *Engine) giveBack(list []*Target, guard Guard, done func(part []*Target,
 func (e *Engine) giveBackSome(list []*Target, guard Guard) (done []*Target, took, worked time.Duration, err error) {
 	e.op.Lock()
 	defer e.op.Unlock()
+	if list[0].lost.Load() { // somebody else gave it back; it may be freed already
+		return list[:1], 0, 0, nil
+	}
+	n := 1
+	for n < min(len(list), cutsMost) && !list[n].lost.Load() {
+		n++
+	}
+	list = list[:n]
 	cuts := make([]cutting, len(list))
 	for i, g := range list {
 		cuts[i] = g.cutting(0)

@@ -36,6 +36,7 @@ import (
 func onSegv(arg uintptr) {
 	// nosplit: runs in the signal handler.
 	w := at[worker](arg)
+	none := false // nothing of ours was there
 	if w.shared != 0 {
 		s := at[shared](w.shared)
 		if uintptr(raw.Load32(&ownPID)) != raw.Syscall(unix.SYS_GETPID, 0, 0, 0, 0, 0, 0) {
@@ -48,13 +49,14 @@ func onSegv(arg uintptr) {
 			deep(s.answerSegvCode, arg)
 			return
 		}
+		none = t == nil
 		deep(s.strayBusCode, arg)
 	}
 	if !w.bus.ours {
 		// The region may have been closed, or all of the engine, since the kernel sent it.
 		w.bus.ours = w.now.flags&flagExec == 0 && touched(w.now.addr&^(busPage-1), w.now.flags&writeFlag != 0) == 0
 	}
-	if !w.bus.ours && w.shared != 0 {
+	if !w.bus.ours && none {
 		w.bus.ours = at[shared](w.shared).find(w.now.addr) != nil // armed anew meanwhile: the fault is made again
 	}
 }

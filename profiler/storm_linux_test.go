@@ -50,12 +50,12 @@ func TestSnapshotsWhileFaultsArrive(t *testing.T) {
 	const pages = 30000
 	p := newProfiler(t, WithLogLimit(pages/2))
 	a := newArena(t, p, "arena", pages*pageSize)
+	first := p.Snapshot() // before the first touch: what it has is in no window
 	done := make(chan struct{})
 	go func() {
 		touchAll(a.Bytes(), 4)
 		close(done)
 	}()
-	first := p.Snapshot()
 	last := first
 	sum := Stats{}
 	for running := true; running; {

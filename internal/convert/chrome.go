@@ -158,7 +158,7 @@ func (c *chrome) memory() {
 		granule int64
 	}
 	seen := make(map[place]bool)
-	touched := make([]int64, len(s.Regions))
+	touched := make(map[profiler.RegionID]int64)
 	every := len(s.Faults)/counterPoints + 1
 	for i, f := range s.Faults {
 		r := s.RegionOf(f.Region)

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -117,5 +119,37 @@ func TestChrome(t *testing.T) {
 	}
 	if count["X"] != 41 || count["b"] != 2 || open != 0 || waited < 199.9 || waited > 200.1 || memory != 40*4096 {
 		t.Errorf("%v, %v us, %v bytes", count, waited, memory)
+	}
+}
+
+// Where regions have been added up, the numbers of those that are left are higher than how many there are.
+func TestChromeOfRegionsThatWereAddedUp(t *testing.T) {
+	r := sample()
+	c := *r.Snapshot
+	c.Regions, c.Groups = slices.Clone(c.Regions), slices.Clone(c.Groups)
+	for i := range c.Regions {
+		c.Regions[i].ID += 300
+	}
+	for i := range c.Groups {
+		c.Groups[i].Region += 300
+	}
+	faults := slices.Clone(c.Faults)
+	for i := range faults {
+		faults[i].Region += 300
+	}
+	c.Faults = faults
+	lines := func(r *recording.Recording) []string {
+		var b bytes.Buffer
+		if err := Chrome(&b, r); err != nil {
+			t.Fatal(err)
+		}
+		list := strings.Split(strings.ReplaceAll(b.String(), ",\n", "\n"), "\n")
+		slices.Sort(list) // names of processes come in any order
+		return list
+	}
+	want := lines(r)
+	r.Snapshot = &c
+	if got := lines(r); !slices.Equal(got, want) {
+		t.Errorf("%d lines, want %d, which are the same", len(got), len(want))
 	}
 }

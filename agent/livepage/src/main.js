@@ -84,19 +84,19 @@ function draw() {
     Object.assign(state, { span: r.requests.find(q => q.trace === state.trace && q.entry)?.span ?? '', tab: 'requests', trace: '' })
   }
   // Where the address names none, the region with the most faults.
-  if (!r.regions[state.region]) state.region = r.regions.reduce((best, x) => (x.faults > r.regions[best].faults ? x.id : best), 0)
+  if (!r.regionOf.has(state.region)) state.region = r.regions.reduce((best, x) => (x.faults > (best?.faults ?? -1) ? x : best), null)?.id ?? 0
   showHead(r)
   for (const id of ['regions-section', 'map-section', 'selection-section']) byId(id).hidden = r.regions.length === 0
   if (r.regions.length === 0) {
     problem('Nothing is observed: no region of memory was named, or none was found. See the notes below, and the list of mappings: mappings?text=true.')
     return
   }
-  const region = state.region, all = whole(r, region), part = state.part ? clamp(state.part, all, r.regions[region].granule) : all
+  const region = state.region, all = whole(r, region), part = state.part ? clamp(state.part, all, r.regionOf.get(region).granule) : all
   const request = state.span ? r.requests.find(q => q.span === state.span) : null
   const { spans, refs } = request ? tree(r, request) : {}
   const list = within(r, region, part, refs)
   showRegions(r, region)
-  byId('map-region').textContent = base(r.regions[region].name)
+  byId('map-region').textContent = base(r.regionOf.get(region).name)
   byId('filter').replaceChildren(...(request ? [`Of the request ${requestName(request)} only. `, el('button', { type: 'button', onclick: () => set({ span: '' }) }, 'Of all')] : []))
   map.show(r.faults, list, r.origin.startMono, part)
   showSelection(r, region, list, part)
@@ -141,7 +141,7 @@ function showHead(r) {
 function orderFile(e) {
   e.preventDefault()
   const { r, state } = page, f = r.faults, all = whole(r, state.region)
-  const list = within(r, state.region, state.part ? clamp(state.part, all, r.regions[state.region].granule) : all)
+  const list = within(r, state.region, state.part ? clamp(state.part, all, r.regionOf.get(state.region).granule) : all)
   const rows = Array.from(list, i => `${f.seq[i]},${f.time[i] - r.origin.startMono},${hex(f.offset[i])},${f.stall[i]}`)
   const url = URL.createObjectURL(new Blob(['seq,time_ns,offset,stall_ns\n' + rows.join('\n') + '\n'], { type: 'text/csv' }))
   el('a', { href: url, download: 'order.csv' }).click()

@@ -23,7 +23,7 @@ function remembered(f) {
 // too, and its size.
 export const whole = remembered((r, region) => {
   const { time, stall, region: of, offset, length } = r.faults
-  let t0 = Infinity, t1 = -Infinity, o1 = r.regions[region]?.size ?? 1
+  let t0 = Infinity, t1 = -Infinity, o1 = r.regionOf.get(region)?.size ?? 1
   for (let i = 0; i < length; i++) {
     if (of[i] !== region) continue
     const t = time[i], end = t + stall[i], o = offset[i]
@@ -60,7 +60,7 @@ export function within(r, region, part, spans) {
 
 // totals adds up faults of a part; a granule that was touched again and again counts once.
 export function totals(r, region, list, part) {
-  const { size, granule, faults: all, touched: allTouched } = r.regions[region], { offset, stall: waits } = r.faults
+  const { size, granule, faults: all, touched: allTouched } = r.regionOf.get(region), { offset, stall: waits } = r.faults
   const last = Math.floor(size / granule) // the granule there may be cut short
   // Of all that there were, the profiler has counted it.
   const seen = list.length === all ? null : new Granules(Math.floor(part.o0 / granule), Math.ceil(part.o1 / granule))

@@ -59,8 +59,8 @@ function requestView(v) {
     art.append(svg('rect', { class: 'span', x: from, y: i * row + 2, width: Math.max(to - from, 1), height: row - 4, rx: 3 }),
       svg('text', { x: from + 5, y: i * row + 16 }, `${requestName(s)} · ${duration(s.duration)} · ${count(s.faults)} faults, ${duration(s.stall)}`))
   })
-  const top = spans.length * row + 14, size = r.regions[v.region].size || 1
-  art.append(svg('text', { class: 'label', x: left, y: top + 8 }, `first touches by time, and by offset in ${base(r.regions[v.region].name)} (0 to ${bytes(size)}); as wide as the wait`))
+  const top = spans.length * row + 14, size = r.regionOf.get(v.region).size || 1
+  art.append(svg('text', { class: 'label', x: left, y: top + 8 }, `first touches by time, and by offset in ${base(r.regionOf.get(v.region).name)} (0 to ${bytes(size)}); as wide as the wait`))
   let shown = 0
   for (const i of v.ofRequest) {
     const f = r.faults, from = x(f.time[i]), y = top + 14 + (plot - 10) * (1 - f.offset[i] / size)

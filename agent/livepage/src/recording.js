@@ -124,6 +124,7 @@ function join(r) {
   // A stack's first entry is the instruction itself, the others are the addresses behind theirs.
   r.frames = [[], ...r.stacks.map(({ pcs }) => pcs.flatMap((pc, i) => named.get(i === 0 ? pc + 1 : pc) ?? []))]
   r.spanOf = new Map(r.spans.map(x => [x.ref, x]))
+  r.regionOf = new Map(r.regions.map(x => [x.id, x]))
   return r
 }
 

@@ -129,7 +129,7 @@ func TestAttachingDoesNotWalkThePageTables(t *testing.T) {
 			other := mapMemory(t, 4)
 			if locks {
 				if err := unix.Mlock(other); err != nil {
-					t.Skipf("no memory can be locked: %v", err)
+					t.Skipf("memory cannot be locked here: %v", err)
 				}
 			}
 			path := diskFile(t, 16*pageSize)
@@ -247,16 +247,13 @@ func TestProbesAgreeWithSmaps(t *testing.T) {
 }
 
 // The kernel is not asked whose each piece of a mapping is, neither when one of its pages is touched nor at the looks for
-// new mappings: the list of mappings shows it.
+// new mappings: the list of mappings shows it. By signal each fault is proven to be the profiler's.
 func TestLooksAskNothingOfThePieces(t *testing.T) {
 	path := diskFile(t, 256*pageSize)
 	mem := mapFile(t, path, len(contents(256*pageSize)), unix.PROT_READ, unix.MAP_SHARED)
-	p := newProfiler(t, WithGranule(pageSize))
+	p := newProfiler(t, WithDelivery(DeliveryThread), WithGranule(pageSize))
 	r, err := p.AttachFile(path)
 	must(t, err)
-	if testDelivery() == DeliverySignal {
-		t.Skip("by signal each fault is proven to be the profiler's: deliver by thread")
-	}
 	before := p.eng.Stats().Asked
 	for i := 0; i < 256; i += 2 {
 		sink = mem[i*pageSize]

@@ -144,9 +144,7 @@ func TestNoPageIsLeftOut(t *testing.T) {
 	}
 	for _, kind := range []MemoryKind{MemoryAnonymous, MemoryHugetlbPrivate} {
 		t.Run(string(kind), func(t *testing.T) {
-			if _, err := HaveRegister(kind, ModeMissing, 0); err != nil {
-				t.Skip(err)
-			}
+			needsMode(t, kind, ModeMissing)
 			const pages = 4
 			for present := range 1 << pages {
 				noPageIsLeftOut(t, newArea(t, kind, pages), present)

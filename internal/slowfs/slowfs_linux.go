@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -41,20 +42,33 @@ const (
 
 var le = binary.LittleEndian // of both architectures
 
+// refusals are how a system says that it has no FUSE, or that root may not use it in a container.
+var refusals = []unix.Errno{unix.ENOENT, unix.ENODEV, unix.ENXIO, unix.EPERM, unix.EACCES}
+
 // Serve mounts the file until the test ends, and returns its path. Where the system refuses, it skips the test.
 func Serve(t testing.TB, f File) (path string) {
 	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("only root can mount a file system")
+	}
+	failed := func(what string, err error) {
+		t.Helper()
+		if slices.ContainsFunc(refusals, func(e unix.Errno) bool { return errors.Is(err, e) }) {
+			t.Skipf("slow storage cannot be made: %s: %v", what, err)
+		}
+		t.Fatalf("%s: %v", what, err)
+	}
 	// Not through Go's poller: it would ask the kernel to tell when there is something to read before the device has a file system, and
 	// would never be told.
 	fd, err := unix.Open("/dev/fuse", unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {
-		t.Skipf("slow storage cannot be made: /dev/fuse: %v", err)
+		failed("/dev/fuse", err)
 	}
 	dir := t.TempDir()
 	options := fmt.Sprintf("fd=%d,rootmode=40000,user_id=%d,group_id=%d", fd, os.Geteuid(), os.Getegid())
 	if err := unix.Mount("slow", dir, "fuse", unix.MS_NODEV|unix.MS_NOSUID, options); err != nil {
 		unix.Close(fd)
-		t.Skipf("slow storage cannot be made: mount: %v", err)
+		failed("mount", err)
 	}
 	t.Cleanup(func() {
 		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {

@@ -85,11 +85,11 @@ func (f *FD) fill(op string, r Range, dontwake bool, once func(rest Range) (int6
 		done, errno := once(rest)
 		switch {
 		case done > 0: // whole or partial; the kernel woke the waiters of this part
+			filled += int(done)
+			rest.Start += Addr(done)
 			if err := wake(); err != nil {
 				return filled, err
 			}
-			filled += int(done)
-			rest.Start += Addr(done)
 			present = Range{}
 		case errno == unix.EEXIST:
 			if present.Len() == 0 {

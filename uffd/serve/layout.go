@@ -36,7 +36,7 @@ func (a Area) part(r uffd.Range) Area {
 	return p
 }
 
-// Layout says what is where in a process's memory. Its zero value is empty. It is no safe for
+// Layout says what is where in a process's memory. Its zero value is empty. It is not safe for
 // concurrent use; a Server guards its own.
 type Layout struct{ areas []Area } // in the order of their addresses, apart from each other
 

@@ -5,6 +5,7 @@ package bench
 import (
 	"runtime"
 	"testing"
+	"time"
 
 	"github.com/firsttouch/firsttouch/profiler"
 )
@@ -41,10 +42,11 @@ func TestFaultsDoNotAllocate(t *testing.T) {
 	}
 }
 
-// With the log, 32,768 faults of an arena allocate 64 times at most: the log doubles, the set of touched granules grows by
-// leaves, and each region, stack and thread has its totals. A snapshot taken meanwhile keeps what it had.
+// With the log, 32,768 faults of an arena allocate 32 times at most: the log doubles, the set of touched granules grows by
+// leaves, and each region, stack and thread has its totals. A snapshot taken meanwhile keeps what it had. Looks at the
+// mappings go by time, not by faults, so there are none.
 func TestLogAllocatesInLargePieces(t *testing.T) {
-	p, err := profiler.New(profiler.WithFailingSystemCalls(), profiler.WithStacks(profiler.StacksNone()))
+	p, err := profiler.New(profiler.WithFailingSystemCalls(), profiler.WithStacks(profiler.StacksNone()), profiler.WithRescan(time.Hour))
 	skipUnsupported(t, err)
 	defer func() {
 		if err := p.Close(); err != nil {
@@ -65,7 +67,7 @@ func TestLogAllocatesInLargePieces(t *testing.T) {
 	store(mem[faults/2*pageSize:], pageSize)
 	p.Flush()
 	runtime.ReadMemStats(&after)
-	if n := after.Mallocs - before.Mallocs; n > 64 {
+	if n := after.Mallocs - before.Mallocs; n > 32 {
 		t.Errorf("%d allocations for %d faults", n, faults/2)
 	}
 	late := p.Snapshot()

@@ -45,7 +45,9 @@ func (b *bitmap) add(i uint64) bool {
 	}
 	at := int(i >> (leafBits + nodeBits))
 	if at >= len(b.root) {
-		b.root = append(b.root, make([]*bitmapNode, at+1-len(b.root))...)
+		root := make([]*bitmapNode, at+1) // seldom: for each 4 GiB
+		copy(root, b.root)
+		b.root = root
 	}
 	node := b.root[at]
 	if node == nil || node.owner != b.owner {

@@ -65,8 +65,8 @@ func (s *Server) Stats() Stats {
 	}
 }
 
-// Run serves until the process has ended (nil), the descriptor is closed (uffd.ErrClosed), ctx is done
-// (its error), or the kernel refuses a call. It may be called again after ctx was done: threads that
+// Run serves until the process has ended (nil), the descriptor is closed (uffd.ErrClosed, after a second
+// at most), ctx is done (its error), or the kernel refuses a call. It may be called again after ctx was done: threads that
 // waited meanwhile are served then. The calling goroutine serves, with blocking system calls.
 func (s *Server) Run(ctx context.Context) error {
 	stop, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)

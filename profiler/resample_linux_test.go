@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/firsttouch/firsttouch/internal/testproc"
+	"golang.org/x/sys/unix"
 )
 
 // setShare sets a share, and tries again where threads are too busy to be stopped.
@@ -87,6 +88,43 @@ func changeShares(t *testing.T, kind Kind) {
 			return
 		}
 	}
+}
+
+// Giving back what is not in the sample any more may take several stops of the other threads; what is armed next begins at the start
+// all the same.
+func TestRearmAfterLongRelease(t *testing.T) {
+	aside(t)
+	inChildren(t, "TestRearmAfterLongRelease", "attached", nil, func(t *testing.T) {
+		const pages = 1 << 14 // every other one is touched: each of the others is a piece of its own
+		p := newProfiler(t, WithLogLimit(1<<22), WithStacks(StacksNone()))
+		path := newFile(t, pages*pageSize)
+		b := mapFile(t, path, pages*pageSize, unix.PROT_READ, unix.MAP_SHARED)
+		r := attach(t, p, path)
+		for i := 0; i < pages; i += 2 {
+			wordAt(t, b, i*pageSize)
+		}
+		setShare(t, r, 0.1)
+		rearm(t, r)
+		before := p.Snapshot()
+		for i := range pages {
+			wordAt(t, b, i*pageSize)
+		}
+		s := p.Snapshot().Sub(before)
+		checkWindow(t, s)
+		r.mu.Lock()
+		c, limit := r.chooser, r.limit
+		r.mu.Unlock()
+		want := 0
+		for i := range pages {
+			if c.has(int64(i)*int64(pageSize), limit) {
+				want++
+			}
+		}
+		if len(s.Faults) != want || want == 0 {
+			t.Errorf("%d faults, want %d", len(s.Faults), want)
+		}
+		closeBusy(t, r.Close)
+	})
 }
 
 func mappedPath(t *testing.T, b []byte) string {

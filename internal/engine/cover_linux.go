@@ -313,6 +313,7 @@ func (e *Engine) giveBackSome(list []*Target, guard Guard) (done []*Target, took
 	cuts := make([]cutting, len(list))
 	for i, g := range list {
 		cuts[i] = g.cutting(0)
+		cuts[i].cursor = g.cursor
 	}
 	took, worked, err = e.cutAll(opDisarm, list[0], cuts, guard)
 	for i, g := range list {

@@ -208,7 +208,7 @@ type cutting struct {
 }
 
 func (g *Target) cutting(cover uintptr) cutting {
-	return cutting{target: uintptr(unsafe.Pointer(g.t)), cover: cover, dev: g.dev, inode: g.inode, cursor: g.cursor}
+	return cutting{target: uintptr(unsafe.Pointer(g.t)), cover: cover, dev: g.dev, inode: g.inode}
 }
 
 // err says why it was not done.

@@ -2,7 +2,11 @@
 
 package hazards
 
-import "github.com/firsttouch/firsttouch/internal/testproc"
+import (
+	"slices"
+
+	"github.com/firsttouch/firsttouch/internal/testproc"
+)
 
 // hazard is a row of the matrix.
 type hazard struct {
@@ -28,7 +32,14 @@ const storageBySignal = "by signal a fault is in flight while its thread waits f
 
 const bothDeliveries = "the test chooses the delivery itself"
 
-// threadOnly says why hazards are of delivery by thread only.
+// threadOnly says why a hazard is of delivery by thread only; empty where it is not.
+func (h hazard) threadOnly() string {
+	if h.test == "TestAccessTaken" {
+		return bothDeliveries
+	}
+	return threadOnly[h.name]
+}
+
 var threadOnly = map[string]string{
 	"a thread that blocks all signals for ever":                                                                    "delivery by signal does not start where a thread blocks SIGBUS or SIGSEGV",
 	"the Go heap is locked":                                                                                        "delivery by signal does not observe the Go heap",
@@ -54,24 +65,6 @@ var threadOnly = map[string]string{
 	"storage that does not answer: windows, other faults, processes":                                               storageBySignal,
 	"storage that does not answer: the region is closed":                                                           storageBySignal,
 	"storage that does not answer: the profiler is closed, another one started":                                    storageBySignal,
-	"a file by SIGSEGV, armed by guard markers: storm":                                                             bothDeliveries,
-	"a file by SIGSEGV, armed by rights: storm":                                                                    bothDeliveries,
-	"a file by SIGSEGV, armed by guard markers: rights":                                                            bothDeliveries,
-	"a file by SIGSEGV, armed by rights: rights":                                                                   bothDeliveries,
-	"a file by SIGSEGV, armed by guard markers: writes":                                                            bothDeliveries,
-	"a file by SIGSEGV, armed by rights: writes":                                                                   bothDeliveries,
-	"a file by SIGSEGV, armed by guard markers: forked":                                                            bothDeliveries,
-	"a file by SIGSEGV, armed by rights: forked":                                                                   bothDeliveries,
-	"a file by SIGSEGV, armed by guard markers: moved":                                                             bothDeliveries,
-	"a file by SIGSEGV, armed by rights: moved":                                                                    bothDeliveries,
-	"a file by SIGSEGV, armed by guard markers: discarded and punched":                                             bothDeliveries,
-	"a file by SIGSEGV, armed by rights: discarded and punched":                                                    bothDeliveries,
-	"a file by SIGSEGV, armed by guard markers: another mapping there":                                             bothDeliveries,
-	"a file by SIGSEGV, armed by rights: another mapping there":                                                    bothDeliveries,
-	"a file by SIGSEGV, armed by guard markers: refused later":                                                     bothDeliveries,
-	"a file by SIGSEGV, armed by rights: refused later":                                                            bothDeliveries,
-	"a file by SIGSEGV, armed by guard markers: locked in part":                                                    bothDeliveries,
-	"a file by SIGSEGV, armed by rights: locked in part":                                                           bothDeliveries,
 }
 
 var processors = []int{1, 2, 8}
@@ -82,7 +75,7 @@ const (
 	off   = "the agent takes itself off and says why: plain memory, contents intact, nothing armed again, what was seen stays readable"
 )
 
-var hazards = []hazard{
+var hazards = slices.Concat([]hazard{
 	// Garbage collection while a fault is pending, by what is touching.
 	{"collection during a load", "profiler", "TestNoWayOfTouchingHangs", "load/8", exact},
 	{"collection during copy", "profiler", "TestNoWayOfTouchingHangs", "copy/8", exact},
@@ -201,24 +194,7 @@ var hazards = []hazard{
 	{"clock_gettime refused", "profiler", "TestClockRefused", "", exact},
 	{"mremap refused before a file is attached", "profiler", "TestRemapRefusedBeforeAttaching", "", "an error and a note name it; nothing is silently left out"},
 	{"signals refused: rt_tgsigqueueinfo, RLIMIT_SIGPENDING", "profiler", "TestSignalsRefused", "", "missing stacks have the reason as a note, and what needs threads to stop has it as an error"},
-	{"a file by SIGSEGV, armed by guard markers: storm", "profiler", "TestAccessTaken", "storm/guard markers", exact + "; GC meanwhile, eight threads at each page"},
-	{"a file by SIGSEGV, armed by rights: storm", "profiler", "TestAccessTaken", "storm/rights", exact + "; GC meanwhile, eight threads at each page"},
-	{"a file by SIGSEGV, armed by guard markers: rights", "profiler", "TestAccessTaken", "rights/guard markers", "the owner's mprotect stands: rights are never wider than the owner's, and what they do not allow is the program's own fault"},
-	{"a file by SIGSEGV, armed by rights: rights", "profiler", "TestAccessTaken", "rights/rights", "the owner's mprotect stands: rights are never wider than the owner's, and what they do not allow is the program's own fault"},
-	{"a file by SIGSEGV, armed by guard markers: writes", "profiler", "TestAccessTaken", "writes/guard markers", exact},
-	{"a file by SIGSEGV, armed by rights: writes", "profiler", "TestAccessTaken", "writes/rights", exact},
-	{"a file by SIGSEGV, armed by guard markers: forked", "profiler", "TestAccessTaken", "forked/guard markers", "a child that is forked without exec reads what it should; its touches are not counted"},
-	{"a file by SIGSEGV, armed by rights: forked", "profiler", "TestAccessTaken", "forked/rights", "a child that is forked without exec reads what it should; its touches are not counted"},
-	{"a file by SIGSEGV, armed by guard markers: moved", "profiler", "TestAccessTaken", "moved/guard markers", "contents intact where the owner has moved the mapping"},
-	{"a file by SIGSEGV, armed by rights: moved", "profiler", "TestAccessTaken", "moved/rights", "contents intact where the owner has moved the mapping"},
-	{"a file by SIGSEGV, armed by guard markers: discarded and punched", "profiler", "TestAccessTaken", "discarded and punched/guard markers", exact + "; MADV_DONTNEED and MADV_REMOVE are the owner's"},
-	{"a file by SIGSEGV, armed by rights: discarded and punched", "profiler", "TestAccessTaken", "discarded and punched/rights", exact + "; MADV_DONTNEED and MADV_REMOVE are the owner's"},
-	{"a file by SIGSEGV, armed by guard markers: another mapping there", "profiler", "TestAccessTaken", "another mapping there/guard markers", "what others map there without access stays so"},
-	{"a file by SIGSEGV, armed by rights: another mapping there", "profiler", "TestAccessTaken", "another mapping there/rights", "what others map there without access stays so"},
-	{"a file by SIGSEGV, armed by guard markers: refused later", "profiler", "TestAccessTaken", "refused later/guard markers", exact + "; a seccomp filter refuses what gives the access back"},
-	{"a file by SIGSEGV, armed by rights: refused later", "profiler", "TestAccessTaken", "refused later/rights", exact + "; a seccomp filter refuses what gives the access back"},
-	{"a file by SIGSEGV, armed by guard markers: locked in part", "profiler", "TestAccessTaken", "locked in part/guard markers", exact + "; some of it is locked while it is armed again, so the kernel refuses markers there, and the mappings are looked at meanwhile"},
-	{"a file by SIGSEGV, armed by rights: locked in part", "profiler", "TestAccessTaken", "locked in part/rights", exact + "; some of it is locked while it is armed again, so the kernel refuses markers there, and the mappings are looked at meanwhile"},
+}, accessTaken(), []hazard{
 	{"MADV_POPULATE_READ refused, late signals", "profiler", "TestLateSignalsWhereAskingIsRefused", "all", "no signal of the engine ends the program, and its own arrive"},
 	{"/proc is absent, hidden in part, or of another PID namespace", "profiler", "TestStrangeProc", "", "New says what to mount; what hides others' processes and the system's settings changes nothing"},
 	{"a seccomp profile recorded from a Go service", "agent", "TestRecordedProfile", "", "the service runs, and the agent says what is missing"},
@@ -261,4 +237,24 @@ var hazards = []hazard{
 	{"windows in a storm", "profiler", "TestRearmInAStorm", "all", exact + " in each window"},
 	{"started and stopped again and again", "profiler", "TestCloseGivesEverythingBack", "all", "no thread, descriptor or mapping is left"},
 	{"ring far too small", "profiler", "TestTinyRingInAStorm", "", "faults = records + dropped"},
+})
+
+// accessTaken are hazards of a file that delivery by signal arms by taking the access away, by each means.
+func accessTaken() (list []hazard) {
+	for _, c := range []struct{ kase, want string }{
+		{"storm", exact + "; GC meanwhile, eight threads at each page"},
+		{"rights", "the owner's mprotect stands: rights are never wider than the owner's, and what they do not allow is the program's own fault"},
+		{"writes", exact},
+		{"forked", "a child that is forked without exec reads what it should; its touches are not counted"},
+		{"moved", "contents intact where the owner has moved the mapping"},
+		{"discarded and punched", exact + "; MADV_DONTNEED and MADV_REMOVE are the owner's"},
+		{"another mapping there", "what others map there without access stays so"},
+		{"refused later", exact + "; a seccomp filter refuses what gives the access back"},
+		{"locked in part", exact + "; some of it is locked while it is armed again, so the kernel refuses markers there, and the mappings are looked at meanwhile"},
+	} {
+		for _, means := range []string{"guard markers", "rights"} {
+			list = append(list, hazard{"a file by SIGSEGV, armed by " + means + ": " + c.kase, "profiler", "TestAccessTaken", c.kase + "/" + means, c.want})
+		}
+	}
+	return list
 }

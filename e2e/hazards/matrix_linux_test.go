@@ -42,7 +42,7 @@ func TestMatrix(t *testing.T) {
 						for _, h := range hazards {
 							t.Run(h.name, func(t *testing.T) {
 								began := time.Now()
-								if threadOnly[h.name] != "" && d.name != "thread" {
+								if h.threadOnly() != "" && d.name != "thread" {
 									return
 								}
 								v := h.run(t, bin[h.pkg], append([]string{fmt.Sprintf("GOMAXPROCS=%d", n)}, d.env...))

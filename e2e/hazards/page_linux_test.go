@@ -123,8 +123,8 @@ func (p *page) render() string {
 			for _, n := range processors {
 				v, ok := p.cells[key(d.name, h.name, n)]
 				switch {
-				case threadOnly[h.name] != "" && d.name != "thread":
-					v = verdict{result: "-", seen: threadOnly[h.name]}
+				case h.threadOnly() != "" && d.name != "thread":
+					v = verdict{result: "-", seen: h.threadOnly()}
 				case !ok:
 					v.result = unseen
 				}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/firsttouch/firsttouch/internal/pagecache"
 	"golang.org/x/sys/unix"
 )
 
@@ -57,7 +58,7 @@ func resident(f *os.File, size int) (n int, err error) {
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, unix.Munmap(b)) }()
-	list, err := mincore(b)
+	list, err := pagecache.Mapping(b)
 	for _, v := range list {
 		n += int(v & 1)
 	}

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	svc "github.com/firsttouch/firsttouch/e2e/field/service"
+	"github.com/firsttouch/firsttouch/internal/pagecache"
 	"golang.org/x/sys/unix"
 )
 
@@ -147,21 +148,7 @@ func resident(patterns []string) (map[string]svc.Bits, error) {
 }
 
 func residentOf(path string) (b svc.Bits, err error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	st, err := file.Stat()
-	if err != nil || st.Size() == 0 {
-		return nil, err
-	}
-	m, err := unix.Mmap(int(file.Fd()), 0, int(st.Size()), unix.PROT_READ, unix.MAP_SHARED)
-	if err != nil {
-		return nil, err
-	}
-	defer unix.Munmap(m)
-	list, err := mincore(m)
+	list, err := pagecache.File(path)
 	for i, there := range list {
 		if there&1 != 0 {
 			b.Set(int64(i))

@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"unsafe"
 
+	"github.com/firsttouch/firsttouch/internal/pagecache"
 	"golang.org/x/sys/unix"
 )
 
@@ -36,13 +36,13 @@ func dropPageCache(path string) (PageCache, error) {
 	}
 	defer unix.Munmap(mem)
 	if p.Before, err = resident(mem); err != nil {
-		return PageCache{}, fmt.Errorf("dropping the page cache: mincore: %w", err)
+		return PageCache{}, fmt.Errorf("dropping the page cache: %w", err)
 	}
 	if err := unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED); err != nil {
 		p.Refusal = fmt.Sprintf("posix_fadvise: %v", err)
 	}
 	if p.After, err = resident(mem); err != nil {
-		return PageCache{}, fmt.Errorf("dropping the page cache: mincore: %w", err)
+		return PageCache{}, fmt.Errorf("dropping the page cache: %w", err)
 	}
 	if p.Refusal == "" {
 		p.judge()
@@ -50,20 +50,11 @@ func dropPageCache(path string) (PageCache, error) {
 	return p, nil
 }
 
-// resident asks mincore(2) how many bytes of a mapping are in memory. For a file that the user
-// neither owns nor may write, the kernel says "all".
-func resident(mem []byte) (int64, error) {
-	page := os.Getpagesize()
-	vec := make([]byte, (len(mem)+page-1)/page)
-	_, _, errno := unix.Syscall(unix.SYS_MINCORE, uintptr(unsafe.Pointer(&mem[0])), uintptr(len(mem)), uintptr(unsafe.Pointer(&vec[0])))
-	if errno != 0 {
-		return 0, errno
+// resident is how many bytes of a mapping are in memory.
+func resident(mem []byte) (n int64, err error) {
+	list, err := pagecache.Mapping(mem)
+	for _, there := range list {
+		n += int64(there&1) * int64(os.Getpagesize())
 	}
-	var n int64
-	for _, v := range vec {
-		if v&1 != 0 {
-			n += int64(page)
-		}
-	}
-	return min(n, int64(len(mem))), nil
+	return min(n, int64(len(mem))), err
 }

@@ -51,8 +51,7 @@ type cell struct {
 
 // stage is what was seen after the opening of the service, and after the change.
 type stage struct {
-	Seen, Known      int // pages
-	Cached           int // pages that came into the page cache
+	Seen, Known      int // pages; Known are those that came into the page cache, or, of memory without a file, that the kernel names
 	Mappings, Of     int
 	Found            time.Duration
 	Sampled, Refused bool `json:",omitempty"` // Refused: nothing can be observed, as the notes say
@@ -61,7 +60,6 @@ type stage struct {
 	Took             time.Duration
 	Rounds           int
 	Strange          int // pages of which the profiler says that they were touched, and which are not in the page cache
-
 }
 
 // runAll runs a service in all combinations.
@@ -84,14 +82,8 @@ func (f *field) runAll(ctx context.Context, s *service, c choice) (cells []cell,
 		}
 		for _, k := range list {
 			var expect []string
-			for i := range plain.Stages {
-				n := plain.Stages[i].Mappings
-				if s.refusal(k, i) != "" {
-					n = 0
-				}
-				if c.quick {
-					expect = append(expect, strconv.Itoa(n))
-				}
+			if c.quick {
+				expect = s.expected(k, plain)
 			}
 			got, err := f.run(ctx, s, k, expect)
 			if err != nil {
@@ -112,6 +104,18 @@ func (f *field) runAll(ctx context.Context, s *service, c choice) (cells []cell,
 		}
 	}
 	return cells, nil
+}
+
+// expected is how many mappings are to be found in each stage.
+func (s *service) expected(k key, plain seen) (list []string) {
+	for i, st := range plain.Stages {
+		n := st.Mappings
+		if s.refusal(k, i) != "" {
+			n = 0
+		}
+		list = append(list, strconv.Itoa(n))
+	}
+	return list
 }
 
 func (s *service) refusal(k key, stage int) string {
@@ -149,7 +153,6 @@ func judge(s *service, k key, plain, got seen) cell {
 				if before[path].Has(page) {
 					continue
 				}
-				st.Cached++
 				st.Known++
 				if g.After[path].Has(page) {
 					st.Seen++

@@ -236,7 +236,7 @@ func (f *field) run(ctx context.Context, s *service, k key, expect []string) (ou
 	if err := c.Start(); err != nil {
 		return out, err
 	}
-	talked := f.talk(stdout, stdin, s.patterns(dir), dir, &out, func() error {
+	talked := talk(stdout, stdin, s.patterns(dir), dir, &out, func() error {
 		if k.Load == busy { // as what it is busy with
 			return errors.Join(enter(c.Process.Pid), ordinary(c.Process.Pid))
 		}
@@ -280,7 +280,7 @@ func brief(text string) string {
 }
 
 // talk does what a service asks for, until it has ended.
-func (f *field) talk(from io.Reader, to io.Writer, patterns []string, dir string, out *seen, enter func() error) error {
+func talk(from io.Reader, to io.Writer, patterns []string, dir string, out *seen, enter func() error) error {
 	lines := bufio.NewReader(from)
 	for {
 		line, err := lines.ReadBytes('\n')

@@ -15,6 +15,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"log"
@@ -82,8 +83,15 @@ func (c choice) combinations(load string) (list []key) {
 	return list
 }
 
-func (c choice) wants(s *service) bool {
-	return slices.Contains(c.names, s.name) || len(c.names) == 0 && (!c.quick || s.quick)
+// services are those that are run.
+func (c choice) services() (list []*service) {
+	for i := range services {
+		s := &services[i]
+		if slices.Contains(c.names, s.name) || len(c.names) == 0 && (!c.quick || s.quick) {
+			list = append(list, s)
+		}
+	}
+	return list
 }
 
 func all(ctx context.Context, c choice, soak time.Duration, update bool, logs string) (bad bool, err error) {
@@ -103,11 +111,7 @@ func all(ctx context.Context, c choice, soak time.Duration, update bool, logs st
 	if err != nil {
 		return false, err
 	}
-	defer func() {
-		if e := f.close(); err == nil {
-			err = e
-		}
-	}()
+	defer func() { err = errors.Join(err, f.close()) }()
 	if soak != 0 {
 		err := f.soak(ctx, c, soak, p)
 		if err == nil && update {
@@ -116,11 +120,7 @@ func all(ctx context.Context, c choice, soak time.Duration, update bool, logs st
 		return false, err
 	}
 	ran := 0
-	for i := range services {
-		s := &services[i]
-		if !c.wants(s) {
-			continue
-		}
+	for _, s := range c.services() {
 		if err := f.build(ctx, s); err != nil {
 			return false, err
 		}

@@ -142,16 +142,12 @@ processors, other work was there too, and "quiet" stands for a priority before i
 func (p *page) render() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, head, svc.Wait)
-	commits := map[string]bool{}
+	var commits []string
 	for _, c := range p.Cells {
-		commits[c.Commit] = true
+		commits = append(commits, c.Commit)
 	}
-	var list []string
-	for c := range commits {
-		list = append(list, c)
-	}
-	slices.Sort(list)
-	fmt.Fprintf(&b, "Seen on %s, at commit %s.\n\n", p.Machine, strings.Join(list, ", "))
+	slices.Sort(commits)
+	fmt.Fprintf(&b, "Seen on %s, at commit %s.\n\n", p.Machine, strings.Join(slices.Compact(commits), ", "))
 	b.WriteString("| service | library | runs | as expected | not, through no fault of the profiler | not |\n|---|---|---|---|---|---|\n")
 	for i := range services {
 		s := &services[i]
@@ -234,11 +230,11 @@ func (p *page) renderService(b *strings.Builder, s *service) {
 		fmt.Fprintf(b, "\nNot as it should be:\n\n%s\n", strings.Join(reds, "\n"))
 	}
 	if c := find(key{quiet, "root", readAhead}); c != nil && len(c.Stages) > 0 {
-		seen, cached := 0, 0
+		seen, known := 0, 0
 		for _, st := range c.Stages {
-			seen, cached = seen+st.Seen, cached+st.Cached
+			seen, known = seen+st.Seen, known+st.Known
 		}
-		fmt.Fprintf(b, "\nWith a read-ahead of %d KiB, as most devices have, %d pages came into the page cache, of which %d were touched.\n", readAheadKiB, cached, seen)
+		fmt.Fprintf(b, "\nWith a read-ahead of %d KiB, as most devices have, %d pages came into the page cache, of which %d were touched.\n", readAheadKiB, known, seen)
 	}
 	var most, last time.Duration
 	for _, c := range p.Cells {

@@ -26,12 +26,8 @@ func (f *field) soak(ctx context.Context, c choice, d time.Duration, p *page) er
 		err error
 	}
 	done := make(chan ended)
-	n := 0
-	for i := range services {
-		s := &services[i]
-		if !c.wants(s) {
-			continue
-		}
+	list := c.services()
+	for _, s := range list {
 		if err := f.build(ctx, s); err != nil {
 			return err
 		}
@@ -39,7 +35,6 @@ func (f *field) soak(ctx context.Context, c choice, d time.Duration, p *page) er
 		if err != nil {
 			return err
 		}
-		n++
 		go func() {
 			out := soaked{Service: s.name, Commit: commitNow(ctx)}
 			c := exec.CommandContext(ctx, "nice", "-n", "19", f.binary(s), "soak", dir, d.String())
@@ -55,11 +50,8 @@ func (f *field) soak(ctx context.Context, c choice, d time.Duration, p *page) er
 			done <- ended{out, err}
 		}()
 	}
-	if n == 0 {
-		return errors.New("no service is soaked")
-	}
 	var errs []error
-	for range n {
+	for range list {
 		e := <-done
 		if e.err != nil {
 			errs = append(errs, e.err)

@@ -29,7 +29,6 @@ static int end(void) { over = 1; return pthread_join(thread, 0); }
 import "C"
 
 import (
-	"encoding/binary"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -46,9 +45,7 @@ const pages = 2000
 
 func prepare(dir string) error {
 	b := make([]byte, pages*os.Getpagesize())
-	for at := 0; at < len(b); at += 8 {
-		binary.LittleEndian.PutUint64(b[at:], uint64(at)*5)
-	}
+	service.Numbers(b, func(at uint64) uint64 { return at * 5 })
 	return os.WriteFile(filepath.Join(dir, "blocked.data"), b, 0o644)
 }
 
@@ -58,26 +55,15 @@ type file struct {
 }
 
 func open(dir string) (service.Instance, error) {
-	o, err := os.Open(filepath.Join(dir, "blocked.data"))
-	if err != nil {
-		return nil, err
-	}
-	defer o.Close()
 	if e := C.begin(); e != 0 {
 		return nil, fmt.Errorf("pthread_create: %d", e)
 	}
-	f := &file{running: true}
-	f.mapped, err = unix.Mmap(int(o.Fd()), 0, pages*os.Getpagesize(), unix.PROT_READ, unix.MAP_SHARED)
-	return f, err
+	mapped, err := service.Map(filepath.Join(dir, "blocked.data"))
+	return &file{mapped: mapped, running: true}, err
 }
 
 func (f *file) Query(w io.Writer) error {
-	r := rand.New(rand.NewPCG(13, 14))
-	for range 300 {
-		at := r.IntN(len(f.mapped)/8) * 8
-		fmt.Fprintln(w, binary.LittleEndian.Uint64(f.mapped[at:]))
-	}
-	return nil
+	return service.AskNumbers(w, f.mapped, rand.New(rand.NewPCG(13, 14)))
 }
 
 // Change ends the thread.

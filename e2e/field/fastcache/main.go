@@ -5,8 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"os"
-	"strconv"
+	"slices"
 	"strings"
 
 	"github.com/VictoriaMetrics/fastcache"
@@ -44,13 +43,14 @@ func open(string) (service.Instance, error) {
 		return nil, err
 	}
 	// The new mapping may have grown together with one that was there.
-	for start, end := range after {
-		for from, to := range before {
-			if from <= start && start < to {
-				start = to
+	for _, m := range after {
+		start, end := m.Start, m.End
+		for _, b := range before {
+			if b.Start <= start && start < b.End {
+				start = b.End
 			}
-			if from < end && end <= to {
-				end = from
+			if b.Start < end && end <= b.End {
+				end = b.Start
 			}
 		}
 		if end > start && end-start >= block {
@@ -64,29 +64,9 @@ func open(string) (service.Instance, error) {
 }
 
 // anonymous lists the private mappings without a file below Go's heap and above it.
-func anonymous() (map[uintptr]uintptr, error) {
-	text, err := os.ReadFile("/proc/self/maps")
-	if err != nil {
-		return nil, err
-	}
-	list := map[uintptr]uintptr{}
-	for line := range strings.Lines(string(text)) {
-		f := strings.Fields(line)
-		if len(f) != 5 || f[1] != "rw-p" {
-			continue
-		}
-		from, to, _ := strings.Cut(f[0], "-")
-		start, err := strconv.ParseUint(from, 16, 64)
-		if err != nil {
-			return nil, err
-		}
-		end, err := strconv.ParseUint(to, 16, 64)
-		if err != nil {
-			return nil, err
-		}
-		list[uintptr(start)] = uintptr(end)
-	}
-	return list, nil
+func anonymous() ([]service.Mapping, error) {
+	list, err := service.Mappings()
+	return slices.DeleteFunc(list, func(m service.Mapping) bool { return m.Path != "" || m.Rights != "rw-p" }), err
 }
 
 func key(i int) []byte { return fmt.Appendf(nil, "key %d", i) }

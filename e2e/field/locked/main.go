@@ -3,8 +3,6 @@
 package main
 
 import (
-	"encoding/binary"
-	"fmt"
 	"io"
 	"math/rand/v2"
 	"os"
@@ -20,9 +18,7 @@ const pages = 1000
 
 func prepare(dir string) error {
 	b := make([]byte, pages*os.Getpagesize())
-	for at := 0; at < len(b); at += 8 {
-		binary.LittleEndian.PutUint64(b[at:], uint64(at)*3)
-	}
+	service.Numbers(b, func(at uint64) uint64 { return at * 3 })
 	return os.WriteFile(filepath.Join(dir, "locked.data"), b, 0o644)
 }
 
@@ -46,22 +42,13 @@ func (f *file) remap() error {
 			return err
 		}
 	}
-	o, err := os.Open(f.path)
-	if err != nil {
-		return err
-	}
-	defer o.Close()
-	f.mapped, err = unix.Mmap(int(o.Fd()), 0, pages*os.Getpagesize(), unix.PROT_READ, unix.MAP_SHARED)
+	var err error
+	f.mapped, err = service.Map(f.path)
 	return err
 }
 
 func (f *file) Query(w io.Writer) error {
-	r := rand.New(rand.NewPCG(11, 12))
-	for range 300 {
-		at := r.IntN(len(f.mapped)/8) * 8
-		fmt.Fprintln(w, binary.LittleEndian.Uint64(f.mapped[at:]))
-	}
-	return nil
+	return service.AskNumbers(w, f.mapped, rand.New(rand.NewPCG(11, 12)))
 }
 
 // Change unlocks everything, and maps the file anew.

@@ -27,8 +27,8 @@ func (o *observer) memory(i Instance) error {
 		return err
 	}
 	// A mapping of its own, so that the kernel counts its pages apart.
-	if _, _, e := unix.Syscall(unix.SYS_MADVISE, start, end-start, unix.MADV_DONTDUMP); e != 0 {
-		return fmt.Errorf("MADV_DONTDUMP: %w", e)
+	if err := advise(start, end, unix.MADV_DONTDUMP); err != nil {
+		return fmt.Errorf("MADV_DONTDUMP: %w", err)
 	}
 	o.memoryAt = &anonymous{start: start, end: end}
 	if o.profiler() == nil {

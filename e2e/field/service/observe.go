@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -127,14 +126,11 @@ func files(p *profiler.Profiler, yield func(path string, r *profiler.RegionStats
 
 // mappings counts what is there and, with the profiler, observed.
 func (o *observer) mappings(s *Stage, opened time.Duration) error {
-	s.Mappings, s.Bytes = 0, 0
+	s.Mappings = 0
 	p := o.profiler()
 	if p == nil {
 		list, err := mapped(o.patterns)
-		for _, m := range list {
-			s.Mappings++
-			s.Bytes += int64(m.end - m.start)
-		}
+		s.Mappings = len(list)
 		if o.memoryAt != nil {
 			s.Mappings++
 		}
@@ -143,7 +139,6 @@ func (o *observer) mappings(s *Stage, opened time.Duration) error {
 	files(p, func(_ string, r *profiler.RegionStats) {
 		for _, m := range r.Mappings {
 			s.Mappings++
-			s.Bytes += int64(m.End - m.Start)
 			s.Found = max(s.Found, m.Since-opened)
 		}
 	})
@@ -158,7 +153,7 @@ func (o *observer) drop() error {
 	}
 	list, err := mapped(o.patterns)
 	for _, m := range list {
-		if err := forget(m.start, m.end); err != nil && err != unix.EINVAL { // which locked memory is answered with
+		if err := advise(m.Start, m.End, unix.MADV_DONTNEED); err != nil && err != unix.EINVAL { // which locked memory is answered with
 			return err
 		}
 	}
@@ -229,37 +224,50 @@ func (o *observer) end(r *Result, within time.Duration) {
 	r.Shutdown = time.Since(began)
 	if p := o.agent.Profiler(); p != nil {
 		s := p.Snapshot().Stats
-		r.Faults, r.Dropped, r.ResolveErrors, r.LastError, r.Overhead, r.Stopped = s.Faults, s.Dropped, s.ResolveErrs, s.LastError, s.Overhead, s.Stopped
+		r.Faults, r.Dropped, r.ResolveErrors, r.LastError = s.Faults, s.Dropped, s.ResolveErrs, s.LastError
 	}
 	r.Notes = o.notes()
 }
 
-// aMapping is a line of the kernel's list.
-type aMapping struct {
-	start, end uintptr
-	path       string
+// advise is madvise(2) by address.
+func advise(start, end uintptr, advice int) error {
+	if _, _, e := unix.Syscall(unix.SYS_MADVISE, start, end-start, uintptr(advice)); e != 0 {
+		return e
+	}
+	return nil
 }
 
-// mapped are the mappings of files that match.
-func mapped(patterns []string) (list []aMapping, err error) {
+// Mapping is a line of the kernel's list.
+type Mapping struct {
+	Start, End uintptr
+	Rights     string // such as "rw-p"
+	Path       string // of its file, empty where there is none
+}
+
+// Mappings lists those of this process, but for names with a blank, as that of a deleted file is shown.
+func Mappings() (list []Mapping, err error) {
 	text, err := os.ReadFile("/proc/self/maps")
 	if err != nil {
 		return nil, err
 	}
 	for line := range strings.Lines(string(text)) {
-		f := strings.Fields(line)
-		if len(f) != 6 {
+		f := append(strings.Fields(line), "")
+		if len(f) > 7 {
 			continue
 		}
-		for _, p := range patterns {
-			if ok, _ := filepath.Match(p, f[5]); ok {
-				from, to, _ := strings.Cut(f[0], "-")
-				start, _ := strconv.ParseUint(from, 16, 64)
-				end, _ := strconv.ParseUint(to, 16, 64)
-				list = append(list, aMapping{uintptr(start), uintptr(end), f[5]})
-				break
-			}
+		m := Mapping{Rights: f[1], Path: f[5]}
+		if _, err := fmt.Sscanf(f[0], "%x-%x", &m.Start, &m.End); err != nil {
+			return nil, fmt.Errorf("/proc/self/maps: %q: %w", line, err)
 		}
+		list = append(list, m)
 	}
 	return list, nil
+}
+
+// mapped are the mappings of files that match.
+func mapped(patterns []string) ([]Mapping, error) {
+	list, err := Mappings()
+	return slices.DeleteFunc(list, func(m Mapping) bool {
+		return !slices.ContainsFunc(patterns, func(p string) bool { ok, _ := filepath.Match(p, m.Path); return ok })
+	}), err
 }

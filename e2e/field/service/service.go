@@ -65,13 +65,10 @@ type Result struct {
 	Shutdown      time.Duration
 	ShutdownError string
 	After         string // digest of the answers after Shutdown
-	Took          time.Duration
 	Dropped       uint64
 	Faults        uint64
 	ResolveErrors uint64
 	LastError     string
-	Overhead      time.Duration // processor time of the engine
-	Stopped       time.Duration
 	Notes         []string
 }
 
@@ -81,10 +78,9 @@ type Stage struct {
 	Took   time.Duration // of the first round
 	CPU    time.Duration // processor time of the process in it
 	Rounds int
-	// Mappings and Bytes are what was there when the first question was asked: by the kernel's list without the profiler, and as
+	// Mappings are how many were there when the first question was asked: by the kernel's list without the profiler, and as
 	// observed with it.
 	Mappings int
-	Bytes    int64
 	// Found is how long after Open or Change the last mapping was observed, 0 where all were before.
 	Found time.Duration
 	// Touched pages by file, before the first question, and when the last one was answered.
@@ -228,7 +224,6 @@ func run(s Service, dir string) error {
 	if r.After, _, err = ask(i); err != nil {
 		return fmt.Errorf("questions after the end: %w", err)
 	}
-	r.Took = time.Since(began)
 	if err := i.Close(); err != nil {
 		return fmt.Errorf("close: %w", err)
 	}

@@ -2,7 +2,6 @@
 package main
 
 import (
-	"encoding/binary"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -32,9 +31,7 @@ func name(dir string, generation, i int) string {
 func create(dir string, generation int) error {
 	b := make([]byte, pages*os.Getpagesize())
 	for i := range files {
-		for at := 0; at < len(b); at += 8 {
-			binary.LittleEndian.PutUint64(b[at:], uint64(i)<<32|uint64(at))
-		}
+		service.Numbers(b, func(at uint64) uint64 { return uint64(i)<<32 | at })
 		if err := os.WriteFile(name(dir, generation, i), b, 0o644); err != nil {
 			return err
 		}
@@ -63,12 +60,7 @@ func open(dir string) (service.Instance, error) {
 
 func (s *segments) mapAll() error {
 	for i := range files {
-		f, err := os.Open(name(s.dir, s.generation, i))
-		if err != nil {
-			return err
-		}
-		b, err := unix.Mmap(int(f.Fd()), 0, pages*os.Getpagesize(), unix.PROT_READ, unix.MAP_SHARED)
-		f.Close()
+		b, err := service.Map(name(s.dir, s.generation, i))
 		if err != nil {
 			return err
 		}
@@ -92,7 +84,7 @@ func (s *segments) Query(w io.Writer) error {
 	for _, b := range s.mapped {
 		for range pages / 4 {
 			at := r.IntN(len(b)/8) * 8
-			fmt.Fprintln(w, at, binary.LittleEndian.Uint64(b[at:]))
+			fmt.Fprintln(w, at, service.Number(b, at))
 		}
 	}
 	return nil

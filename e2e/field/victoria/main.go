@@ -4,7 +4,6 @@
 package main
 
 import (
-	"encoding/binary"
 	"flag"
 	"fmt"
 	"io"
@@ -35,9 +34,7 @@ func name(dir string, generation, i int) string {
 func write(dir string, generation int) error {
 	b := make([]byte, pages*os.Getpagesize())
 	for i := range parts {
-		for at := 0; at < len(b); at += 8 {
-			binary.LittleEndian.PutUint64(b[at:], uint64(i)<<40|uint64(at))
-		}
+		service.Numbers(b, func(at uint64) uint64 { return uint64(i)<<40 | at })
 		fs.MustWriteSync(name(dir, generation, i), b)
 	}
 	return nil

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sort"
 	"strings"
 
 	"github.com/firsttouch/firsttouch/internal/engine"
@@ -125,7 +124,9 @@ func (r *Region) look(l *Look) error {
 	lost := r.lost(r.maps, l.list)
 	for _, m := range r.maps {
 		if r.leaves(m, l.list) {
-			lost = append(lost, m) // giving back what is gone already does nothing
+			if !slices.Contains(lost, m) {
+				lost = append(lost, m)
+			}
 		} else if m.Rightless() && !slices.Contains(lost, m) {
 			r.given(m, l.list)
 		}
@@ -177,16 +178,8 @@ func (r *Region) uncovered(list []procMap) (out []procMap) {
 		}
 		want = append(want, m)
 	}
-	taken, behind := r.taken(), uintptr(0)
+	taken := r.taken()
 	for _, m := range want {
-		if m.lo < behind { // mappings merge while their list is read
-			if m.hi <= behind {
-				continue
-			}
-			m.offset += int64(behind - m.lo)
-			m.lo = behind
-		}
-		behind = m.hi
 		for len(taken) > 0 && taken[0].Hi <= m.lo {
 			taken = taken[1:]
 		}
@@ -219,13 +212,7 @@ func (r *Region) taken() []engine.AddrRange {
 
 // leaves reports whether a mapping has become one that is to be left alone. The caller holds r.mu.
 func (r *Region) leaves(m *mapping, list []procMap) bool {
-	if !r.config.leave {
-		return false
-	}
-	i := sort.Search(len(list), func(i int) bool { return list[i].hi > m.Lo })
-	for ; i < len(list) && list[i].lo < m.Hi && list[i].prot&unix.PROT_WRITE == 0; i++ {
-	}
-	if i == len(list) || list[i].lo >= m.Hi {
+	if !r.config.leave || !slices.ContainsFunc(between(list, m.Lo, m.Hi), func(l procMap) bool { return l.prot&unix.PROT_WRITE != 0 }) {
 		return false
 	}
 	r.noteLeft()
@@ -241,8 +228,8 @@ func (r *Region) noteLeft() {
 // caller holds r.mu.
 func (r *Region) given(m *mapping, list []procMap) {
 	accessible := func(list []procMap, f func(lo, hi uintptr) int) (n int) {
-		for i := range list {
-			if l := &list[i]; l.prot != 0 && l.lo < m.Hi && m.Lo < l.hi {
+		for _, l := range between(list, m.Lo, m.Hi) {
+			if l.prot != 0 {
 				n += f(max(l.lo, m.Lo), min(l.hi, m.Hi))
 			}
 		}

@@ -3,7 +3,6 @@
 package profiler
 
 import (
-	"slices"
 	"time"
 
 	"github.com/firsttouch/firsttouch/internal/engine"
@@ -128,15 +127,10 @@ type walk struct {
 func (w *walk) run() {
 	m, known := w.m, w.m.seen
 	next := m.Lo
-	i, _ := slices.BinarySearchFunc(w.list, m.Lo, func(l procMap, lo uintptr) int {
-		if l.hi <= lo {
-			return -1
-		}
-		return 1
-	})
-	for ; i < len(w.list) && w.list[i].lo < m.Hi; i++ {
-		l := &w.list[i]
-		lo, hi := max(l.lo, next), min(l.hi, m.Hi) // lines may overlap: mappings merge while the list is read
+	list := between(w.list, m.Lo, m.Hi)
+	for i := range list {
+		l := &list[i]
+		lo, hi := max(l.lo, next), min(l.hi, m.Hi)
 		if lo > next {
 			w.lo, w.hi = next, lo
 			return

@@ -2,10 +2,7 @@
 
 package profiler
 
-import (
-	"fmt"
-	"sort"
-)
+import "fmt"
 
 // lock is whether a mapping is locked in memory. A higher one is stricter.
 type lock uint8
@@ -57,10 +54,10 @@ func (p *Profiler) locks() (l locks, err error) {
 
 // each calls yield with each mapping in a range that is locked, until it returns false.
 func (l *locks) each(lo, hi uintptr, yield func(m *procMap) bool) {
-	i := sort.Search(len(l.list), func(i int) bool { return l.list[i].hi > lo })
-	for ; i < len(l.list) && l.list[i].lo < hi; i++ {
+	list := between(l.list, lo, hi)
+	for i := range list {
 		// The kernel locks no huge pages.
-		if m := &l.list[i]; l.files.of(m) != hugetlbfs && l.p.eng.IsLocked(m.lo) && !yield(m) {
+		if m := &list[i]; l.files.of(m) != hugetlbfs && l.p.eng.IsLocked(m.lo) && !yield(m) {
 			return
 		}
 	}
@@ -122,10 +119,8 @@ func (p *Profiler) keepLocked(regions []*Region) error {
 			if !o.Layered() {
 				continue
 			}
-			for i := range list {
-				if m := &list[i]; m.lo < o.Hi && o.Lo < m.hi {
-					p.eng.LockLayers(o.Target, m.lo, m.hi, p.eng.IsLocked(m.lo))
-				}
+			for _, m := range between(list, o.Lo, o.Hi) {
+				p.eng.LockLayers(o.Target, m.lo, m.hi, p.eng.IsLocked(m.lo))
 			}
 		}
 		r.mu.Unlock()

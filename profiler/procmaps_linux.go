@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"sort"
 	"strconv"
 
 	"golang.org/x/sys/unix"
@@ -30,6 +31,12 @@ func (p *Profiler) readMaps() (list []procMap, err error) {
 		return err
 	})
 	return list, err
+}
+
+// between is the part of a list of mappings that has some of [lo, hi).
+func between(list []procMap, lo, hi uintptr) []procMap {
+	list = list[sort.Search(len(list), func(i int) bool { return list[i].hi > lo }):]
+	return list[:sort.Search(len(list), func(i int) bool { return list[i].lo >= hi })]
 }
 
 // parseMaps parses /proc/self/maps. It is done ten times a second, so it allocates the list, and a

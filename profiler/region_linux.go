@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sort"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -316,15 +315,14 @@ func (r *Region) rearmed() {
 // rights returns those that all of a mapping has, but for what has none because it is armed.
 func (m *mapping) rights(list []procMap) (prot int, ok bool) {
 	none := m.Rightless()
-	i := sort.Search(len(list), func(i int) bool { return list[i].hi > m.Lo })
-	for ; i < len(list) && list[i].lo < m.Hi; i++ {
-		if none && list[i].prot == 0 {
+	for _, l := range between(list, m.Lo, m.Hi) {
+		if none && l.prot == 0 {
 			continue
 		}
-		if ok && list[i].prot != prot {
+		if ok && l.prot != prot {
 			return 0, false
 		}
-		prot, ok = list[i].prot, true
+		prot, ok = l.prot, true
 	}
 	if none && !ok {
 		return m.prot, true
@@ -380,12 +378,7 @@ func (r *Region) drop(list []*mapping) error {
 	gone := make(map[*engine.Target]bool)
 	var covered []*engine.Target
 	var err error
-	seen := make(map[*mapping]bool)
 	for _, m := range list {
-		if seen[m] {
-			continue
-		}
-		seen[m] = true
 		if m.means == byCover {
 			covered = append(covered, m.Target)
 		} else if err == nil {

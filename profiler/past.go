@@ -42,8 +42,10 @@ type closedRegion struct {
 // movedRegion is a region that was added to another one.
 type movedRegion struct{ id, to RegionID }
 
-// lost stands for a region of which nothing is known any more.
-var lost = RegionStats{Name: OtherGroup, Group: OtherGroup, Granule: 1, Detached: true}
+// lostRegion stands for a region of which nothing is known any more.
+func lostRegion(id RegionID) *RegionStats {
+	return &RegionStats{ID: id, Name: OtherGroup, Group: OtherGroup, Granule: 1, Detached: true}
+}
 
 // region returns the totals that a region's count in.
 func (a *aggregate) region(id RegionID) *RegionStats {
@@ -53,8 +55,7 @@ func (a *aggregate) region(id RegionID) *RegionStats {
 	if to, ok := movedTo(a.moved, id); ok {
 		return a.byID[to]
 	}
-	r := lost
-	return &r
+	return lostRegion(id)
 }
 
 func movedTo(moved []movedRegion, id RegionID) (RegionID, bool) {

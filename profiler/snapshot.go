@@ -2,6 +2,7 @@ package profiler
 
 import (
 	"runtime"
+	"sort"
 	"time"
 )
 
@@ -196,7 +197,7 @@ func (s *Snapshot) RegionOf(id RegionID) *RegionStats {
 	if r := s.find(id); r != nil {
 		return r
 	}
-	return &RegionStats{ID: id, Name: OtherGroup, Group: OtherGroup, Granule: 1, Detached: true}
+	return lostRegion(id)
 }
 
 // Has reports whether the region's totals are listed, by itself or in another one. They always are but for one that was closed
@@ -208,16 +209,9 @@ func (s *Snapshot) find(id RegionID) *RegionStats {
 	if uint64(id) < uint64(len(s.Regions)) && s.Regions[id].ID == id { // most often none has gone
 		return &s.Regions[id]
 	}
-	lo, hi := 0, len(s.Regions)
-	for lo < hi {
-		if m := (lo + hi) / 2; s.Regions[m].ID < id {
-			lo = m + 1
-		} else {
-			hi = m
-		}
-	}
-	if lo < len(s.Regions) && s.Regions[lo].ID == id {
-		return &s.Regions[lo]
+	i := sort.Search(len(s.Regions), func(i int) bool { return s.Regions[i].ID >= id })
+	if i < len(s.Regions) && s.Regions[i].ID == id {
+		return &s.Regions[i]
 	}
 	return nil
 }

@@ -11,7 +11,7 @@ const (
 	DeliveryThread Delivery = iota
 	// DeliverySignal has the toucher get a signal, whose handler resolves the fault there and then: a fraction of the cost,
 	// with the full stack. It is SIGBUS, from the kernel, for arenas; and SIGSEGV for files, the access to which is taken
-	// away: no userfaultfd is needed for them, and who touches a page waits for storage as without a profiler. In exchange
+	// away: they are not registered with userfaultfd, and who touches a page waits for storage as without a profiler. In exchange
 	//   - a system call that is given memory not yet touched fails with EFAULT, so copy before
 	//     (Stats.UserModeOnly): choosing it allows what WithFailingSystemCalls allows, and the first note says so;
 	//   - a thread that blocks these signals, as some C libraries' do, is killed at its first touch, and the process with

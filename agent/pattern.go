@@ -51,11 +51,12 @@ const anyDirectories = "**"
 // matchPath is filepath.Match, in which an element ** stands for any number of directories, also for none. The syntax was
 // checked when it was configured.
 func matchPath(pattern, path string) bool {
-	want, have := strings.Split(pattern, "/"), strings.Split(path, "/")
-	if !slices.Contains(want, anyDirectories) {
+	want := elements(pattern)
+	if want == nil {
 		ok, err := filepath.Match(pattern, path)
 		return ok && err == nil
 	}
+	have := strings.Split(path, "/")
 	// Only the last ** may have to take more: what the ones before it took is as little as can be.
 	i, j, star, from := 0, 0, -1, 0
 	for j < len(have) {
@@ -82,13 +83,24 @@ func matchPath(pattern, path string) bool {
 	return i == len(want)
 }
 
+// elements are those of a pattern with a **, and nil of any other: most have none, and each file of each look is compared.
+func elements(pattern string) []string {
+	if !strings.Contains(pattern, anyDirectories) {
+		return nil
+	}
+	if all := strings.Split(pattern, "/"); slices.Contains(all, anyDirectories) {
+		return all
+	}
+	return nil
+}
+
 // checkPattern says what is wrong with a pattern of paths.
 func checkPattern(pattern string) error {
-	elements := []string{pattern}
-	if all := strings.Split(pattern, "/"); slices.Contains(all, anyDirectories) {
-		elements = all
+	parts := elements(pattern)
+	if parts == nil {
+		parts = []string{pattern}
 	}
-	for _, e := range elements {
+	for _, e := range parts {
 		if _, err := filepath.Match(e, ""); err != nil {
 			return fmt.Errorf("%w: %q is not a pattern: close every '[', and put '\\' in front of a special character of a name", profiler.ErrInvalid, pattern)
 		}

@@ -74,17 +74,7 @@ func (e *Engine) coverFiles(r *Region, files []File, out []Covered, granule uint
 	if len(parts) > 0 {
 		placed(parts, 0)
 	}
-	if len(failed) == 0 {
-		return
-	}
-	e.op.Lock()
-	for _, g := range failed {
-		g.lost.Store(true) // before they are freed
-	}
-	e.op.Unlock()
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.remove(failed...)
+	e.removeFailed(failed)
 }
 
 // WithoutGuards is for tests: as on a kernel that has no guard markers.
@@ -149,11 +139,7 @@ func (e *Engine) settle(op uint32, f *filing) {
 	if f.err != nil && op == opPlace {
 		f.t.setStates(f.Lo+f.cursor, f.Hi, gOpen) // this is not armed
 	}
-	if f.t.sample == f.bitmap {
-		freeOffHeap(f.before, sampleLen)
-	} else {
-		freeOffHeap(f.bitmap, sampleLen)
-	}
+	f.freeOther(f.before, f.bitmap)
 }
 
 // Protected reports whether a target is a file whose access is taken away, so that its mapping is in place also where it is armed.

@@ -95,17 +95,23 @@ func (e *Engine) Cover(r *Region, files []File, granule uintptr, sm Sample, know
 			failed = append(failed, l.Target)
 		}
 	}
-	if len(failed) > 0 {
-		e.op.Lock()
-		for _, g := range failed {
-			g.lost.Store(true) // before they are freed
-		}
-		e.op.Unlock()
-		e.mu.Lock()
-		defer e.mu.Unlock()
-		e.remove(failed...)
-	}
+	e.removeFailed(failed)
 	return out
+}
+
+// removeFailed removes targets that could not be armed.
+func (e *Engine) removeFailed(failed []*Target) {
+	if len(failed) == 0 {
+		return
+	}
+	e.op.Lock()
+	for _, g := range failed {
+		g.lost.Store(true) // before they are freed
+	}
+	e.op.Unlock()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.remove(failed...)
 }
 
 // refuse gives up what was prepared.

@@ -125,15 +125,11 @@ func (e *Engine) layNew(op uint32, all []*laying, shift uint, guard Guard) (rest
 		if left := l.Hi - l.Lo - c.moved; left > 0 {
 			freeOffHeap(covers[i]+c.moved, left)
 		}
-		switch {
-		case c.done == 0:
+		if c.done == 0 {
 			rest = append(rest, l)
 			continue
-		case l.t.sample == l.bitmap:
-			freeOffHeap(before[i], sampleLen)
-		default:
-			freeOffHeap(l.bitmap, sampleLen)
 		}
+		l.freeOther(before[i], l.bitmap)
 		if l.err = c.err(); l.err == nil {
 			l.done, l.Since = true, time.Duration(c.armed)
 			if op == opPlace {

@@ -72,6 +72,15 @@ func (e *Engine) setSample(g *Target, used bool) {
 	g.sample = 0
 }
 
+// freeOther frees that of two samples which the target does not have now: the one from before, or the one that was to be.
+func (g *Target) freeOther(before, next uintptr) {
+	if g.t.sample == next {
+		freeOffHeap(before, sampleLen)
+	} else {
+		freeOffHeap(next, sampleLen)
+	}
+}
+
 // more reports whether a target has armed blocks that are not in its proposed sample.
 func (g *Target) more() bool {
 	t := *g.t

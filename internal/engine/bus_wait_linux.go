@@ -122,9 +122,10 @@ func realBus(arg uintptr) {
 	w.bus.ours = !real
 }
 
-// touched has the kernel touch a page, where a seccomp filter refuses to ask for it: it reads a signal mask there, whose
-// use is then a wrong argument, or adds 0 to a word. It returns EFAULT where the page cannot be had, or 0. Go makes both
-// calls all the time.
+// touched has the kernel touch a page: it reads a signal mask there, whose use is then a wrong argument, or adds 0 to a
+// word. It returns EFAULT where the page cannot be had, for which a load would be SIGBUS, or 0. Go makes both calls all the
+// time, where a seccomp filter may refuse madvise(MADV_POPULATE_READ), which besides would have the read submitted by a
+// thread of the kernel (blk_start_plug, mm/madvise.c): on a busy machine that takes its time.
 //
 //go:nosplit
 //go:norace

@@ -11,7 +11,7 @@ import (
 
 const remapOver = unix.MREMAP_MAYMOVE | unix.MREMAP_FIXED
 
-// sourceOf tells where the page at an address is, or SourceUnknown where mincore may not tell.
+// sourceOf tells where a file's page at an address is, or SourceUnknown where mincore may not tell.
 //
 //go:nosplit
 //go:norace
@@ -21,7 +21,11 @@ func (s *shared) sourceOf(w *worker, t *target, addr uintptr) uint8 {
 	if t.flags&tgMincore == 0 {
 		return SourceUnknown
 	}
-	if s.mapped(w, t.alias+addr&^(s.pageSize-1)-t.lo, s.pageSize) {
+	page := addr &^ (s.pageSize - 1)
+	if t.kind == kindOverlay { // else its mapping is in place
+		page += t.alias - t.lo
+	}
+	if s.mapped(w, page, s.pageSize) {
 		return SourcePageCache
 	}
 	return SourceDisk

@@ -252,27 +252,17 @@ func lift(arg uintptr) {
 	s := at[shared](w.shared)
 	t := at[target](w.now.target)
 	page := w.now.addr &^ (s.pageSize - 1)
-	told := t.flags&tgMincore != 0
-	w.now.source = SourcePageCache
-	if told && !s.mapped(w, page, s.pageSize) {
-		w.now.source = SourceDisk
-	}
+	w.now.source = s.sourceOf(w, t, page)
 	if deep(s.openFileCode, arg); w.now.left {
 		return
 	}
 	raw.Store32(t.state(w.now.g), gOpen)
 	s.callBus() // they wait for storage as they would without us
-	before := uint64(0)
-	if !told {
-		before = storageReads()
-	}
+	before := readsBefore(w.now.source)
 	start := raw.Nanotime()
 	// What cannot be had is left to the instruction, which gets the SIGBUS that it would have got.
 	touched(page, w.now.flags&writeFlag != 0)
-	if !told && storageReads() != before {
-		w.now.source = SourceDisk
-	}
-	if w.now.source == SourceDisk {
+	if w.now.source = sourceAfter(w.now.source, before); w.now.source == SourceDisk {
 		w.now.waited = raw.Nanotime() - start
 	}
 }

@@ -96,21 +96,13 @@ func awaitPage(arg uintptr) {
 		r.arrive(stHandled | stResolved)
 		return
 	}
-	before := uint64(0)
-	if source == SourceUnknown { // mincore may not tell
-		before = storageReads()
-	}
+	before := readsBefore(source)
 	r.arrive(stWaiting)
 	if s.stand(q); q.gone {
 		return
 	}
 	stall := max(raw.Nanotime()-then, 1)
-	if source == SourceUnknown {
-		source = SourcePageCache
-		if storageReads() != before {
-			source = SourceDisk
-		}
-	}
+	source = sourceAfter(source, before)
 	for st = raw.Load32(&r.state); st>>stBits<<stBits == s.generation(q.seq) && st&stWaiting != 0; st = raw.Load32(&r.state) {
 		if raw.Cas32(&r.state, st, st&^stWaiting) {
 			r.Stall, r.Source = stall, source
@@ -196,7 +188,7 @@ func (s *shared) stand(q *standing) {
 	}
 	began := raw.Nanotime()
 	raw.Add32(&inHandler, ^uint32(0))
-	touchPage(q.page)
+	touched(q.page, false)
 	raw.Store32(place, 0)
 	raw.Add32(&inHandler, 1)
 	q.waited = raw.Nanotime() - began
@@ -218,16 +210,33 @@ func (s *shared) rejoin(tid uint32) {
 	}
 }
 
-// touchPage has the kernel touch a page: it reads a signal mask there, whose use is then a wrong argument. Go makes the call all the
-// time. Where the page cannot be had that is EFAULT, where a load would be SIGBUS. madvise(MADV_POPULATE_READ) would have the read
-// submitted by a thread of the kernel (blk_start_plug, mm/madvise.c), which on a busy machine takes its time.
+// readsBefore is what sourceAfter is to be told, from before a page is touched.
 //
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func touchPage(page uintptr) (errno uintptr) {
-	// nosplit: runs in the signal handler.
-	return raw.Errno(raw.Syscall(unix.SYS_RT_SIGPROCMASK, ^uintptr(0), page, 0, 8, 0, 0))
+func readsBefore(source uint8) uint64 {
+	// nosplit: runs in signal handlers.
+	if source != SourceUnknown {
+		return 0
+	}
+	return storageReads()
+}
+
+// sourceAfter is where a page came from that the calling thread has touched: where mincore may not tell, what it has read tells.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func sourceAfter(source uint8, before uint64) uint8 {
+	// nosplit: runs in signal handlers.
+	switch {
+	case source != SourceUnknown:
+		return source
+	case storageReads() != before:
+		return SourceDisk
+	}
+	return SourcePageCache
 }
 
 // storageReads counts what the calling thread has read from storage.

@@ -54,7 +54,7 @@ func onSegv(arg uintptr) {
 	}
 	if !w.bus.ours {
 		// The region may have been closed, or all of the engine, since the kernel sent it.
-		w.bus.ours = w.now.flags&flagExec == 0 && touched(w.now.addr&^(busPage-1), w.now.flags&writeFlag != 0) == 0
+		w.bus.ours = w.accessible()
 	}
 	if !w.bus.ours && none {
 		w.bus.ours = at[shared](w.shared).find(w.now.addr) != nil // armed anew meanwhile: the fault is made again
@@ -116,12 +116,8 @@ func (s *shared) claimFile(w *worker, t *target) bool {
 		}
 		w.bus.vma.lo = w.now.addr &^ (s.pageSize - 1)
 		deep(s.lookBusCode, uintptr(unsafe.Pointer(w)))
-		rights := w.bus.vma.prot
-		if rights == 0 && !w.bus.guard && t.flags&tgNone != 0 {
-			rights = t.prot
-		}
 		// An open granule without access was taken from us by its owner.
-		if !w.bus.armed || v == gOpen || t.given(w.now.addr) || !allows(rights, w.now.flags) {
+		if !w.bus.armed || v == gOpen || t.given(w.now.addr) || !allows(w.rights(t), w.now.flags) {
 			w.bus.ours = w.mayRetry()
 			return false
 		}
@@ -129,6 +125,29 @@ func (s *shared) claimFile(w *worker, t *target) bool {
 			return true
 		}
 	}
+}
+
+// rights are those that the mapping worker.bus.vma has once its access is given back, if it is armed.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (w *worker) rights(t *target) uint32 {
+	// nosplit: runs in the signal handler.
+	if w.bus.vma.prot == 0 && !w.bus.guard && t.flags&tgNone != 0 {
+		return t.prot
+	}
+	return w.bus.vma.prot
+}
+
+// accessible reports whether the access that made the worker's fault can be had by now. Of one to execute it cannot be told.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (w *worker) accessible() bool {
+	// nosplit: runs in the signal handler.
+	return w.now.flags&flagExec == 0 && touched(w.now.addr&^(busPage-1), w.now.flags&writeFlag != 0) == 0
 }
 
 // mayRetry reports whether a fault that is not armed any more would not come again.
@@ -141,7 +160,7 @@ func (w *worker) mayRetry() bool {
 	if !w.bus.guard {
 		return allows(w.bus.vma.prot, w.now.flags)
 	}
-	return w.now.flags&flagExec == 0 && touched(w.now.addr&^(busPage-1), w.now.flags&writeFlag != 0) == 0
+	return w.accessible()
 }
 
 // allows reports whether a mapping with such rights allows an access.
@@ -433,11 +452,7 @@ func strayBus(arg uintptr) {
 			return
 		}
 	}
-	rights := v.prot
-	if rights == 0 && !w.bus.guard && t.flags&tgNone != 0 {
-		rights = t.prot
-	}
-	if allows(rights, w.now.flags) && s.giveBack(w, t, lo, hi-lo, v.prot) == 0 {
+	if allows(w.rights(t), w.now.flags) && s.giveBack(w, t, lo, hi-lo, v.prot) == 0 {
 		raw.Add64(&s.strays, 1)
 		w.bus.ours = w.now.flags&flagExec != 0 || touched(page, false) == 0
 	}
@@ -451,9 +466,8 @@ func strayBus(arg uintptr) {
 //go:nocheckptr
 func (s *shared) openForked(w *worker) {
 	// nosplit: runs in the signal handler.
-	page, write := w.now.addr&^(s.pageSize-1), w.now.flags&writeFlag != 0
 	t := s.find(w.now.addr)
-	if w.now.flags&flagExec == 0 && touched(page, write) == 0 {
+	if w.accessible() {
 		w.bus.ours = true // another thread was faster
 		return
 	}
@@ -468,5 +482,5 @@ func (s *shared) openForked(w *worker) {
 	if s.giveBack(w, t, addr, length, prot) != 0 { // no mapping left
 		s.giveBack(w, t, t.lo, t.hi-t.lo, prot)
 	}
-	w.bus.ours = touched(page, false) == 0
+	w.bus.ours = touched(w.now.addr&^(s.pageSize-1), false) == 0
 }

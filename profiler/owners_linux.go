@@ -3,7 +3,8 @@
 package profiler
 
 // Some system calls of a mapping's owner cannot be made right while a placeholder lies there: mincore(2) tells of the placeholder,
-// which holds nothing, and mremap(2) grows no range of several mappings. What is known to make them is named.
+// which holds nothing, and mremap(2) grows no range of several mappings. What is known to make them is named. By signal there is no
+// placeholder, and only a file that is armed by its rights is several mappings.
 
 // owner is code that makes such a call, by the name of a function of it.
 type owner struct{ function, note string }
@@ -25,13 +26,13 @@ var owners = []owner{
 
 const ristrettoNote = "ristretto's z (Badger) grows its writable files by mremap(2), which fails with EFAULT while they are observed: attach Badger's *.sst alone, and neither *.mem nor *.vlog"
 
-// noteOwners names the owners that this program has in it, once a file is observed through a placeholder. The caller holds p.mu.
+// noteOwners names the owners that this program has in it, once a file is observed that is in pieces. The caller holds p.mu.
 func (p *Profiler) noteOwners(r *Region) {
 	if p.text == nil || p.ownersNoted {
 		return
 	}
 	for _, m := range r.maps {
-		if m.means != byCover {
+		if m.means != byCover || m.Protected() && !m.Rightless() {
 			continue
 		}
 		p.ownersNoted = true

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What an owner cannot have while a file is covered: mincore(2) tells of the pages that were touched alone, MADV_REMOVE and growing
+// What an owner cannot have while a file is covered by thread: mincore(2) tells of the pages that were touched alone, MADV_REMOVE and growing
 // by mremap(2) fail, with the mapping and its contents as they were; and all is as ever afterwards.
 func TestWhatOwnersCannotHave(t *testing.T) {
 	const pages = 16
@@ -25,7 +25,7 @@ func TestWhatOwnersCannotHave(t *testing.T) {
 		}
 		return vec[0]&1 != 0
 	}
-	p := newProfiler(t, WithGranule(pageSize))
+	p := newProfiler(t, WithGranule(pageSize), WithDelivery(DeliveryThread))
 	r, err := p.AttachFile(path)
 	must(t, err)
 	sink = mem[3*pageSize]
@@ -55,9 +55,58 @@ func TestWhatOwnersCannotHave(t *testing.T) {
 	}
 }
 
+// By signal the owner has its own mapping, but mlock(2) and MADV_POPULATE_READ fail where they would have to read in what is armed.
+func TestWhatOwnersHaveBySignal(t *testing.T) {
+	skipWithoutLocks(t, false)
+	const pages, remove, populateRead = 16, 9, 22
+	path := diskFile(t, 2*pages*pageSize)
+	mem := mapFile(t, path, pages*pageSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	cached := make([]byte, pages)
+	for i := range pages {
+		sink = mem[i*pageSize] // in the page cache
+	}
+	p := newProfiler(t, WithGranule(pageSize), WithDelivery(DeliverySignal))
+	r, err := p.AttachFile(path)
+	must(t, err)
+	sink = mem[3*pageSize]
+	if _, _, errno := unix.Syscall(unix.SYS_MINCORE, addressOf(mem), uintptr(len(mem)), uintptr(unsafe.Pointer(&cached[0]))); errno != 0 {
+		t.Fatal(errno)
+	}
+	for i, c := range cached {
+		if c&1 == 0 {
+			t.Errorf("mincore: page %d is absent", i)
+		}
+	}
+	must(t, unix.Madvise(mem, unix.MADV_RANDOM))
+	must(t, unix.Madvise(mem[5*pageSize:6*pageSize], remove))
+	refused := unix.EFAULT // of a guard marker; mm/gup.c, faultin_page_range
+	if r.maps[0].Rightless() {
+		refused = unix.EINVAL // of a mapping without rights
+	}
+	if err := unix.Madvise(mem[7*pageSize:8*pageSize], populateRead); err != refused {
+		t.Errorf("MADV_POPULATE_READ: %v, want %v", err, refused)
+	}
+	if err := unix.Mlock(mem[7*pageSize : 8*pageSize]); err != unix.ENOMEM {
+		t.Errorf("mlock: %v, want ENOMEM", err)
+	}
+	must(t, unix.Munlock(mem[7*pageSize:8*pageSize]))
+	must(t, mlock2(mem[7*pageSize:8*pageSize], unix.MLOCK_ONFAULT))
+	must(t, unix.Munlock(mem[7*pageSize:8*pageSize]))
+	want := contents(len(mem))
+	clear(want[5*pageSize : 6*pageSize])
+	if !bytes.Equal(mem, want) {
+		t.Error("the contents are not what the owner made of them")
+	}
+	must(t, r.Close())
+	if !bytes.Equal(mem, want) {
+		t.Error("the contents changed")
+	}
+}
+
 func pageSizeOf() uintptr { return uintptr(pageSize) }
 
-// Code that is known to make such calls is named once a file is covered, and no other.
+// Code that is known to make such calls is named once a file is covered, and no other. A file that is armed by guard markers is its
+// owner's mapping, and nothing is to be said.
 func TestOwnersAreNamed(t *testing.T) {
 	known := owners
 	defer func() { owners = known }()
@@ -70,7 +119,8 @@ func TestOwnersAreNamed(t *testing.T) {
 	}
 	r, err := p.AttachFile(path)
 	must(t, err)
-	if s := p.Snapshot(); !notesSay(s, "this test is linked in") || notesSay(s, "-fs.disableMincore") || notesSay(s, "Badger") {
+	inPieces := testDelivery() == DeliveryThread || r.maps[0].Rightless()
+	if s := p.Snapshot(); notesSay(s, "this test is linked in") != inPieces || notesSay(s, "-fs.disableMincore") || notesSay(s, "Badger") {
 		t.Errorf("notes: %q", s.Stats.Notes)
 	}
 	must(t, r.Close())

@@ -53,7 +53,7 @@ func Do(t *testing.T, name string, env []string, budget time.Duration, opts ...O
 	var out bytes.Buffer
 	c := exec.Command(os.Args[0], "-test.v", "-test.count=1", "-test.run="+strings.Join(pattern, "/"))
 	// On a busy machine it takes long until all threads have stopped.
-	c.Env = append(append(os.Environ(), "GOTRACEBACK=all", "FIRSTTOUCH_STOP_LIMIT=10s"), env...)
+	c.Env = append(append(os.Environ(), "GOTRACEBACK=all", "FIRSTTOUCH_STOP_LIMIT=10s", "TMPDIR="+tempDir(t)), env...)
 	c.Stdout, c.Stderr, c.WaitDelay = &out, &out, graceful
 	for _, o := range opts {
 		o(t, c)
@@ -86,6 +86,19 @@ func Do(t *testing.T, name string, env []string, budget time.Duration, opts ...O
 	r := Result{Err: err, TimedOut: <-killed, After: time.Since(began)}
 	r.Out = out.String()
 	return r
+}
+
+// tempDir is for the temporary files of a child, which may be killed before it removes them. Every user may write to it.
+func tempDir(t *testing.T) string {
+	dir, err := os.MkdirTemp("", "testproc")
+	if err == nil {
+		err = os.Chmod(dir, 0o777|os.ModeSticky)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) }) // what a dead child left mounted stays: it is no fault of the test
+	return dir
 }
 
 // lastMoment is when a child that was given until then has to be ended, so that what it prints is still seen.

@@ -8,7 +8,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
+	"sync"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -268,5 +271,43 @@ func TestLooksAskNothingOfThePieces(t *testing.T) {
 	}
 	if got := p.Snapshot().Regions[r.ID()]; len(got.Mappings) != 1 {
 		t.Errorf("%d mappings", len(got.Mappings))
+	}
+}
+
+// By signal the threads that touch do the profiler's work, in a handler in which they are preempted as anywhere else. The overhead is what
+// that takes of the processors: with many more threads than those, the time that passes in handlers is several times as much.
+func TestOverheadBySignalIsProcessorTime(t *testing.T) {
+	const rounds, threads, each = 1, 64, 384
+	p := newProfiler(t, WithDelivery(DeliverySignal), WithLogLimit(0))
+	used := func() time.Duration {
+		var u unix.Rusage
+		must(t, unix.Getrusage(unix.RUSAGE_SELF, &u))
+		return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+	}
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(threads))
+	before := used()
+	for round := range rounds {
+		a, err := p.NewArena(fmt.Sprint("overhead ", round), threads*each*pageSize)
+		must(t, err)
+		start, mem := make(chan struct{}), a.Bytes()
+		var done sync.WaitGroup
+		for i := range threads {
+			done.Go(func() {
+				runtime.LockOSThread()
+				defer runtime.UnlockOSThread()
+				<-start
+				for n := range each {
+					mem[(i*each+n)*pageSize]++
+				}
+			})
+		}
+		close(start)
+		done.Wait()
+		must(t, a.Close())
+	}
+	overhead, spent := p.Cost().Engine, used()-before
+	t.Logf("overhead %v, processor time of the process %v", overhead, spent)
+	if overhead == 0 || overhead > spent {
+		t.Errorf("overhead %v of the %v that the process had of its processors", overhead, spent)
 	}
 }

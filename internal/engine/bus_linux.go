@@ -124,6 +124,7 @@ func answerBus(arg uintptr) {
 		return
 	}
 	w.now.time, w.now.still = raw.Nanotime(), raw.Load64(&s.still)
+	w.now.clock = s.beginHandling()
 	addr := w.now.addr
 	t := s.find(addr)
 	if t == nil || t.kind != kindArena {
@@ -243,7 +244,7 @@ func (s *shared) finishBus(w *worker, t *target) {
 		s.settle(r.Span, r.Stall)
 		r.arrive(stResolved)
 	}
-	raw.Add64(&s.handlerNS, uint64(took-w.now.waited))
+	s.endHandling(w.now.clock)
 	s.callBus()
 	raw.Add32(&t.inflight, ^uint32(0))
 }

@@ -280,7 +280,9 @@ func lift(arg uintptr) {
 	before := readsBefore(w.now.source)
 	start := raw.Nanotime()
 	// What cannot be had is left to the instruction, which gets the SIGBUS that it would have got.
+	paused := pauseClock(w.now.clock)
 	touched(page, w.now.flags&writeFlag != 0)
+	w.now.clock = resumeClock(w.now.clock, paused)
 	if w.now.source = sourceAfter(w.now.source, before); w.now.source == SourceDisk {
 		w.now.waited = raw.Nanotime() - start
 	}

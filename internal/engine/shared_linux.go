@@ -98,7 +98,8 @@ type shared struct {
 	unsent      uint64 // errno of the last signal that could not be sent to ask for a stack, or 0
 	abandoned   uint64 // records whose thread did not answer in time
 	late        uint64 // signals that came after their record was given up
-	handlerNS   uint64 // time spent in the signal handler
+	handlerNS   uint64 // processor time of the signal handlers, see beginHandling
+	handled     uint32 // handlers that were begun
 	stackFull   uint32
 	errors      uint64             // resolves that failed
 	lastErr     uint64             // errno of the last one
@@ -245,6 +246,7 @@ type fault struct {
 	retracted bool   // the claim was: the goroutine has left the thread, see absent
 	source    uint8
 	waited    int64  // ns for storage
+	clock     int64  // see beginHandling
 	still     uint64 // shared.still when time was taken
 	filling   int64  // when the fill of one page began, for a thread that was asked for its stack; 0 otherwise
 }

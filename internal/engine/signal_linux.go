@@ -87,6 +87,7 @@ func answerAsked(arg uintptr) {
 		return
 	}
 	t := s.handling()
+	q.wait.clock = s.beginHandling()
 	deep(s.captureCode, uintptr(unsafe.Pointer(&q)))
 	if t != nil {
 		raw.Store32(&t.handling, 0)
@@ -96,7 +97,7 @@ func answerAsked(arg uintptr) {
 		deep(s.awaitPageCode, uintptr(unsafe.Pointer(wait)))
 	}
 	if !wait.gone {
-		raw.Add64(&s.handlerNS, uint64(raw.Nanotime()-start-wait.waited))
+		s.endHandling(wait.clock)
 	}
 }
 

@@ -63,7 +63,7 @@ type standing struct {
 	tid    uint32
 	gone   bool  // the engine is: nothing of it may be used any more
 	failed bool  // there was no place to wait in
-	waited int64 // ns
+	clock  int64 // see beginHandling
 	sleep  [2]uint64
 }
 
@@ -186,12 +186,12 @@ func (s *shared) stand(q *standing) {
 		q.failed = true // the thread waits at its instruction
 		return
 	}
-	began := raw.Nanotime()
 	raw.Add32(&inHandler, ^uint32(0))
+	paused := pauseClock(q.clock)
 	touched(q.page, false)
+	q.clock = resumeClock(q.clock, paused)
 	raw.Store32(place, 0)
 	raw.Add32(&inHandler, 1)
-	q.waited = raw.Nanotime() - began
 	q.gone = raw.Load64(&epoch) != engine
 	if p := uintptr(raw.Load64(&sh)); p != 0 { // it may be another engine whose surgeon has looked
 		at[shared](p).rejoin(q.tid)

@@ -20,5 +20,7 @@
 //	2    a command, flag or argument that cannot be used
 //	3    the kernel, the user or the container does not allow the profiler to run
 //	4    done, with the part of a recording that could be read: the rest is cut off or damaged
+//	     or a limit of diff -fail-if of which nobody can tell whether it was kept
+//	5    a limit of diff -fail-if was not kept
 //	130  interrupted
 package main

@@ -24,6 +24,7 @@ const (
 	exitUsage       = 2
 	exitUnsupported = 3
 	exitPartial     = 4
+	exitOver        = 5
 	exitInterrupted = 130
 )
 
@@ -99,6 +100,8 @@ func statusOf(err error) int {
 		return exitUnsupported
 	case errors.Is(err, context.Canceled):
 		return exitInterrupted
+	case errors.Is(err, errOver):
+		return exitOver
 	case errors.Is(err, errPartial):
 		return exitPartial
 	}
@@ -114,7 +117,8 @@ waits for it: for memory-mapped databases, caches and arenas.
 
 Exit status: 0 done; 1 something failed; 2 a command line that cannot be used;
 3 the kernel, the user or the container does not allow the profiler to run; 4 done, with the part of a
-recording that could be read; 130 interrupted.`,
+recording that could be read, or a limit of diff -fail-if of which nobody can tell whether it was kept; 5 a limit of
+diff -fail-if was not kept; 130 interrupted.`,
 		Version:           version(),
 		RunE:              func(c *cobra.Command, _ []string) error { return c.Help() },
 		SilenceErrors:     true,

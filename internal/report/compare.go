@@ -19,6 +19,7 @@ type Comparison struct {
 	By       Order           `json:"callers_by"` // touched or stall
 	Callers  []CallerChange  `json:"callers"`    // those that grew, by what they were ordered by, and then those that shrank
 	Requests RequestsChanges `json:"requests"`
+	Verdicts []Verdict       `json:"verdicts,omitempty"` // of the limits that were given
 }
 
 // Side is one of the two.
@@ -30,6 +31,11 @@ type Side struct {
 	Faults  uint64        `json:"faults"`
 	Touched int64         `json:"touched_bytes"`
 	Stall   time.Duration `json:"stall_ns"`
+	// Estimate is what there was of all regions; the same as Faults, Touched and Stall where all of them were observed. Its errors are
+	// as if the regions had nothing to do with each other.
+	Estimate      Estimate `json:"estimate"`
+	Dropped       uint64   `json:"dropped"`        // records that were lost
+	StallsUnknown uint64   `json:"stalls_unknown"` // first touches that are in no stall
 }
 
 // RegionChange compares the working sets of a region of the same name. A region that one side does not have is
@@ -117,9 +123,17 @@ func Compare(a, b *recording.Recording, nameA, nameB string, by Order, n int) Co
 func sideOf(r *recording.Recording, name string) Side {
 	s := r.Snapshot
 	side := Side{Source: name, Program: r.Origin.Program, Start: s.Start, Length: s.EndMono - s.StartMono, Faults: s.Stats.Faults}
+	side.Dropped, side.StallsUnknown = s.Stats.Dropped, s.Stats.StallsUnknown
+	e := &side.Estimate
 	for i := range s.Regions {
-		side.Touched += s.Regions[i].Touched
-		side.Stall += s.Regions[i].Stall.Sum
+		r := &s.Regions[i]
+		side.Touched += r.Touched
+		side.Stall += r.Stall.Sum
+		e.Faults, e.FaultsError = e.Faults+r.Estimate.Faults, math.Hypot(e.FaultsError, r.Estimate.FaultsError)
+		e.Touched, e.TouchedError = e.Touched+r.Estimate.Touched, math.Hypot(e.TouchedError, r.Estimate.TouchedError)
+		e.Stall += r.Estimate.Stall
+		e.StallError = time.Duration(math.Hypot(float64(e.StallError), float64(r.Estimate.StallError)))
+		e.Paused = max(e.Paused, r.Estimate.Paused)
 	}
 	return side
 }

@@ -17,7 +17,25 @@ func RenderComparison(w io.Writer, c Comparison) error {
 		renderSides(c).Write(w),
 		renderRegionChanges(c).Write(w),
 		renderCallerChanges(c).Write(w),
+		renderVerdicts(w, c),
 	)
+}
+
+// renderVerdicts says which limits were kept.
+func renderVerdicts(w io.Writer, c Comparison) error {
+	text := ""
+	for _, v := range c.Verdicts {
+		switch {
+		case v.Unknown != "":
+			text += "CANNOT BE TOLD  " + v.Text + ": " + v.Unknown + "\n"
+		case v.Failed:
+			text += "FAILED          " + v.Text + "\n"
+		default:
+			text += "ok              " + v.Text + "\n"
+		}
+	}
+	_, err := io.WriteString(w, text)
+	return err
 }
 
 func renderSides(c Comparison) *Table {

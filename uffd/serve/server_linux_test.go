@@ -128,7 +128,7 @@ func TestEventsOfABatchComeFirst(t *testing.T) {
 	if uffdtest.IsVM() {
 		v := uffdtest.StartVM(t, 2)
 		var toucher sync.WaitGroup
-		toucher.Go(func() { _ = v.Mem[0] })
+		toucher.Go(func() { uffdtest.Touch(v.Mem) })
 		time.Sleep(10 * time.Millisecond) // so that the fault is there before the discard
 		v.Discard(v.Pages(0, 1))
 		toucher.Wait()
@@ -197,7 +197,7 @@ func races(t *testing.T, rounds int) {
 		half := racePages / 2 * size
 		var touchers sync.WaitGroup
 		for k := range racePages {
-			touchers.Go(func() { _ = mem[k*size] })
+			touchers.Go(func() { uffdtest.Touch(mem[k*size:]) })
 		}
 		// The more of them wait when the discard comes, the more often one read(2) has both.
 		if round%2 == 0 {

@@ -45,6 +45,7 @@ var rows = []row{
 	{"PAGEMAP_SCAN", append([]string{string(MemoryFile)}, fiveKinds...), conformPagemapScan},
 	{"stress", fiveKinds, conformStress},
 	{"RWP", fiveKinds, conformRWP},
+	{"non_cooperative", fiveKinds, conformNonCooperative},
 }
 
 // outcome is the line of one cell.

@@ -214,8 +214,8 @@ func TestHandshakeAnswerNotWritable(t *testing.T) {
 	}
 }
 
-// Who may not have EVENT_FORK is told of a wrong version first. An unknown feature beside it is EINVAL up to Linux 6.1,
-// and EPERM since (seen on 6.12).
+// Who may not have EVENT_FORK is told of a wrong version first. An unknown feature beside it is EINVAL in 6.4, and EPERM in
+// 6.12 (userfaultfd_api).
 func TestOrderOfHandshakeErrnos(t *testing.T) {
 	if !asNobody(t) {
 		return

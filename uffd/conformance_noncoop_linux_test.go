@@ -238,13 +238,14 @@ func (r *races) run() {
 	}
 	close(enough)
 	touchers.Wait()
-	r.a.mem = bytesAt(Range{to, to + Addr(len(r.a.mem))})
-	for n := range r.a.pages() {
-		if got, want := r.a.page(n)[0], r.finally(n); got != want {
+	there := r.a // a copy: the handler reads r.a
+	there.mem = bytesAt(Range{to, to + Addr(len(r.a.mem))})
+	for n := range there.pages() {
+		if got, want := there.page(n)[0], r.finally(n); got != want {
 			r.t.Errorf("page %d holds %d at its new place, want %d", n, got, want)
 		}
 	}
-	r.a.unmap(r.t)
+	there.unmap(r.t)
 	r.gate.Lock()
 	left, children := len(r.parent.pages), r.children
 	r.gate.Unlock()

@@ -36,6 +36,9 @@ func New(opts ...Option) (*Profiler, error) {
 	return nil, notHere()
 }
 
+// Observable answers ErrNotSupported.
+func Observable() (systemCalls bool, err error) { return false, notHere() }
+
 // Close does nothing.
 func (p *Profiler) Close() error { return nil }
 

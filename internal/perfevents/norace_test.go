@@ -1,0 +1,5 @@
+//go:build !race
+
+package perfevents
+
+const raceEnabled = false

@@ -19,6 +19,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// eachDelivery are the environments of children that try both deliveries. Who has chosen one, a child among them, tries that.
+func eachDelivery() [][]string {
+	if os.Getenv(testproc.DeliveryEnv) != "" || os.Getenv(slowEnv) != "" {
+		return [][]string{nil}
+	}
+	return [][]string{{testproc.DeliveryEnv + "=" + DeliveryThread.String()}, {testproc.DeliveryEnv + "=" + DeliverySignal.String()}}
+}
+
 // slowStorage has body use a file whose storage takes its time, which another process serves.
 func slowStorage(t *testing.T, top, name string, f slowfs.File, env []string, body func(t *testing.T, path string)) {
 	if path := os.Getenv(slowEnv); path != "" {
@@ -124,10 +132,12 @@ func TestStorageThatDoesNotAnswer(t *testing.T) {
 		}
 		return 0
 	}}
-	for _, name := range []string{"read ends first", "region ends first", "profiler ends first"} {
-		slowStorage(t, "TestStorageThatDoesNotAnswer", name, f, []string{"GOGC=off", "GOMAXPROCS=4"}, func(t *testing.T, path string) {
-			doesNotAnswer(t, path, pages, silent, strings.TrimSuffix(name, " ends first"))
-		})
+	for _, delivery := range eachDelivery() {
+		for _, name := range []string{"read ends first", "region ends first", "profiler ends first"} {
+			slowStorage(t, "TestStorageThatDoesNotAnswer", name, f, append([]string{"GOGC=off", "GOMAXPROCS=4"}, delivery...), func(t *testing.T, path string) {
+				doesNotAnswer(t, path, pages, silent, strings.TrimSuffix(name, " ends first"))
+			})
+		}
 	}
 }
 

@@ -28,8 +28,6 @@ var deliveries = []struct {
 
 const toucherResolves = "each fault is resolved by the thread that makes it: nobody waits for a thread of the engine"
 
-const storageBySignal = "by signal a fault is in flight while its thread waits for storage, so its region is not armed again and not closed meanwhile"
-
 const bothDeliveries = "the test chooses the delivery itself"
 
 // threadOnly says why a hazard is of delivery by thread only; empty where it is not.
@@ -62,9 +60,6 @@ var threadOnly = map[string]string{
 	"delivery by signal and system calls":                                                                          bothDeliveries,
 	"writable shared mappings that a pattern finds, where system calls can fail":                                   bothDeliveries,
 	"a mutex of C in a file that is armed again and again (futex(2))":                                              bothDeliveries,
-	"storage that does not answer: windows, other faults, processes":                                               storageBySignal,
-	"storage that does not answer: the region is closed":                                                           storageBySignal,
-	"storage that does not answer: the profiler is closed, another one started":                                    storageBySignal,
 }
 
 var processors = []int{1, 2, 8}

@@ -204,5 +204,5 @@ func (e *Engine) prepareBus() {
 	s.describeCode = codeOf(describe)
 	s.answerSegvCode, s.lookBusCode, s.probeBusCode = codeOf(answerSegv), codeOf(lookBus), codeOf(probeBus)
 	s.strayBusCode, s.liftCode, s.openPiecesCode = codeOf(strayBus), codeOf(lift), codeOf(openPieces)
-	s.openFileCode, s.openAnyhowCode = codeOf(openFile), codeOf(openAnyhow)
+	s.openFileCode, s.openAnyhowCode, s.touchFileCode = codeOf(openFile), codeOf(openAnyhow), codeOf(touchFile)
 }

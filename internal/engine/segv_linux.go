@@ -260,7 +260,7 @@ func probeBus(arg uintptr) {
 	w.bus.armed = w.bus.armed && t.taken(v.prot)
 }
 
-// lift gives the claimed granule of the worker's fault its rights back, and brings the touched page in.
+// lift gives the claimed granule of the worker's fault its rights back.
 //
 //go:nosplit
 //go:norace
@@ -269,23 +269,45 @@ func lift(arg uintptr) {
 	// nosplit: runs in the signal handler.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
+	w.now.source = s.sourceOf(w, at[target](w.now.target), w.now.addr)
+	deep(s.openFileCode, arg)
+}
+
+// touchFile ends a fault in a file, whose granule has its rights: the thread waits for the storage of its page, in the way that it does with
+// delivery by thread. Others wait for storage as they would without us, and so does nobody who changes the target.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func touchFile(arg uintptr) {
+	// nosplit: runs in the signal handler.
+	w := at[worker](arg)
+	s := at[shared](w.shared)
 	t := at[target](w.now.target)
-	page := w.now.addr &^ (s.pageSize - 1)
-	w.now.source = s.sourceOf(w, t, page)
-	if deep(s.openFileCode, arg); w.now.left {
-		return
+	q := &w.bus.stack.wait
+	q.shared, q.seq, q.page, q.tid = w.shared, w.now.seq-1, w.now.addr&^(s.pageSize-1), w.bus.tid
+	q.write, q.gone, q.failed, q.clock = w.now.flags&writeFlag != 0, false, false, w.now.clock
+	raw.Add32(&inHandler, 1) // before the target is let go: then the engine may be closed
+	if raw.Nanotime()-w.now.time >= slowFault {
+		deep(s.blameCode, arg)
+	}
+	if w.now.seq != 0 {
+		r := s.record(q.seq)
+		r.Source = w.now.source
+		raw.Release32(&r.state, s.generation(q.seq)|stClaimed|stWanted|stTheirs|stActive|stBack)
 	}
 	raw.Store32(t.state(w.now.g), gOpen)
-	s.callBus() // they wait for storage as they would without us
-	before := readsBefore(w.now.source)
-	start := raw.Nanotime()
-	// What cannot be had is left to the instruction, which gets the SIGBUS that it would have got.
-	paused := pauseClock(w.now.clock)
-	touched(page, w.now.flags&writeFlag != 0)
-	w.now.clock = resumeClock(w.now.clock, paused)
-	if w.now.source = sourceAfter(w.now.source, before); w.now.source == SourceDisk {
-		w.now.waited = raw.Nanotime() - start
+	s.callBus()
+	raw.Add32(&t.inflight, ^uint32(0))
+	if w.now.seq != 0 {
+		deep(s.awaitPageCode, uintptr(unsafe.Pointer(q)))
+	} else {
+		s.stand(q)
 	}
+	if !q.gone {
+		s.endHandling(q.clock)
+	}
+	raw.Add32(&inHandler, ^uint32(0))
 }
 
 // openFile gives the worker's granule its rights back, and its armed neighbours where mappings run out. It sets

@@ -27,7 +27,7 @@ type shared struct {
 	stillMemoryCode, armSharedCode, giveUpCode, refileCode, restoreMappingCode                           uintptr
 	lookCode, relieveCode, failOpenCode, openTargetCode, readAllCode                                     uintptr
 	answerBusCode, serveBusCode, resolveBusCode, describeCode                                            uintptr
-	answerSegvCode, lookBusCode, probeBusCode, strayBusCode, liftCode, openPiecesCode                    uintptr
+	answerSegvCode, lookBusCode, probeBusCode, strayBusCode, liftCode, openPiecesCode, touchFileCode     uintptr
 	openFileCode, openAnyhowCode, accessCode, accessPieceCode, liftMovedCode                             uintptr
 	walkCode, blameCode, findLocksCode, relockCode, anyLocksCode, shadowCode                             uintptr
 	askThreadsCode, askOneCode, judgeCode, judgeCallCode, deafCode, idleCode, nameCode, readTaskCode     uintptr

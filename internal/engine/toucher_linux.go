@@ -61,6 +61,7 @@ type standing struct {
 	seq    uint64
 	page   uintptr
 	tid    uint32
+	write  bool  // it writes to the page, which the file system may have to allow
 	gone   bool  // the engine is: nothing of it may be used any more
 	failed bool  // there was no place to wait in
 	clock  int64 // see beginHandling
@@ -88,7 +89,7 @@ func awaitPage(arg uintptr) {
 		}
 	}
 	then, span, source := r.Time, r.Span, r.Source
-	if r.Flags&FlagStallUnknown != 0 || source == SourcePageCache {
+	if r.Flags&FlagStallUnknown != 0 || source == SourcePageCache && !q.write {
 		if r.Flags&FlagStallUnknown == 0 {
 			r.Stall = max(raw.Nanotime()-then, 1)
 		}
@@ -188,7 +189,7 @@ func (s *shared) stand(q *standing) {
 	}
 	raw.Add32(&inHandler, ^uint32(0))
 	paused := pauseClock(q.clock)
-	touched(q.page, false)
+	touched(q.page, q.write) // what cannot be had is left to the instruction, which gets the SIGBUS that it would have got
 	q.clock = resumeClock(q.clock, paused)
 	raw.Store32(place, 0)
 	raw.Add32(&inHandler, 1)

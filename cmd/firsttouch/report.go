@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/firsttouch/firsttouch/internal/prefetch"
 	"github.com/firsttouch/firsttouch/internal/recordings"
 	"github.com/firsttouch/firsttouch/internal/report"
 	"github.com/spf13/cobra"
@@ -13,6 +14,7 @@ import (
 func newReport() *cobra.Command {
 	var source sourceFlags
 	var asJSON bool
+	var orderFile string
 	limits := report.DefaultLimits()
 	c := &cobra.Command{
 		Use:   "report SOURCE",
@@ -29,6 +31,13 @@ requests waited most, and when.
 		RunE: runningWith(func(c *cobra.Command, args []string) error {
 			return source.read(c, args[0], func(r *recordings.Opened) error {
 				d := report.Of(r.Recording, r.Name, r.Cut, limits)
+				if orderFile != "" {
+					order, err := readOrder(orderFile)
+					if err != nil {
+						return err
+					}
+					d.Measured(order, prefetch.Measure(order, r.Snapshot))
+				}
 				if asJSON {
 					return printJSON(c.OutOrStdout(), d)
 				}
@@ -39,6 +48,7 @@ requests waited most, and when.
 	source.add(c)
 	c.Flags().IntVar(&limits.Callers, "callers", limits.Callers, "callers to list")
 	c.Flags().IntVar(&limits.Requests, "requests", limits.Requests, "requests to list")
+	c.Flags().StringVar(&orderFile, "order", "", "order `file` that was read before this start: what firsttouch prefetch saved")
 	c.Flags().BoolVar(&asJSON, "json", false, "print the report as JSON")
 	return c
 }

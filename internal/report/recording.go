@@ -10,6 +10,7 @@ import (
 
 	"github.com/firsttouch/firsttouch/exporter/recording"
 	"github.com/firsttouch/firsttouch/internal/plain"
+	"github.com/firsttouch/firsttouch/internal/prefetch"
 )
 
 // Document is the report on a recording.
@@ -27,6 +28,8 @@ type Document struct {
 	Summary
 	Windows     []Window     `json:"windows"`
 	WorkingSets []WorkingSet `json:"working_sets"` // of regions that were armed again and again
+	// Prefetch is nil where nothing came from the disk.
+	Prefetch *Prefetch `json:"prefetch,omitempty"`
 }
 
 // windowCount is how many parts the time is shown in.
@@ -43,6 +46,7 @@ func Of(r *recording.Recording, source, truncated string, n Limits) Document {
 		Reason: o.Reason, Scope: string(o.Scope), Truncated: truncated, Logged: uint64(len(r.Snapshot.Faults)),
 		Summary: Build(r.Snapshot, RequestsOf(r), n), Windows: append([]Window{}, Windows(r.Snapshot, windowCount)...),
 		WorkingSets: WorkingSets(r.Snapshot, r.WorkingSets),
+		Prefetch:    prefetchOf(prefetch.OrderOf(r.Snapshot, source).Order),
 	}
 }
 
@@ -57,6 +61,7 @@ func RenderDocument(w io.Writer, d Document) error {
 		renderRequestsOrWhy(w, d),
 		renderWindows(d).Write(w),
 		renderWorkingSets(w, d.WorkingSets, workingSetWindows),
+		renderPrefetch(w, d.Source, d.Prefetch),
 		renderEngine(w, d.Summary),
 	)
 }

@@ -5,8 +5,8 @@ package uffd
 // will run it. The ioctl numbers are those of the generic
 // encoding, see knownArch.
 
-// APIVersion is the only protocol version that any kernel has spoken, UFFD_API.
-const APIVersion = 0xaa
+// apiVersion is the only protocol version that any kernel has spoken, UFFD_API.
+const apiVersion = 0xaa
 
 // Ioctl is the request number of an ioctl. It holds a number (the low byte), the size of the
 // argument and the direction in which that is copied.
@@ -16,26 +16,26 @@ type Ioctl uint32
 // Open returns.
 const (
 	IoctlNew          Ioctl = 0xaa00     // USERFAULTFD_IOC_NEW, flags as argument
-	IoctlAPI          Ioctl = 0xc018aa3f // APIArg
-	IoctlRegister     Ioctl = 0xc020aa00 // RegisterArg
-	IoctlUnregister   Ioctl = 0x8010aa01 // RangeArg
-	IoctlWake         Ioctl = 0x8010aa02 // RangeArg
-	IoctlCopy         Ioctl = 0xc028aa03 // CopyArg
-	IoctlZeropage     Ioctl = 0xc020aa04 // ZeropageArg
-	IoctlMove         Ioctl = 0xc028aa05 // MoveArg, Linux 6.8
-	IoctlWriteProtect Ioctl = 0xc018aa06 // WriteProtectArg, Linux 5.7
-	IoctlContinue     Ioctl = 0xc020aa07 // ContinueArg, Linux 5.13
-	IoctlPoison       Ioctl = 0xc020aa08 // PoisonArg, Linux 6.6
-	IoctlRWProtect    Ioctl = 0xc018aa09 // RWProtectArg, after Linux 7.1
-	IoctlSetMode      Ioctl = 0x4010aa0a // SetModeArg, after Linux 7.1
+	IoctlAPI          Ioctl = 0xc018aa3f // apiArg
+	IoctlRegister     Ioctl = 0xc020aa00 // registerArg
+	IoctlUnregister   Ioctl = 0x8010aa01 // rangeArg
+	IoctlWake         Ioctl = 0x8010aa02 // rangeArg
+	IoctlCopy         Ioctl = 0xc028aa03 // copyArg
+	IoctlZeropage     Ioctl = 0xc020aa04 // zeropageArg
+	IoctlMove         Ioctl = 0xc028aa05 // moveArg, Linux 6.8
+	IoctlWriteProtect Ioctl = 0xc018aa06 // writeProtectArg, Linux 5.7
+	IoctlContinue     Ioctl = 0xc020aa07 // continueArg, Linux 5.13
+	IoctlPoison       Ioctl = 0xc020aa08 // poisonArg, Linux 6.6
+	IoctlRWProtect    Ioctl = 0xc018aa09 // rwProtectArg, after Linux 7.1
+	IoctlSetMode      Ioctl = 0x4010aa0a // setModeArg, after Linux 7.1
 )
 
-// IoctlPagemapScan goes to /proc/PID/pagemap, include/uapi/linux/fs.h: PagemapScanArg, Linux 6.7.
+// IoctlPagemapScan goes to /proc/PID/pagemap, include/uapi/linux/fs.h: pagemapScanArg, Linux 6.7.
 const IoctlPagemapScan Ioctl = 0xc0606610
 
-// UserModeOnly is the flag of userfaultfd(2) that restricts the descriptor to faults made in user
+// userModeOnly is the flag of userfaultfd(2) that restricts the descriptor to faults made in user
 // mode, UFFD_USER_MODE_ONLY (Linux 5.11).
-const UserModeOnly = 1
+const userModeOnly = 1
 
 // Event is the kind of a message, its first byte.
 type Event uint8
@@ -71,7 +71,7 @@ type (
 	ContinueMode     uint64 // of UFFDIO_CONTINUE
 	PoisonMode       uint64 // of UFFDIO_POISON
 	WriteProtectMode uint64 // of UFFDIO_WRITEPROTECT
-	RWProtectMode    uint64 // of UFFDIO_RWPROTECT
+	rwProtectMode    uint64 // of UFFDIO_RWPROTECT
 )
 
 // The modes.
@@ -86,9 +86,9 @@ const (
 	PoisonModeDontwake       PoisonMode       = 1 << 0
 	WriteProtectModeWP       WriteProtectMode = 1 << 0 // protect; without it, unprotect and wake
 	WriteProtectModeDontwake WriteProtectMode = 1 << 1 // only without WP
-	RWProtectModeRWP         RWProtectMode    = 1 << 0 // protect; without it, unprotect and wake
-	RWProtectModeDontwake    RWProtectMode    = 1 << 1 // only without RWP
+	rwProtectModeRWP         rwProtectMode    = 1 << 0 // protect; without it, unprotect and wake
+	rwProtectModeDontwake    rwProtectMode    = 1 << 1 // only without RWP
 )
 
-// MsgSize is the size in bytes of one message, sizeof(struct uffd_msg).
-const MsgSize = 32
+// msgSize is the size in bytes of one message, sizeof(struct uffd_msg).
+const msgSize = 32

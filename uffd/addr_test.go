@@ -35,24 +35,6 @@ func TestRangeIsHalfOpen(t *testing.T) {
 			t.Errorf("%v contains %v: %v", r, a, !want)
 		}
 	}
-	for _, c := range []struct {
-		s                  Range
-		overlaps, encloses bool
-	}{
-		{Range{0x1000, 0x3000}, true, true},
-		{Range{0x2000, 0x2001}, true, true},
-		{Range{0x0, 0x1000}, false, false},
-		{Range{0x3000, 0x4000}, false, false},
-		{Range{0x2000, 0x4000}, true, false},
-		{Range{0x0, 0x4000}, true, false},
-	} {
-		if r.Overlaps(c.s) != c.overlaps || c.s.Overlaps(r) != c.overlaps {
-			t.Errorf("%v overlaps %v: want %v", r, c.s, c.overlaps)
-		}
-		if r.Encloses(c.s) != c.encloses {
-			t.Errorf("%v encloses %v: want %v", r, c.s, c.encloses)
-		}
-	}
 }
 
 func TestRangeVocabulary(t *testing.T) {

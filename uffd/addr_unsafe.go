@@ -51,12 +51,6 @@ func (r Range) Len() uintptr {
 // Contains reports whether the byte at a is in r.
 func (r Range) Contains(a Addr) bool { return r.Start <= a && a < r.End }
 
-// Encloses reports whether all of inner is in r.
-func (r Range) Encloses(inner Range) bool { return r.Start <= inner.Start && inner.End <= r.End }
-
-// Overlaps reports whether r and s have a byte in common.
-func (r Range) Overlaps(s Range) bool { return r.Start < s.End && s.Start < r.End }
-
 // IsAligned reports whether both ends are multiples of size, a power of two.
 func (r Range) IsAligned(size uintptr) bool { return r.Start.IsAligned(size) && r.End.IsAligned(size) }
 

@@ -13,6 +13,8 @@ import (
 // matter, and the descriptor's O_NONBLOCK stays as it is until the first Read. The FD owns the
 // descriptor, and makes it close-on-exec. A descriptor that Adopt refuses stays open: one that is no
 // userfaultfd, or had no handshake, is ErrInvalid.
+//
+// Needs Linux 4.3.
 func Adopt(fd int, opts ...Option) (*FD, error) {
 	c, err := newConfig(opts)
 	if err != nil {
@@ -20,7 +22,7 @@ func Adopt(fd int, opts ...Option) (*FD, error) {
 	}
 	f := &FD{raw: fd, path: PathAdopted}
 	// An empty range is a wrong argument to every userfaultfd, and a wrong request to anything else.
-	if errno := f.RawWake(&RangeArg{}); errno != unix.EINVAL {
+	if errno := f.rawWake(&rangeArg{}); errno != unix.EINVAL {
 		return nil, fmt.Errorf("%w: descriptor %d is not a userfaultfd: %w", ErrInvalid, fd, errno)
 	}
 	f.features = c.required

@@ -10,7 +10,7 @@ type Batch struct {
 	hull Range // what Wake has to wake; empty before the first fill
 }
 
-// Batch begins a batch of fills.
+// Batch begins a batch of fills. Each needs the Linux of the fill without a batch.
 func (f *FD) Batch() Batch { return Batch{fd: f} }
 
 // Copy is FD.Copy without waking.

@@ -70,7 +70,7 @@ func TestReadAndFillsDoNotAllocate(t *testing.T) {
 	work, msgs := startToucher(t, mem), make([]Msg, 16)
 	work.faultOnce(t, fd, msgs, 0)
 	start := RangeOf(mem).Start
-	arg := CopyArg{Dst: uint64(start), Len: uint64(PageSize()), Src: uint64(RangeOf(mem).Start)}
+	arg := copyArg{Dst: uint64(start), Len: uint64(PageSize()), Src: uint64(RangeOf(mem).Start)}
 	for name, step := range map[string]func(){
 		"Read and Zeropage": func() { work.faultOnce(t, fd, msgs, 0) },
 		"Copy": func() {
@@ -86,9 +86,9 @@ func TestReadAndFillsDoNotAllocate(t *testing.T) {
 				t.Fatal(n, err)
 			}
 		},
-		"RawCopy refused": func() {
+		"rawCopy refused": func() {
 			arg.Mode = 1 << 40
-			if errno := fd.RawCopy(&arg); errno != unix.EINVAL {
+			if errno := fd.rawCopy(&arg); errno != unix.EINVAL {
 				t.Fatal(errno)
 			}
 		},
@@ -143,10 +143,10 @@ func BenchmarkCopy(b *testing.B) {
 
 func BenchmarkRawCopy(b *testing.B) {
 	source := anonymous(b, 1)
-	arg := CopyArg{Src: uint64(RangeOf(source).Start), Len: uint64(PageSize())}
+	arg := copyArg{Src: uint64(RangeOf(source).Start), Len: uint64(PageSize())}
 	benchmarkFill(b, func(fd *FD, page Range) error {
 		arg.Dst = uint64(page.Start)
-		if errno := fd.RawCopy(&arg); errno != 0 {
+		if errno := fd.rawCopy(&arg); errno != 0 {
 			return errno
 		}
 		return nil

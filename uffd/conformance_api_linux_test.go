@@ -18,25 +18,25 @@ func conformAPI(t *testing.T, kind MemoryKind) {
 	raw := rawDescriptor(t, path)
 	for _, c := range []struct {
 		name  string
-		arg   APIArg
+		arg   apiArg
 		errno unix.Errno
 	}{
-		{"wrong version", APIArg{API: APIVersion + 1}, unix.EINVAL},
-		{"unknown feature", APIArg{API: APIVersion, Features: 1 << 62}, unix.EINVAL},
-		{"no feature", APIArg{API: APIVersion}, 0},
-		{"second handshake", APIArg{API: APIVersion}, unix.EINVAL},
-		{"second handshake with a feature", APIArg{API: APIVersion, Features: uint64(FeatureThreadID)}, unix.EINVAL},
+		{"wrong version", apiArg{API: apiVersion + 1}, unix.EINVAL},
+		{"unknown feature", apiArg{API: apiVersion, Features: 1 << 62}, unix.EINVAL},
+		{"no feature", apiArg{API: apiVersion}, 0},
+		{"second handshake", apiArg{API: apiVersion}, unix.EINVAL},
+		{"second handshake with a feature", apiArg{API: apiVersion, Features: uint64(FeatureThreadID)}, unix.EINVAL},
 	} {
 		arg := c.arg
 		if errno := rawAPI(raw, &arg); errno != c.errno {
 			t.Errorf("%s: %v, want %v", c.name, errno, c.errno)
 		}
-		if c.errno != 0 && arg != (APIArg{}) {
+		if c.errno != 0 && arg != (apiArg{}) {
 			t.Errorf("%s: the struct came back as %+v, want zeros", c.name, arg)
 		}
 		if c.errno == 0 {
 			ioctls := IoctlSet(arg.Ioctls)
-			if arg.API != APIVersion || arg.Features == 0 || !ioctls.Has(IoctlAPI) || !ioctls.Has(IoctlRegister) || !ioctls.Has(IoctlUnregister) {
+			if arg.API != apiVersion || arg.Features == 0 || !ioctls.Has(IoctlAPI) || !ioctls.Has(IoctlRegister) || !ioctls.Has(IoctlUnregister) {
 				t.Errorf("%s: answered %+v", c.name, arg)
 			}
 		}

@@ -11,14 +11,14 @@ func conformZeropage(t *testing.T, kind MemoryKind) {
 	a := newArea(t, kind, 4)
 	fd := a.open(t)
 	register(t, fd, a.mem, ModeMissing)
-	arg := ZeropageArg{Range: rangeArg(a.rng()), Zeropage: 77}
+	arg := zeropageArg{Range: toArg(a.rng()), Zeropage: 77}
 	if a.huge() {
-		if errno := fd.RawZeropage(&arg); errno != unix.EINVAL || arg.Zeropage != -int64(unix.EINVAL) {
+		if errno := fd.rawZeropage(&arg); errno != unix.EINVAL || arg.Zeropage != -int64(unix.EINVAL) {
 			t.Errorf("huge pages: %v with %d, want EINVAL", errno, arg.Zeropage)
 		}
 		return
 	}
-	if errno := fd.RawZeropage(&arg); errno != 0 || arg.Zeropage != int64(len(a.mem)) {
+	if errno := fd.rawZeropage(&arg); errno != 0 || arg.Zeropage != int64(len(a.mem)) {
 		t.Fatalf("%v with %d, want %d bytes", errno, arg.Zeropage, len(a.mem))
 	}
 	for i, b := range a.mem {
@@ -26,7 +26,7 @@ func conformZeropage(t *testing.T, kind MemoryKind) {
 			t.Fatalf("byte %d is %d", i, b)
 		}
 	}
-	if errno := fd.RawZeropage(&arg); errno != unix.EEXIST || arg.Zeropage != -int64(unix.EEXIST) {
+	if errno := fd.rawZeropage(&arg); errno != unix.EEXIST || arg.Zeropage != -int64(unix.EEXIST) {
 		t.Errorf("again: %v with %d, want EEXIST in both", errno, arg.Zeropage)
 	}
 	if n, err := fd.Zeropage(a.rng(), 0); n != 0 || err != nil {
@@ -61,8 +61,8 @@ func conformPoison(t *testing.T, kind MemoryKind) {
 			t.Errorf("page %d: write(2): %v", n, got.err)
 		}
 	}
-	arg := PoisonArg{Range: rangeArg(a.pageRange(1))}
-	if errno := fd.RawPoison(&arg); errno != unix.EEXIST || arg.Updated != -int64(unix.EEXIST) {
+	arg := poisonArg{Range: toArg(a.pageRange(1))}
+	if errno := fd.rawPoison(&arg); errno != unix.EEXIST || arg.Updated != -int64(unix.EEXIST) {
 		t.Errorf("a page that is there: %v with %d", errno, arg.Updated)
 	}
 	if n, err := fd.TryRead(make([]Msg, 1)); n != 0 || err != nil {
@@ -85,11 +85,11 @@ func conformEventUnread(t *testing.T, kind MemoryKind) {
 		// Linux before 5.18 does not drop huge pages in this way.
 		t.Skipf("madvise(MADV_DONTNEED) of this memory: %v", <-done)
 	}
-	target, source := rangeArg(a.pageRange(1)), newArea(t, kind, 1)
+	target, source := toArg(a.pageRange(1)), newArea(t, kind, 1)
 	src := uint64(source.rng().Start)
-	zero, cont, poison := ZeropageArg{Range: target}, ContinueArg{Range: target}, PoisonArg{Range: target}
-	cp := CopyArg{Dst: target.Start, Src: src, Len: target.Len}
-	move := MoveArg{Dst: target.Start, Src: src, Len: target.Len}
+	zero, cont, poison := zeropageArg{Range: target}, continueArg{Range: target}, poisonArg{Range: target}
+	cp := copyArg{Dst: target.Start, Src: src, Len: target.Len}
+	move := moveArg{Dst: target.Start, Src: src, Len: target.Len}
 	fields := map[int64]bool{}
 	for _, c := range []struct {
 		name  string
@@ -97,11 +97,11 @@ func conformEventUnread(t *testing.T, kind MemoryKind) {
 		fill  func() unix.Errno
 		field *int64
 	}{
-		{"COPY", true, func() unix.Errno { return fd.RawCopy(&cp) }, &cp.Copy},
-		{"ZEROPAGE", true, func() unix.Errno { return fd.RawZeropage(&zero) }, &zero.Zeropage},
-		{"CONTINUE", HaveIoctl(IoctlContinue) == nil, func() unix.Errno { return fd.RawContinue(&cont) }, &cont.Mapped},
-		{"MOVE", fd.Features().Has(FeatureMove), func() unix.Errno { return fd.RawMove(&move) }, &move.Move},
-		{"POISON", fd.Features().Has(FeaturePoison), func() unix.Errno { return fd.RawPoison(&poison) }, &poison.Updated},
+		{"COPY", true, func() unix.Errno { return fd.rawCopy(&cp) }, &cp.Copy},
+		{"ZEROPAGE", true, func() unix.Errno { return fd.rawZeropage(&zero) }, &zero.Zeropage},
+		{"CONTINUE", HaveIoctl(IoctlContinue) == nil, func() unix.Errno { return fd.rawContinue(&cont) }, &cont.Mapped},
+		{"MOVE", fd.Features().Has(FeatureMove), func() unix.Errno { return fd.rawMove(&move) }, &move.Move},
+		{"POISON", fd.Features().Has(FeaturePoison), func() unix.Errno { return fd.rawPoison(&poison) }, &poison.Updated},
 	} {
 		if !c.have {
 			leaveOut(t, c.name, "this kernel does not have it")

@@ -135,12 +135,12 @@ func (s scanner) limits(w Categories) {
 		{"two regions", 0, 2, 7, []span{{1, 3, w}, {5, 6, w}}},
 	} {
 		whole := s.rng(0, 8)
-		arg := PagemapScanArg{
+		arg := pagemapScanArg{
 			Start: uint64(whole.Start), End: uint64(whole.End), MaxPages: c.maxPages,
 			CategoryMask: uint64(w), ReturnMask: uint64(w),
 		}
 		buf := make([]PageRegion, c.vec)
-		n, errno := s.p.RawScan(&arg, buf)
+		n, errno := s.p.rawScan(&arg, buf)
 		var got []span
 		for _, r := range buf[:n] {
 			got = append(got, s.span(r))

@@ -121,14 +121,14 @@ func (s *stress) work() {
 
 // fill fills a page that someone else may fill at this moment, and once more for certain.
 func (s *stress) fill(t *testing.T, fd *FD, page Range, mode RegisterMode) {
-	arg := CopyArg{Dst: uint64(page.Start), Len: uint64(page.Len())}
+	arg := copyArg{Dst: uint64(page.Start), Len: uint64(page.Len())}
 	from := page.Start - s.a.rng().Start
 	arg.Src = uint64(RangeOf(s.source).Start + from)
 	if mode&ModeWP != 0 {
 		arg.Mode = CopyModeWP
 	}
 	for range 2 {
-		switch errno := fd.RawCopy(&arg); errno {
+		switch errno := fd.rawCopy(&arg); errno {
 		case 0:
 		case unix.EEXIST:
 			s.exist.Add(1)
@@ -177,7 +177,7 @@ func waitRead(fd *FD, msgs []Msg, poll bool) (int, error) {
 		if err == unix.EAGAIN || err == unix.EINTR { // the fault was resolved meanwhile
 			continue
 		}
-		return max(n, 0) / MsgSize, err
+		return max(n, 0) / msgSize, err
 	}
 }
 

@@ -17,9 +17,11 @@
 //
 // FD.Copy, FD.Zeropage, FD.Move, FD.Continue and FD.Poison resolve missing and minor faults,
 // FD.Unprotect and FD.RWUnprotect the others. They finish their range: they go on after a partial result, and
-// around pages that are already there, whose waiters the kernel leaves asleep and they wake. The
-// Raw methods (on Linux only) make one ioctl and answer with its errno and output field. Nothing
+// around pages that are already there, whose waiters the kernel leaves asleep and they wake. Nothing
 // allocates on the way of a fault, unless it fails. Batch fills several ranges and wakes once.
+//
+// A fill returns how many bytes it filled itself. Error.Done of a fill that failed is how far its range
+// is finished, pages that were there among it.
 //
 // An error matches the sentinel that says what it means and the errno that says what came:
 // errors.Is(err, uffd.ErrExist) and errors.Is(err, unix.EEXIST).
@@ -87,8 +89,8 @@
 // collection waits for it, and the serving goroutine waits for the collection. A thread that faults
 // by a load keeps its P meanwhile, and where all of them do, each message has vanished by the time
 // that the serving goroutine gets to run (see Messages below). Serve another process, make the
-// faults only in system calls, or serve from a thread that the Go scheduler does not know; FD.Fd and
-// the Arg types are there for its system calls. Never register memory that the serving code itself
+// faults only in system calls, or serve from a thread that the Go scheduler does not know; FD.Fd, the
+// Ioctl numbers and the modes are there for its system calls. Never register memory that the serving code itself
 // needs, such as the Go heap.
 //
 // Events. With a FeatureEvent the thread that forks, moves, discards or unmaps registered memory
@@ -117,7 +119,7 @@
 // returns faults before events, whatever came first.
 //
 // Kinds of memory. Anonymous memory, shared memory (memfd, tmpfs) and huge pages are taken; a file
-// on a disk is not, except for ModeWP with FeatureWPAsync; a mapping that may never be written, such
+// on a disk and System V memory of small pages are not, except for ModeWP with FeatureWPAsync; a mapping that may never be written, such
 // as a shared one of a file opened for reading, is ErrPermission. ModeMinor needs shared memory or
 // huge pages. Of huge pages ErrExist is no proof that the page is there:
 // the kernel may say EEXIST also where the pool is empty, so a fill that filled less than its range may

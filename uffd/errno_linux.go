@@ -12,7 +12,7 @@ var kinds = map[unix.Errno]error{
 	unix.EPERM:  ErrPermission,
 	unix.EFAULT: ErrFault,
 	unix.ENOMEM: ErrNoMemory,
-	unix.ENOSPC: ErrNoSpace,
+	unix.ENOSPC: ErrGone, // userfaultfd_copy and userfaultfd_zeropage of 4.11 and 4.12; nothing else answers it
 	unix.ESRCH:  ErrGone,
 	unix.ENOTTY: ErrNotSupported,
 }

@@ -37,11 +37,10 @@ var (
 	// ErrFault (EFAULT): memory that the kernel had to read is not readable, or the page is beyond
 	// the end of its file.
 	ErrFault = errors.New("source not readable or beyond the end of the file")
-	// ErrNoMemory (ENOMEM): no memory, or too many mappings to split one, or the process is exiting.
+	// ErrNoMemory (ENOMEM): no memory, or the tmpfs or the pool of huge pages is full; at Register and Unregister too
+	// many mappings to split one (vm.max_map_count), or the process whose memory it was has ended.
 	ErrNoMemory = errors.New("out of memory or of mappings")
-	// ErrNoSpace (ENOSPC): the file system or the pool of huge pages is full.
-	ErrNoSpace = errors.New("no space for the page")
-	// ErrGone (ESRCH): the process whose memory it was has ended.
+	// ErrGone (ESRCH, in Linux 4.11 and 4.12 ENOSPC): the process whose memory it was has ended.
 	ErrGone = errors.New("the process is gone")
 	// ErrClosed is os.ErrClosed: the FD, or the socket of Send or Receive, was closed, possibly while the call was
 	// waiting.

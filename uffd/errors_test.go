@@ -75,7 +75,7 @@ func TestNames(t *testing.T) {
 	if !IoctlSet(0x13c).Has(IoctlMove) || IoctlSet(0x13c).Has(IoctlContinue) {
 		t.Error("IoctlSet.Has looks at the wrong bit")
 	}
-	if got := IoctlSet(3).Names(); !slices.Equal(got, []string{"REGISTER", "UNREGISTER"}) {
+	if got := IoctlSet(3).names(); !slices.Equal(got, []string{"REGISTER", "UNREGISTER"}) {
 		t.Error(got)
 	}
 }

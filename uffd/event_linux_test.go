@@ -3,6 +3,7 @@ package uffd
 import (
 	"errors"
 	"os"
+	"slices"
 	"testing"
 	"time"
 	"unsafe"
@@ -65,9 +66,9 @@ func TestUnreadEventStopsFills(t *testing.T) {
 			t.Errorf("%s: %d bytes, %v", name, n, err)
 		}
 	}
-	arg := CopyArg{Dst: uint64(target.Start), Src: uint64(RangeOf(source).Start), Len: uint64(PageSize())}
-	if errno := fd.RawCopy(&arg); errno != unix.EAGAIN || (arg.Copy != -int64(unix.EAGAIN) && arg.Copy != 0) {
-		t.Errorf("RawCopy: %v with %d", errno, arg.Copy)
+	arg := copyArg{Dst: uint64(target.Start), Src: uint64(RangeOf(source).Start), Len: uint64(PageSize())}
+	if errno := fd.rawCopy(&arg); errno != unix.EAGAIN || (arg.Copy != -int64(unix.EAGAIN) && arg.Copy != 0) {
+		t.Errorf("rawCopy: %v with %d", errno, arg.Copy)
 	}
 	if len(done) != 0 {
 		t.Error("madvise returned before its event was read")
@@ -214,5 +215,79 @@ func TestForkEvent(t *testing.T) {
 	}
 	if _, err := fd.Copy(RangeOf(mem).Start, pattern(1, 1), 0); err != nil {
 		t.Errorf("Copy into this process: %v", err)
+	}
+}
+
+// TestWhatIsAnEvent: which calls on registered memory send which message, and which send none.
+func TestWhatIsAnEvent(t *testing.T) {
+	if !inChild(t) {
+		return
+	}
+	needs(t, FeatureEventRemap|FeatureEventRemove|FeatureEventUnmap)
+	const dontneedLocked, dontUnmap = 24, 4 // MADV_DONTNEED_LOCKED (5.18), MREMAP_DONTUNMAP (5.7)
+	advise := func(advice int) func(Range) error {
+		return func(r Range) error { return unix.Madvise(bytesAt(r), advice) }
+	}
+	fixed := func(r Range) error {
+		_, err := unix.MmapPtr(-1, 0, unsafe.Pointer(&bytesAt(r)[0]), r.Len(), unix.PROT_READ, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_FIXED)
+		return err
+	}
+	remap := func(flags uintptr) func(Range) error {
+		return func(r Range) error {
+			to := newArea(t, MemoryAnonymous, 4).hole(t)
+			_, _, errno := unix.Syscall6(unix.SYS_MREMAP, uintptr(r.Start), r.Len(), r.Len(), unix.MREMAP_MAYMOVE|unix.MREMAP_FIXED|flags, uintptr(to), 0)
+			if errno != 0 {
+				return errno
+			}
+			return nil
+		}
+	}
+	for _, c := range []struct {
+		name   string
+		change func(r Range) error
+		events []Event
+		since  bool // older kernels answer EINVAL
+	}{
+		{"MADV_DONTNEED", advise(unix.MADV_DONTNEED), []Event{EventRemove}, false},
+		{"MADV_DONTNEED_LOCKED", advise(dontneedLocked), []Event{EventRemove}, true},
+		{"MADV_FREE", advise(unix.MADV_FREE), []Event{EventRemove}, false},
+		{"MADV_COLD", advise(unix.MADV_COLD), nil, true},
+		{"MADV_PAGEOUT", advise(unix.MADV_PAGEOUT), nil, true},
+		{"mprotect", func(r Range) error { return unix.Mprotect(bytesAt(r), unix.PROT_READ) }, nil, false},
+		{"munmap", func(r Range) error { return unix.MunmapPtr(unsafe.Pointer(&bytesAt(r)[0]), r.Len()) }, []Event{EventUnmap}, false},
+		{"mmap over it", fixed, []Event{EventUnmap}, false},
+		{"mremap", remap(0), []Event{EventRemap, EventUnmap}, false},
+		{"mremap that leaves the mapping", remap(dontUnmap), []Event{EventRemap}, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			fd := openTest(t, WithFeatures(FeatureEventRemap|FeatureEventRemove|FeatureEventUnmap))
+			a := newArea(t, MemoryAnonymous, 2)
+			a.mem[0] = 1
+			register(t, fd, a.mem, ModeMissing)
+			changed := make(chan error, 1)
+			go func() { changed <- c.change(a.rng()) }()
+			var got []Event
+			msgs, err := make([]Msg, 4), error(nil)
+			for ended := false; !ended; {
+				select {
+				case err = <-changed:
+					ended = true
+				default:
+					time.Sleep(100 * time.Microsecond)
+				}
+				n, readErr := fd.TryRead(msgs)
+				noErr(t, "read", readErr)
+				for _, m := range msgs[:n] {
+					got = append(got, m.Event)
+				}
+			}
+			if c.since && errors.Is(err, unix.EINVAL) {
+				t.Skipf("the kernel does not know it: %v", err)
+			}
+			noErr(t, c.name, err)
+			if !slices.Equal(got, c.events) {
+				t.Errorf("events %v, want %v", got, c.events)
+			}
+		})
 	}
 }

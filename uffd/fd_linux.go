@@ -14,7 +14,6 @@ type FD struct {
 	features Features
 	enabled  Features
 	known    bool // what is enabled is known; else nothing may be concluded from what enabled lacks
-	ioctls   IoctlSet
 	raw      int
 
 	// readers is held shared for the length of each read, so that Close returns only when the last
@@ -47,10 +46,6 @@ func (f *FD) Features() Features { return f.features }
 // FeatureWPUnpopulated with it.
 func (f *FD) Enabled() Features { return f.enabled }
 
-// Ioctls are the ioctls that the kernel offers for the descriptor, none of an adopted one; Register
-// answers for a range.
-func (f *FD) Ioctls() IoctlSet { return f.ioctls }
-
 // Close unblocks readers, waits for the calls in progress and closes the descriptor. (A Copy whose
 // source is itself a missing page of f must be served first.) The kernel
 // unregisters its ranges and wakes their waiters: pages that were not filled read as zeros, or as
@@ -80,14 +75,16 @@ func (f *FD) Close() error {
 func (f *FD) Gone() bool {
 	// Below any program; the kernel looks for the process before it looks for the mapping.
 	const low = 1 << 16
-	arg := CopyArg{Dst: low, Src: low, Len: uint64(PageSize())}
-	return f.RawCopy(&arg) == unix.ESRCH
+	arg := copyArg{Dst: low, Src: low, Len: uint64(PageSize())}
+	return f.rawCopy(&arg) == unix.ESRCH
 }
 
 // Forked takes over the descriptor that an EventFork message of f announced: it serves the memory of
 // the child, with the features of f, and is made close-on-exec. The caller must close it. A message
 // gives its descriptor once: m has no number afterwards, so that nothing closes a stranger's file.
 // Any other message is ErrInvalid.
+//
+// Needs Linux 4.11.
 func (f *FD) Forked(m *Msg) (*FD, error) {
 	if m.Event != EventFork {
 		return nil, fmt.Errorf("%w: %v announces no descriptor", ErrInvalid, m)
@@ -100,7 +97,7 @@ func (f *FD) Forked(m *Msg) (*FD, error) {
 	unix.CloseOnExec(raw) // the kernel gives it the flags of the descriptor that the parent opened
 	return &FD{
 		raw: raw, path: f.path,
-		features: f.features, ioctls: f.ioctls, enabled: f.enabled, known: f.known,
+		features: f.features, enabled: f.enabled, known: f.known,
 	}, nil
 }
 

@@ -43,9 +43,6 @@ func (f *FD) Features() Features { return 0 }
 // Enabled is none.
 func (f *FD) Enabled() Features { return 0 }
 
-// Ioctls is none.
-func (f *FD) Ioctls() IoctlSet { return 0 }
-
 // Close answers ErrNotSupported.
 func (f *FD) Close() error { return notHere() }
 

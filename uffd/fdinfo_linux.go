@@ -63,6 +63,8 @@ func parseInfo(text string) (info, error) {
 
 // Pending counts the threads that wait for this descriptor: those whose message nobody has read, and
 // all. It asks /proc/self/fdinfo, and fails where that cannot be read.
+//
+// Needs Linux 4.3.
 func (f *FD) Pending() (unread, waiting int, err error) {
 	f.mu.RLock()
 	defer f.mu.RUnlock()

@@ -15,7 +15,7 @@ const (
 	FeaturePagefaultFlagWP  Features = 1 << iota // 5.7: write-protect faults
 	FeatureEventFork                             // 4.11: EventFork; enabling it needs CAP_SYS_PTRACE
 	FeatureEventRemap                            // 4.11: EventRemap; without it mremap drops the registration
-	FeatureEventRemove                           // 4.11: EventRemove for madvise(MADV_REMOVE and MADV_DONTNEED)
+	FeatureEventRemove                           // 4.11: EventRemove for madvise(MADV_DONTNEED, MADV_FREE, MADV_REMOVE)
 	FeatureMissingHugetlbfs                      // 4.11: missing faults on huge pages
 	FeatureMissingShmem                          // 4.11: missing faults on shared memory
 	FeatureEventUnmap                            // 4.11: EventUnmap for munmap and what implies it

@@ -11,7 +11,13 @@ import "golang.org/x/sys/unix"
 // A failure is an *Error whose Done says how far the range is finished. ErrAgain comes only to a
 // descriptor with an event feature: see there what ends it.
 
-// Copy fills the pages at dst with src, whose length must be a multiple of the page size.
+// Copy fills the pages at dst with src, whose length must be a multiple of the page size (UFFDIO_COPY).
+//
+// Errors: ErrAgain, ErrNotRegistered (all of it must lie in one mapping that is registered), ErrInvalid (the range, the
+// mode, CopyModeWP without ModeWP), ErrFault (src cannot be read, or dst is beyond the end of its file), ErrNoMemory
+// (also a full tmpfs or pool of huge pages), ErrGone, ErrClosed.
+//
+// Needs Linux 4.3.
 func (f *FD) Copy(dst Addr, src []byte, mode CopyMode) (int, error) {
 	r, ok := RangeAt(dst, uintptr(len(src)))
 	if !ok {
@@ -19,49 +25,64 @@ func (f *FD) Copy(dst Addr, src []byte, mode CopyMode) (int, error) {
 	}
 	from := escapedAddr(src)
 	return f.fill("UFFDIO_COPY", r, mode&CopyModeDontwake != 0, func(rest Range) (int64, unix.Errno) {
-		arg := CopyArg{
+		arg := copyArg{
 			Dst: uint64(rest.Start), Src: uint64(from + rest.Start - dst), Len: uint64(rest.Len()), Mode: mode,
 		}
-		errno := f.RawCopy(&arg)
+		errno := f.rawCopy(&arg)
 		return arg.Copy, errno
 	}, src)
 }
 
-// Zeropage fills r with zeros. Huge pages do not take it.
+// Zeropage fills r with zeros (UFFDIO_ZEROPAGE). Huge pages do not take it: ErrInvalid. A page that is protected and
+// not there (FeatureWPUnpopulated) is left out, since the kernel takes its marker for a page: Copy zeros there.
+//
+// Errors: those of Copy.
+//
+// Needs Linux 4.3.
 func (f *FD) Zeropage(r Range, mode ZeropageMode) (int, error) {
 	return f.fill("UFFDIO_ZEROPAGE", r, mode&ZeropageModeDontwake != 0, func(rest Range) (int64, unix.Errno) {
-		arg := ZeropageArg{Range: rangeArg(rest), Mode: mode}
-		errno := f.RawZeropage(&arg)
+		arg := zeropageArg{Range: toArg(rest), Mode: mode}
+		errno := f.rawZeropage(&arg)
 		return arg.Zeropage, errno
 	}, nil)
 }
 
 // Move takes the pages of the private anonymous memory at src away, without copying, to as many
-// bytes at dst. Where dst has a page already, the source keeps its own. A page that the source does
-// not have is ErrNotRegistered, unless MoveModeAllowSrcHoles skips it. The hole counts as moved, so the
-// result is no count of pages. A page that is pinned or shared with another process is ErrBusy. Both
-// sides must have the same protection, and be locked in memory both or neither: else ErrInvalid, as
-// where dst is mapped and not registered. Move runs of pages: one page a call costs more than Copy.
+// bytes at dst (UFFDIO_MOVE). Where dst has a page already, the source keeps its own. With
+// MoveModeAllowSrcHoles a page that the source does not have is skipped, and counts as moved: the
+// result is no count of pages then. Move runs of pages: one page a call costs more than Copy.
+//
+// Errors: ErrNotRegistered (the source has no page there, or one of the sides is not mapped: the kernel does not say
+// which), ErrInvalid (dst is mapped and not registered; the sides differ in protection, or one is locked in memory;
+// either is no private anonymous memory of the calling process, or not one mapping), ErrBusy (a page of the source is
+// pinned, or shared with a forked child), ErrAgain, ErrNoMemory, ErrClosed.
+//
+// Needs Linux 6.8.
 func (f *FD) Move(dst Addr, src Range, mode MoveMode) (int, error) {
 	r, ok := RangeAt(dst, src.Len())
 	if !ok {
 		return 0, newError("UFFDIO_MOVE", Range{Start: dst, End: dst}, 0, unix.EINVAL)
 	}
 	return f.fill("UFFDIO_MOVE", r, mode&MoveModeDontwake != 0, func(rest Range) (int64, unix.Errno) {
-		arg := MoveArg{
+		arg := moveArg{
 			Dst: uint64(rest.Start), Src: uint64(src.Start + rest.Start - dst), Len: uint64(rest.Len()), Mode: mode,
 		}
-		errno := f.RawMove(&arg)
+		errno := f.rawMove(&arg)
 		return arg.Move, errno
 	}, nil)
 }
 
 // Continue maps the pages that the file behind r has in its page cache: the answer to a minor
-// fault. Where the file has none it is ErrFault.
+// fault (UFFDIO_CONTINUE).
+//
+// Errors: ErrFault (the file has no page there), unix.EIO without a sentinel (the page's memory has an error), else
+// those of Copy.
+//
+// Needs Linux 5.13, for shared memory 5.14.
 func (f *FD) Continue(r Range, mode ContinueMode) (int, error) {
 	return f.fill("UFFDIO_CONTINUE", r, mode&ContinueModeDontwake != 0, func(rest Range) (int64, unix.Errno) {
-		arg := ContinueArg{Range: rangeArg(rest), Mode: mode}
-		errno := f.RawContinue(&arg)
+		arg := continueArg{Range: toArg(rest), Mode: mode}
+		errno := f.rawContinue(&arg)
 		return arg.Mapped, errno
 	}, nil)
 }
@@ -114,14 +135,18 @@ func (f *FD) fill(op string, r Range, dontwake bool, once func(rest Range) (int6
 	return filled, wake()
 }
 
-// Poison makes every access to the pages of r a SIGBUS, as for memory with a hardware error. It
-// returns the bytes poisoned. Unlike the other fills it stops at a page that is already there, with
-// ErrExist: going on would leave a page that reads well.
+// Poison makes every access to the pages of r a SIGBUS, as for memory with a hardware error (UFFDIO_POISON). It
+// returns the bytes poisoned. Unlike the other fills it stops at a page that is already there, or protected, with
+// ErrExist: going on would leave a page that reads well. MADV_DONTNEED ends the poison.
+//
+// Errors: ErrExist, else those of Copy.
+//
+// Needs Linux 6.6.
 func (f *FD) Poison(r Range, mode PoisonMode) (int, error) {
 	var again again
 	for rest := r; ; {
-		arg := PoisonArg{Range: rangeArg(rest), Mode: mode}
-		errno := f.RawPoison(&arg)
+		arg := poisonArg{Range: toArg(rest), Mode: mode}
+		errno := f.rawPoison(&arg)
 		if errno == unix.EAGAIN && arg.Updated <= 0 && again.passes(f) {
 			continue
 		}

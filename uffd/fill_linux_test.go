@@ -80,23 +80,23 @@ func TestRawCopySaysWhatTheKernelSaid(t *testing.T) {
 	fd := openTest(t)
 	mem := anonymous(t, 2)
 	register(t, fd, mem, ModeMissing)
-	source := anonymous(t, 2) // does not move, as RawCopy asks
+	source := anonymous(t, 2) // does not move, as rawCopy asks
 	source[0] = 5
 	size := int64(PageSize())
-	second := CopyArg{Dst: uint64(pageRange(mem, 1).Start), Src: uint64(RangeOf(source).Start), Len: uint64(size), Copy: 77}
+	second := copyArg{Dst: uint64(pageRange(mem, 1).Start), Src: uint64(RangeOf(source).Start), Len: uint64(size), Copy: 77}
 	for _, step := range []struct {
 		name  string
-		arg   CopyArg
+		arg   copyArg
 		errno unix.Errno
 		field int64
 	}{
 		{"a missing page", second, 0, size},
 		{"the same again", second, unix.EEXIST, -int64(unix.EEXIST)},
-		{"one missing, one present", CopyArg{Dst: uint64(RangeOf(mem).Start), Src: second.Src, Len: uint64(2 * size)}, unix.EAGAIN, size},
-		{"not registered", CopyArg{Dst: second.Src, Src: second.Src, Len: uint64(size)}, unix.ENOENT, -int64(unix.ENOENT)},
-		{"empty", CopyArg{Dst: second.Dst, Src: second.Src, Copy: 77}, unix.EINVAL, 0},
+		{"one missing, one present", copyArg{Dst: uint64(RangeOf(mem).Start), Src: second.Src, Len: uint64(2 * size)}, unix.EAGAIN, size},
+		{"not registered", copyArg{Dst: second.Src, Src: second.Src, Len: uint64(size)}, unix.ENOENT, -int64(unix.ENOENT)},
+		{"empty", copyArg{Dst: second.Dst, Src: second.Src, Copy: 77}, unix.EINVAL, 0},
 	} {
-		if errno := fd.RawCopy(&step.arg); errno != step.errno || step.arg.Copy != step.field {
+		if errno := fd.rawCopy(&step.arg); errno != step.errno || step.arg.Copy != step.field {
 			t.Errorf("%s: %v with %d, want %v with %d", step.name, errno, step.arg.Copy, step.errno, step.field)
 		}
 	}

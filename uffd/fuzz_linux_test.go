@@ -14,15 +14,15 @@ import (
 // uffd_msg, for whole and cut-off messages.
 func FuzzMsg(f *testing.F) {
 	for _, event := range []Event{EventPagefault, EventFork, EventRemap, EventRemove, EventUnmap, 0, 0xff} {
-		seed := bytes.Repeat([]byte{byte(event)}, MsgSize+int(event)%7)
+		seed := bytes.Repeat([]byte{byte(event)}, msgSize+int(event)%7)
 		f.Add(seed)
-		f.Add(append(bytes.Clone(seed[:MsgSize]), seed...))
+		f.Add(append(bytes.Clone(seed[:msgSize]), seed...))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		msgs := make([]Msg, len(data)/MsgSize+1)
-		n := copy(msgBytes(msgs), data) / MsgSize
+		msgs := make([]Msg, len(data)/msgSize+1)
+		n := copy(msgBytes(msgs), data) / msgSize
 		for i := range msgs[:n] {
-			checkMsg(t, &msgs[i], data[i*MsgSize:])
+			checkMsg(t, &msgs[i], data[i*msgSize:])
 		}
 	})
 }
@@ -34,17 +34,17 @@ func checkMsg(t *testing.T, m *Msg, raw []byte) {
 		t.Errorf("event %#x, want %#x", m.Event, raw[0])
 	}
 	if uint64(m.Flags()) != word(raw[8:]) || uint64(m.Address()) != word(raw[16:]) || uint32(m.Thread()) != half(raw[24:]) {
-		t.Errorf("page fault %#x %v %d of % x", uint64(m.Flags()), m.Address(), m.Thread(), raw[:MsgSize])
+		t.Errorf("page fault %#x %v %d of % x", uint64(m.Flags()), m.Address(), m.Thread(), raw[:msgSize])
 	}
 	if uint32(m.ForkFD()) != half(raw[8:]) {
-		t.Errorf("fork %d of % x", m.ForkFD(), raw[:MsgSize])
+		t.Errorf("fork %d of % x", m.ForkFD(), raw[:msgSize])
 	}
 	from, to := m.Remap()
 	if uint64(from.Start) != word(raw[8:]) || uint64(to) != word(raw[16:]) || uint64(from.End-from.Start) != word(raw[24:]) {
-		t.Errorf("remap %v %v of % x", from, to, raw[:MsgSize])
+		t.Errorf("remap %v %v of % x", from, to, raw[:msgSize])
 	}
 	if removed := m.Removed(); uint64(removed.Start) != word(raw[8:]) || uint64(removed.End) != word(raw[16:]) {
-		t.Errorf("removed %v of % x", removed, raw[:MsgSize])
+		t.Errorf("removed %v of % x", removed, raw[:msgSize])
 	}
 	if text := m.String(); text == "" || len(text) > 120 {
 		t.Errorf("described as %q", text)

@@ -14,6 +14,8 @@ import (
 // receiver serves this process's memory from then on, and f may be closed: the registrations last as
 // long as any of the duplicates. Send waits where the socket's buffer is full, until the socket's
 // deadline. Close of f does not wait for it: Send is then ErrClosed as soon as it can go on.
+//
+// Needs Linux 4.3.
 func (f *FD) Send(socket syscall.Conn, data []byte) error {
 	if len(data) == 0 {
 		return newError("sendmsg", Range{}, 0, unix.EINVAL)
@@ -41,6 +43,8 @@ func (f *FD) Send(socket syscall.Conn, data []byte) error {
 // adopts it: see Adopt for the options. It returns how many bytes of data it filled. A message with
 // no descriptor, with several, or with one that is no userfaultfd is ErrInvalid, and whatever came
 // is closed. Receive waits for a message until the socket's deadline.
+//
+// Needs Linux 4.3.
 func Receive(socket syscall.Conn, data []byte, opts ...Option) (*FD, int, error) {
 	control := make([]byte, unix.CmsgSpace(4*4)) // room to notice, and close, what is too many
 	var n, controlLen, flags int

@@ -23,7 +23,7 @@ func newDescriptor(path OpenPath, nonblock bool) (int, unix.Errno) {
 		return int(fd), errno
 	}
 	if path == PathUserModeOnly {
-		flags |= UserModeOnly
+		flags |= userModeOnly
 	}
 	fd, _, errno := unix.Syscall(unix.SYS_USERFAULTFD, flags, 0, 0)
 	return int(fd), errno
@@ -31,18 +31,18 @@ func newDescriptor(path OpenPath, nonblock bool) (int, unix.Errno) {
 
 // handshake enables features on a fresh descriptor. A descriptor takes one successful handshake;
 // a refused one may be repeated, with the struct filled anew, since the kernel zeroes it.
-func handshake(fd int, features Features) (APIArg, unix.Errno) {
-	arg := APIArg{API: APIVersion, Features: uint64(features)}
+func handshake(fd int, features Features) (apiArg, unix.Errno) {
+	arg := apiArg{API: apiVersion, Features: uint64(features)}
 	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), uintptr(IoctlAPI), uintptr(unsafe.Pointer(&arg)))
 	return arg, errno
 }
 
 // offered asks the kernel what it can do, with a descriptor that is used for nothing else: the
 // answer comes only from a handshake, and a descriptor takes no second one.
-func offered(path OpenPath) (APIArg, unix.Errno) {
+func offered(path OpenPath) (apiArg, unix.Errno) {
 	fd, errno := newDescriptor(path, false)
 	if errno != 0 {
-		return APIArg{}, errno
+		return apiArg{}, errno
 	}
 	defer unix.Close(fd)
 	return handshake(fd, 0)

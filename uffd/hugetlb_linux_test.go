@@ -42,8 +42,8 @@ func TestEmptyPoolOfHugePages(t *testing.T) {
 	fd := openTest(t)
 	register(t, fd, unreserved, ModeMissing)
 	source := make([]byte, size)
-	arg := CopyArg{Dst: uint64(RangeOf(unreserved).Start), Src: uint64(RangeOf(source).Start), Len: uint64(size)}
-	if errno := fd.RawCopy(&arg); (errno != unix.EEXIST && errno != unix.ENOMEM) || arg.Copy != -int64(errno) {
+	arg := copyArg{Dst: uint64(RangeOf(unreserved).Start), Src: uint64(RangeOf(source).Start), Len: uint64(size)}
+	if errno := fd.rawCopy(&arg); (errno != unix.EEXIST && errno != unix.ENOMEM) || arg.Copy != -int64(errno) {
 		t.Errorf("%v with %d, want EEXIST or ENOMEM in both", errno, arg.Copy)
 	}
 	if entry(t, RangeOf(unreserved).Start).Present() {

@@ -21,63 +21,63 @@ func (f *FD) ioctl(request Ioctl, arg unsafe.Pointer) unix.Errno {
 // The raw calls make exactly one ioctl and say exactly what the kernel said: the errno (0 for
 // success, EBADF after Close) and the output field of the argument. The output field is set to 0
 // before, since older kernels leave it alone when they answer EAGAIN at once. They allocate
-// nothing. Src of RawCopy must be the address of memory that does not move.
+// nothing. Src of rawCopy must be the address of memory that does not move.
 
-// RawCopy is UFFDIO_COPY.
-func (f *FD) RawCopy(arg *CopyArg) unix.Errno {
+// rawCopy is UFFDIO_COPY.
+func (f *FD) rawCopy(arg *copyArg) unix.Errno {
 	arg.Copy = 0
 	return f.ioctl(IoctlCopy, unsafe.Pointer(arg))
 }
 
-// RawZeropage is UFFDIO_ZEROPAGE.
-func (f *FD) RawZeropage(arg *ZeropageArg) unix.Errno {
+// rawZeropage is UFFDIO_ZEROPAGE.
+func (f *FD) rawZeropage(arg *zeropageArg) unix.Errno {
 	arg.Zeropage = 0
 	return f.ioctl(IoctlZeropage, unsafe.Pointer(arg))
 }
 
-// RawMove is UFFDIO_MOVE.
-func (f *FD) RawMove(arg *MoveArg) unix.Errno {
+// rawMove is UFFDIO_MOVE.
+func (f *FD) rawMove(arg *moveArg) unix.Errno {
 	arg.Move = 0
 	return f.ioctl(IoctlMove, unsafe.Pointer(arg))
 }
 
-// RawContinue is UFFDIO_CONTINUE.
-func (f *FD) RawContinue(arg *ContinueArg) unix.Errno {
+// rawContinue is UFFDIO_CONTINUE.
+func (f *FD) rawContinue(arg *continueArg) unix.Errno {
 	arg.Mapped = 0
 	return f.ioctl(IoctlContinue, unsafe.Pointer(arg))
 }
 
-// RawPoison is UFFDIO_POISON.
-func (f *FD) RawPoison(arg *PoisonArg) unix.Errno {
+// rawPoison is UFFDIO_POISON.
+func (f *FD) rawPoison(arg *poisonArg) unix.Errno {
 	arg.Updated = 0
 	return f.ioctl(IoctlPoison, unsafe.Pointer(arg))
 }
 
-// RawWriteProtect is UFFDIO_WRITEPROTECT.
-func (f *FD) RawWriteProtect(arg *WriteProtectArg) unix.Errno {
+// rawWriteProtect is UFFDIO_WRITEPROTECT.
+func (f *FD) rawWriteProtect(arg *writeProtectArg) unix.Errno {
 	return f.ioctl(IoctlWriteProtect, unsafe.Pointer(arg))
 }
 
-// RawRWProtect is UFFDIO_RWPROTECT.
-func (f *FD) RawRWProtect(arg *RWProtectArg) unix.Errno {
+// rawRWProtect is UFFDIO_RWPROTECT.
+func (f *FD) rawRWProtect(arg *rwProtectArg) unix.Errno {
 	return f.ioctl(IoctlRWProtect, unsafe.Pointer(arg))
 }
 
-// RawSetMode is UFFDIO_SET_MODE.
-func (f *FD) RawSetMode(arg *SetModeArg) unix.Errno {
+// rawSetMode is UFFDIO_SET_MODE.
+func (f *FD) rawSetMode(arg *setModeArg) unix.Errno {
 	return f.ioctl(IoctlSetMode, unsafe.Pointer(arg))
 }
 
-// RawWake is UFFDIO_WAKE.
-func (f *FD) RawWake(arg *RangeArg) unix.Errno { return f.ioctl(IoctlWake, unsafe.Pointer(arg)) }
+// rawWake is UFFDIO_WAKE.
+func (f *FD) rawWake(arg *rangeArg) unix.Errno { return f.ioctl(IoctlWake, unsafe.Pointer(arg)) }
 
-// RawRegister is UFFDIO_REGISTER.
-func (f *FD) RawRegister(arg *RegisterArg) unix.Errno {
+// rawRegister is UFFDIO_REGISTER.
+func (f *FD) rawRegister(arg *registerArg) unix.Errno {
 	arg.Ioctls = 0
 	return f.ioctl(IoctlRegister, unsafe.Pointer(arg))
 }
 
-// RawUnregister is UFFDIO_UNREGISTER.
-func (f *FD) RawUnregister(arg *RangeArg) unix.Errno {
+// rawUnregister is UFFDIO_UNREGISTER.
+func (f *FD) rawUnregister(arg *rangeArg) unix.Errno {
 	return f.ioctl(IoctlUnregister, unsafe.Pointer(arg))
 }

@@ -132,7 +132,7 @@ func (m *model) oneMapping(from, to int) bool {
 	for line := range strings.Lines(string(text)) {
 		var r Range
 		if n, _ := fmt.Sscanf(line, "%x-%x", &r.Start, &r.End); n == 2 && r.Contains(m.at(from, to).Start) {
-			return r.Encloses(m.at(from, to))
+			return m.at(from, to).End <= r.End
 		}
 	}
 	return false
@@ -302,8 +302,8 @@ func (m *model) move(at int) {
 	value := byte(1 + m.rng.IntN(200))
 	m.say("move %d of %d", at, value)
 	page(m.source, at)[0] = value
-	arg := MoveArg{Dst: uint64(m.at(at, at+1).Start), Src: uint64(pageRange(m.source, at).Start), Len: uint64(PageSize())}
-	errno, want := m.fd.RawMove(&arg), unix.Errno(0)
+	arg := moveArg{Dst: uint64(m.at(at, at+1).Start), Src: uint64(pageRange(m.source, at).Start), Len: uint64(PageSize())}
+	errno, want := m.fd.rawMove(&arg), unix.Errno(0)
 	switch s := &m.slots[at]; {
 	case s.mode == 0:
 		want = unix.EINVAL

@@ -37,8 +37,8 @@ var ioctlNames = map[int]string{
 // Has reports whether the ioctl with this request number, such as IoctlCopy, is in the set.
 func (s IoctlSet) Has(request Ioctl) bool { return s>>(request&0x3f)&1 != 0 }
 
-// Names are the kernel's names of the set's ioctls, without UFFDIO_, in numeric order.
-func (s IoctlSet) Names() []string {
+// names are the kernel's names of the set's ioctls, without UFFDIO_, in numeric order.
+func (s IoctlSet) names() []string {
 	names := []string{}
 	for rest := uint64(s); rest != 0; rest &= rest - 1 {
 		names = append(names, ioctlName(bits.TrailingZeros64(rest)))

@@ -13,6 +13,8 @@ import (
 //
 // An FD is not closed by the garbage collector: that would unregister its ranges, and memory that
 // still has to be filled would read as zeros.
+//
+// Needs Linux 4.3; by the device 6.1, for user mode only 5.11.
 func Open(opts ...Option) (*FD, error) {
 	c, err := newConfig(opts)
 	if err != nil {
@@ -36,14 +38,14 @@ func Open(opts ...Option) (*FD, error) {
 	}
 	return &FD{
 		raw: raw, path: path, known: true,
-		features: Features(kernel.Features), ioctls: IoctlSet(kernel.Ioctls), enabled: enabled,
+		features: Features(kernel.Features), enabled: enabled,
 	}, nil
 }
 
 // choosePath takes the first path that yields a descriptor, and asks there what the kernel can do.
-func choosePath(paths []OpenPath) (OpenPath, APIArg, error) {
+func choosePath(paths []OpenPath) (OpenPath, apiArg, error) {
 	if !knownArch() {
-		return 0, APIArg{}, errArch()
+		return 0, apiArg{}, errArch()
 	}
 	var refused OpenError
 	for _, path := range paths {
@@ -53,7 +55,7 @@ func choosePath(paths []OpenPath) (OpenPath, APIArg, error) {
 		}
 		refused.Refusals = append(refused.Refusals, refusal(path, errno))
 	}
-	return 0, APIArg{}, &refused
+	return 0, apiArg{}, &refused
 }
 
 func checkOffered(want, offered Features) error {

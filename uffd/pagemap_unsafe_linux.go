@@ -55,10 +55,14 @@ func (p *Pagemap) Entries(start Addr, into []PagemapEntry) error {
 
 // Scan calls visit with the regions of r that match q, in the order of their addresses, in parts
 // that fill buf. It goes on until all of r is scanned, or visit answers false. Pages are reported,
-// and with ScanWPMatching protected, once. Errors: ErrNotSupported before Linux 6.7, ErrInvalid,
-// ErrPermission (see ScanCheckWPAsync).
+// and with ScanWPMatching protected, once.
+//
+// Errors: ErrNotSupported (an older kernel), ErrInvalid (the range, a category that the kernel does not know, an empty
+// buf), ErrPermission (see ScanCheckWPAsync), ErrClosed.
+//
+// Needs Linux 6.7.
 func (p *Pagemap) Scan(r Range, q ScanQuery, buf []PageRegion, visit func([]PageRegion) bool) error {
-	arg := PagemapScanArg{
+	arg := pagemapScanArg{
 		Flags: uint64(q.Flags), Start: uint64(r.Start), End: uint64(r.End),
 		CategoryMask: uint64(q.All), CategoryAnyofMask: uint64(q.Any),
 		CategoryInverted: uint64(q.Inverted), ReturnMask: uint64(q.Return),
@@ -67,7 +71,7 @@ func (p *Pagemap) Scan(r Range, q ScanQuery, buf []PageRegion, visit func([]Page
 		return newError("PAGEMAP_SCAN", r, 0, unix.EINVAL)
 	}
 	for {
-		n, errno := p.RawScan(&arg, buf)
+		n, errno := p.rawScan(&arg, buf)
 		if errno != 0 {
 			return newError("PAGEMAP_SCAN", r, int64(arg.Start)-int64(r.Start), errno)
 		}
@@ -78,10 +82,10 @@ func (p *Pagemap) Scan(r Range, q ScanQuery, buf []PageRegion, visit func([]Page
 	}
 }
 
-// RawScan makes one ioctl with buf for its answer, which may be empty, and returns how many regions
+// rawScan makes one ioctl with buf for its answer, which may be empty, and returns how many regions
 // are in it. It sets Size, Vec and VecLen, and WalkEnd to Start in case the kernel does not. After
 // Close it is EBADF.
-func (p *Pagemap) RawScan(arg *PagemapScanArg, buf []PageRegion) (int, unix.Errno) {
+func (p *Pagemap) rawScan(arg *pagemapScanArg, buf []PageRegion) (int, unix.Errno) {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	arg.Size, arg.WalkEnd, arg.VecLen, arg.Vec = uint64(unsafe.Sizeof(*arg)), arg.Start, uint64(len(buf)), 0

@@ -31,7 +31,7 @@ func Probe() Report {
 			Name: p.request.String(), Available: answer(err), Reason: reason(err),
 		})
 	}
-	for _, kind := range MemoryKinds() {
+	for _, kind := range memoryKinds() {
 		r.Memory = append(r.Memory, probeKind(kind, fd.Features().Has(FeatureWPAsync)))
 	}
 	return r
@@ -82,7 +82,7 @@ func probeKind(kind MemoryKind, async bool) MemoryReport {
 	}
 	report.PageSizeBytes = len(p.mem)
 	p.close()
-	for _, mode := range RegisterModes() {
+	for _, mode := range registerModes() {
 		report.Modes = append(report.Modes, probeMode(kind, mode, 0))
 	}
 	report.Modes = append(report.Modes, probeMode(kind, ModeRWP, FeatureRWP))
@@ -99,7 +99,7 @@ func probeMode(kind MemoryKind, mode RegisterMode, features Features) ModeReport
 		m.Reason = refused.Errno.Error() // the rest says what the report says anyway
 	}
 	if err == nil {
-		m.Ioctls = ioctls.Names()
+		m.Ioctls = ioctls.names()
 	}
 	return m
 }

@@ -37,11 +37,11 @@ func TestProbeAnswersEverything(t *testing.T) {
 			t.Errorf("%+v, the kernel offers %v", f, fd.Features())
 		}
 	}
-	if len(r.Memory) != len(MemoryKinds()) || len(r.Ioctls) != 10 || len(r.Features) < 19 {
+	if len(r.Memory) != len(memoryKinds()) || len(r.Ioctls) != 10 || len(r.Features) < 19 {
 		t.Errorf("%d kinds, %d ioctls, %d features", len(r.Memory), len(r.Ioctls), len(r.Features))
 	}
 	for _, m := range r.Memory {
-		if m.Reason == "" && len(m.Modes) < len(RegisterModes()) {
+		if m.Reason == "" && len(m.Modes) < len(registerModes()) {
 			t.Errorf("%s: %d modes", m.Kind, len(m.Modes))
 		}
 		for _, mode := range m.Modes {

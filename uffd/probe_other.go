@@ -17,7 +17,7 @@ func HaveFeatures(Features) error { return notHere() }
 func HaveRegister(MemoryKind, RegisterMode, Features) (IoctlSet, error) { return 0, notHere() }
 
 // HaveIoctl answers ErrNotSupported.
-func HaveIoctl(uint32) error { return notHere() }
+func HaveIoctl(Ioctl) error { return notHere() }
 
 // Probe answers no to every path.
 func Probe() Report {

@@ -62,29 +62,29 @@ func TestHandshakeErrnos(t *testing.T) {
 	if errno := rawIoctl(raw, IoctlAPI, 1); errno != unix.EFAULT {
 		t.Errorf("an argument that cannot be read: %v", errno)
 	}
-	for name, arg := range map[string]APIArg{
+	for name, arg := range map[string]apiArg{
 		"version":       {API: 0xab},
-		"feature":       {API: APIVersion, Features: 1 << 63},
+		"feature":       {API: apiVersion, Features: 1 << 63},
 		"both":          {API: 1, Features: 1 << 63},
 		"output filled": {API: 0xab, Ioctls: 77},
 	} {
-		if errno := rawAPI(raw, &arg); errno != unix.EINVAL || arg != (APIArg{}) {
+		if errno := rawAPI(raw, &arg); errno != unix.EINVAL || arg != (apiArg{}) {
 			t.Errorf("%s: %v, struct %+v; want EINVAL and zeros, which do not tell why", name, errno, arg)
 		}
 	}
 	if mayFollowForks() != nil {
-		arg := APIArg{API: APIVersion, Features: uint64(FeatureEventFork)}
-		if errno := rawAPI(raw, &arg); errno != unix.EPERM || arg != (APIArg{}) {
+		arg := apiArg{API: apiVersion, Features: uint64(FeatureEventFork)}
+		if errno := rawAPI(raw, &arg); errno != unix.EPERM || arg != (apiArg{}) {
 			t.Errorf("EVENT_FORK without the capability: %v, struct %+v; want EPERM and zeros", errno, arg)
 		}
 	}
 	// After a refusal the descriptor is as new.
-	arg := APIArg{API: APIVersion}
+	arg := apiArg{API: apiVersion}
 	if errno := rawAPI(raw, &arg); errno != 0 {
 		t.Errorf("then a right one: %v", errno)
 	}
-	arg = APIArg{API: APIVersion}
-	if errno := rawAPI(raw, &arg); errno != unix.EINVAL || arg != (APIArg{}) {
+	arg = apiArg{API: apiVersion}
+	if errno := rawAPI(raw, &arg); errno != unix.EINVAL || arg != (apiArg{}) {
 		t.Errorf("a second one: %v, struct %+v", errno, arg)
 	}
 }
@@ -107,7 +107,7 @@ func TestBeforeTheHandshake(t *testing.T) {
 			t.Errorf("%v: %v", request, errno)
 		}
 	}
-	if _, err := unix.Read(raw, make([]byte, MsgSize)); err != unix.EINVAL {
+	if _, err := unix.Read(raw, make([]byte, msgSize)); err != unix.EINVAL {
 		t.Errorf("read: %v", err)
 	}
 	poll := []unix.PollFd{{Fd: int32(raw), Events: unix.POLLIN}}
@@ -153,10 +153,10 @@ func TestReadOnlyArgument(t *testing.T) {
 // A read of less than a message is EINVAL.
 func TestShortReadIsEINVAL(t *testing.T) {
 	fd := openTest(t, WithNonblock())
-	if _, err := unix.Read(fd.Fd(), make([]byte, MsgSize-1)); err != unix.EINVAL {
+	if _, err := unix.Read(fd.Fd(), make([]byte, msgSize-1)); err != unix.EINVAL {
 		t.Errorf("%v", err)
 	}
-	if _, err := unix.Read(fd.Fd(), make([]byte, MsgSize)); err != unix.EAGAIN {
+	if _, err := unix.Read(fd.Fd(), make([]byte, msgSize)); err != unix.EAGAIN {
 		t.Errorf("a whole one: %v, want EAGAIN", err)
 	}
 }

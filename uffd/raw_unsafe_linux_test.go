@@ -7,7 +7,7 @@ import (
 )
 
 // rawAPI is UFFDIO_API on a descriptor that no FD owns yet.
-func rawAPI(raw int, arg *APIArg) unix.Errno {
+func rawAPI(raw int, arg *apiArg) unix.Errno {
 	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(raw), uintptr(IoctlAPI), uintptr(unsafe.Pointer(arg)))
 	return errno
 }
@@ -20,5 +20,5 @@ func rawIoctl(raw int, request Ioctl, address uintptr) unix.Errno {
 
 // fillRegisterArg writes the argument of UFFDIO_REGISTER into memory.
 func fillRegisterArg(mem []byte, r Range) {
-	*(*RegisterArg)(unsafe.Pointer(&mem[0])) = RegisterArg{Range: rangeArg(r), Mode: ModeMissing}
+	*(*registerArg)(unsafe.Pointer(&mem[0])) = registerArg{Range: toArg(r), Mode: ModeMissing}
 }

@@ -13,6 +13,8 @@ import (
 // come before events, whatever their order of arrival. It returns os.ErrDeadlineExceeded after the
 // deadline, ErrClosed once f is closed, and ErrInvalid for an empty buffer. A waiting Read costs
 // no thread. Concurrent calls take turns. The descriptor becomes non-blocking, see WithNonblock.
+//
+// Needs Linux 4.3.
 func (f *FD) Read(msgs []Msg) (int, error) {
 	if len(msgs) == 0 {
 		return 0, newError("read", Range{}, 0, unix.EINVAL)
@@ -27,11 +29,13 @@ func (f *FD) Read(msgs []Msg) (int, error) {
 	if err != nil {
 		return 0, readError(err)
 	}
-	return n / MsgSize, nil
+	return n / msgSize, nil
 }
 
 // TryRead is Read without waiting: 0 and no error where there is no message. The deadline does not
 // matter to it.
+//
+// Needs Linux 4.3.
 func (f *FD) TryRead(msgs []Msg) (int, error) {
 	if len(msgs) == 0 {
 		return 0, newError("read", Range{}, 0, unix.EINVAL)
@@ -49,7 +53,7 @@ func (f *FD) TryRead(msgs []Msg) (int, error) {
 		n, err := unix.Read(f.raw, msgBytes(msgs))
 		switch err {
 		case nil:
-			return n / MsgSize, nil
+			return n / msgSize, nil
 		case unix.EAGAIN:
 			return 0, nil
 		case unix.EINTR:
@@ -62,6 +66,8 @@ func (f *FD) TryRead(msgs []Msg) (int, error) {
 // Wait waits until there is a message, and leaves it unread. It ends as Read does: by the deadline,
 // and by Close. Whoever fills pages beside the reader, such as a prefetcher, can so be kept out from
 // before an event is read until it is applied: Wait, lock, TryRead, apply, unlock.
+//
+// Needs Linux 4.3.
 func (f *FD) Wait() error {
 	f.readers.RLock()
 	defer f.readers.RUnlock()

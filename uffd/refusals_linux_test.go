@@ -83,15 +83,15 @@ func TestTooManyMappings(t *testing.T) {
 	mem := unsafe.Slice((*byte)(at), 2*most*PageSize())
 	source := pattern(3, 1)
 	fd := openTest(t)
-	fill := CopyArg{Dst: uint64(pageRange(mem, 1).Start), Src: uint64(escapedAddr(source)), Len: uint64(PageSize())}
+	fill := copyArg{Dst: uint64(pageRange(mem, 1).Start), Src: uint64(escapedAddr(source)), Len: uint64(PageSize())}
 	last, errno := 0, unix.Errno(0)
 	for ; last < most && errno == 0; last++ {
-		errno = fd.RawRegister(&RegisterArg{Range: rangeArg(pageRange(mem, 2*last+1)), Mode: ModeMissing})
+		errno = fd.rawRegister(&registerArg{Range: toArg(pageRange(mem, 2*last+1)), Mode: ModeMissing})
 	}
 	// What was registered before is as it was, and takes fills. Nothing may allocate here: Go cannot map memory now.
-	filled := fd.RawCopy(&fill)
+	filled := fd.rawCopy(&fill)
 	// Whole mappings are given back without a split.
-	given := fd.RawUnregister(&RangeArg{Start: uint64(RangeOf(mem).Start), Len: uint64(len(mem))})
+	given := fd.rawUnregister(&rangeArg{Start: uint64(RangeOf(mem).Start), Len: uint64(len(mem))})
 	keepAlive(source)
 	if errno == 0 {
 		t.Skipf("vm.max_map_count is more than %d", 2*most)
@@ -199,16 +199,16 @@ func TestContinueOfBrokenMemory(t *testing.T) {
 func TestHandshakeAnswerNotWritable(t *testing.T) {
 	raw := rawDescriptor(t, openTest(t).Path())
 	mem := anonymous(t, 1)
-	arg := (*APIArg)(unsafe.Pointer(&mem[0]))
-	for _, api := range []uint64{APIVersion, 0xab} {
+	arg := (*apiArg)(unsafe.Pointer(&mem[0]))
+	for _, api := range []uint64{apiVersion, 0xab} {
 		noErr(t, "mprotect", unix.Mprotect(mem, unix.PROT_READ|unix.PROT_WRITE))
-		*arg = APIArg{API: api}
+		*arg = apiArg{API: api}
 		noErr(t, "mprotect", unix.Mprotect(mem, unix.PROT_READ))
 		if errno := rawAPI(raw, arg); errno != unix.EFAULT {
 			t.Errorf("version %#x: %v, want EFAULT", api, errno)
 		}
 	}
-	right := APIArg{API: APIVersion}
+	right := apiArg{API: apiVersion}
 	if errno := rawAPI(raw, &right); errno != 0 {
 		t.Errorf("then a right one: %v", errno)
 	}
@@ -223,12 +223,12 @@ func TestOrderOfHandshakeErrnos(t *testing.T) {
 	raw := rawDescriptor(t, openTest(t).Path())
 	fork := uint64(FeatureEventFork)
 	for _, c := range []struct {
-		arg  APIArg
+		arg  apiArg
 		want []unix.Errno
 	}{
-		{APIArg{API: 0xab, Features: fork}, []unix.Errno{unix.EINVAL}},
-		{APIArg{API: APIVersion, Features: fork}, []unix.Errno{unix.EPERM}},
-		{APIArg{API: APIVersion, Features: fork | 1<<63}, []unix.Errno{unix.EPERM, unix.EINVAL}},
+		{apiArg{API: 0xab, Features: fork}, []unix.Errno{unix.EINVAL}},
+		{apiArg{API: apiVersion, Features: fork}, []unix.Errno{unix.EPERM}},
+		{apiArg{API: apiVersion, Features: fork | 1<<63}, []unix.Errno{unix.EPERM, unix.EINVAL}},
 	} {
 		if got := rawAPI(raw, &c.arg); !slices.Contains(c.want, got) {
 			t.Errorf("%+v: %v, want %v", c.arg, got, c.want)
@@ -249,7 +249,7 @@ func TestUnknownFlagIsEINVAL(t *testing.T) {
 		defer unix.Close(dev)
 		errno = rawIoctl(dev, IoctlNew, unknown)
 	} else {
-		_, _, errno = unix.Syscall(unix.SYS_USERFAULTFD, unknown|UserModeOnly, 0, 0)
+		_, _, errno = unix.Syscall(unix.SYS_USERFAULTFD, unknown|userModeOnly, 0, 0)
 	}
 	if errno != unix.EINVAL {
 		t.Errorf("%v: %v", path, errno)
@@ -323,7 +323,7 @@ func TestProtectWithDontwakeIsEINVAL(t *testing.T) {
 		WriteProtectModeWP:                            0,
 		1 << 10:                                       unix.EINVAL,
 	} {
-		if errno := fd.RawWriteProtect(&WriteProtectArg{Range: rangeArg(RangeOf(mem)), Mode: mode}); errno != want {
+		if errno := fd.rawWriteProtect(&writeProtectArg{Range: toArg(RangeOf(mem)), Mode: mode}); errno != want {
 			t.Errorf("mode %#x: %v, want %v", mode, errno, want)
 		}
 	}
@@ -361,16 +361,16 @@ func TestMarkersAreInTheWayOfFills(t *testing.T) {
 	if err := fd.Protect(RangeOf(mem)); err != nil {
 		t.Fatal(err)
 	}
-	zeros := ZeropageArg{Range: rangeArg(pageRange(mem, 0))}
-	if errno := fd.RawZeropage(&zeros); errno != unix.EEXIST {
+	zeros := zeropageArg{Range: toArg(pageRange(mem, 0))}
+	if errno := fd.rawZeropage(&zeros); errno != unix.EEXIST {
 		t.Errorf("ZEROPAGE: %v, want EEXIST", errno)
 	}
 	if n, err := fd.Poison(pageRange(mem, 1), 0); n != 0 || !errors.Is(err, ErrExist) {
 		t.Errorf("Poison: %d, %v, want ErrExist", n, err)
 	}
 	if HaveIoctl(IoctlMove) == nil {
-		move := MoveArg{Dst: uint64(pageRange(mem, 2).Start), Src: uint64(RangeOf(source).Start), Len: uint64(PageSize())}
-		if errno := fd.RawMove(&move); errno != unix.EEXIST {
+		move := moveArg{Dst: uint64(pageRange(mem, 2).Start), Src: uint64(RangeOf(source).Start), Len: uint64(PageSize())}
+		if errno := fd.rawMove(&move); errno != unix.EEXIST {
 			t.Errorf("MOVE: %v, want EEXIST", errno)
 		}
 	}
@@ -448,7 +448,7 @@ func TestMoveRefusals(t *testing.T) {
 			if c.to != nil {
 				to = c.to(dst, src)
 			}
-			errno := fd.RawMove(&MoveArg{Dst: uint64(to), Src: uint64(from.Start), Len: uint64(PageSize())})
+			errno := fd.rawMove(&moveArg{Dst: uint64(to), Src: uint64(from.Start), Len: uint64(PageSize())})
 			t.Logf("%v", errno)
 			if errno != c.errno {
 				t.Errorf("%v, want %v", errno, c.errno)

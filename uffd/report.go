@@ -80,17 +80,17 @@ const (
 	MemoryFile           MemoryKind = "file"            // a private mapping of a file on disk
 )
 
-// MemoryKinds lists the kinds that Probe asks about.
-func MemoryKinds() []MemoryKind {
+// memoryKinds lists the kinds that Probe asks about.
+func memoryKinds() []MemoryKind {
 	return []MemoryKind{
 		MemoryAnonymous, MemoryShmem, MemoryMemfd, MemoryMemfdPrivate,
 		MemoryHugetlb, MemoryHugetlbPrivate, MemoryFile,
 	}
 }
 
-// RegisterModes lists the combinations of ModeMissing, ModeWP and ModeMinor. ModeRWP needs
+// registerModes lists the combinations of ModeMissing, ModeWP and ModeMinor. ModeRWP needs
 // FeatureRWP, and Probe asks for it alone.
-func RegisterModes() []RegisterMode {
+func registerModes() []RegisterMode {
 	var modes []RegisterMode
 	for mode := RegisterMode(1); mode <= ModeMissing|ModeWP|ModeMinor; mode++ {
 		modes = append(modes, mode)

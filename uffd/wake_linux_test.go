@@ -60,14 +60,14 @@ func TestExistingPageWakesItsWaiters(t *testing.T) {
 	register(t, fd, mem, ModeMissing)
 	done := writeToPipe(t, mem)
 	readFault(t, fd)
-	arg := CopyArg{
+	arg := copyArg{
 		Dst: uint64(RangeOf(mem).Start), Src: uint64(RangeOf(source).Start), Len: uint64(PageSize()), Mode: CopyModeDontwake,
 	}
-	if errno := fd.RawCopy(&arg); errno != 0 {
+	if errno := fd.rawCopy(&arg); errno != 0 {
 		t.Fatal(errno)
 	}
 	arg.Mode = 0
-	if errno := fd.RawCopy(&arg); errno != unix.EEXIST {
+	if errno := fd.rawCopy(&arg); errno != unix.EEXIST {
 		t.Fatal(errno)
 	}
 	if n, err := fd.Copy(RangeOf(mem).Start, source, CopyModeDontwake); n != 0 || err != nil {

@@ -3,28 +3,28 @@ package uffd
 // The ioctl arguments, include/uapi/linux/userfaultfd.h. Addresses and lengths are in bytes. The
 // kernel reads all but the last field of those that end in an output field, and writes only that.
 
-// APIArg is struct uffdio_api.
-type APIArg struct {
-	API      uint64 // in: APIVersion
+// apiArg is struct uffdio_api.
+type apiArg struct {
+	API      uint64 // in: apiVersion
 	Features uint64 // in: to enable; out: what the kernel can do
 	Ioctls   uint64 // out: an IoctlSet for the descriptor
 }
 
-// RangeArg is struct uffdio_range.
-type RangeArg struct {
+// rangeArg is struct uffdio_range.
+type rangeArg struct {
 	Start uint64
 	Len   uint64
 }
 
-// RegisterArg is struct uffdio_register.
-type RegisterArg struct {
-	Range  RangeArg
+// registerArg is struct uffdio_register.
+type registerArg struct {
+	Range  rangeArg
 	Mode   RegisterMode
 	Ioctls uint64 // out: an IoctlSet for the range
 }
 
-// CopyArg is struct uffdio_copy.
-type CopyArg struct {
+// copyArg is struct uffdio_copy.
+type copyArg struct {
 	Dst  uint64
 	Src  uint64 // need not be aligned
 	Len  uint64
@@ -32,15 +32,15 @@ type CopyArg struct {
 	Copy int64 // out: bytes copied, or a negated errno
 }
 
-// ZeropageArg is struct uffdio_zeropage.
-type ZeropageArg struct {
-	Range    RangeArg
+// zeropageArg is struct uffdio_zeropage.
+type zeropageArg struct {
+	Range    rangeArg
 	Mode     ZeropageMode
 	Zeropage int64 // out: bytes filled, or a negated errno
 }
 
-// MoveArg is struct uffdio_move.
-type MoveArg struct {
+// moveArg is struct uffdio_move.
+type moveArg struct {
 	Dst  uint64
 	Src  uint64
 	Len  uint64
@@ -48,40 +48,40 @@ type MoveArg struct {
 	Move int64 // out: bytes moved, or a negated errno
 }
 
-// WriteProtectArg is struct uffdio_writeprotect. It has no output field.
-type WriteProtectArg struct {
-	Range RangeArg
+// writeProtectArg is struct uffdio_writeprotect. It has no output field.
+type writeProtectArg struct {
+	Range rangeArg
 	Mode  WriteProtectMode
 }
 
-// ContinueArg is struct uffdio_continue.
-type ContinueArg struct {
-	Range  RangeArg
+// continueArg is struct uffdio_continue.
+type continueArg struct {
+	Range  rangeArg
 	Mode   ContinueMode
 	Mapped int64 // out: bytes mapped, or a negated errno
 }
 
-// PoisonArg is struct uffdio_poison.
-type PoisonArg struct {
-	Range   RangeArg
+// poisonArg is struct uffdio_poison.
+type poisonArg struct {
+	Range   rangeArg
 	Mode    PoisonMode
 	Updated int64 // out: bytes poisoned, or a negated errno
 }
 
-// RWProtectArg is struct uffdio_rwprotect. It has no output field.
-type RWProtectArg struct {
-	Range RangeArg
-	Mode  RWProtectMode
+// rwProtectArg is struct uffdio_rwprotect. It has no output field.
+type rwProtectArg struct {
+	Range rangeArg
+	Mode  rwProtectMode
 }
 
-// SetModeArg is struct uffdio_set_mode. It has no output field.
-type SetModeArg struct {
+// setModeArg is struct uffdio_set_mode. It has no output field.
+type setModeArg struct {
 	Enable  uint64 // Features
 	Disable uint64 // Features
 }
 
-// PagemapScanArg is struct pm_scan_arg, include/uapi/linux/fs.h.
-type PagemapScanArg struct {
+// pagemapScanArg is struct pm_scan_arg, include/uapi/linux/fs.h.
+type pagemapScanArg struct {
 	Size              uint64 // of the struct
 	Flags             uint64 // ScanFlags
 	Start             uint64

@@ -581,6 +581,9 @@ func takenChosen(how C.char) error {
 	if err != nil {
 		return err
 	}
+	if err := arrived(40); err != nil {
+		return err
+	}
 	if C.take_signal(40, how) != 0 {
 		return errors.New("sigaction failed")
 	}

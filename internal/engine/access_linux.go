@@ -222,7 +222,7 @@ func changeAccess(arg uintptr) {
 			next = min(hi, t.base+(t.granule(lo)+max(step>>t.shift, 1))<<t.shift)
 			w.carry.dst, w.carry.length, w.carry.flags = lo, next-lo, uint64(l.prot)
 			began := raw.Nanotime()
-			if deep(s.accessPieceCode, arg); c.status != statusOK {
+			if deep(accessPiece, arg); c.status != statusOK {
 				next = lo
 				break
 			}
@@ -252,7 +252,7 @@ func changeAccess(arg uintptr) {
 		}
 		raw.Store64(&t.plain, uint64(next))
 		if c.holes > holes {
-			deep(s.liftMovedCode, arg)
+			deep(liftMoved, arg)
 		}
 	case c.op == opRelease && next > from:
 		s.opened(c, t, from, next)
@@ -333,7 +333,7 @@ func (s *shared) mappedAnew(w *worker, addr, length uintptr, prot uint32) bool {
 		prot = at[target](s.cmd.target).prot
 	}
 	c.target, c.src, c.dst, c.length, c.flags = s.cmd.target, addr, addr, length, uint64(prot)
-	deep(s.refileCode, uintptr(unsafe.Pointer(w)))
+	deep(refile, uintptr(unsafe.Pointer(w)))
 	return c.ok
 }
 

@@ -55,7 +55,7 @@ func heedLine(arg uintptr) {
 	advice := h.last
 	if h.hi-h.lo > s.pageSize {
 		w.carry.dst, w.carry.length = h.lo, h.hi-h.lo
-		deep(s.adviceCode, arg)
+		deep(askAdvice, arg)
 		advice = uint32(w.carry.flags)
 	}
 	if !h.cover {
@@ -159,5 +159,5 @@ func (s *shared) heedMapping(w *worker, lo, hi uintptr, cover bool) {
 	// nosplit: runs without a g.
 	h := &s.cmd.heed
 	h.lo, h.hi, h.cover = lo, hi, cover
-	deep(s.heedLineCode, uintptr(unsafe.Pointer(w)))
+	deep(heedLine, uintptr(unsafe.Pointer(w)))
 }

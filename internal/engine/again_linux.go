@@ -25,7 +25,7 @@ func openAgain(arg uintptr) {
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	if w.now.moved.length != 0 {
-		deep(s.followMoveCode, arg)
+		deep(followMove, arg)
 		return
 	}
 	t, g := at[target](w.now.target), w.now.g
@@ -41,7 +41,7 @@ func openAgain(arg uintptr) {
 		if !ok && w.fillErr != 0 {
 			// It will not be filled. The kernel does that itself once it is plain memory again.
 			w.carry.target = w.now.target
-			deep(s.openTargetCode, arg)
+			deep(openTarget, arg)
 			ok = true
 		}
 		unlock(&s.reading)

@@ -196,13 +196,3 @@ func identity(fd int) (dev, inode uint64) {
 	}
 	return uint64(st.Dev), st.Ino
 }
-
-// prepareBus sets up what the handler needs.
-func (e *Engine) prepareBus() {
-	s := e.s
-	s.answerBusCode, s.serveBusCode, s.resolveBusCode = codeOf(answerBus), codeOf(serveBus), codeOf(resolveBus)
-	s.describeCode = codeOf(describe)
-	s.answerSegvCode, s.lookBusCode, s.probeBusCode = codeOf(answerSegv), codeOf(lookBus), codeOf(probeBus)
-	s.strayBusCode, s.liftCode, s.openPiecesCode = codeOf(strayBus), codeOf(lift), codeOf(openPieces)
-	s.openFileCode, s.openAnyhowCode, s.touchFileCode = codeOf(openFile), codeOf(openAnyhow), codeOf(touchFile)
-}

@@ -49,10 +49,8 @@ type busFault struct {
 
 // busCode is the code of onBus, and mineCode of busMine, for bustramp; the others are for onBus.
 var (
-	busCode    = codeOf(onBus)
-	mineCode   = codeOf(busMine)
-	realCode   = codeOf(realBus)
-	onSegvCode = codeOf(onSegv)
+	busCode  = codeOf(onBus)
+	mineCode = codeOf(busMine)
 )
 
 // busMine reports whether a signal may be ours: 1, or 0 when it is the business of the handler from before.
@@ -92,14 +90,14 @@ func onBus(info, ctx, g, room uintptr) uintptr {
 		w.shared = 0
 	}
 	if *at[uint32](info) == uint32(unix.SIGSEGV) {
-		deep(onSegvCode, room)
+		deep(onSegv, room)
 	} else {
 		if w.shared != 0 {
-			deep(at[shared](p).answerBusCode, room)
+			deep(answerBus, room)
 		}
 		w.leaveBus()
 		if !w.bus.ours {
-			deep(realCode, room)
+			deep(realBus, room)
 		}
 	}
 	w.leaveBus()
@@ -140,7 +138,7 @@ func answerBus(arg uintptr) {
 	w.leaveBus()
 	w.now.target, w.now.g = uintptr(unsafe.Pointer(t)), t.granule(addr)
 	if p := t.state(w.now.g); s.claimBus(w, t, p) {
-		deep(s.serveBusCode, arg)
+		deep(serveBus, arg)
 		return
 	} else {
 		raw.Add64(&at[counters](t.counters).repeats, 1)
@@ -201,10 +199,10 @@ func serveBus(arg uintptr) {
 		raw.Store32(p, gRecord+uint32(seq&s.ringMask))
 	}
 	if t.kind == kindFile {
-		deep(s.describeCode, arg) // not in the stall
-		deep(s.liftCode, arg)
+		deep(describe, arg) // not in the stall
+		deep(lift, arg)
 	} else {
-		deep(s.resolveBusCode, arg)
+		deep(resolveBus, arg)
 	}
 	switch {
 	case w.now.gone:
@@ -212,16 +210,16 @@ func serveBus(arg uintptr) {
 		w.bus.ours = false
 	case w.now.left:
 		if t.kind != kindFile {
-			deep(s.describeCode, arg)
+			deep(describe, arg)
 		}
 		raw.Add32(&t.inflight, 1) // that of the fault becomes the disk thread's
-		deep(s.toDiskCode, arg)
+		deep(toDisk, arg)
 		s.await(w, p, gPending)
 		raw.Add32(&t.inflight, ^uint32(0))
 	case t.kind == kindFile:
-		deep(s.touchFileCode, arg)
+		deep(touchFile, arg)
 	default:
-		deep(s.describeCode, arg)
+		deep(describe, arg)
 		raw.Store32(p, gOpen)
 		s.finishBus(w, t)
 	}
@@ -236,7 +234,7 @@ func (s *shared) finishBus(w *worker, t *target) {
 	// nosplit: runs in the signal handler.
 	took := raw.Nanotime() - w.now.time
 	if took >= slowFault {
-		deep(s.blameCode, uintptr(unsafe.Pointer(w)))
+		deep(blame, uintptr(unsafe.Pointer(w)))
 	}
 	if w.now.seq != 0 {
 		r := s.record(w.now.seq - 1)

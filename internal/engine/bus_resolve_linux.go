@@ -79,7 +79,7 @@ func describe(arg uintptr) {
 	if s.wantStack(r.Time) {
 		w.bus.stack.shared, w.bus.stack.g = w.shared, g
 		w.bus.stack.start(r, pc, sp, fp, word)
-		deep(s.walkCode, uintptr(unsafe.Pointer(&w.bus.stack)))
+		deep(walk, uintptr(unsafe.Pointer(&w.bus.stack)))
 	}
 	goid, parent, _ := s.goroutine(g)
 	s.account(r, goid, parent, at[target](w.now.target))

@@ -168,7 +168,7 @@ func (w *worker) ours() bool {
 	}
 	if is == answerYes && s.find(w.now.addr) == nil {
 		w.now = fault{addr: w.now.addr, g: w.now.addr, flags: uint64(s.arenaFD)} // no target: a stray
-		deep(s.toDiskCode, uintptr(unsafe.Pointer(w)))
+		deep(toDisk, uintptr(unsafe.Pointer(w)))
 	}
 	s.nap(w, 200e3)
 	return true

@@ -47,7 +47,7 @@ func clerk(arg uintptr) {
 	// nosplit: the body of a thread without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
-	s.serve(w, &s.errand.bell, &s.errand.done, s.errandCode)
+	s.serve(w, &s.errand.bell, &s.errand.done, runErrand)
 }
 
 //go:nosplit
@@ -68,7 +68,7 @@ func runErrand(arg uintptr) {
 		c.errno = uint32(raw.Errno(raw.Syscall(unix.SYS_IOCTL, uintptr(c.fd), c.request, uintptr(unsafe.Pointer(&c.args)), 0, 0, 0)))
 		if c.request == uintptr(uffd.IoctlUnregister) && c.errno != 0 {
 			w.refused = uintptr(c.errno)
-			deep(s.silencedCode, arg)
+			deep(silenced, arg)
 		}
 		return
 	case errandMaps:

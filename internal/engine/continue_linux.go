@@ -37,10 +37,10 @@ func resolveShared(arg uintptr) {
 	} else {
 		w.now.addr = lo + uintptr(w.now.flags>>placeShift)*t.page
 	}
-	for deep(s.shareCode, arg); !w.carry.ok; deep(s.shareCode, arg) {
+	for deep(share, arg); !w.carry.ok; deep(share, arg) {
 		raw.Store32(&w.storing, 0)
 		if w.reads != 0 {
-			deep(s.toDiskCode, arg)
+			deep(toDisk, arg)
 			return
 		}
 		s.nap(w, 50e3)
@@ -62,7 +62,7 @@ func (s *shared) quiet(w *worker, t *target, g uintptr) {
 	// nosplit: runs without a g.
 	w.now.target, w.now.g, w.now.seq = uintptr(unsafe.Pointer(t)), g, 0
 	w.now.flags |= flagQuiet
-	deep(s.resolveSharedCode, uintptr(unsafe.Pointer(w)))
+	deep(resolveShared, uintptr(unsafe.Pointer(w)))
 }
 
 // share maps what the object has of the worker's granule, and gives the touched page alone to the
@@ -111,12 +111,12 @@ func share(arg uintptr) {
 		default: // EFAULT: a hole, or beyond the end of the file. EIO: a page that the memory has lost
 			if denied(e) {
 				w.carry.target, w.carry.flags = w.now.target, uint64(e)
-				deep(s.giveUpCode, arg)
+				deep(giveUp, arg)
 				return
 			}
 			if addr == touched {
 				w.carry.src, w.carry.flags = touched, uint64(e)
-				if deep(s.holeCode, arg); !w.carry.ok {
+				if deep(hole, arg); !w.carry.ok {
 					return
 				}
 			}

@@ -79,7 +79,7 @@ func disk(arg uintptr) {
 	for {
 		bell := raw.Load32(&s.queueBell)
 		if s.take(w) {
-			deep(s.fromDiskCode, arg)
+			deep(fromDisk, arg)
 			raw.Store32(&w.busy, 0)
 			raw.Add64(&w.progress, 1)
 			continue
@@ -137,24 +137,24 @@ func fromDisk(arg uintptr) {
 	}
 	t := at[target](w.now.target)
 	if t.kind >= kindShared {
-		deep(s.resolveSharedCode, arg)
+		deep(resolveShared, arg)
 		return
 	}
 	if t.kind != kindOverlay {
-		code := s.openAgainCode
+		open := openAgain
 		if t.kind == kindFile {
-			code = s.openAnyhowCode
+			open = openAnyhow
 		}
-		deep(code, arg)
+		deep(open, arg)
 		return
 	}
 	if w.now.moved.length != 0 {
-		deep(s.bringBackCode, arg)
+		deep(bringBack, arg)
 		raw.Add32(&t.inflight, ^uint32(0))
 		return
 	}
 	s.restored(w)
-	deep(s.handOverCode, arg)
+	deep(handOver, arg)
 }
 
 // nap sleeps without the Go scheduler.

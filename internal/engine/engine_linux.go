@@ -151,34 +151,10 @@ func (e *Engine) start(c Config) error {
 	e.arena, e.overlay = descriptor{e, s.arenaFD}, descriptor{e, s.overlayFD}
 	e.offers = e.opened.arena.Features()
 	s.pageSize, s.pid, s.handler = uintptr(unix.Getpagesize()), uintptr(os.Getpid()), sigtrampPC()
-	s.answerCode, s.resolveCode, s.fromDiskCode = codeOf(answer), codeOf(resolve), codeOf(fromDisk)
-	s.errandCode = codeOf(runErrand)
-	s.eventCode, s.writeCode, s.toDiskCode = codeOf(event), codeOf(write), codeOf(toDisk)
-	s.askCode, s.openAgainCode = codeOf(askKernel), codeOf(openAgain)
-	s.restoreCode, s.restorePagesCode, s.operateCode = codeOf(restore), codeOf(restorePages), codeOf(operate)
-	s.cutCode, s.captureCode, s.walkCode = codeOf(cut), codeOf(capture), codeOf(walk)
-	s.cutAllCode, s.sleepsCode = codeOf(cutAll), codeOf(sleeps)
 	s.parkedIn = parkSlow + 1 // before it is known
-	s.awaitPageCode, s.awaitBackCode = codeOf(awaitPage), codeOf(awaitBack)
-	s.resolveFileCode, s.handOverCode = codeOf(resolveFile), codeOf(handOver)
-	s.answerAskedCode, s.tellCode = codeOf(answerAsked), codeOf(tell)
-	s.heedLineCode, s.heedEndCode, s.adviceCode = codeOf(heedLine), codeOf(heedEnd), codeOf(askAdvice)
-	s.rescueAccessCode = codeOf(rescueAccess)
-	s.accessCode, s.accessPieceCode, s.liftMovedCode = codeOf(changeAccess), codeOf(accessPiece), codeOf(liftMoved)
-	s.placeCode, s.disarmCode, s.disarmLineCode, s.findLineCode, s.findLocksCode = codeOf(place), codeOf(disarm), codeOf(disarmLine), codeOf(findLine), codeOf(findLocks)
-	s.relockCode, s.anyLocksCode, s.shadowCode = codeOf(relockPiece), codeOf(askLocks), codeOf(makeLayer)
-	s.refileCode, s.restoreMappingCode = codeOf(refile), codeOf(restoreMapping)
-	s.lookCode, s.relieveCode = codeOf(look), codeOf(relieve)
-	s.askThreadsCode, s.askOneCode, s.judgeCode, s.judgeCallCode, s.deafCode = codeOf(askThreads), codeOf(askOne), codeOf(judge), codeOf(judgeCall), codeOf(deaf)
-	s.idleCode, s.nameCode, s.readTaskCode = codeOf(idle), codeOf(nameOf), codeOf(readTask)
 	for _, nr := range harmless {
 		s.harmless[nr/64] |= 1 << (nr % 64)
 	}
-	s.failOpenCode, s.openTargetCode, s.listenCode = codeOf(failOpen), codeOf(openTarget), codeOf(listen)
-	s.readAllCode, s.blameCode = codeOf(readAll), codeOf(blame)
-	s.rescueCode, s.rescueParkCode, s.rescueMapsCode, s.rescueMappingCode = codeOf(rescue), codeOf(rescuePark), codeOf(rescueMaps), codeOf(rescueMapping)
-	s.silencedCode, s.bringBackCode = codeOf(silenced), codeOf(bringBack)
-	s.rescueFileCode, s.rescueMemoryCode, s.rescueRunCode, s.rescueEndCode, s.sameMappingCode = codeOf(rescueFile), codeOf(rescueMemory), codeOf(rescueRun), codeOf(rescueEnd), codeOf(sameMapping)
 	s.textLo, s.textHi, s.preemptPC = c.Go.TextLo, c.Go.TextHi, c.Go.Preempt
 	s.goidOff, s.parentOff, s.frames, s.tlsOff = c.Go.Goid, c.Go.Parent, c.Go.Frames, c.Go.TLS
 	s.machineOff, s.threadOff = c.Go.Machine, c.Go.Thread
@@ -201,7 +177,6 @@ func (e *Engine) start(c Config) error {
 		if err := refuseBlocked(); err != nil { // before there are threads of the engine, which do
 			return err
 		}
-		e.prepareBus()
 		if err := installBus(); err != nil {
 			return err
 		}
@@ -305,7 +280,7 @@ func (e *Engine) startThreads() error {
 		case watchdogNumber:
 			body = watchdog
 		}
-		at[worker](w).code, at[worker](w).body = codeOf(member), codeOf(body)
+		at[worker](w).code, at[worker](w).body = codeOf(member), body
 		t, err := raw.Start(entry, w)
 		if err != nil {
 			return err

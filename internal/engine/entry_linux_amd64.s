@@ -21,12 +21,14 @@ TEXT ·threadEntry(SB),NOSPLIT,$16-8
 	CALL CX
 	RET
 
-// func deep(code, arg uintptr)
+// func deep(f func(uintptr), arg uintptr)
+// A function value points to the code's address, and its code gets it in DX.
 TEXT ·deep(SB),NOSPLIT,$16-16
-	MOVQ code+0(FP), CX
+	MOVQ f+0(FP), DX
 	MOVQ arg+8(FP), AX
 	XORPS X15, X15
 	MOVQ (TLS), R14
+	MOVQ 0(DX), CX
 	CALL CX
 	RET
 

@@ -19,10 +19,12 @@ TEXT ·threadEntry(SB),NOSPLIT,$32-8
 	CALL (R1)
 	RET
 
-// func deep(code, arg uintptr)
+// func deep(f func(uintptr), arg uintptr)
+// A function value points to the code's address, and its code gets it in R26.
 TEXT ·deep(SB),NOSPLIT,$32-16
-	MOVD code+0(FP), R1
+	MOVD f+0(FP), R26
 	MOVD arg+8(FP), R0
+	MOVD (R26), R1
 	CALL (R1)
 	RET
 

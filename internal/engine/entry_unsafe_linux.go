@@ -24,10 +24,12 @@ func entries() (thread, handler, restorer uintptr)
 // threadEntry runs worker.code(worker) on a new thread. Go never calls it.
 func threadEntry(arg uintptr)
 
-// deep calls code(arg). The linker bounds how much stack a chain of nosplit functions may use, as if
+// deep calls f(arg). The linker bounds how much stack a chain of nosplit functions may use, as if
 // it ran on the last bytes of a goroutine's stack. The engine's threads have stacks of their own, so
-// a chain may end at a call through an address, and another begin. Never from a goroutine.
-func deep(code, arg uintptr)
+// a chain may end at a call through a function value, and another begin. Never from a goroutine.
+//
+//go:noescape
+func deep(f func(uintptr), arg uintptr)
 
 // sigtramp and sigreturn are entered by the kernel.
 func sigtramp()

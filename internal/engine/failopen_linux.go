@@ -51,7 +51,7 @@ func (s *shared) heed(w *worker) {
 	// nosplit: runs without a g.
 	if e := unix.Errno(w.readErr); e != 0 && e != unix.EAGAIN && e != unix.EINTR {
 		raw.Store64(&s.failed, uint64(e))
-		deep(s.failOpenCode, uintptr(unsafe.Pointer(w)))
+		deep(failOpen, uintptr(unsafe.Pointer(w)))
 	}
 }
 
@@ -69,7 +69,7 @@ func failOpen(arg uintptr) {
 	tab := uintptr(raw.Load64(&s.table))
 	for i := uintptr(0); i < uintptr(at[table](tab).n); i++ {
 		w.carry.target = *at[uintptr](tab + tableHeader + i*8)
-		deep(s.openTargetCode, arg)
+		deep(openTarget, arg)
 	}
 	raw.Store32(&w.busy, 0)
 	raw.Add64(&w.progress, 1)

@@ -83,7 +83,7 @@ func judge(arg uintptr) {
 				s.queueSignal(w, a.tid, valueKnock)
 			}
 		}
-		deep(s.deafCode, arg)
+		deep(deaf, arg)
 		return
 	}
 	before := t.kind
@@ -92,7 +92,7 @@ func judge(arg uintptr) {
 		return
 	}
 	a.pending = pending & bit
-	deep(s.judgeCallCode, arg)
+	deep(judgeCall, arg)
 }
 
 // judgeCall goes on with a thread that takes our signal: where it waits in the kernel.
@@ -314,7 +314,7 @@ func (s *shared) flags() uint32 {
 func (s *shared) readTask(w *worker, tid uint32, file taskFile) bool {
 	// nosplit: runs without a g.
 	w.ask.tid, w.ask.file = tid, file
-	deep(s.readTaskCode, uintptr(unsafe.Pointer(w)))
+	deep(readTask, uintptr(unsafe.Pointer(w)))
 	return w.ask.read
 }
 

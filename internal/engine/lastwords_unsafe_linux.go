@@ -53,7 +53,7 @@ func CrashNamed() bool { return wordsSet }
 func printed(fd uintptr, p unsafe.Pointer, n int32) int32 {
 	// nosplit: it may run without a g, on any stack, and with very little of it.
 	if fd == 2 && saidLast == 0 && isDying(raw.FramePointer()) && raw.Cas32(&saidLast, 0, 1) {
-		deep(lastCode, 0)
+		deep(sayLast, 0)
 	}
 	return int32(raw.Syscall(unix.SYS_WRITE, fd, uintptr(p), uintptr(n), 0, 0, 0))
 }
@@ -84,8 +84,6 @@ func isDying(fp uintptr) bool {
 	}
 	return false
 }
-
-var lastCode = codeOf(sayLast)
 
 // rangesSaid bounds how many armed ranges the line has.
 const rangesSaid = 64

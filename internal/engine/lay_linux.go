@@ -242,7 +242,7 @@ func cutAll(arg uintptr) {
 		c.target, c.cover, c.dev, c.inode = i.target, i.cover, i.dev, i.inode
 		c.sample, c.blockShift, c.prot, c.onFault, c.cursor = i.sample, i.blockShift, i.prot, i.onFault, i.cursor
 		c.errno, c.call, c.moved = 0, 0, 0
-		s.freeze(w, at[target](c.target), s.cutCode, c.deadline)
+		s.freeze(w, at[target](c.target), cut, c.deadline)
 		if c.status == statusBusy {
 			if c.at > 0 {
 				c.status = statusOK

@@ -20,7 +20,7 @@ import (
 func (s *shared) open(w *worker, t *target, g uintptr, flags uint64) (source uint8, ok bool) {
 	// nosplit: runs without a g.
 	w.carry.target, w.carry.src, w.carry.flags = uintptr(unsafe.Pointer(t)), g, flags
-	deep(s.openCode, uintptr(unsafe.Pointer(w)))
+	deep(open, uintptr(unsafe.Pointer(w)))
 	return w.carry.source, w.carry.ok
 }
 
@@ -58,7 +58,7 @@ func open(arg uintptr) {
 func (s *shared) bring(w *worker, t *target, src, dst, length uintptr) (moved, ok bool) {
 	// nosplit: runs without a g.
 	w.carry.target, w.carry.src, w.carry.dst, w.carry.length = uintptr(unsafe.Pointer(t)), src, dst, length
-	deep(s.bringCode, uintptr(unsafe.Pointer(w)))
+	deep(bring, uintptr(unsafe.Pointer(w)))
 	return w.carry.moved, w.carry.ok
 }
 
@@ -90,7 +90,7 @@ func bring(arg uintptr) {
 			}
 			// EINVAL: the mappings differ. EBUSY: the page is shared or pinned.
 			p.src, p.dst = src, dst
-			deep(s.forceCode, arg)
+			deep(force, arg)
 			if !p.ok {
 				return
 			}
@@ -168,7 +168,7 @@ func (s *shared) forceLocked(w *worker, t *target, src, dst uintptr) (moved, ok 
 	case unix.EAGAIN:
 		return false, false
 	}
-	deep(s.remapHomeCode, uintptr(unsafe.Pointer(w))) // of carry.src, which is src
+	deep(remapHome, uintptr(unsafe.Pointer(w))) // of carry.src, which is src
 	return w.carry.moved, w.carry.ok
 }
 

@@ -57,7 +57,7 @@ func roomToStart() error {
 func (s *shared) anyLocks(w *worker, text uintptr) bool {
 	// nosplit: runs without a g.
 	w.lock.addr = text
-	deep(s.anyLocksCode, uintptr(unsafe.Pointer(w)))
+	deep(askLocks, uintptr(unsafe.Pointer(w)))
 	return w.lock.locked
 }
 
@@ -190,7 +190,7 @@ func (s *shared) relock(w *worker, addr, length uintptr, locked bool) {
 	// nosplit: runs without a g.
 	if locked || raw.Load32(&s.locking) != 0 {
 		w.lock.addr, w.lock.length, w.lock.locked = addr, length, locked
-		deep(s.relockCode, uintptr(unsafe.Pointer(w)))
+		deep(relockPiece, uintptr(unsafe.Pointer(w)))
 	}
 }
 

@@ -50,13 +50,6 @@ func openMemory(base uffd.Features) (memory, layers *uffd.FD, err error) {
 // prepareMemory sets up what the hot path needs for the layers.
 func (e *Engine) prepareMemory() error {
 	s := e.s
-	s.openCode, s.forceCode, s.memoryEventCode, s.knownCode = codeOf(open), codeOf(force), codeOf(memoryEvent), codeOf(allKnown)
-	s.operateMemoryCode, s.yankCode, s.mergeCode = codeOf(operateMemory), codeOf(yank), codeOf(merge)
-	s.stillMemoryCode = codeOf(stillMemory)
-	s.mergePieceCode, s.homeCode, s.homePieceCode = codeOf(mergePiece), codeOf(goHome), codeOf(homePiece)
-	s.releaseMemoryCode, s.bringRunsCode = codeOf(releaseMemory), codeOf(bringRuns)
-	s.followMoveCode, s.bringCode, s.remapHomeCode = codeOf(followMove), codeOf(bring), codeOf(remapHome)
-	e.prepareShared()
 	for _, p := range e.workers {
 		w := at[worker](p)
 		var err error
@@ -317,6 +310,6 @@ func (s *shared) unregister(w *worker, fd uint32, lo, length uintptr) {
 	// nosplit: runs without a g.
 	w.args[0], w.args[1] = uint64(lo), uint64(length)
 	if w.refused = raw.Errno(raw.Syscall(unix.SYS_IOCTL, uintptr(fd), uintptr(uffd.IoctlUnregister), uintptr(unsafe.Pointer(&w.args)), 0, 0, 0)); w.refused != 0 {
-		deep(s.silencedCode, uintptr(unsafe.Pointer(w)))
+		deep(silenced, uintptr(unsafe.Pointer(w)))
 	}
 }

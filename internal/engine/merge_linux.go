@@ -40,7 +40,7 @@ func merge(arg uintptr) {
 			lo, hi := *at[uintptr](s.text + i*pageRegion), *at[uintptr](s.text + i*pageRegion + 8)
 			for ; lo < hi; lo += min(hi-lo, mergeRun) {
 				w.carry.src, w.carry.dst, w.carry.length = lo, old+lo-young, min(hi-lo, mergeRun)
-				deep(s.mergePieceCode, arg)
+				deep(mergePiece, arg)
 				if !forever && raw.Nanotime() > limit {
 					c.cover = lo + min(hi-lo, mergeRun) - young
 					return

@@ -61,7 +61,7 @@ func (w *worker) wakeDue() {
 		w.refused = raw.Errno(raw.Syscall(unix.SYS_IOCTL, uintptr(d.fd), uintptr(uffd.IoctlWake), uintptr(unsafe.Pointer(&d.addr)), 0, 0, 0))
 		d.length = 0
 		if w.refused != 0 {
-			deep(at[shared](w.shared).silencedCode, uintptr(unsafe.Pointer(w)))
+			deep(silenced, uintptr(unsafe.Pointer(w)))
 		}
 	}
 }
@@ -86,11 +86,11 @@ func (s *shared) drainOne(w *worker, fd uint32) uintptr {
 	w.now = fault{} // in place: with the fields it would be made on the stack, which has no room
 	w.now.addr, w.now.flags, w.now.fd = *at[uintptr](m + 16), *at[uint64](m + 8), fd
 	w.now.tid, w.now.message = *at[uint32](m + 24), m
-	code := s.answerCode
+	handle := answer
 	if *at[uffd.Event](m) != uffd.EventPagefault {
-		code = s.eventCode
+		handle = event
 	}
-	deep(code, uintptr(unsafe.Pointer(w)))
+	deep(handle, uintptr(unsafe.Pointer(w)))
 	return 1
 }
 
@@ -107,7 +107,7 @@ func event(arg uintptr) {
 	m := w.now.message
 	raw.Add64(&s.events, 1)
 	if w.now.fd == s.arenaFD {
-		deep(s.memoryEventCode, arg)
+		deep(memoryEvent, arg)
 		return
 	}
 	if *at[uffd.Event](m) != uffd.EventRemap {
@@ -201,7 +201,7 @@ func answer(arg uintptr) {
 	w.now.target, w.now.g = uintptr(unsafe.Pointer(t)), g
 	if seq, ok := s.claim(); ok {
 		w.now.seq, w.now.time, w.now.still = seq+1, now, raw.Load64(&s.still)
-		deep(s.writeCode, arg)
+		deep(write, arg)
 	}
 	if w.now.retracted {
 		s.wake(w, t, g, 1) // others may wait for it by now
@@ -209,7 +209,7 @@ func answer(arg uintptr) {
 		raw.Add64(&c.faults, ^uint64(0))
 		return
 	}
-	deep(s.resolveCode, arg)
+	deep(resolve, arg)
 }
 
 // pass ends a message that is no first touch.
@@ -304,11 +304,11 @@ func resolve(arg uintptr) {
 	s := at[shared](w.shared)
 	t, g, seq := at[target](w.now.target), w.now.g, w.now.seq
 	if t.kind >= kindShared {
-		deep(s.resolveSharedCode, arg)
+		deep(resolveShared, arg)
 		return
 	}
 	if t.kind == kindOverlay {
-		deep(s.resolveFileCode, arg)
+		deep(resolveFile, arg)
 		return
 	}
 	source, ok := uint8(SourceUnknown), false
@@ -321,7 +321,7 @@ func resolve(arg uintptr) {
 		source, ok = s.open(w, t, g, w.now.flags)
 	}
 	if !ok {
-		deep(s.toDiskCode, arg)
+		deep(toDisk, arg)
 		return
 	}
 	s.finish(w, t, g, seq, source)
@@ -345,7 +345,7 @@ func (s *shared) finish(w *worker, t *target, g uintptr, seq uint64, source uint
 			stall = int64(at) - r.Time // the watchdog was faster
 		}
 		if stall >= slowFault {
-			deep(s.blameCode, uintptr(unsafe.Pointer(w)))
+			deep(blame, uintptr(unsafe.Pointer(w)))
 		}
 		r.stalled(stall, w.now.filling)
 		accounts := r.Flags&FlagHandlerAccounts != 0
@@ -387,7 +387,7 @@ func (s *shared) wakeWaiting(w *worker, t *target, g, n uintptr) {
 	addr, length := t.span(g, n)
 	w.args[0], w.args[1] = uint64(addr), uint64(length)
 	if w.refused = raw.Errno(raw.Syscall(unix.SYS_IOCTL, uintptr(t.uffd), uintptr(uffd.IoctlWake), uintptr(unsafe.Pointer(&w.args)), 0, 0, 0)); w.refused != 0 {
-		deep(s.silencedCode, uintptr(unsafe.Pointer(w)))
+		deep(silenced, uintptr(unsafe.Pointer(w)))
 	}
 }
 

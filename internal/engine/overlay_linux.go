@@ -44,10 +44,10 @@ func resolveFile(arg uintptr) {
 	if !s.restored(w) && raw.Load64(&w.relieved) == 0 {
 		lo, _ := t.span(w.now.g, 1)
 		w.now.flags = w.now.flags&(1<<placeShift-1) | flagPlaced | uint64((max(w.now.addr, lo)-lo)/s.pageSize)<<placeShift
-		deep(s.toDiskCode, arg)
+		deep(toDisk, arg)
 		return
 	}
-	deep(s.handOverCode, arg)
+	deep(handOver, arg)
 }
 
 // restored runs restore for the worker's fault and reports whether it was done. A reader may wait for
@@ -59,7 +59,7 @@ func resolveFile(arg uintptr) {
 func (s *shared) restored(w *worker) bool {
 	// nosplit: runs without a g.
 	w.now.left = false
-	deep(s.restoreCode, uintptr(unsafe.Pointer(w)))
+	deep(restore, uintptr(unsafe.Pointer(w)))
 	return !w.now.left
 }
 
@@ -90,7 +90,7 @@ func restore(arg uintptr) {
 				return
 			}
 			s.unclaim(t, first, n, g)
-			deep(s.restorePagesCode, arg)
+			deep(restorePages, arg)
 			break
 		}
 		s.adopt(w, t, addr, length)
@@ -102,7 +102,7 @@ func restore(arg uintptr) {
 		}
 		s.unclaim(t, first, n, g)
 		if try > 0 {
-			if deep(s.restoreMappingCode, arg); w.carry.ok {
+			if deep(restoreMapping, arg); w.carry.ok {
 				break
 			}
 		}

@@ -130,7 +130,7 @@ func (s *shared) isHarmless(nr uint64) bool {
 func (s *shared) askAll(w *worker, what int) (left int) {
 	// nosplit: runs without a g.
 	w.ask.what = what
-	deep(s.askThreadsCode, uintptr(unsafe.Pointer(w)))
+	deep(askThreads, uintptr(unsafe.Pointer(w)))
 	return w.ask.left
 }
 
@@ -161,7 +161,7 @@ func askThreads(arg uintptr) {
 				continue
 			}
 			w.ask.tid = tid
-			deep(s.askOneCode, uintptr(unsafe.Pointer(w)))
+			deep(askOne, uintptr(unsafe.Pointer(w)))
 			if s.cmd.status != statusOK {
 				return
 			}
@@ -197,19 +197,19 @@ func askOne(arg uintptr) {
 	case a.what == askJudge:
 		// The others are asked by signal, and looked at where they do not answer.
 		if k := t.kind; k != threadHears && (k != threadKernel || raw.Nanotime()-t.judged > trust) {
-			deep(s.judgeCode, arg)
+			deep(judge, arg)
 		}
 		if t.asleep = 0; c.status == statusOK && t.kind == threadHears && s.parkedIn > parkSlow {
-			deep(s.sleepsCode, arg)
+			deep(sleeps, arg)
 		}
 	case raw.Load32(&t.parked) == a.round:
 	case t.kind == threadKernel:
 		// It runs no code of the program. What it may do to memory on its behalf is to discard some: see discardGrace.
 		if c.op >= opYank && c.op < opDrop && raw.Nanotime()-int64(raw.Load64(&at[target](c.target).removed)) < discardGrace {
-			deep(s.idleCode, arg)
+			deep(idle, arg)
 		}
 	case a.what == askAbout:
-		deep(s.judgeCode, arg)
+		deep(judge, arg)
 	default:
 		a.answer = 1
 		c.culprit = a.tid

@@ -47,7 +47,7 @@ func (s *shared) putBack(w *worker, t *target, from, length, addr uintptr, prot 
 	}
 	w.carry.target, w.carry.src, w.carry.length, w.carry.dst = uintptr(unsafe.Pointer(t)), from, length, addr
 	w.carry.flags = uint64(prot)
-	if deep(s.refileCode, uintptr(unsafe.Pointer(w))); w.carry.ok {
+	if deep(refile, uintptr(unsafe.Pointer(w))); w.carry.ok {
 		s.relock(w, addr, length, locked)
 		return 0
 	}
@@ -128,7 +128,7 @@ func refile(arg uintptr) {
 	same, told := s.sameFile(w, fd, b)
 	if !told {
 		c.fd = fd
-		deep(s.sameMappingCode, arg)
+		deep(sameMapping, arg)
 		same = c.ok
 		c.ok = false
 	}
@@ -172,7 +172,7 @@ func restoreMapping(arg uintptr) {
 	}
 	w.carry.target, w.carry.src, w.carry.length, w.carry.dst, w.carry.flags = w.now.target, lo, hi-lo, lo, uint64(prot)
 	locked := raw.Locked(lo, s.pageSize)
-	if deep(s.refileCode, arg); !w.carry.ok {
+	if deep(refile, arg); !w.carry.ok {
 		return
 	}
 	s.relock(w, lo, hi-lo, locked)

@@ -100,7 +100,7 @@ func (s *shared) lineFrom(w *worker, l *mapLine, addr uintptr) bool {
 	// nosplit: runs without a g.
 	c := &s.cmd
 	c.lineFrom = addr
-	deep(s.findLineCode, uintptr(unsafe.Pointer(w)))
+	deep(findLine, uintptr(unsafe.Pointer(w)))
 	*l = c.found
 	return c.lineFrom != 0
 }

@@ -84,7 +84,7 @@ func IsPlaceholder(path string, offset int64, lo uintptr) bool {
 func (s *shared) asked(w *worker, t *target, addr, length uintptr) int {
 	// nosplit: runs without a g.
 	w.ask.fd, w.ask.addr, w.ask.length = t.uffd, addr, length
-	deep(s.askCode, uintptr(unsafe.Pointer(w)))
+	deep(askKernel, uintptr(unsafe.Pointer(w)))
 	return w.ask.answer
 }
 

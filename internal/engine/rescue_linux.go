@@ -58,7 +58,7 @@ func (s *shared) probeWake(w *worker) {
 	// nosplit: runs without a g.
 	w.args[0], w.args[1] = 0, 0
 	w.refused = s.ioctl(w, s.arenaFD, uffd.IoctlWake)
-	deep(s.silencedCode, uintptr(unsafe.Pointer(w)))
+	deep(silenced, uintptr(unsafe.Pointer(w)))
 }
 
 // mute reports whether nobody can be woken any more.
@@ -113,13 +113,13 @@ func rescue(arg uintptr) {
 	s.settled(w, rescueSettle)
 	start, still, park := raw.Nanotime(), raw.Load64(&s.still), c.park
 	c.park = 1
-	deep(s.rescueParkCode, arg)
+	deep(rescuePark, arg)
 	if !s.settled(w, rescueSettle) {
 		r.failed = true
 	}
-	deep(s.rescueMapsCode, arg)
+	deep(rescueMaps, arg)
 	if !r.failed && s.signals {
-		deep(s.rescueAccessCode, arg)
+		deep(rescueAccess, arg)
 	}
 	if !r.failed {
 		s.allOpen()
@@ -133,7 +133,7 @@ func rescue(arg uintptr) {
 	if r.failed {
 		s.setFrozen(0)
 	} else {
-		deep(s.rescueEndCode, arg)
+		deep(rescueEnd, arg)
 	}
 	raw.Store32(&s.rescuing, 0)
 }
@@ -276,7 +276,7 @@ func rescueAccess(arg uintptr) {
 		c.op, c.status, c.dev, c.inode, c.cursor = opDisarm, statusOK, t.dev, t.inode, 0
 		c.list, c.listEnd, c.listAt = s.text, s.text+n, s.text
 		for more := true; more && !r.failed; more = c.cursor != 0 {
-			deep(s.accessCode, arg)
+			deep(changeAccess, arg)
 			r.failed = c.status != statusOK
 		}
 	}
@@ -298,7 +298,7 @@ func (s *shared) smapsLine(w *worker, p uintptr) uintptr {
 	if startsText(p, "VmFlags:") {
 		r.flags, r.known = flagsOf(p), true
 		if l := &r.line; r.flags&vmMissing != 0 && !l.shared {
-			deep(s.rescueMappingCode, uintptr(unsafe.Pointer(w)))
+			deep(rescueMapping, uintptr(unsafe.Pointer(w)))
 		}
 	}
 	for *at[uint8](p) != '\n' {
@@ -351,9 +351,9 @@ func rescueMapping(arg uintptr) {
 		}
 		switch {
 		case t.kind == kindOverlay:
-			deep(s.rescueFileCode, arg)
+			deep(rescueFile, arg)
 		case t.kind == kindArena && raw.Load64(&t.old) != 0:
-			deep(s.rescueMemoryCode, arg)
+			deep(rescueMemory, arg)
 		}
 	}
 	if next < r.line.hi && r.flags&vmDontcopy != 0 && r.line.prot != 0 && !s.ownMemory(next) {
@@ -440,7 +440,7 @@ func rescueMemory(arg uintptr) {
 			}
 		}
 		w.carry.src, w.carry.dst, w.carry.length = layer+lo-t.lo, lo, end-lo
-		if deep(s.rescueRunCode, arg); !w.carry.ok {
+		if deep(rescueRun, arg); !w.carry.ok {
 			r.failed = true
 			return
 		}

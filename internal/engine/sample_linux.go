@@ -262,7 +262,7 @@ func releaseMemory(arg uintptr) {
 		if t.old != 0 {
 			end = min(end, lo+releaseStep)
 			w.carry.target, w.carry.dst, w.carry.length = c.target, lo, end-lo
-			deep(s.bringRunsCode, arg)
+			deep(bringRuns, arg)
 		}
 		t.setStates(lo, end, gOpen)
 		s.unregisterPieces(w, t, lo, end)

@@ -46,11 +46,11 @@ func onSegv(arg uintptr) {
 		t := s.find(w.now.addr)
 		if t != nil && t.kind == kindFile {
 			w.now.target = uintptr(unsafe.Pointer(t))
-			deep(s.answerSegvCode, arg)
+			deep(answerSegv, arg)
 			return
 		}
 		none = t == nil
-		deep(s.strayBusCode, arg)
+		deep(strayBus, arg)
 	}
 	if !w.bus.ours {
 		// The region may have been closed, or all of the engine, since the kernel sent it.
@@ -89,7 +89,7 @@ func answerSegv(arg uintptr) {
 	}
 	w.leaveBus()
 	if s.claimFile(w, t) {
-		deep(s.serveBusCode, arg)
+		deep(serveBus, arg)
 		return
 	}
 	raw.Add64(&at[counters](t.counters).repeats, 1)
@@ -115,7 +115,7 @@ func (s *shared) claimFile(w *worker, t *target) bool {
 			return false
 		}
 		w.bus.vma.lo = w.now.addr &^ (s.pageSize - 1)
-		deep(s.lookBusCode, uintptr(unsafe.Pointer(w)))
+		deep(lookBus, uintptr(unsafe.Pointer(w)))
 		// An open granule without access was taken from us by its owner.
 		if !w.bus.armed || v == gOpen || t.given(w.now.addr) || !allows(w.rights(t), w.now.flags) {
 			w.bus.ours = w.mayRetry()
@@ -200,7 +200,7 @@ func lookBus(arg uintptr) {
 	case unix.ENOENT:
 		v.prot, v.hi, w.bus.armed = 0, addr+s.pageSize, false
 	default:
-		deep(s.probeBusCode, arg)
+		deep(probeBus, arg)
 	}
 }
 
@@ -270,7 +270,7 @@ func lift(arg uintptr) {
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	w.now.source = s.sourceOf(w, at[target](w.now.target), w.now.addr)
-	deep(s.openFileCode, arg)
+	deep(openFile, arg)
 }
 
 // touchFile ends a fault in a file, whose granule has its rights: the thread waits for the storage of its page, in the way that it does with
@@ -289,7 +289,7 @@ func touchFile(arg uintptr) {
 	q.write, q.gone, q.failed, q.clock = w.now.flags&writeFlag != 0, false, false, w.now.clock
 	raw.Add32(&inHandler, 1) // before the target is let go: then the engine may be closed
 	if raw.Nanotime()-w.now.time >= slowFault {
-		deep(s.blameCode, arg)
+		deep(blame, arg)
 	}
 	if w.now.seq != 0 {
 		r := s.record(q.seq)
@@ -300,7 +300,7 @@ func touchFile(arg uintptr) {
 	s.callBus()
 	raw.Add32(&t.inflight, ^uint32(0))
 	if w.now.seq != 0 {
-		deep(s.awaitPageCode, uintptr(unsafe.Pointer(q)))
+		deep(awaitPage, uintptr(unsafe.Pointer(q)))
 	} else {
 		s.stand(q)
 	}
@@ -329,7 +329,7 @@ func openFile(arg uintptr) {
 		}
 		w.carry.dst, w.carry.length = t.span(first, n)
 		added := t.mapsAdded(first, n)
-		deep(s.openPiecesCode, arg)
+		deep(openPieces, arg)
 		e := w.carry.flags
 		if e == 0 {
 			if t.flags&tgNone != 0 {
@@ -368,7 +368,7 @@ func openPieces(arg uintptr) {
 	for lo, end := c.dst, c.dst+c.length; lo < end; lo = max(v.hi, lo+s.pageSize) {
 		if !w.bus.armed || lo < v.lo || lo >= v.hi { // else it was looked at when it was claimed
 			v.lo = lo
-			deep(s.lookBusCode, arg)
+			deep(lookBus, arg)
 		}
 		if !w.bus.armed {
 			continue
@@ -416,13 +416,13 @@ func openAnyhow(arg uintptr) {
 	t := at[target](w.now.target)
 	w.now.addr, w.bus.armed = 0, false
 	for try := 0; ; try++ {
-		if deep(s.openFileCode, arg); !w.now.left {
+		if deep(openFile, arg); !w.now.left {
 			break
 		}
 		w.carry.target = w.now.target
 		w.carry.dst, w.carry.length = t.span(w.now.g, 1)
 		w.carry.src, w.carry.flags = w.carry.dst, uint64(t.prot)
-		if deep(s.refileCode, arg); w.carry.ok {
+		if deep(refile, arg); w.carry.ok {
 			break
 		}
 		raw.Store64(&s.waited, uint64(raw.Nanotime()))
@@ -472,7 +472,7 @@ func strayBus(arg uintptr) {
 	t := at[target](of)
 	w.now.target = of
 	if v.lo = page; asked != 0 {
-		if deep(s.probeBusCode, arg); !w.bus.armed {
+		if deep(probeBus, arg); !w.bus.armed {
 			return
 		}
 	}

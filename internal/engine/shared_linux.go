@@ -16,29 +16,6 @@ type shared struct {
 	zeros    uintptr // source of zero pages
 	identity uintptr // see sameMapping
 
-	// See deep.
-	eventCode, answerCode, writeCode, resolveCode, restoreCode, restorePagesCode, askCode, openAgainCode uintptr
-	errandCode, toDiskCode, fromDiskCode, operateCode, cutCode, captureCode                              uintptr
-	openCode, bringCode, forceCode, remapHomeCode, followMoveCode, listenCode                            uintptr
-	memoryEventCode, operateMemoryCode, yankCode, knownCode                                              uintptr
-	mergeCode, mergePieceCode, homeCode, homePieceCode                                                   uintptr
-	placeCode, cutAllCode, disarmCode, disarmLineCode, findLineCode, releaseMemoryCode, bringRunsCode    uintptr
-	resolveSharedCode, shareCode, holeCode, straySharedCode                                              uintptr
-	stillMemoryCode, armSharedCode, giveUpCode, refileCode, restoreMappingCode                           uintptr
-	lookCode, relieveCode, failOpenCode, openTargetCode, readAllCode                                     uintptr
-	answerBusCode, serveBusCode, resolveBusCode, describeCode                                            uintptr
-	answerSegvCode, lookBusCode, probeBusCode, strayBusCode, liftCode, openPiecesCode, touchFileCode     uintptr
-	openFileCode, openAnyhowCode, accessCode, accessPieceCode, liftMovedCode                             uintptr
-	walkCode, blameCode, findLocksCode, relockCode, anyLocksCode, shadowCode                             uintptr
-	askThreadsCode, askOneCode, judgeCode, judgeCallCode, deafCode, idleCode, nameCode, readTaskCode     uintptr
-	rescueCode, rescueParkCode, rescueMapsCode, rescueMappingCode                                        uintptr
-	rescueFileCode, rescueMemoryCode, rescueRunCode, rescueEndCode, sameMappingCode                      uintptr
-	heedLineCode, heedEndCode, adviceCode                                                                uintptr
-	silencedCode, bringBackCode, sleepsCode                                                              uintptr
-	awaitPageCode, awaitBackCode, handOverCode, answerAskedCode                                          uintptr
-	tellCode, resolveFileCode                                                                            uintptr
-	rescueAccessCode                                                                                     uintptr
-
 	targets  uintptr // all targets, by number
 	text     uintptr // the surgeon's buffer for /proc/self/maps
 	list     uintptr // the clerk's
@@ -148,8 +125,8 @@ type shared struct {
 // worker is what one thread of the engine owns: scratch memory for system calls, and what others
 // may read of it.
 type worker struct {
-	code     uintptr // what the thread runs first; threadEntry reads it
-	body     uintptr // and then, with its own descriptors
+	code     uintptr       // what the thread runs first; threadEntry reads it
+	body     func(uintptr) // and then, with its own descriptors
 	shared   uintptr
 	scratch  uintptr // a page of its own, empty but for moments
 	number   uint64

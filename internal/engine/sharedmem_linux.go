@@ -189,11 +189,3 @@ func (e *Engine) pieces(g *Target) (out []uffd.Range, err error) {
 	})
 	return out, err
 }
-
-// prepareShared sets up what the hot path needs for shared memory and for writes alone.
-func (e *Engine) prepareShared() {
-	s := e.s
-	s.resolveSharedCode, s.shareCode, s.holeCode = codeOf(resolveShared), codeOf(share), codeOf(hole)
-	s.armSharedCode, s.straySharedCode = codeOf(armShared), codeOf(strayShared)
-	s.giveUpCode = codeOf(giveUp)
-}

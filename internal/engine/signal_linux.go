@@ -63,7 +63,7 @@ func (s *shared) onSignal(info, ctx, g uintptr) {
 		s.park(uint32(v))
 	default:
 		q := asked{shared: uintptr(unsafe.Pointer(s)), ctx: ctx, g: g, value: v}
-		deep(s.answerAskedCode, uintptr(unsafe.Pointer(&q))) // a signal stack has room
+		deep(answerAsked, uintptr(unsafe.Pointer(&q))) // a signal stack has room
 	}
 }
 
@@ -83,18 +83,18 @@ func answerAsked(arg uintptr) {
 	start := raw.Nanotime()
 	q := request{shared: a.shared, seq: a.value, ctx: a.ctx, g: a.g, now: start}
 	if a.value == valueLearn {
-		deep(s.tellCode, uintptr(unsafe.Pointer(&q)))
+		deep(tell, uintptr(unsafe.Pointer(&q)))
 		return
 	}
 	t := s.handling()
 	q.wait.clock = s.beginHandling()
-	deep(s.captureCode, uintptr(unsafe.Pointer(&q)))
+	deep(capture, uintptr(unsafe.Pointer(&q)))
 	if t != nil {
 		raw.Store32(&t.handling, 0)
 	}
 	wait := &q.wait
 	if wait.tid != 0 {
-		deep(s.awaitPageCode, uintptr(unsafe.Pointer(wait)))
+		deep(awaitPage, uintptr(unsafe.Pointer(wait)))
 	}
 	if !wait.gone {
 		s.endHandling(wait.clock)
@@ -153,7 +153,7 @@ func capture(arg uintptr) {
 	case wants:
 		q.g = g
 		q.start(r, pc, sp, fp, word)
-		deep(s.walkCode, arg)
+		deep(walk, arg)
 	}
 	if r.Flags&(FlagHandlerAccounts|FlagOwn) == FlagHandlerAccounts {
 		goid, parent, _ := s.goroutine(g)

@@ -15,7 +15,7 @@ import (
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func (s *shared) whileStill(w *worker, code uintptr) (took int64) {
+func (s *shared) whileStill(w *worker, work func(uintptr)) (took int64) {
 	// nosplit: runs without a g.
 	c := &s.cmd
 	t := at[target](c.target)
@@ -35,9 +35,9 @@ func (s *shared) whileStill(w *worker, code uintptr) (took int64) {
 	start, still := raw.Nanotime(), raw.Load64(&s.still)
 	if c.deadline = start + c.limit; c.park == 0 || s.parkAll(w, c.deadline) {
 		if c.count != 0 {
-			deep(s.cutAllCode, uintptr(unsafe.Pointer(w)))
+			deep(cutAll, uintptr(unsafe.Pointer(w)))
 		} else {
-			s.freeze(w, t, code, c.deadline)
+			s.freeze(w, t, work, c.deadline)
 		}
 	}
 	if c.park != 0 {
@@ -46,7 +46,7 @@ func (s *shared) whileStill(w *worker, code uintptr) (took int64) {
 	took = s.lasted(start, still)
 	if c.park != 0 && c.status == statusBusy && c.culprit != 0 {
 		w.ask.tid = c.culprit
-		deep(s.nameCode, uintptr(unsafe.Pointer(w)))
+		deep(nameOf, uintptr(unsafe.Pointer(w)))
 	}
 	raw.Store32(&s.place.barred, 0)
 	return took
@@ -77,14 +77,14 @@ func (s *shared) lasted(start int64, still uint64) (took int64) {
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func (s *shared) freeze(w *worker, t *target, code uintptr, deadline int64) {
+func (s *shared) freeze(w *worker, t *target, work func(uintptr), deadline int64) {
 	// nosplit: runs without a g.
 	// Only once no thread can wait in the kernel for a fault of this target may its faults be left
 	// unanswered: a system call would not let its thread park.
 	raw.Store32(&t.frozen, 1)
 	if s.quiesce(w, t, deadline) {
 		begun := raw.Nanotime()
-		deep(code, uintptr(unsafe.Pointer(w)))
+		deep(work, uintptr(unsafe.Pointer(w)))
 		s.cmd.worked = raw.Nanotime() - begun
 	} else {
 		s.blame(0, whyFaults)

@@ -19,7 +19,7 @@ import (
 func (s *shared) stray(w *worker, fd uint32, addr uintptr) {
 	// nosplit: runs without a g.
 	raw.Add64(&s.strays, 1)
-	deep(s.straySharedCode, uintptr(unsafe.Pointer(w)))
+	deep(strayShared, uintptr(unsafe.Pointer(w)))
 	if lo, _, _, ok := s.query(w, addr); ok {
 		if t := s.find(lo); t != nil && t.kind == kindOverlay {
 			raw.Add32(&t.inflight, 1)
@@ -45,7 +45,7 @@ func (s *shared) retrieve(w *worker, t *target, from, to, length uintptr) {
 	// nosplit: runs without a g.
 	raw.Add32(&t.inflight, 1) // the target stays until then
 	w.now.target, w.now.moved = uintptr(unsafe.Pointer(t)), piece{from, to, length}
-	deep(s.toDiskCode, uintptr(unsafe.Pointer(w)))
+	deep(toDisk, uintptr(unsafe.Pointer(w)))
 }
 
 // bringBack puts the real mapping over a piece of the placeholder that the application has moved from

@@ -105,7 +105,7 @@ func surgeon(arg uintptr) {
 	// nosplit: the body of a thread without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
-	s.serve(w, &s.cmd.bell, &s.cmd.done, s.operateCode)
+	s.serve(w, &s.cmd.bell, &s.cmd.done, operate)
 	// The readers' poll ends; Go code has no descriptor for it.
 	w.args[0] = 1
 	raw.Syscall(unix.SYS_WRITE, uintptr(s.stopFD), uintptr(unsafe.Pointer(&w.args)), 8, 0, 0, 0)
@@ -117,7 +117,7 @@ func surgeon(arg uintptr) {
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func (s *shared) serve(w *worker, bell, done *uint32, code uintptr) {
+func (s *shared) serve(w *worker, bell, done *uint32, work func(uintptr)) {
 	// nosplit: runs without a g.
 	for seen := uint32(0); ; {
 		rung := raw.Load32(bell)
@@ -126,7 +126,7 @@ func (s *shared) serve(w *worker, bell, done *uint32, code uintptr) {
 			return
 		case rung == seen:
 			if w.number == surgeonNumber && s.mute() {
-				deep(s.rescueCode, uintptr(unsafe.Pointer(w)))
+				deep(rescue, uintptr(unsafe.Pointer(w)))
 				if raw.Load32(&s.stop) != 0 {
 					return
 				}
@@ -134,7 +134,7 @@ func (s *shared) serve(w *worker, bell, done *uint32, code uintptr) {
 			futexWait(w, bell, rung, 0)
 		default:
 			seen = rung
-			deep(code, uintptr(unsafe.Pointer(w)))
+			deep(work, uintptr(unsafe.Pointer(w)))
 			raw.Store32(done, seen)
 			futexWake(done, 1<<30)
 		}
@@ -153,21 +153,21 @@ func operate(arg uintptr) {
 	c.worked, c.list, c.locked = 0, 0, 0
 	if c.op == opPlace || c.op == opRearm || c.op == opYank {
 		// Each moves registered memory, and mremap then waits until its event has been read.
-		deep(s.listenCode, arg)
+		deep(listen, arg)
 		if e := raw.Load64(&s.failed) | raw.Load64(&s.muted); e != 0 {
 			c.status, c.errno = statusFailed, uint32(e)
 			return
 		}
 	}
 	if c.op >= opDrop {
-		c.took = s.whileStill(w, s.armSharedCode)
+		c.took = s.whileStill(w, armShared)
 		return
 	}
 	if c.op >= opYank {
-		deep(s.operateMemoryCode, arg)
+		deep(operateMemory, arg)
 		return
 	}
-	if took := s.whileStill(w, s.cutCode); c.park != 0 {
+	if took := s.whileStill(w, cut); c.park != 0 {
 		c.took = took
 	}
 }
@@ -184,11 +184,11 @@ func cut(arg uintptr) {
 	c := &s.cmd
 	t := at[target](c.target)
 	if t.kind == kindFile {
-		deep(s.accessCode, arg)
+		deep(changeAccess, arg)
 		return
 	}
 	if c.op == opDisarm || c.op == opRelease {
-		deep(s.disarmCode, arg)
+		deep(disarm, arg)
 		return
 	}
 	if c.locked == 0 { // once a command, and before lineFrom reads all mappings to the same place
@@ -198,7 +198,7 @@ func cut(arg uintptr) {
 		}
 	}
 	if c.nlocks = 0; c.locked == lockedYes {
-		if deep(s.findLocksCode, arg); c.status != statusOK {
+		if deep(findLocks, arg); c.status != statusOK {
 			return
 		}
 	}
@@ -211,7 +211,7 @@ func cut(arg uintptr) {
 	if c.op == opPlace || c.op == opRearm {
 		t.sample, t.blockShift = c.sample, c.blockShift
 	}
-	deep(s.placeCode, arg)
+	deep(place, arg)
 }
 
 // place moves the placeholder over the blocks that are to be armed.
@@ -311,7 +311,7 @@ func (s *shared) intact(w *worker, c *command, t *target) bool {
 		}
 	}
 	if c.op == opRearm {
-		deep(s.heedEndCode, uintptr(unsafe.Pointer(w)))
+		deep(heedEnd, uintptr(unsafe.Pointer(w)))
 	}
 	return true
 }
@@ -357,7 +357,7 @@ func disarm(arg uintptr) {
 		if !l.isFile(c, t) {
 			w.carry.dst = lo
 			c.line = l
-			deep(s.disarmLineCode, arg)
+			deep(disarmLine, arg)
 		} else {
 			s.heedMapping(w, lo, min(l.hi, t.hi), false)
 		}
@@ -370,7 +370,7 @@ func disarm(arg uintptr) {
 			break
 		}
 	}
-	deep(s.heedEndCode, arg)
+	deep(heedEnd, arg)
 	if c.op == opDisarm {
 		if c.cursor == 0 && c.status == statusOK {
 			next = t.hi

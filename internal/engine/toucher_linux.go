@@ -80,7 +80,7 @@ func awaitPage(arg uintptr) {
 	s := at[shared](q.shared)
 	r := s.record(q.seq)
 	if r.Flags&FlagStallUnknown == 0 {
-		deep(s.awaitBackCode, arg)
+		deep(awaitBack, arg)
 	}
 	st := raw.Load32(&r.state)
 	for ; st&stBack == 0; st = raw.Load32(&r.state) {
@@ -292,7 +292,7 @@ func (s *shared) handRecord(w *worker, r *Record) bool {
 	// nosplit: runs without a g.
 	now, relieved := raw.Nanotime(), raw.Load64(&w.relieved)
 	if now-r.Time >= slowFault && relieved == 0 {
-		deep(s.blameCode, uintptr(unsafe.Pointer(w)))
+		deep(blame, uintptr(unsafe.Pointer(w)))
 	}
 	if raw.Load32(&r.state)&stTheirs != 0 {
 		alone := raw.Load32(&r.Messages) == 1 // see again

@@ -55,7 +55,7 @@ func watchdog(arg uintptr) {
 	for raw.Load32(&s.stop) == 0 {
 		// Where it stands in for others it does not keep anybody waiting.
 		bell := raw.Load32(&s.queueBell)
-		deep(s.lookCode, arg)
+		deep(look, arg)
 		asleep := raw.Nanotime()
 		raw.Store64(&s.asleep, uint64(asleep))
 		switch reads, serves := w.looks.unread >= looksMost, w.looks.queued >= looksMost; {
@@ -113,7 +113,7 @@ func look(arg uintptr) {
 		} else if *same += one; *same >= looksMost && (raw.Load32(&v.standing) == 0 || raw.Load64(&v.relieved) == 0) {
 			raw.Store32(&v.standing, 1)
 			w.carry.target = p
-			deep(s.relieveCode, arg)
+			deep(relieve, arg)
 		}
 	}
 	// A follower that reads hands over to the keeper in each pause. So once nobody read the keeper alone ends it.
@@ -127,7 +127,7 @@ func look(arg uintptr) {
 		k.unread, k.unheld = min(k.unread+one, looksMost), min(k.unheld+one, looksMost)
 	}
 	if waits && k.unread == looksMost {
-		deep(s.readAllCode, arg)
+		deep(readAll, arg)
 	}
 	k.read = read
 	switch waits := raw.Load64(&s.queueTail) != raw.Load64(&s.queueHead); {
@@ -136,7 +136,7 @@ func look(arg uintptr) {
 	case waits:
 		for k.queued = min(k.queued+one, looksMost); k.queued == looksMost && s.take(w); {
 			s.relieves(1, firstDisk, maxWorkers)
-			deep(s.fromDiskCode, arg)
+			deep(fromDisk, arg)
 			raw.Store32(&w.busy, 0)
 			raw.Add64(&w.progress, 1)
 		}
@@ -224,7 +224,7 @@ func relieve(arg uintptr) {
 				if lo, _ := t.span(w.now.g, 1); v.reads == 0 {
 					w.now.addr = lo + uintptr(w.now.flags>>placeShift)*t.page
 				}
-				deep(s.shareCode, arg)
+				deep(share, arg)
 				done = w.carry.ok
 			}
 			if !done {
@@ -241,7 +241,7 @@ func relieve(arg uintptr) {
 		if *at[uffd.Event](w.now.message) == uffd.EventPagefault {
 			raw.Store64(&v.relieved, uint64(raw.Nanotime()))
 			s.relieves(1, uintptr(v.number), uintptr(v.number)+1)
-			deep(s.answerCode, arg)
+			deep(answer, arg)
 		}
 	}
 	w.reads = 0

@@ -30,17 +30,17 @@ func operateMemory(arg uintptr) {
 	t := at[target](c.target)
 	c.status, c.errno, c.call, c.took, c.armed = statusOK, 0, 0, 0, 0
 	if c.op == opMerge {
-		deep(s.mergeCode, arg)
+		deep(merge, arg)
 		return
 	}
 	if c.op == opReleaseMemory {
-		deep(s.releaseMemoryCode, arg)
+		deep(releaseMemory, arg)
 		return
 	}
 	if t.flags&tgHeap == 0 && raw.Nanotime()-int64(raw.Load64(&t.removed)) < discardGrace {
 		c.park = 1
 	}
-	c.took = s.whileStill(w, s.stillMemoryCode)
+	c.took = s.whileStill(w, stillMemory)
 }
 
 // stillMemory takes a target that is still away, or brings it home. Who discards of it from now on leaves a mark.
@@ -61,9 +61,9 @@ func stillMemory(arg uintptr) {
 	case c.park == 0 && t.flags&tgHeap == 0 && raw.Nanotime()-int64(raw.Load64(&t.removed)) < discardGrace:
 		c.status = statusBusy
 	case c.op == opYank:
-		deep(s.yankCode, arg)
+		deep(yank, arg)
 	default:
-		deep(s.homeCode, arg)
+		deep(goHome, arg)
 	}
 	raw.Store32(&t.watching, 0)
 }
@@ -92,7 +92,7 @@ func yank(arg uintptr) {
 		return
 	}
 	w.carry.length = n
-	if deep(s.knownCode, arg); !w.carry.ok {
+	if deep(allKnown, arg); !w.carry.ok {
 		return
 	}
 	// First: what is discarded meanwhile must be discarded there too.
@@ -149,7 +149,7 @@ func yank(arg uintptr) {
 	}
 	s.forget(t, next, t.hi)
 	w.lock.locked = locks
-	deep(s.shadowCode, arg)
+	deep(makeLayer, arg)
 }
 
 // makeLayer makes a layer of the shadow, to which everything has been taken.
@@ -245,15 +245,15 @@ func goHome(arg uintptr) {
 	s := at[shared](w.shared)
 	c := &s.cmd
 	t := at[target](c.target)
-	deep(s.yankCode, arg)
+	deep(yank, arg)
 	if c.status != statusOK {
 		return
 	}
 	c.cover, c.limit = 0, 1<<62
-	deep(s.mergeCode, arg)
+	deep(merge, arg)
 	n := s.readMaps(w)
 	w.carry.length = n
-	if deep(s.knownCode, arg); !w.carry.ok {
+	if deep(allKnown, arg); !w.carry.ok {
 		return
 	}
 	if raw.Load64(&t.young) != 0 || n == 0 {
@@ -283,7 +283,7 @@ func goHome(arg uintptr) {
 			from := old + lo - t.lo
 			raw.Syscall(unix.SYS_MPROTECT, from, end-lo, uintptr(l.prot), 0, 0, 0)
 			w.carry.src, w.carry.dst, w.carry.length = from, lo, end-lo
-			if deep(s.homePieceCode, arg); !w.carry.ok {
+			if deep(homePiece, arg); !w.carry.ok {
 				c.status = statusFailed
 			}
 		}

@@ -41,6 +41,9 @@ and the Go heap are armed again every two seconds. After the phases the clients 
 then, for longer, for the other. demo then prints for each window what was touched, new, used again
 and idle, the size of the working set by the length of the window, and what a cache of which size would miss.
 
+With -prefetch the order of first touches is made of the recording (app.touch), and the service is started anew, without the profiler: cold,
+cold after firsttouch prefetch, and warm.
+
 With OTEL_EXPORTER_OTLP_ENDPOINT set, the requests and the metrics go there as well, by OTLP over
 HTTP. OTEL_METRICS_EXPORTER=none keeps the metrics here. With -serve they are at /metrics, too.
 
@@ -79,6 +82,7 @@ out of the database first, and says so. A service of yours has to allow it itsel
 	f.BoolVar(&o.Windows, "windows", false, "arm the memory again and again, for working sets by window; takes a minute more")
 	f.BoolVar(&o.Heap, "heap", true, "observe the Go heap too, with -windows")
 	f.DurationVar(&o.Window, "window", 2*time.Second, "`length` of a window, with -windows")
+	f.BoolVar(&o.Prefetch, "prefetch", false, "start the service cold, cold with prefetch, and warm; takes half a minute more")
 	f.BoolVar(&o.Serve, "serve", false, "keep the service and the profiler's pages up until interrupted")
 	f.StringVar(&o.Listen, "listen", "127.0.0.1:0", "`address` of the service")
 	f.StringVar(&o.Cache, "cache", "", "`directory` for the index (default firsttouch/demo in the user's cache directory)")

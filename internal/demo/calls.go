@@ -7,10 +7,13 @@ import (
 	"io"
 	"net/rpc"
 	"net/rpc/jsonrpc"
+	"os"
 	"time"
 
 	"github.com/firsttouch/firsttouch/exporter/pprof"
+	"github.com/firsttouch/firsttouch/internal/prefetch"
 	"github.com/firsttouch/firsttouch/internal/report"
+	"github.com/firsttouch/firsttouch/internal/touchorder"
 	"github.com/firsttouch/firsttouch/profiler"
 )
 
@@ -46,6 +49,25 @@ func (s *Service) Phase(_ *struct{}, reply *PhaseReply) error {
 		reply.Stall += r.Stall.Sum
 	}
 	s.before = now
+	return nil
+}
+
+// Prefetched holds an order that was read ahead against the first touches so far.
+func (s *Service) Prefetched(args *PrefetchedArgs, reply *prefetch.Outcome) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f, err := os.Open(args.Order)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	order, err := touchorder.Read(f)
+	if err != nil {
+		return err
+	}
+	p := s.agent.Profiler()
+	p.Flush()
+	*reply = prefetch.Measure(order, p.Snapshot())
 	return nil
 }
 

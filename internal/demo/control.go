@@ -39,6 +39,9 @@ type PhaseReply struct {
 	Stall  time.Duration `json:"stall_ns"`
 }
 
+// PrefetchedArgs say what was read ahead before the service was started.
+type PrefetchedArgs struct{ Order string } // file
+
 // FinishReply is what came out of it all.
 type FinishReply struct {
 	Profile report.Summary

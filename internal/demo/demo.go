@@ -13,6 +13,7 @@ type demo struct {
 	Options
 	out      string // absolute
 	database string
+	names    []string // of identifiers, most frequent first
 	paths    []string
 	steps    steps
 }
@@ -58,6 +59,16 @@ func Execute(ctx context.Context, o Options) error {
 	}
 	sum.Without, sum.With = without, with
 	sum.complete(finish)
+	if d.Prefetch && finish.Failed == "" {
+		// While a process has pages of the database mapped they stay in the page cache.
+		if err := c.stop(); err != nil {
+			return err
+		}
+		if sum.Prefetch, err = d.drivePrefetched(ctx); err != nil {
+			return fmt.Errorf("prefetch: %w", err)
+		}
+		sum.Files = append(sum.Files, fileOrder)
+	}
 	if err := d.publish(sum, finish.Failed); err != nil {
 		return err
 	}

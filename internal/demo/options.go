@@ -26,6 +26,7 @@ type Options struct {
 	Windows     bool          // show working sets by window: of the database, and of a cache of answers
 	Heap        bool          // with Windows: of the Go heap too
 	Window      time.Duration // length of one, 0: 2 s
+	Prefetch    bool          // start the service cold, cold with prefetch, and warm
 	Serve       bool
 	JSON        bool // print the summary as JSON
 
@@ -57,6 +58,8 @@ func (o *Options) check() error {
 		return fmt.Errorf("%w: -out is empty: name a directory", ErrUsage)
 	case o.Requests < 1 || o.Requests > maxRequests:
 		return fmt.Errorf("%w: -requests %d: choose 1 to %d", ErrUsage, o.Requests, maxRequests)
+	case o.Prefetch && o.Serve:
+		return fmt.Errorf("%w: -prefetch and -serve: what is served keeps the database in the page cache, so that no start would be cold: choose one of them", ErrUsage)
 	case o.Concurrency < 1 || o.Concurrency > maxConcurrency:
 		return fmt.Errorf("%w: -concurrency %d: choose 1 to %d", ErrUsage, o.Concurrency, maxConcurrency)
 	}

@@ -24,7 +24,7 @@ func prepareOut(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return outputError(dir, err)
 	}
-	for _, name := range []string{fileProfile, fileAddress, fileTraces, fileSummary, fileRecord} {
+	for _, name := range []string{fileProfile, fileAddress, fileTraces, fileSummary, fileRecord, fileOrder} {
 		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return outputError(dir, err)
 		}

@@ -63,6 +63,7 @@ func (d *demo) prepareIndex(ctx context.Context) (sum Index, err error) {
 	if err := errors.Join(err, ix.Close()); err != nil {
 		return sum, err
 	}
+	d.names = names
 	d.paths, err = load.Plan(names, d.Seed, d.Requests)
 	return sum, err
 }

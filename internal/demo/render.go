@@ -20,6 +20,7 @@ func Render(w io.Writer, s Summary, out, command string) error {
 		report.Render(w, s.Profile),
 		report.RenderWorkingSets(w, s.WorkingSets, windowsListed),
 		renderCost(w, s),
+		renderPrefetched(w, s.Prefetch),
 		renderNotes(w, s),
 		renderNext(w, s, out, command),
 		renderMeaning(w, s),
@@ -121,6 +122,11 @@ func renderNext(w io.Writer, s Summary, out, command string) error {
 	run("the profiler's own page, live", command+" demo -serve")
 	if s.WorkingSets == nil {
 		run("what is in use now, and what is idle", command+" demo -windows")
+	}
+	if s.Prefetch == nil {
+		run("what reading ahead does for a cold start", command+" demo -prefetch")
+	} else {
+		run("read ahead what the service touches first", command+" prefetch "+filepath.Join(out, fileOrder))
 	}
 	run("the requests in your own Jaeger or collector", "OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318 "+command+" demo")
 	add("the requests in Jaeger, without a collector", "upload "+filepath.Join(out, fileTraces)+" on its search page")

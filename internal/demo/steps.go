@@ -28,6 +28,9 @@ func newSteps(o *Options) steps {
 	if o.Windows {
 		s.of++
 	}
+	if o.Prefetch {
+		s.of += startSteps
+	}
 	return s
 }
 

@@ -26,11 +26,13 @@ type Summary struct {
 	Profile report.Summary `json:"profile"`
 	// WorkingSets are those of the regions by window, with Options.Windows.
 	WorkingSets []report.WorkingSet `json:"working_sets,omitempty"`
-	Spans       Spans               `json:"spans"`
-	Export      Export              `json:"export"`
-	Metrics     Export              `json:"metrics_export"`
-	Files       []string            `json:"files"`
-	Notes       []string            `json:"notes"` // what a reader has to know, in sentences
+	// Prefetch is there with Options.Prefetch.
+	Prefetch *Prefetched `json:"prefetch,omitempty"`
+	Spans    Spans       `json:"spans"`
+	Export   Export      `json:"export"`
+	Metrics  Export      `json:"metrics_export"`
+	Files    []string    `json:"files"`
+	Notes    []string    `json:"notes"` // what a reader has to know, in sentences
 }
 
 // Index is the database.

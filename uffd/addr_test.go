@@ -6,7 +6,7 @@ import (
 )
 
 func TestAddrAddReportsOverflow(t *testing.T) {
-	const top = Addr(math.MaxUint)
+	const top = Addr(math.MaxUint64)
 	for _, c := range []struct {
 		a    Addr
 		n    uintptr
@@ -17,7 +17,7 @@ func TestAddrAddReportsOverflow(t *testing.T) {
 		{0x1000, 0x1000, 0x2000, true},
 		{top, 0, top, true},
 		{top, 1, 0, false},
-		{0x2000, math.MaxUint, 0x1fff, false},
+		{top - 0xfff, 0x2000, 0x1000, false},
 	} {
 		if got, ok := c.a.Add(c.n); got != c.want || ok != c.ok {
 			t.Errorf("%v.Add(%#x) = %v, %v; want %v, %v", c.a, c.n, got, ok, c.want, c.ok)

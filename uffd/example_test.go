@@ -46,40 +46,65 @@ func ExampleOpen() {
 }
 
 // Serving the memory of another process, whose monitor sent the descriptor: each page is copied
-// from a snapshot of that memory, which begins at base, when it is first touched.
+// from a snapshot of that memory, which begins at base, when it is first touched. The process discards
+// memory as well (FeatureEventRemove), so the events of a batch are applied before its faults are filled,
+// and a fill that comes in the middle of a change is tried again. Package serve does all of it.
 func ExampleFD_Read() {
 	var (
 		received = 5          // came over a Unix socket
 		snapshot []byte       // for example a mapped file
 		base     uffd.Addr    // where the other process has it
 		msgs     [64]uffd.Msg // reused for every batch
+		faults   []uffd.Msg   // that have to be filled still
+		gone     []uffd.Range // what was discarded
+		size     = uffd.Addr(uffd.PageSize())
 	)
-	fd, err := uffd.Adopt(received)
+	fd, err := uffd.Adopt(received, uffd.WithFeatures(uffd.FeatureEventRemove))
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer fd.Close()
-	size := uffd.Addr(uffd.PageSize())
+	contents := func(page uffd.Addr) []byte {
+		for _, r := range gone {
+			if r.Contains(page) {
+				return make([]byte, size)
+			}
+		}
+		return snapshot[page-base : page-base+size]
+	}
 	for {
-		n, err := fd.Read(msgs[:])
+		read := fd.Read
+		if len(faults) > 0 {
+			read = fd.TryRead // there may be no message, and what waits has to be tried again
+		}
+		n, err := read(msgs[:])
 		if errors.Is(err, uffd.ErrClosed) {
 			return // someone called fd.Close
 		}
 		if err != nil {
 			log.Fatal(err)
 		}
-		for i := range msgs[:n] {
-			if !msgs[i].IsPagefault() {
-				continue // no event was asked for
+		for _, m := range msgs[:n] {
+			switch m.Event {
+			case uffd.EventRemove:
+				gone = append(gone, m.Removed())
+			case uffd.EventPagefault:
+				faults = append(faults, m)
 			}
-			page := msgs[i].Address().AlignDown(uintptr(size))
-			from := page - base
-			if _, err := fd.Copy(page, snapshot[from:from+size], 0); errors.Is(err, uffd.ErrGone) {
+		}
+		var again []uffd.Msg
+		for _, m := range faults {
+			page := m.Address().AlignDown(uintptr(size))
+			switch _, err := fd.Copy(page, contents(page), 0); {
+			case errors.Is(err, uffd.ErrAgain):
+				again = append(again, m)
+			case errors.Is(err, uffd.ErrGone):
 				return // the other process has ended
-			} else if err != nil {
+			case err != nil:
 				log.Fatal(err)
 			}
 		}
+		faults = again
 	}
 }
 

@@ -5,8 +5,15 @@ import (
 	"testing"
 )
 
+// in32 is a word whose first four bytes are n, in whatever order the machine has them.
+func in32(n uint32) uint64 {
+	var b [8]byte
+	binary.NativeEndian.PutUint32(b[:], n)
+	return binary.NativeEndian.Uint64(b[:])
+}
+
 func TestMsgAccessors(t *testing.T) {
-	fault := Msg{Event: EventPagefault, Arg: [3]uint64{uint64(PagefaultFlagWrite | PagefaultFlagMinor), 0x7f001234, 7}}
+	fault := Msg{Event: EventPagefault, Arg: [3]uint64{uint64(PagefaultFlagWrite | PagefaultFlagMinor), 0x7f001234, in32(7)}}
 	if !fault.IsPagefault() || fault.Flags() != 5 || fault.Address() != 0x7f001234 || fault.Thread() != 7 {
 		t.Errorf("page fault decoded as %v", &fault)
 	}
@@ -28,11 +35,11 @@ func TestMsgAccessors(t *testing.T) {
 
 func TestMsgString(t *testing.T) {
 	for want, m := range map[string]Msg{
-		"pagefault missing read at 0x1000 by thread 9":              {Event: EventPagefault, Arg: [3]uint64{0, 0x1000, 9}},
+		"pagefault missing read at 0x1000 by thread 9":              {Event: EventPagefault, Arg: [3]uint64{0, 0x1000, in32(9)}},
 		"pagefault write-protected write at 0x1000 by thread 0":     {Event: EventPagefault, Arg: [3]uint64{3, 0x1000, 0}},
 		"pagefault minor read at 0x1000 by thread 0":                {Event: EventPagefault, Arg: [3]uint64{4, 0x1000, 0}},
 		"pagefault read-write-protected read at 0x1000 by thread 0": {Event: EventPagefault, Arg: [3]uint64{8, 0x1000, 0}},
-		"fork: descriptor 5":              {Event: EventFork, Arg: [3]uint64{5}},
+		"fork: descriptor 5":              {Event: EventFork, Arg: [3]uint64{in32(5)}},
 		"remap [0x1000,0x3000) to 0x9000": {Event: EventRemap, Arg: [3]uint64{0x1000, 0x9000, 0x2000}},
 		"remove [0x1000,0x2000)":          {Event: EventRemove, Arg: [3]uint64{0x1000, 0x2000}},
 		"unmap [0x1000,0x2000)":           {Event: EventUnmap, Arg: [3]uint64{0x1000, 0x2000}},

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 	"unsafe"
@@ -41,6 +42,16 @@ func refuseAll(t *testing.T, list []calls.Call, errno unix.Errno) {
 	install(t, append(filter, unix.SockFilter{Code: ret, K: unix.SECCOMP_RET_ALLOW}))
 }
 
+// spareThreads has the runtime make threads, which it keeps, so that it need not make any for some time.
+func spareThreads() {
+	const n = 32
+	var wg sync.WaitGroup
+	for range n {
+		wg.Go(func() { unix.Nanosleep(&unix.Timespec{Nsec: 20e6}, nil) })
+	}
+	wg.Wait()
+}
+
 // install has all threads of the process take a filter.
 func install(t *testing.T, filter []unix.SockFilter) {
 	t.Helper()
@@ -67,6 +78,7 @@ func refuseInCore(t *testing.T, list []calls.Call, errno unix.Errno, before bool
 		})
 	}
 	if before {
+		spareThreads() // the C library makes new ones with mprotect(2)
 		refuseAll(t, list, errno)
 	}
 	p, err := New(WithDelivery(testDelivery()), WithFailingSystemCalls(), WithStopLimit(10*time.Second)) // see newProfiler

@@ -205,6 +205,9 @@ func TestHugePages(t *testing.T) {
 				opts = append(opts, WithWritesOnly())
 			}
 			if c.flags&unix.MAP_PRIVATE != 0 {
+				if p.eng.UserModeOnly() {
+					t.Skip("Stats.UserModeOnly: private memory is not attached")
+				}
 				_, err := p.AttachMemory("moved", b)
 				wantError(t, "private", err, ErrNotSupported, "cannot be moved", "map them shared", "WithWritesOnly")
 			}

@@ -24,7 +24,7 @@ func Probe() Report {
 	r := Report{
 		OS: runtime.GOOS, Arch: runtime.GOARCH, PageSizeBytes: PageSize(), Reason: notHere().Error(),
 		Features: []FeatureReport{}, Ioctls: []IoctlReport{}, Memory: []MemoryReport{},
-		Privileges: Privileges{UID: os.Getuid()},
+		Privileges: Privileges{UID: os.Geteuid()},
 	}
 	for _, path := range []OpenPath{PathDevice, PathSyscall, PathUserModeOnly} {
 		r.Paths = append(r.Paths, PathReport{Path: path, Available: No, Reason: r.Reason, Remedy: "run on Linux"})

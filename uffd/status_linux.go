@@ -11,7 +11,7 @@ import (
 // readPrivileges reads what decides about the open paths. What cannot be read stays unknown: the
 // hints that are drawn from it explain a refusal, and never cause one.
 func readPrivileges() Privileges {
-	p := Privileges{UID: os.Getuid()}
+	p := Privileges{UID: os.Geteuid()}
 	if text, err := os.ReadFile("/proc/sys/vm/unprivileged_userfaultfd"); err == nil {
 		if value, err := strconv.Atoi(strings.TrimSpace(string(text))); err == nil {
 			p.UnprivilegedSysctl = &value

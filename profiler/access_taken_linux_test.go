@@ -288,7 +288,7 @@ func takenFile(t *testing.T, p *Profiler, pages, prot int) ([]byte, *Region) {
 	t.Helper()
 	path := newFile(t, pages*pageSize)
 	b := mapFile(t, path, pages*pageSize, prot, unix.MAP_SHARED)
-	r, err := p.AttachFile(path)
+	r, err := attached(func() (*Region, error) { return p.AttachFile(path) })
 	must(t, err)
 	t.Cleanup(func() { closeBusy(t, r.Close) })
 	return b, r

@@ -3,7 +3,6 @@
 package profiler
 
 import (
-	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -35,11 +34,7 @@ func attachMany(b *testing.B, n int) {
 		mapFile(b, path, length*pageSize, unix.PROT_READ, unix.MAP_SHARED)
 	}
 	before, start, cpu := p.Snapshot().Stats, time.Now(), processorTime()
-	r, err := p.AttachFile(path)
-	for errors.Is(err, ErrBusy) {
-		time.Sleep(10 * time.Millisecond)
-		r, err = p.AttachFile(path)
-	}
+	r, err := attached(func() (*Region, error) { return p.AttachFile(path) })
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -62,10 +57,7 @@ func attachMany(b *testing.B, n int) {
 	p.look()
 	b.ReportMetric(float64((processorTime()-cpu).Microseconds())/float64(n), "µs-cpu-look/mapping")
 	before, start, cpu = p.Snapshot().Stats, time.Now(), processorTime()
-	for err = r.Close(); errors.Is(err, ErrBusy); err = r.Close() {
-		time.Sleep(10 * time.Millisecond)
-	}
-	if err != nil {
+	if err := patiently(r.Close); err != nil {
 		b.Fatal(err)
 	}
 	took, used = time.Since(start), processorTime()-cpu

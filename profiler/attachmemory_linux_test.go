@@ -44,10 +44,7 @@ func smallPages(t *testing.T, b []byte) {
 
 func attachMemory(t *testing.T, p *Profiler, b []byte, opts ...RegionOption) *Region {
 	t.Helper()
-	r, err := p.AttachMemory("cache", b, opts...)
-	for try := 0; try < 10 && errors.Is(err, ErrBusy); try++ {
-		r, err = p.AttachMemory("cache", b, opts...)
-	}
+	r, err := attached(func() (*Region, error) { return p.AttachMemory("cache", b, opts...) })
 	if errors.Is(err, ErrNotSupported) {
 		t.Skip(err)
 	}

@@ -3,7 +3,6 @@
 package profiler
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"testing"
@@ -27,14 +26,7 @@ func (c *core) try(err error) bool {
 	return err == nil
 }
 
-// calm tries again where threads were too busy to be stopped, which this machine's load may do, not a refusal.
-func (c *core) calm(f func() error) bool {
-	err := f()
-	for try := 0; try < 10 && errors.Is(err, ErrBusy); try++ {
-		err = f()
-	}
-	return c.try(err)
-}
+func (c *core) calm(f func() error) bool { return c.try(patiently(f)) }
 
 const corePages = 64
 

@@ -72,13 +72,13 @@ func TestManyPiecesAreGivenBackInSteps(t *testing.T) {
 	path := newFile(t, size)
 	mem := mapFile(t, path, size, unix.PROT_READ, unix.MAP_SHARED)
 	p := newProfiler(t, WithGranule(pageSize), WithLogLimit(0))
-	r, err := p.AttachFile(path)
+	r, err := attached(func() (*Region, error) { return p.AttachFile(path) })
 	must(t, err)
 	for i := 0; i < pages; i += 2 {
 		sink = mem[i*pageSize]
 	}
 	before := p.eng.Stats()
-	must(t, r.Close())
+	must(t, patiently(r.Close))
 	after := p.eng.Stats()
 	if n := after.Stops - before.Stops; testDelivery() == DeliverySignal && haveGuards(t) {
 		if n == 0 { // it was never in pieces: its markers go as fast as page tables are walked
@@ -161,7 +161,7 @@ func TestAttachingDoesNotWalkThePageTables(t *testing.T) {
 				}
 				must(t, err)
 				sink = file[0] + locked[0] + memory[0]
-				must(t, r.Rearm())
+				must(t, patiently(r.Rearm))
 				if *n != 0 {
 					t.Errorf("%d: the page tables of all memory were walked %d times", i, *n)
 					*n = 0
@@ -255,7 +255,7 @@ func TestLooksAskNothingOfThePieces(t *testing.T) {
 	path := diskFile(t, 256*pageSize)
 	mem := mapFile(t, path, len(contents(256*pageSize)), unix.PROT_READ, unix.MAP_SHARED)
 	p := newProfiler(t, WithDelivery(DeliveryThread), WithGranule(pageSize))
-	r, err := p.AttachFile(path)
+	r, err := attached(func() (*Region, error) { return p.AttachFile(path) })
 	must(t, err)
 	before := p.eng.Stats().Asked
 	for i := 0; i < 256; i += 2 {
@@ -303,7 +303,7 @@ func TestOverheadBySignalIsProcessorTime(t *testing.T) {
 		}
 		close(start)
 		done.Wait()
-		must(t, a.Close())
+		must(t, patiently(a.Close))
 	}
 	overhead, spent := p.Cost().Engine, used()-before
 	t.Logf("overhead %v, processor time of the process %v", overhead, spent)

@@ -135,10 +135,7 @@ func armKinds(t *testing.T, p *Profiler, pages int) (regions []*armed) {
 			return p.AttachMemory("writes", b, WithWritesOnly())
 		}},
 	} {
-		r, err := k.attach(k.memory)
-		for try := 0; try < 10 && errors.Is(err, ErrBusy); try++ {
-			r, err = k.attach(k.memory)
-		}
+		r, err := attached(func() (*Region, error) { return k.attach(k.memory) })
 		if errors.Is(err, ErrNotSupported) {
 			t.Logf("left out: %s memory: %v", k.name, err)
 			continue

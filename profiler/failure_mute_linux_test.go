@@ -233,7 +233,7 @@ func TestNobodyCanBeWokenAtBadTimes(t *testing.T) {
 		p := newProfiler(t)
 		path := newFile(t, pageSize)
 		memory := mapFile(t, path, pageSize, unix.PROT_READ, unix.MAP_SHARED)
-		_, err := p.AttachFile(path)
+		_, err := attached(func() (*Region, error) { return p.AttachFile(path) })
 		must(t, err)
 		must(t, os.Remove(path))
 		refuseAll(t, slices.DeleteFunc(calls.List(), func(c calls.Call) bool { return c.System() != "ioctl" && c.System() != "mremap" }), unix.EPERM)

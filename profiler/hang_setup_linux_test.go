@@ -4,7 +4,6 @@ package profiler
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"os"
 	"runtime"
@@ -92,7 +91,7 @@ func arm(t *testing.T, p *Profiler, pages int) []*armed {
 	}
 	t.Cleanup(func() { f.Close() })
 	memory := mapFile(t, path, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
-	file, err := p.AttachFile(path, WithName(fmt.Sprintf("file %d", n)))
+	file, err := attached(func() (*Region, error) { return p.AttachFile(path, WithName(fmt.Sprintf("file %d", n))) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,11 +105,7 @@ func arm(t *testing.T, p *Profiler, pages int) []*armed {
 // closeBusy gives memory back where threads that fork, end or wait for a disk delay it.
 func closeBusy(t *testing.T, give func() error) {
 	t.Helper()
-	err := give()
-	for try := 0; try < 10 && errors.Is(err, ErrBusy); try++ {
-		err = give()
-	}
-	if err != nil {
+	if err := patiently(give); err != nil {
 		t.Errorf("give the memory back: %v", err)
 	}
 }

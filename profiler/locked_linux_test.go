@@ -240,10 +240,7 @@ func lockProcess(t *testing.T, c lockCall, at int) {
 	}
 	look()
 	for _, m := range all {
-		r, err := m.attach(p, m.b, m.path)
-		for try := 0; try < 10 && errors.Is(err, ErrBusy); try++ {
-			r, err = m.attach(p, m.b, m.path)
-		}
+		r, err := attached(func() (*Region, error) { return m.attach(p, m.b, m.path) })
 		switch {
 		case errors.Is(err, ErrLocked) && wanted[m] && strings.Contains(err.Error(), "munlock"):
 			t.Logf("seen: %s: %v", m.name, err)
@@ -280,10 +277,7 @@ func lockProcess(t *testing.T, c lockCall, at int) {
 			if m.r == nil {
 				continue
 			}
-			err := m.r.Rearm()
-			for try := 0; try < 10 && errors.Is(err, ErrBusy); try++ {
-				err = m.r.Rearm()
-			}
+			err := patiently(m.r.Rearm)
 			armed[m] = err == nil
 			if err != nil && !(refuse && wanted[m] && errors.Is(err, ErrLocked) && strings.Contains(err.Error(), "munlock")) {
 				t.Errorf("%s: %s: arm again: %v", when, m.name, err)

@@ -59,10 +59,7 @@ func TestLockedLimit(t *testing.T) {
 	runtime.GC()
 	p := newProfiler(t)
 	must(t, unix.Mlockall(mclFuture))
-	r, err := p.AttachFile(path)
-	for try := 0; try < 10 && errors.Is(err, ErrBusy); try++ {
-		r, err = p.AttachFile(path)
-	}
+	r, err := attached(func() (*Region, error) { return p.AttachFile(path) })
 	must(t, err)
 	want := contents(touched * pageSize)
 	for round := range 2 {
@@ -93,7 +90,7 @@ func TestLockedLimit(t *testing.T) {
 	}
 	closeBusy(t, r.Close)
 	closeBusy(t, small.Close)
-	must(t, p.Close())
+	must(t, patiently(p.Close))
 	_, err = New(WithDelivery(testDelivery()), WithFailingSystemCalls())
 	wantError(t, "a profiler where the Go runtime may map little", err, ErrLocked, "RLIMIT_MEMLOCK", "MCL_FUTURE")
 	if i := different(b[:len(want)], want); i >= 0 {

@@ -26,7 +26,7 @@ func TestWhatOwnersCannotHave(t *testing.T) {
 		return vec[0]&1 != 0
 	}
 	p := newProfiler(t, WithGranule(pageSize), WithDelivery(DeliveryThread))
-	r, err := p.AttachFile(path)
+	r, err := attached(func() (*Region, error) { return p.AttachFile(path) })
 	must(t, err)
 	sink = mem[3*pageSize]
 	if !in(3) {
@@ -43,7 +43,7 @@ func TestWhatOwnersCannotHave(t *testing.T) {
 	if !bytes.Equal(mem, contents(len(mem))) {
 		t.Error("the contents changed")
 	}
-	must(t, r.Close())
+	must(t, patiently(r.Close))
 	for i := range pages {
 		if !in(i) {
 			t.Errorf("page %d is absent afterwards", i)
@@ -66,7 +66,7 @@ func TestWhatOwnersHaveBySignal(t *testing.T) {
 		sink = mem[i*pageSize] // in the page cache
 	}
 	p := newProfiler(t, WithGranule(pageSize), WithDelivery(DeliverySignal))
-	r, err := p.AttachFile(path)
+	r, err := attached(func() (*Region, error) { return p.AttachFile(path) })
 	must(t, err)
 	sink = mem[3*pageSize]
 	if _, _, errno := unix.Syscall(unix.SYS_MINCORE, addressOf(mem), uintptr(len(mem)), uintptr(unsafe.Pointer(&cached[0]))); errno != 0 {
@@ -97,7 +97,7 @@ func TestWhatOwnersHaveBySignal(t *testing.T) {
 	if !bytes.Equal(mem, want) {
 		t.Error("the contents are not what the owner made of them")
 	}
-	must(t, r.Close())
+	must(t, patiently(r.Close))
 	if !bytes.Equal(mem, want) {
 		t.Error("the contents changed")
 	}
@@ -117,11 +117,11 @@ func TestOwnersAreNamed(t *testing.T) {
 	if p.text == nil {
 		t.Fatal("the function table cannot be read")
 	}
-	r, err := p.AttachFile(path)
+	r, err := attached(func() (*Region, error) { return p.AttachFile(path) })
 	must(t, err)
 	inPieces := testDelivery() == DeliveryThread || r.maps[0].Rightless()
 	if s := p.Snapshot(); notesSay(s, "this test is linked in") != inPieces || notesSay(s, "-fs.disableMincore") || notesSay(s, "Badger") {
 		t.Errorf("notes: %q", s.Stats.Notes)
 	}
-	must(t, r.Close())
+	must(t, patiently(r.Close))
 }

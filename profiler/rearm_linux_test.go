@@ -17,10 +17,7 @@ import (
 // rearm arms a region again, or skips the test where the kernel cannot.
 func rearm(t *testing.T, r *Region) {
 	t.Helper()
-	err := r.Rearm()
-	for try := 0; try < 10 && errors.Is(err, ErrBusy); try++ {
-		err = r.Rearm()
-	}
+	err := patiently(r.Rearm)
 	if errors.Is(err, ErrNotSupported) {
 		t.Skip(err)
 	}

@@ -15,11 +15,7 @@ import (
 // setShare sets a share, and tries again where threads are too busy to be stopped.
 func setShare(t *testing.T, r *Region, share float64) {
 	t.Helper()
-	err := r.SetSampling(share)
-	for try := 0; try < 10 && errors.Is(err, ErrBusy); try++ {
-		err = r.SetSampling(share)
-	}
-	if err != nil {
+	if err := patiently(func() error { return r.SetSampling(share) }); err != nil {
 		t.Fatal(err)
 	}
 }

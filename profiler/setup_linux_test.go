@@ -33,7 +33,7 @@ func newProfiler(t testing.TB, opts ...Option) *Profiler {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := p.Close(); err != nil {
+		if err := patiently(p.Close); err != nil {
 			t.Errorf("close: %v", err)
 		}
 	})
@@ -100,14 +100,31 @@ func mapFile(t testing.TB, path string, size, prot, flags int) []byte {
 	return b
 }
 
+// patiently does something again while threads are too busy to be stopped, which the machine's load may do.
+func patiently(do func() error) (err error) {
+	for end := time.Now().Add(testproc.Budget(20 * time.Second)); ; time.Sleep(time.Millisecond) {
+		if err = do(); !errors.Is(err, ErrBusy) || time.Now().After(end) {
+			return err
+		}
+	}
+}
+
+// attached is patiently for what makes a region.
+func attached(attach func() (*Region, error)) (r *Region, err error) {
+	return r, patiently(func() (err error) {
+		r, err = attach()
+		return err
+	})
+}
+
 func attach(t testing.TB, p *Profiler, path string, opts ...RegionOption) *Region {
 	t.Helper()
-	r, err := p.AttachFile(path, opts...)
+	r, err := attached(func() (*Region, error) { return p.AttachFile(path, opts...) })
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { // before the mapping goes
-		if err := r.Close(); err != nil {
+		if err := patiently(r.Close); err != nil {
 			t.Errorf("detach: %v", err)
 		}
 	})

@@ -187,10 +187,7 @@ func comeAndGo(t *testing.T, p *Profiler, path string, want []byte) ([]byte, *Re
 		t.Error(err)
 		return nil, nil
 	}
-	r, err := p.AttachFile(path)
-	for errors.Is(err, ErrBusy) {
-		r, err = p.AttachFile(path)
-	}
+	r, err := attached(func() (*Region, error) { return p.AttachFile(path) })
 	if err != nil {
 		t.Error(err)
 		return nil, nil

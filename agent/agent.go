@@ -177,7 +177,9 @@ func (a *Agent) profile() error {
 	if a.files != nil {
 		a.files.start()
 	}
-	if a.cfg.budget != (limit{}) {
+	if observes := a.cfg.delivery == profiler.DeliveryObserve; observes && a.cfg.budget != (limit{}) {
+		a.note("the budget of %v is not kept: with delivery observe nothing is armed, so that there is nothing to leave out; what it costs is in the snapshot", a.cfg.budget)
+	} else if a.cfg.budget != (limit{}) {
 		a.budget = newKeeper(p, a.cfg.budget, a.cfg.stacks, a.owned)
 		a.budget.start()
 	}

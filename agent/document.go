@@ -180,6 +180,7 @@ type DocumentStats struct {
 	Records       uint64 `json:"records"`
 	Dropped       uint64 `json:"dropped"`
 	LogCut        uint64 `json:"log_cut"`
+	Elsewhere     uint64 `json:"elsewhere,omitempty"` // page faults of memory that no region has; with delivery observe alone
 	Stacks        uint64 `json:"stacks"`
 	StacksMissed  uint64 `json:"stacks_missed"`
 	StallsUnknown uint64 `json:"stalls_unknown"` // faults whose stall nobody could tell: their stall_ns is 0
@@ -192,7 +193,7 @@ type DocumentStats struct {
 	Stops         uint64 `json:"stops"`       // times that the process's other threads were stopped
 	StoppedNS     int64  `json:"stopped_ns"`  // for how long, in all
 	StackSampling string `json:"stack_sampling"`
-	Delivery      string `json:"delivery"`             // of faults to the engine: thread or signal
+	Delivery      string `json:"delivery"`             // of faults to the profiler: thread, signal or observe
 	Placement     string `json:"placement,omitempty"`  // where the resolver runs
 	LastError     string `json:"last_error,omitempty"` // of the last resolve that failed
 	UserModeOnly  bool   `json:"user_mode_only"`

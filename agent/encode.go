@@ -157,7 +157,7 @@ func documentStacks(s *profiler.Snapshot, ids map[profiler.StackID]bool) []Docum
 
 func documentStats(s profiler.Stats) DocumentStats {
 	return DocumentStats{
-		Faults: s.Faults, Messages: s.Messages, Records: s.Records, Dropped: s.Dropped, LogCut: s.LogCut,
+		Faults: s.Faults, Messages: s.Messages, Records: s.Records, Dropped: s.Dropped, LogCut: s.LogCut, Elsewhere: s.Elsewhere,
 		Stacks: s.Stacks, StacksMissed: s.StacksMissed, StacksCut: s.StacksCut, StallsUnknown: s.StallsUnknown, Waiting: s.Waiting,
 		Unattributed: s.Unattributed, SpansDropped: s.SpansDropped, ResolveErrors: s.ResolveErrs,
 		OverheadNS: int64(s.Overhead), Stops: s.Stops, StoppedNS: int64(s.Stopped), StackSampling: s.StackSampling, UserModeOnly: s.UserModeOnly,

@@ -39,6 +39,9 @@ func (p *Profiler) NewArena(name string, size int, opts ...RegionOption) (*Regio
 }
 
 func (r *Region) mapArena(size int) error {
+	if r.p.observes() {
+		return r.mapPlain(size)
+	}
 	if !r.config.writes {
 		g, err := r.p.eng.NewArena(r.eng, uintptr(size), uintptr(r.config.granule), r.know)
 		if err != nil {
@@ -47,27 +50,42 @@ func (r *Region) mapArena(size int) error {
 		r.bytes, r.maps = g.Bytes(), []*mapping{{Target: g, means: byMove}}
 		return nil
 	}
-	at, err := unix.MmapPtr(-1, 0, nil, uintptr(size), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_NORESERVE)
-	if err == unix.EAGAIN { // mlock_future_ok, mm/mmap.c
-		return fmt.Errorf("%w: the process locks all of its new memory (mlockall with MCL_FUTURE), and %d bytes cannot be: raise RLIMIT_MEMLOCK, or choose a smaller arena: mmap: %w", ErrLocked, size, err)
-	}
+	b, err := newPlain(size)
 	if err != nil {
-		return fmt.Errorf("map %d bytes: %w", size, err)
+		return err
 	}
-	b := unsafe.Slice((*byte)(at), size)
-	// A huge page would make one fault of 512. EINVAL: a kernel without them.
-	if err := unix.Madvise(b, unix.MADV_NOHUGEPAGE); err != nil && err != unix.EINVAL {
-		unmap(b)
-		return fmt.Errorf("madvise(MADV_NOHUGEPAGE): %w: allow it in the process's seccomp filter", err)
-	}
-	lo := uintptr(at)
-	m, _, err := r.observe(piece{procMap: procMap{lo: lo, hi: lo + uintptr(size)}, means: byProtect, page: uintptr(unix.Getpagesize())}, 0)
+	lo, hi := bounds(b)
+	m, _, err := r.observe(piece{procMap: procMap{lo: lo, hi: hi}, means: byProtect, page: uintptr(unix.Getpagesize())}, 0)
 	if err != nil {
 		unmap(b)
 		return err
 	}
 	r.bytes, r.maps = b, []*mapping{m}
 	return nil
+}
+
+// bounds are the addresses of memory.
+func bounds(b []byte) (lo, hi uintptr) {
+	lo = uintptr(unsafe.Pointer(unsafe.SliceData(b)))
+	return lo, lo + pages(len(b))
+}
+
+// newPlain maps fresh memory, of small pages.
+func newPlain(size int) ([]byte, error) {
+	at, err := unix.MmapPtr(-1, 0, nil, uintptr(size), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_NORESERVE)
+	if err == unix.EAGAIN { // mlock_future_ok, mm/mmap.c
+		return nil, fmt.Errorf("%w: the process locks all of its new memory (mlockall with MCL_FUTURE), and %d bytes cannot be: raise RLIMIT_MEMLOCK, or choose a smaller arena: mmap: %w", ErrLocked, size, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("map %d bytes: %w", size, err)
+	}
+	b := unsafe.Slice((*byte)(at), size)
+	// A huge page would make one fault of 512. EINVAL: a kernel without them.
+	if err := unix.Madvise(b, unix.MADV_NOHUGEPAGE); err != nil && err != unix.EINVAL {
+		unmap(b)
+		return nil, fmt.Errorf("madvise(MADV_NOHUGEPAGE): %w: allow it in the process's seccomp filter", err)
+	}
+	return b, nil
 }
 
 // unmap returns memory of a region.

@@ -75,7 +75,9 @@ func (l *Look) attach(path string, opts []RegionOption) (*Region, error) {
 	}
 	defer r.mu.Unlock()
 	r.file = id
-	r.eng.KnowFile(id.path, id.dev, id.inode)
+	if r.eng != nil {
+		r.eng.KnowFile(id.path, id.dev, id.inode)
+	}
 	r.complete = l.sighted(id)
 	if err := r.look(l); err != nil && len(r.maps) == 0 {
 		l.failed(id)
@@ -119,6 +121,9 @@ func (r *Region) lookNow() error {
 // look compares the mappings of the region's file with what is armed: what is gone is forgotten,
 // what is new is covered. The caller holds r.mu.
 func (r *Region) look(l *Look) error {
+	if r.p.observes() {
+		return r.seeFile(l)
+	}
 	var errs []error
 	changed := len(r.maps) == 0
 	lost := r.lost(r.maps, l.list)

@@ -44,6 +44,9 @@ func (p *Profiler) AttachRange(name string, start, end uintptr, opts ...RegionOp
 	if p.retired.Load() {
 		return nil, fmt.Errorf("profiler: %w", ErrClosed)
 	}
+	if p.observes() {
+		return p.attachSeen(name, lo, hi, opts)
+	}
 	pieces, note, err := p.attachable(lo, hi, writes)
 	if err != nil {
 		return nil, fmt.Errorf("memory %q: %w", name, err)

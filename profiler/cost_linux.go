@@ -4,10 +4,19 @@ package profiler
 
 import "time"
 
+// observeCost is the processor time that the kernel takes to write the records of a page fault, of whatever memory: see
+// docs/overhead.md.
+const observeCost = 1500 * time.Nanosecond
+
 // Cost is what observation has cost until now. It takes some microseconds.
 func (p *Profiler) Cost() Cost {
 	p.foldMu.Lock()
 	defer p.foldMu.Unlock()
+	if p.obs != nil && p.binder != nil {
+		n := p.obs.counts()
+		all := p.agg.stats.Records + n.elsewhere
+		p.cost = Cost{Engine: n.overhead, Faults: p.agg.stats.Records, Touchers: time.Duration(all) * observeCost}
+	}
 	if p.eng == nil {
 		return p.cost
 	}

@@ -20,6 +20,25 @@ const (
 	// All others of these signals go to the handler that was installed before, which is Go's unless C code has one.
 	// Ours stays in front of it for the life of the process.
 	DeliverySignal
+	// DeliveryObserve arms nothing: regions are named as ever, and their faults are the page faults that the kernel counts, read from
+	// perf events (perf_event_open(2)) of the own process. No mapping is changed, no thread is stopped or signalled, no system call can
+	// fail, and no userfaultfd is needed; an ordinary user may where /proc/sys/kernel/perf_event_paranoid is 2 or less and no seccomp
+	// filter refuses the call (Observable). Memory of every kind can be named, private and executable mappings of files too. What it
+	// cannot see is said in the first of Stats.Notes:
+	//   - A page is seen when it is mapped by a fault of its own. The kernel maps up to 16 pages of the page cache with one fault
+	//     (fault-around), and all of a large folio: of a cached file most first touches are not seen. Of a file that is in no cache, and
+	//     whose mapping has MADV_RANDOM, each one is.
+	//   - What was in the page tables before is not seen; Rearm, windows, samples, WithWritesOnly and the Go heap are not supported.
+	//   - Faults inside system calls are seen only with CAP_PERFMON, or where perf_event_paranoid is 1 or less.
+	//   - Fault.Access is AccessUnknown. Fault.Source is SourceDisk where the kernel counts a fault as major, SourcePageCache or
+	//     SourceZero else, and SourceUnknown where a signal has interrupted the wait: the kernel then counts a minor one.
+	//   - Fault.Stall is the kernel's own time for the fault. It is WaitAtMost where a signal has interrupted it, since the thread
+	//     makes its fault again after the handler; and WaitUnknown where the kernel has mapped the page otherwise meanwhile. Such a fault
+	//     comes two seconds late, and is not in the totals of its span.
+	//   - A goroutine is known between two moments at which its id was read: where it starts, binds or ends a span, and where the buffers
+	//     are read. So the first faults of a goroutine that has no span are of goroutine 0, which is unknown.
+	//   - Each processor's buffer holds some thousand faults, of whatever memory. What finds no room is Stats.Dropped.
+	DeliveryObserve
 )
 
 // String is the value of FIRSTTOUCH_DELIVERY.
@@ -29,6 +48,8 @@ func (d Delivery) String() string {
 		return "thread"
 	case DeliverySignal:
 		return "signal"
+	case DeliveryObserve:
+		return "observe"
 	}
 	return fmt.Sprintf("Delivery(%d)", uint8(d))
 }
@@ -36,8 +57,8 @@ func (d Delivery) String() string {
 // WithDelivery sets how first touches reach the engine. The default is DeliveryThread.
 func WithDelivery(d Delivery) Option {
 	return optionFunc(func(c *config) error {
-		if d > DeliverySignal {
-			return fmt.Errorf("%w: delivery %v: choose DeliveryThread or DeliverySignal", ErrInvalid, d)
+		if d > DeliveryObserve {
+			return fmt.Errorf("%w: delivery %v: choose DeliveryThread, DeliverySignal or DeliveryObserve", ErrInvalid, d)
 		}
 		c.delivery = d
 		return nil

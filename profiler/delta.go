@@ -148,6 +148,7 @@ func subStats(s, old Stats) Stats {
 	s.Records -= old.Records
 	s.Dropped -= old.Dropped
 	s.LogCut -= old.LogCut
+	s.Elsewhere -= old.Elsewhere
 	s.Stacks -= old.Stacks
 	s.StacksMissed -= old.StacksMissed
 	s.StallsUnknown -= old.StallsUnknown

@@ -5,10 +5,12 @@ import "time"
 // Access is how the first touch of a granule was made.
 type Access uint8
 
-// The kinds of access that the kernel tells apart in a page-fault message.
+// The kinds of access that the kernel tells apart in the message of a userfaultfd.
 const (
 	Read  Access = iota // a load, or a system call that reads from the page
 	Write               // a store, or a system call that writes to the page
+	// AccessUnknown: page faults are observed (DeliveryObserve), of which the kernel does not tell.
+	AccessUnknown
 )
 
 // Source is where the contents of a resolved granule came from.

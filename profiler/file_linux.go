@@ -100,6 +100,12 @@ func (p *Profiler) MapFile(path string, opts ...RegionOption) (*Region, error) {
 	}
 	defer r.mu.Unlock()
 	r.file, r.bytes = id, b
+	if p.observes() {
+		lo, hi := bounds(b)
+		r.seeRange(lo, hi)
+		r.publishMaps(info.Size())
+		return r, nil
+	}
 	r.eng.KnowFile(id.path, id.dev, id.inode)
 	lo := uintptr(unsafe.Pointer(unsafe.SliceData(b)))
 	l, err := p.newLook()

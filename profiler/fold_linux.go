@@ -31,7 +31,7 @@ func (p *Profiler) foldLoop() {
 			p.fold()
 			if n%collectEvery == 0 {
 				p.collect() // so that its events have their time
-				p.agg.age(p.eng.Folded(), p.held, engine.Now())
+				p.agg.age(p.binder.Folded(), p.held, engine.Now())
 			}
 			p.foldMu.Unlock()
 		}
@@ -40,7 +40,7 @@ func (p *Profiler) foldLoop() {
 
 // held reports whether something still counts for a region. The caller holds foldMu.
 func (p *Profiler) held(id RegionID) bool {
-	return len(p.watched[id]) > 0 || p.eng.WaitsFor(func(target uint32) bool { return RegionID(p.targets[target].Region) == id })
+	return len(p.watched[id]) > 0 || p.eng != nil && p.eng.WaitsFor(func(target uint32) bool { return RegionID(p.targets[target].Region) == id })
 }
 
 // lookSignal notes when other code has taken the signal that asks threads. The caller holds foldMu.
@@ -57,6 +57,9 @@ func (p *Profiler) lookSignal() {
 // fold moves every finished record from the ring to the aggregate. The caller holds foldMu.
 func (p *Profiler) fold() {
 	if p.eng == nil {
+		if p.obs != nil && p.binder != nil {
+			p.foldObserved(false)
+		}
 		return
 	}
 	for {
@@ -96,10 +99,16 @@ func (p *Profiler) foldOne(rec *engine.Record, seq uint64) {
 	if rec.Flags&engine.FlagStackCut != 0 {
 		p.agg.stats.StacksCut++
 	}
+	p.record(f)
+}
+
+// record counts a fault. The caller holds foldMu.
+func (p *Profiler) record(f Fault) {
 	p.nameSpan(f)
 	f = p.agg.observe(f)
+	granule := uint64(p.agg.region(f.Region).Granule)
 	for _, w := range p.watched[f.Region] {
-		w.add(uint64(f.Offset)/uint64(r.Granule), f.Source, f.Actor)
+		w.add(uint64(f.Offset)/granule, f.Source, f.Actor)
 	}
 	for _, observe := range p.config.observe {
 		observe(f)
@@ -165,14 +174,14 @@ func (p *Profiler) Flush() {
 func (p *Profiler) foldTo(head uint64) (uint64, bool) {
 	p.foldMu.Lock()
 	defer p.foldMu.Unlock()
-	if p.eng == nil {
+	if p.binder == nil {
 		return head, true
 	}
 	if head == 0 {
-		head = p.eng.Head()
+		head = p.binder.Head()
 	}
 	p.fold()
-	return head, p.eng.Folded() >= head
+	return head, p.binder.Folded() >= head
 }
 
 // Snapshot returns what was seen until now. It costs a copy of the totals, not of the faults, and
@@ -188,6 +197,9 @@ func (p *Profiler) Snapshot() *Snapshot {
 // collect takes over the engine's counters. The caller holds foldMu.
 func (p *Profiler) collect() {
 	if p.eng == nil {
+		if p.obs != nil && p.binder != nil {
+			p.collectObserved()
+		}
 		return
 	}
 	p.lookSignal()
@@ -348,6 +360,9 @@ func (p *Profiler) Span(ref SpanRef) (SpanStats, bool) {
 func (p *Profiler) Stalled() int {
 	p.foldMu.Lock()
 	defer p.foldMu.Unlock()
+	if p.obs != nil && p.binder != nil {
+		return p.obs.stalled()
+	}
 	if p.eng == nil {
 		return 0
 	}

@@ -64,6 +64,9 @@ func (p *Profiler) AttachGoHeap(opts ...RegionOption) (*Region, error) {
 
 // heapPossible says why the heap cannot be observed. The caller holds p.mu.
 func (p *Profiler) heapPossible() error {
+	if p.observes() {
+		return p.onlyObserves("the Go heap, whose pages the kernel counts as they become the process's, and not as they are touched")
+	}
 	if p.eng.UserModeOnly() {
 		return fmt.Errorf("%w: the profiler may serve user mode only, so system calls and signals that meet armed memory would fail", ErrNotSupported)
 	}

@@ -18,7 +18,7 @@ import (
 func (p *Profiler) Health() Health {
 	p.foldMu.Lock()
 	defer p.foldMu.Unlock()
-	if p.eng == nil {
+	if p.eng == nil { // an observer breaks nothing
 		return p.health
 	}
 	s := p.eng.Stats()

@@ -22,6 +22,9 @@ func (p *Profiler) newJudge() (*judge, error) {
 	if err != nil {
 		return nil, err
 	}
+	if p.observes() {
+		return &judge{p: p, files: fs}, nil
+	}
 	return &judge{
 		p: p, files: fs, move: p.eng.HaveRearm(), share: p.eng.HaveShared(false), huge: p.eng.HaveShared(true),
 		writes: p.eng.HaveWrites(),

@@ -225,7 +225,9 @@ func (p *Profiler) lookLoop() {
 		case done = <-p.asked:
 			due = true
 		}
-		if sig, owner := p.eng.BusReplaced(); sig != "" {
+		if p.observes() {
+			// it has no handler
+		} else if sig, owner := p.eng.BusReplaced(); sig != "" {
 			p.note("the handler of %s was taken by %s: unless it passes on what it does not know, the next first touch ends the process", sig, owner)
 		}
 		p.paced(due)
@@ -255,6 +257,11 @@ func (p *Profiler) look() {
 		if r.isMemory() {
 			memory = append(memory, r)
 		}
+	}
+	if p.observes() {
+		memory = nil
+		at := engine.Now()
+		defer func() { p.obs.looked(at) }()
 	}
 	if err := p.keepLocked(memory); err != nil {
 		p.note("pages that are moved aside are not locked: %v", err)

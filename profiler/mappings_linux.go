@@ -4,6 +4,8 @@ package profiler
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -77,7 +79,7 @@ func (j *judge) mapping(m *smap, regions []*Region, heap *knownHeap) Mapping {
 		out.Reason = "it is a part of region " + out.Region
 		out.WritesReason = out.Reason
 		return out
-	case j.p.eng.Owns(m.lo, m.hi):
+	case j.p.owns(m.lo, m.hi):
 		out.Kind = MappingProfiler
 		out.Reason = "it is the profiler's own"
 		out.WritesReason = out.Reason
@@ -90,6 +92,11 @@ func (j *judge) mapping(m *smap, regions []*Region, heap *knownHeap) Mapping {
 	case out.Kind == MappingGo:
 		out.Reason = "it is the Go runtime's: use AttachGoHeap for its heap"
 		out.WritesReason = out.Reason
+	case j.p.observes():
+		out.Reason, out.Attach, out.WritesReason = "", "AttachRange", "nothing is armed (DeliveryObserve)"
+		if strings.HasPrefix(m.path, "/") && m.inode != 0 {
+			out.Attach = "AttachFile"
+		}
 	case j.p.eng.UserModeOnly() && out.Kind != MappingFile:
 		out.Reason = "the profiler may serve user mode only, and a system call that is given this memory would fail: open a way to full userfaultfd (firsttouch doctor)"
 		out.WritesReason = out.Reason
@@ -103,6 +110,14 @@ func (j *judge) mapping(m *smap, regions []*Region, heap *knownHeap) Mapping {
 	}
 	out.WritesOnly = out.WritesReason == ""
 	return out
+}
+
+// owns reports whether memory is the profiler's own.
+func (p *Profiler) owns(lo, hi uintptr) bool {
+	if p.obs == nil {
+		return p.eng.Owns(lo, hi)
+	}
+	return slices.ContainsFunc(p.obs.reader.Memory(), func(m [2]uintptr) bool { return m[0] < hi && lo < m[1] })
 }
 
 // permissions are those of the list of mappings: "rw-p".

@@ -19,6 +19,7 @@ const (
 	byMove                 // private memory: its pages are moved aside
 	byShare                // shared memory: its page tables are dropped
 	byProtect              // writes alone: it is write-protected
+	byEye                  // none is armed: see DeliveryObserve
 )
 
 // piece is a part of a mapping that is to be observed in one way.

@@ -26,6 +26,9 @@ type procMap struct {
 // readMaps lists the mappings of this process.
 func (p *Profiler) readMaps() (list []procMap, err error) {
 	p.mapsReads.Add(1)
+	if p.obs != nil {
+		return readOwnMaps()
+	}
 	err = p.eng.Maps(func(text []byte) error {
 		list, err = parseMaps(text)
 		return err

@@ -20,7 +20,8 @@ import (
 // Profiler observes the first touches of its regions. One runs in a process at a time. All
 // methods are safe for concurrent use.
 type Profiler struct {
-	eng    *engine.Engine
+	eng    *engine.Engine // nil after Close, and where page faults are observed alone
+	obs    *observer      // or nil
 	config config
 	user   int            // effective user id at the start
 	text   *pclntab.Table // nil when the binary's function table could not be read
@@ -52,6 +53,7 @@ type Profiler struct {
 	watched map[RegionID][]*touches   // see Windows
 
 	spanMu  sync.Mutex // guards what follows; taken on request goroutines, so never held for long
+	binder  binder     // nil after Close
 	leaving []leavingSpan
 	spans   map[uint64]*spanInfo
 	// spanKept is how many faults they keep.
@@ -84,6 +86,9 @@ func New(opts ...Option) (*Profiler, error) {
 			return nil, err
 		}
 	}
+	if c.delivery == DeliveryObserve {
+		return newObserving(c)
+	}
 	if err := engine.Possible(); err != nil { // before threads are started to look at
 		return nil, fmt.Errorf("start the fault engine: %w", err)
 	}
@@ -102,15 +107,8 @@ func New(opts ...Option) (*Profiler, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start the fault engine: %w", err)
 	}
-	p := &Profiler{
-		eng: eng, config: c, user: os.Geteuid(), agg: newAggregate(c.logLimit),
-		targets: make(map[uint32]*engine.Target), stackOf: make(map[uint32]StackID), actors: make(map[StackID]Actor),
-		spans: make(map[uint64]*spanInfo), stop: make(chan struct{}), ended: make(chan struct{}), sightings: sightings{tried: make(map[uint64]time.Duration)}, asked: make(chan chan struct{}), due: make(chan struct{}, 1), share: c.share,
-		text: text, frames: known.Frames,
-	}
-	p.agg.start, p.agg.mono = time.Now(), engine.Now()
-	p.agg.stats.StackSampling = c.stacks.String()
-	p.agg.stats.Delivery = c.delivery.String()
+	p := newUnstarted(c, text, known)
+	p.eng, p.binder = eng, eng
 	p.agg.stats.UserModeOnly = eng.UserModeOnly()
 	if n := p.failingNote(); n != "" {
 		p.note("%s", n) // before all others
@@ -125,6 +123,20 @@ func New(opts ...Option) (*Profiler, error) {
 	p.done.Go(p.foldLoop)
 	p.done.Go(p.lookLoop)
 	return p, nil
+}
+
+// newUnstarted makes a profiler that nothing was started for yet.
+func newUnstarted(c config, text *pclntab.Table, known engine.GoRuntime) *Profiler {
+	p := &Profiler{
+		config: c, user: os.Geteuid(), agg: newAggregate(c.logLimit),
+		targets: make(map[uint32]*engine.Target), stackOf: make(map[uint32]StackID), actors: make(map[StackID]Actor),
+		spans: make(map[uint64]*spanInfo), stop: make(chan struct{}), ended: make(chan struct{}), sightings: sightings{tried: make(map[uint64]time.Duration)}, asked: make(chan chan struct{}), due: make(chan struct{}, 1), share: c.share,
+		text: text, frames: known.Frames,
+	}
+	p.agg.start, p.agg.mono = time.Now(), engine.Now()
+	p.agg.stats.StackSampling = c.stacks.String()
+	p.agg.stats.Delivery = c.delivery.String()
+	return p
 }
 
 // maxNotes bounds the notes of the engine.
@@ -189,13 +201,19 @@ func (p *Profiler) Close() error {
 	p.done.Wait() // without mu, which the loops take
 	p.foldMu.Lock()
 	defer p.foldMu.Unlock()
+	if p.obs != nil {
+		p.foldObserved(true)
+	}
 	p.fold()
 	p.collect()
 	// Spans may still end after this: they find the engine gone.
 	p.spanMu.Lock()
 	eng := p.eng
-	p.eng = nil
+	p.eng, p.binder = nil, nil
 	p.spanMu.Unlock()
 	p.ending.Wait()
+	if p.obs != nil {
+		return p.obs.close()
+	}
 	return eng.Stop()
 }

@@ -93,7 +93,7 @@ func (p *Profiler) setOpen(change func([]*Region) []*Region) {
 }
 
 // newRegion enters a region into the books, and holds its mu: others see it from now on. The caller holds p.mu.
-func (p *Profiler) newRegion(name string, kind Kind, size int64, opts []RegionOption) (*Region, error) {
+func (p *Profiler) newRegion(name string, kind Kind, size int64, opts []RegionOption) (_ *Region, err error) {
 	c := regionConfig{name: name, granule: p.config.granule}
 	for _, o := range opts {
 		if err := o.applyRegion(&c); err != nil {
@@ -121,16 +121,22 @@ func (p *Profiler) newRegion(name string, kind Kind, size int64, opts []RegionOp
 	}
 	id := p.nextID // nobody else adds while p.mu is held
 	// Without foldMu: the engine's lock is held while it tells of a new target, which takes foldMu.
-	eng, err := p.eng.NewRegion(uint32(id))
-	if err != nil {
-		return nil, err
+	var eng *engine.Region
+	if p.obs == nil {
+		if eng, err = p.eng.NewRegion(uint32(id)); err != nil {
+			return nil, err
+		}
+	} else if c.writes {
+		return nil, fmt.Errorf("region %q: %w", c.name, p.onlyObserves("writes alone"))
 	}
 	p.foldMu.Lock()
 	defer p.foldMu.Unlock()
 	r := &Region{p: p, id: id, name: c.name, kind: kind, eng: eng, config: c, share: p.share, limit: allBlocks}
 	stats := &RegionStats{ID: id, Name: c.name, Group: p.agg.groupOf(c.group), Kind: kind, Granule: c.granule, Size: size, Detached: true}
 	p.agg.addRegion(stats)
-	p.counted = append(p.counted, counted{stats, eng})
+	if eng != nil {
+		p.counted = append(p.counted, counted{stats, eng})
+	}
 	p.nextID++
 	r.mu.Lock()
 	p.setOpen(func(list []*Region) []*Region { return append(list, r) })
@@ -150,8 +156,12 @@ func (p *Profiler) forget(r *Region) {
 
 // uncount takes a region out of those that are open. The caller holds foldMu.
 func (p *Profiler) uncount(r *Region) {
-	p.counted = slices.DeleteFunc(p.counted, func(c counted) bool { return c.eng == r.eng })
 	p.setOpen(func(list []*Region) []*Region { return slices.DeleteFunc(list, func(o *Region) bool { return o == r }) })
+	if p.obs != nil {
+		p.obs.unwatch(r.id)
+		return
+	}
+	p.counted = slices.DeleteFunc(p.counted, func(c counted) bool { return c.eng == r.eng })
 	p.eng.DropRegion(r.eng)
 }
 
@@ -161,10 +171,12 @@ func (r *Region) retire() {
 	p.foldMu.Lock()
 	defer p.foldMu.Unlock()
 	stats := p.agg.byID[r.id]
-	p.take(stats, r.eng)
+	if r.eng != nil {
+		p.take(stats, r.eng)
+	}
 	stats.Detached, stats.Mappings, stats.Mapped = true, nil, 0
 	p.agg.event(engine.Now(), EventDetached, r.name, "plain memory again", 1)
-	p.agg.ended(stats, p.eng.Head())
+	p.agg.ended(stats, p.binder.Head())
 	p.uncount(r)
 }
 
@@ -217,6 +229,9 @@ func (r *Region) Rearm() error {
 	defer r.mu.Unlock()
 	if r.closed.Load() || r.p.retired.Load() {
 		return fmt.Errorf("region %q: %w", r.name, ErrClosed)
+	}
+	if r.p.observes() {
+		return fmt.Errorf("region %q: %w", r.name, r.p.onlyObserves("to arm it again"))
 	}
 	r.p.Flush()
 	r.begin()
@@ -375,6 +390,10 @@ func (r *Region) detach() error {
 
 // drop makes mappings plain again, up to the first one of which that fails. The caller holds r.mu.
 func (r *Region) drop(list []*mapping) error {
+	if r.p.observes() {
+		r.maps = nil // all of them: nothing was armed
+		return nil
+	}
 	gone := make(map[*engine.Target]bool)
 	var covered []*engine.Target
 	var err error
@@ -429,4 +448,8 @@ func (n named) Is(target error) bool { return target == n.name }
 func (n named) Unwrap() error { return n.error }
 
 // begin begins an operation that may stop the other threads. The caller holds r.mu.
-func (r *Region) begin() { r.p.eng.Begin(r.eng, len(r.maps)) }
+func (r *Region) begin() {
+	if r.eng != nil {
+		r.p.eng.Begin(r.eng, len(r.maps))
+	}
+}

@@ -6,7 +6,6 @@ import (
 	"time"
 	"unsafe"
 
-	"github.com/firsttouch/firsttouch/internal/engine"
 	"golang.org/x/sys/unix"
 )
 
@@ -52,7 +51,7 @@ func (r *Region) resident() (n int64, ok bool) {
 		return 0, false
 	}
 	for _, m := range r.maps {
-		bytes, ok := residentIn(m.Target)
+		bytes, ok := r.residentIn(m)
 		if !ok {
 			return 0, false
 		}
@@ -61,8 +60,8 @@ func (r *Region) resident() (n int64, ok bool) {
 	return n, true
 }
 
-func residentIn(g *engine.Target) (bytes int64, ok bool) {
-	places, ok := g.Places()
+func (r *Region) residentIn(g *mapping) (bytes int64, ok bool) {
+	places, ok := r.placesOf(g)
 	if !ok {
 		return 0, false
 	}

@@ -58,6 +58,9 @@ func (r *Region) SetSampling(share float64) error {
 	if err := checkShare(share); err != nil {
 		return err
 	}
+	if r.p.observes() {
+		return fmt.Errorf("region %q: %w", r.name, r.p.onlyObserves("a share of it"))
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closed.Load() || r.p.retired.Load() {

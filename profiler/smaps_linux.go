@@ -100,7 +100,10 @@ func smapAt(addr uintptr) (out smap, err error) {
 func (p *Profiler) probe(m *procMap, fs string) smap {
 	at := smap{procMap: *m, page: uintptr(os.Getpagesize()), flags: " "}
 	if fs == hugetlbfs { // private ones without a file too
-		page, ok := p.eng.PageSize(m.lo)
+		page, ok := uintptr(0), false
+		if p.eng != nil {
+			page, ok = p.eng.PageSize(m.lo)
+		}
 		if !ok {
 			if told, err := smapAt(m.lo); err == nil {
 				page = told.page
@@ -108,10 +111,10 @@ func (p *Profiler) probe(m *procMap, fs string) smap {
 		}
 		at.page = max(page, at.page)
 		at.flags += "ht "
-	} else if p.eng.IsLocked(m.lo) {
+	} else if p.eng != nil && p.eng.IsLocked(m.lo) {
 		at.flags += "lo " // memory of devices seems so, too
 	}
-	if m.shared && (m.prot&unix.PROT_WRITE != 0 || p.eng.MayWrite(m.lo, at.page)) {
+	if m.shared && (m.prot&unix.PROT_WRITE != 0 || p.eng != nil && p.eng.MayWrite(m.lo, at.page)) {
 		at.flags += "mw "
 	}
 	return at

@@ -134,10 +134,12 @@ type ThreadStats struct {
 
 // Stats is what the engine says of its own exactness and cost. Faults = Records + Dropped.
 type Stats struct {
-	Faults       uint64 // first touches claimed and resolved
-	Messages     uint64 // kernel messages read
-	Records      uint64 // faults whose record reached the aggregate
-	Dropped      uint64 // faults whose record was lost because the ring was full
+	Faults   uint64 // first touches claimed and resolved
+	Messages uint64 // kernel messages read
+	Records  uint64 // faults whose record reached the aggregate
+	Dropped  uint64 // faults whose record was lost because the ring was full
+	// Elsewhere counts the page faults of memory that no region has, which are seen with DeliveryObserve alone.
+	Elsewhere    uint64
 	LogCut       uint64 // records counted in Groups and Regions but left out of Faults
 	Stacks       uint64 // records with a stack
 	StacksMissed uint64 // a stack was asked for and did not arrive (thread ended, signal blocked, goroutine preempted at the fault, no slot)
@@ -160,7 +162,7 @@ type Stats struct {
 	SignalTaken string
 	// StackSampling says which faults had a stack taken, in words ("every fault", "1 in 64", "at most 100/s").
 	StackSampling string
-	// Delivery says how faults reach the engine: "thread" or "signal", see Delivery.
+	// Delivery says how faults reach the profiler: "thread", "signal" or "observe", see Delivery.
 	Delivery string
 	// Placement says where the resolver runs, which decides what a fault costs.
 	Placement string

@@ -5,7 +5,25 @@ package profiler
 import (
 	"slices"
 	"sync"
+
+	"github.com/firsttouch/firsttouch/internal/engine"
 )
+
+// binder knows which goroutine works for which span, and the totals of these: the engine, or an observer.
+type binder interface {
+	Introduce()
+	Goid() uint64
+	OpenSpan() (ref uint64)
+	Bind(goid, ref uint64) (before uint64, ok bool)
+	Bound(goid uint64) (ref uint64)
+	EndSpan(ref uint64)
+	SpanTotals(ref uint64) engine.SpanTotals
+	Ended(ref uint64) bool
+	ReleaseSpan(ref uint64)
+	Waits(ref uint64) bool
+	Head() uint64   // how far records have been claimed
+	Folded() uint64 // and how far they have been folded
+}
 
 // Span is a unit of work that faults are attributed to: those of the goroutine that started it, of
 // goroutines that this one started, and of goroutines bound to it, while it is the innermost span
@@ -45,12 +63,12 @@ func (p *Profiler) StartSpan(traceID [16]byte, spanID [8]byte) *Span {
 	}
 	p.spanMu.Lock()
 	defer p.spanMu.Unlock()
-	if p.eng == nil {
+	if p.binder == nil {
 		return nil
 	}
-	p.eng.Introduce()
-	s := &Span{p: p, ref: p.eng.OpenSpan(), goid: p.eng.Goid()}
-	outer, ok := p.eng.Bind(s.goid, s.ref)
+	p.binder.Introduce()
+	s := &Span{p: p, ref: p.binder.OpenSpan(), goid: p.binder.Goid()}
+	outer, ok := p.binder.Bind(s.goid, s.ref)
 	if s.ref == 0 || !ok {
 		p.lost++
 	}
@@ -97,20 +115,20 @@ func (s *Span) End() SpanStats {
 func (s *Span) finish() {
 	p := s.p
 	p.spanMu.Lock()
-	eng, info := p.eng, p.spans[s.ref]
-	if eng == nil || info == nil {
+	work, info := p.binder, p.spans[s.ref]
+	if work == nil || info == nil {
 		p.spanMu.Unlock()
 		return
 	}
-	if eng.Bound(s.goid) == s.ref {
-		eng.Bind(s.goid, p.open(info.outer))
+	if work.Bound(s.goid) == s.ref {
+		work.Bind(s.goid, p.open(info.outer))
 	}
-	eng.EndSpan(s.ref)
+	work.EndSpan(s.ref)
 	p.ending.Add(1)
 	p.spanMu.Unlock()
 	defer p.ending.Done()
 	// Without the lock: this may wait for faults of other goroutines, and requests go on meanwhile.
-	t := eng.SpanTotals(s.ref)
+	t := work.SpanTotals(s.ref)
 	s.end = SpanStats{TraceID: info.trace, SpanID: info.id, Faults: t.Faults, Stall: t.Stall, Max: t.Max, Bytes: t.Bytes}
 	for _, r := range t.Regions {
 		s.end.Regions = append(s.end.Regions, RegionID(r))
@@ -119,7 +137,7 @@ func (s *Span) finish() {
 
 // open returns the innermost span that has not ended, from ref outwards. The caller holds spanMu.
 func (p *Profiler) open(ref uint64) uint64 {
-	for ref != 0 && p.eng.Ended(ref) {
+	for ref != 0 && p.binder.Ended(ref) {
 		if info := p.spans[ref]; info != nil {
 			ref = info.outer
 		} else {
@@ -138,19 +156,19 @@ func (s *Span) Bind() (unbind func()) {
 	p := s.p
 	p.spanMu.Lock()
 	defer p.spanMu.Unlock()
-	if p.eng == nil {
+	if p.binder == nil {
 		return func() {}
 	}
-	goid := p.eng.Goid()
-	outer, ok := p.eng.Bind(goid, s.ref)
+	goid := p.binder.Goid()
+	outer, ok := p.binder.Bind(goid, s.ref)
 	if !ok {
 		p.lost++
 	}
 	return func() {
 		p.spanMu.Lock()
 		defer p.spanMu.Unlock()
-		if p.eng != nil {
-			p.eng.Bind(goid, p.open(outer))
+		if p.binder != nil {
+			p.binder.Bind(goid, p.open(outer))
 		}
 	}
 }
@@ -180,8 +198,8 @@ func (s *Span) Release() {
 	p := s.p
 	p.spanMu.Lock()
 	defer p.spanMu.Unlock()
-	if p.eng != nil {
-		p.leaving = append(p.leaving, leavingSpan{s.ref, p.eng.Head()})
+	if p.binder != nil {
+		p.leaving = append(p.leaving, leavingSpan{s.ref, p.binder.Head()})
 	}
 }
 
@@ -190,16 +208,16 @@ func (s *Span) Release() {
 func (p *Profiler) releaseSpans() {
 	p.spanMu.Lock()
 	defer p.spanMu.Unlock()
-	folded := p.eng.Folded()
+	folded := p.binder.Folded()
 	p.leaving = slices.DeleteFunc(p.leaving, func(l leavingSpan) bool {
-		if l.head > folded || p.eng.Waits(l.ref) {
+		if l.head > folded || p.binder.Waits(l.ref) {
 			return false
 		}
 		if info := p.spans[l.ref]; info != nil {
 			p.spanKept -= len(info.faults)
 		}
 		delete(p.spans, l.ref)
-		p.eng.ReleaseSpan(l.ref)
+		p.binder.ReleaseSpan(l.ref)
 		return true
 	})
 }

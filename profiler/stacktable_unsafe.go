@@ -31,6 +31,12 @@ func (t *stackTable) add(pcs []uintptr) StackID {
 	return id
 }
 
+// has reports whether a stack has a number.
+func (t *stackTable) has(pcs []uintptr) bool {
+	_, ok := t.known[keyOf(pcs)]
+	return ok
+}
+
 // keyOf is the bytes of a stack, where they are.
 func keyOf(pcs []uintptr) string {
 	return unsafe.String((*byte)(unsafe.Pointer(unsafe.SliceData(pcs))), len(pcs)*int(unsafe.Sizeof(pcs[0])))

@@ -12,15 +12,23 @@ import (
 // drops, coverage, and what the engine reports of itself.
 func comments(s *profiler.Snapshot, what string) []string {
 	st := &s.Stats
+	meaning, drops, stall := "a first touch since the memory was armed, not an access count",
+		fmt.Sprintf("drops: %d of %d faults, because the ring was full; they are in no sample", st.Dropped, st.Faults),
+		"stall is measured from when the engine saw the fault; the kernel's queue time before that is not included"
+	if st.Delivery == profiler.DeliveryObserve.String() {
+		meaning = "page faults observed by perf events, and nothing was armed: not all first touches are page faults, see the first note"
+		drops = fmt.Sprintf("drops: at most %d faults beside %d, because the kernel's buffers were full; %d page faults of other memory", st.Dropped, st.Records, st.Elsewhere)
+		stall = fmt.Sprintf("stall is the kernel's own time for the fault; of %d faults it is unknown, and in no sample", st.StallsUnknown)
+	}
 	out := []string{
-		"firsttouch " + what + "; a first touch since the memory was armed, not an access count",
+		"firsttouch " + what + "; " + meaning,
 		window(s),
 		fmt.Sprintf("stacks taken: %s; %d of %d records have one, %d did not arrive, %d were cut short; the rest is under %s and nothing is scaled",
 			st.StackSampling, st.Stacks, st.Records, st.StacksMissed, st.StacksCut, exporter.FrameNoStack),
-		fmt.Sprintf("drops: %d of %d faults, because the ring was full; they are in no sample", st.Dropped, st.Faults),
+		drops,
 		fmt.Sprintf("log: %d faults are in the totals only, because the log was full", st.LogCut),
 		fmt.Sprintf("attribution: %d of %d records have no span; %d spans found no place", st.Unattributed, st.Records, st.SpansDropped),
-		"stall is measured from when the engine saw the fault; the kernel's queue time before that is not included",
+		stall,
 		coverage(s),
 	}
 	for i := range s.Regions {

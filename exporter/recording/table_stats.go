@@ -50,4 +50,5 @@ func visitStats(c *columns, s *profiler.Stats) {
 	text(c, 31, &s.SignalTaken)
 	number(c, 32, &s.StallsUnknown)
 	number(c, 33, &s.Waiting)
+	number(c, 34, &s.Elsewhere)
 }

@@ -36,8 +36,13 @@ func testDecoder() *decoder {
 
 // beginAt is the record of a begin; the other kinds' are its first five words.
 func beginAt(id uint64, tid uint32, time, address, ip uint64) []byte {
+	return beginOf(0xc000, id, tid, time, address, ip)
+}
+
+// beginOf is that of another goroutine.
+func beginOf(g, id uint64, tid uint32, time, address, ip uint64) []byte {
 	return record(recordSample, id, ip, pair32(self, tid), time, address,
-		4, context+3584 /* PERF_CONTEXT_USER */, ip, 0x111, 0x222, 2, 0x7f00, 0xc000, 8, 0x333, 8)
+		4, context+3584 /* PERF_CONTEXT_USER */, ip, 0x111, 0x222, 2, 0x7f00, g, 8, 0x333, 8)
 }
 
 func endAt(id uint64, tid uint32, time, address, ip uint64) []byte {
@@ -162,7 +167,7 @@ func TestPair(t *testing.T) {
 			beginAt(theBegin, 7, 100, page+5, 1), endAt(theMajor, 7, 900, page+5, 1), beginAt(theBegin, 7, 1000, 2*page, 1), endAt(theMinor, 7, 1100, 2*page, 1),
 		}, []at{{100, 900, Major, Measured, 7}, {1000, 1100, Minor, Measured, 7}}},
 		{"two threads at the same page", [][]byte{
-			beginAt(theBegin, 7, 100, page, 1), beginAt(theBegin, 8, 110, page, 1), endAt(theMajor, 8, 900, page, 1), endAt(theMajor, 7, 901, page, 1),
+			beginAt(theBegin, 7, 100, page, 1), beginOf(0xd000, theBegin, 8, 110, page, 1), endAt(theMajor, 8, 900, page, 1), endAt(theMajor, 7, 901, page, 1),
 		}, []at{{110, 900, Major, Measured, 8}, {100, 901, Major, Measured, 7}}},
 		{"interrupted by a signal, and made again", [][]byte{
 			beginAt(theBegin, 7, 100, page, 1), beginAt(theBegin, 7, 50_000, page, 1), endAt(theMinor, 7, 50_100, page, 1),
@@ -171,6 +176,10 @@ func TestPair(t *testing.T) {
 			beginAt(theBegin, 7, 100, page, 1), beginAt(theBegin, 7, 200, 9*page, 2), endAt(theMinor, 7, 300, 9*page, 2),
 			beginAt(theBegin, 8, 400, page, 1), endAt(theMinor, 8, 500, page, 1),
 		}, []at{{200, 300, Minor, Measured, 7}, {100, 500, Minor, AtMost, 8}}},
+		{"interrupted, and made again by another thread, while the first one makes no fault", [][]byte{
+			beginAt(theBegin, 7, 100, page, 1), beginAt(theBegin, 8, 400, page, 1), endAt(theMinor, 8, 500, page, 1),
+			beginAt(theBegin, 7, 600, 9*page, 1), endAt(theMinor, 7, 700, 9*page, 1),
+		}, []at{{100, 500, Minor, AtMost, 8}, {600, 700, Minor, Measured, 7}}},
 		{"an error in between is another fault's", [][]byte{
 			beginAt(theBegin, 7, 100, 0, 1), beginAt(theBegin, 7, 200, page, 2), endAt(theMinor, 7, 300, page, 2),
 		}, []at{{200, 300, Minor, Measured, 7}}},
@@ -195,6 +204,9 @@ func TestPair(t *testing.T) {
 					got = append(got, at{f.Time, f.End, f.Kind, f.Known, f.Thread})
 				}
 			}
+			if left := p.interrupted(2 * forgotten); len(p.open) != 0 || len(p.at) != 0 || len(left) > 1 || len(left) == 1 && left[0].Address != 0 {
+				t.Errorf("left: %d open, %d places, %+v", len(p.open), len(p.at), left)
+			}
 			if !reflect.DeepEqual(got, c.want) {
 				t.Errorf("got %+v, want %+v", got, c.want)
 			}
@@ -209,7 +221,7 @@ func TestInterrupted(t *testing.T) {
 		r, _, _ := d.decode(b, nil)
 		p.pair(&r)
 	}
-	if _, n := p.waiting(300, 0); n != 1 {
+	if _, n := p.waiting(300, 0, func(uintptr) bool { return true }); n != 1 {
 		t.Errorf("%d interrupted, want 1", n)
 	}
 	if list := p.interrupted(forgotten); len(list) != 0 {

@@ -61,10 +61,16 @@ type began struct {
 	again bool  // it was interrupted
 }
 
-// place is where a fault was made: who was interrupted makes it again there, perhaps by another thread.
-type place struct{ page, ip uint64 }
+// place is where a fault was made, and by which goroutine: who was interrupted makes it again there, perhaps on another thread.
+type place struct {
+	page, ip uint64
+	g        uintptr
+}
 
-func (b *began) place() place { return place{b.address &^ 4095, b.ip} } // of the smallest pages that there are
+func (b *began) place() place {
+	_, g, _ := registers(&b.rawRecord)
+	return place{b.address &^ 4095, b.ip, g} // of the smallest pages that there are
+}
 
 // ended is the last fault of a thread, to know its double.
 type ended struct {
@@ -76,6 +82,7 @@ type ended struct {
 // pairer makes faults of records, which it gets by time for each thread.
 type pairer struct {
 	open   map[uint32]*began // by thread
+	at     map[place]uint32  // the threads of those
 	ended  map[uint32]ended
 	broken map[place]*began // interrupted
 }
@@ -95,29 +102,37 @@ const (
 // and by its own. Then each record of it comes twice, one right after the other and by different events.
 func (p *pairer) pair(r *rawRecord) (f Fault, ok bool) {
 	if p.open == nil || len(p.open) > rememberMost || len(p.ended) > rememberMost || len(p.broken) > rememberMost {
-		p.open, p.ended, p.broken = make(map[uint32]*began), make(map[uint32]ended), make(map[place]*began)
+		p.open, p.at, p.ended, p.broken = make(map[uint32]*began), make(map[place]uint32), make(map[uint32]ended), make(map[place]*began)
 	}
 	before := p.open[r.tid]
 	if r.kind == begin {
 		b := &began{rawRecord: *r, first: r.time}
+		at := b.place()
 		if before != nil {
-			if before.id != r.id && before.place() == b.place() && r.time-before.time < doubled {
+			if before.id != r.id && before.place() == at && r.time-before.time < doubled {
 				return f, false
 			}
+			p.close(r.tid, before)
 			p.broken[before.place()] = before
 		}
-		if o := p.broken[b.place()]; o != nil {
-			b.first, b.again = o.first, true
-			delete(p.broken, b.place())
+		if tid, ok := p.at[at]; ok && at.g != 0 { // this goroutine has left that thread
+			p.broken[at] = p.open[tid]
+			p.close(tid, p.open[tid])
 		}
-		p.open[r.tid] = b
+		if o := p.broken[at]; o != nil {
+			b.first, b.again = o.first, true
+			delete(p.broken, at)
+		}
+		p.open[r.tid], p.at[at] = b, r.tid
 		delete(p.ended, r.tid)
 		return f, false
 	}
 	if e, ok := p.ended[r.tid]; ok && e.kind == r.kind && e.address == r.address && e.id != r.id {
 		return f, false
 	}
-	delete(p.open, r.tid)
+	if before != nil {
+		p.close(r.tid, before)
+	}
 	p.ended[r.tid] = ended{r.address, r.kind, r.id}
 	f = Fault{Time: r.time, End: r.time, Known: Unmeasured, Thread: r.tid, Address: uintptr(r.address), PC: uintptr(r.ip)}
 	if r.kind == major {
@@ -131,6 +146,14 @@ func (p *pairer) pair(r *rawRecord) (f Fault, ok bool) {
 		}
 	}
 	return f, true
+}
+
+// close forgets that a thread is in a fault.
+func (p *pairer) close(tid uint32, b *began) {
+	delete(p.open, tid)
+	if p.at[b.place()] == tid {
+		delete(p.at, b.place())
+	}
 }
 
 // takes takes over what the record of a begin tells.
@@ -155,13 +178,18 @@ func (p *pairer) interrupted(now int64) (list []Fault) {
 }
 
 // waiting counts the threads that are in a fault now that lasts longer than so many ns, and the faults that were interrupted.
-func (p *pairer) waiting(now, longer int64) (threads, broken int) {
+func (p *pairer) waiting(now, longer int64, has func(address uintptr) bool) (threads, broken int) {
 	for _, b := range p.open {
-		if now-b.time > longer {
+		if now-b.time > longer && has(uintptr(b.address)) {
 			threads++
 		}
 	}
-	return threads, len(p.broken)
+	for _, b := range p.broken {
+		if has(uintptr(b.address)) {
+			broken++
+		}
+	}
+	return threads, broken
 }
 
 // byTime sorts what several buffers had. Those of one thread stay in their order.

@@ -60,6 +60,9 @@ type event struct {
 	id uint64
 }
 
+// StackDepth is how many addresses a stack has at most, as with the engine.
+const StackDepth = 62
+
 // Bits of struct perf_event_attr that x/sys does not name.
 const (
 	bitInheritThread = 1 << 35 // Linux 5.13
@@ -68,7 +71,6 @@ const (
 const (
 	defaultBuffer  = 512 << 10
 	smallestBuffer = 32 << 10
-	stackDepth     = 62 // as the engine's
 )
 
 // Possible says whether Open would be allowed, and why not. It opens one event and closes it.
@@ -283,7 +285,7 @@ func (r *Reader) open(k kind, tid, cpu int) (int, error) {
 	}
 	if k == begin && r.config.Stacks {
 		a.Sample_type |= unix.PERF_SAMPLE_CALLCHAIN | unix.PERF_SAMPLE_REGS_USER | unix.PERF_SAMPLE_STACK_USER
-		a.Sample_regs_user, a.Sample_stack_user, a.Sample_max_stack = registersMask, 8, stackDepth
+		a.Sample_regs_user, a.Sample_stack_user, a.Sample_max_stack = registersMask, 8, StackDepth
 	}
 	if r.userOnly {
 		a.Bits |= unix.PerfBitExcludeKernel
@@ -417,11 +419,11 @@ func (r *Reader) Read() (b Batch) {
 }
 
 // Waiting counts the threads that were in a fault for longer than so many nanoseconds when Read was called last, and the faults that a
-// signal has interrupted and that were not made again yet, of all memory of the process.
-func (r *Reader) Waiting(longer int64) (threads, interrupted int) {
+// signal has interrupted and that were not made again yet, at addresses for which has says yes.
+func (r *Reader) Waiting(longer int64, has func(address uintptr) bool) (threads, interrupted int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.pairer.waiting(now(), longer)
+	return r.pairer.waiting(now(), longer, has)
 }
 
 // now is CLOCK_MONOTONIC, as the kernel's records have it.

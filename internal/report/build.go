@@ -42,7 +42,7 @@ func groupsOf(s *profiler.Snapshot) map[profiler.RegionID][]profiler.Group {
 
 func engine(s profiler.Stats) Engine {
 	return Engine{
-		Faults: s.Faults, Records: s.Records, Dropped: s.Dropped, Messages: s.Messages,
+		Faults: s.Faults, Records: s.Records, Dropped: s.Dropped, Messages: s.Messages, Elsewhere: s.Elsewhere,
 		Stacks: s.Stacks, StacksMissed: s.StacksMissed, StallsUnknown: s.StallsUnknown, Waiting: s.Waiting, StacksCut: s.StacksCut,
 		SpansDropped: s.SpansDropped, ResolveErrors: s.ResolveErrs, Overhead: s.Overhead, Stops: s.Stops, Stopped: s.Stopped,
 		StackSampling: s.StackSampling, Delivery: s.Delivery, Placement: s.Placement, UserModeOnly: s.UserModeOnly,

@@ -18,8 +18,13 @@ func renderEngine(w io.Writer, s Summary) error {
 	lines := []string{"Trust and cost"}
 	add := func(format string, args ...any) { lines = append(lines, "  "+fmt.Sprintf(format, args...)) }
 
-	add("records        %s of %s faults, %s dropped; from %s messages of the kernel, which repeats itself when a wait is interrupted",
-		Count(e.Records), Count(e.Faults), Count(e.Dropped), Count(e.Messages))
+	observed := e.Delivery == profiler.DeliveryObserve.String()
+	if observed {
+		add("records        %s page faults that the kernel counted; at most %s missing, since its buffers were full; %s more of other memory", Count(e.Records), Count(e.Dropped), Count(e.Elsewhere))
+	} else {
+		add("records        %s of %s faults, %s dropped; from %s messages of the kernel, which repeats itself when a wait is interrupted",
+			Count(e.Records), Count(e.Faults), Count(e.Dropped), Count(e.Messages))
+	}
 	add("stacks         %s (%s); %s missed, %s cut", Count(e.Stacks), e.StackSampling, Count(e.StacksMissed), Count(e.StacksCut))
 	if e.StallsUnknown+e.Waiting > 0 {
 		add("stalls         of %s faults unknown; %s threads wait for storage longer than 250 ms, and are not in the figures yet", Count(e.StallsUnknown), Count(e.Waiting))
@@ -39,6 +44,8 @@ func renderEngine(w io.Writer, s Summary) error {
 	switch {
 	case e.Delivery == profiler.DeliverySignal.String():
 		add("delivery       by signal: each fault is resolved by the thread that makes it")
+	case observed:
+		add("delivery       none: page faults are observed by perf events, and nothing is armed. Not all first touches are page faults; see the notes")
 	case e.Placement != "":
 		add("resolver       %s", e.Placement)
 	}

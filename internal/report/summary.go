@@ -155,6 +155,7 @@ type Engine struct {
 	Records       uint64        `json:"records"`
 	Dropped       uint64        `json:"dropped"`
 	Messages      uint64        `json:"messages"`
+	Elsewhere     uint64        `json:"elsewhere,omitempty"` // page faults of other memory; with delivery observe alone
 	Stacks        uint64        `json:"stacks"`
 	StacksMissed  uint64        `json:"stacks_missed"`
 	StallsUnknown uint64        `json:"stalls_unknown"`
@@ -166,7 +167,7 @@ type Engine struct {
 	Stops         uint64        `json:"stops"`       // times that the process's other threads were stopped
 	Stopped       time.Duration `json:"stopped_ns"`  // for how long, in all
 	StackSampling string        `json:"stack_sampling"`
-	Delivery      string        `json:"delivery"`            // of faults to the engine: thread or signal
+	Delivery      string        `json:"delivery"`            // of faults to the profiler: thread, signal or observe
 	Placement     string        `json:"placement,omitempty"` // where the resolver runs
 	UserModeOnly  bool          `json:"user_mode_only"`
 	Off           string        `json:"off,omitempty"`    // why the profiler was taken off

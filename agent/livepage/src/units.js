@@ -39,7 +39,7 @@ export const percent = v => (v > 0 && v < 0.0001 ? '<0.01' : digits(v * 100)) + 
 export const base = path => path.slice(path.lastIndexOf('/') + 1) || path
 export const hex = n => '0x' + n.toString(16)
 
-export const accessNames = ['read', 'write']
+export const accessNames = ['read', 'write', 'unknown']
 export const sourceNames = ['unknown', 'zero', 'page cache', 'disk', 'memory']
 
 export function shortFunction(name) {

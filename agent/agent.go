@@ -33,6 +33,7 @@ type Agent struct {
 	files   *recorder // nil where no recordings are written to files
 	budget  *keeper   // nil without a budget
 	journal *journal  // nil without a logger
+	ahead   *prefetcher
 	// windows holds nil where regions are not armed again and again, and until they are: metrics may be
 	// collected from the moment on that the instruments are there.
 	windows atomic.Pointer[windows]
@@ -90,6 +91,9 @@ func Start(ctx context.Context, opts ...Option) (*Agent, error) {
 			return a.fail(err)
 		}
 		a.reason = err.Error()
+	}
+	if (cfg.ahead.order != "" || cfg.ahead.learn != "") && !cfg.disabled && !cfg.shadow {
+		a.ahead = startPrefetch(a.stop, cfg.ahead, a.prof)
 	}
 	if cfg.debugAddr != "" {
 		// An agent that does nothing serves its page too: the reason is what one looks for there.
@@ -235,6 +239,9 @@ func (a *Agent) Notes() []string {
 	}
 	if a.budget != nil {
 		notes = append(notes, a.budget.notes()...)
+	}
+	if a.ahead != nil {
+		notes = append(notes, a.ahead.notes()...)
 	}
 	if n := a.silence(); n != "" {
 		notes = append(notes, n)

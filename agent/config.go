@@ -49,6 +49,7 @@ type config struct {
 	// meterProvider is nil for the global one.
 	meterProvider metric.MeterProvider
 
+	ahead      ahead
 	flight     recording.FlightConfig
 	recordDir  string // or empty
 	recordSlow time.Duration

@@ -54,6 +54,10 @@ func TestVariablesAndOptions(t *testing.T) {
 		{"default metrics", nil, nil, func(c config) bool { return !c.noMetrics && c.meterProvider == nil }},
 		{"no metrics", []string{"FIRSTTOUCH_METRICS=false"}, nil, func(c config) bool { return c.noMetrics }},
 		{"no metrics by option", []string{"FIRSTTOUCH_METRICS=true"}, []Option{WithoutMetrics()}, func(c config) bool { return c.noMetrics }},
+		{"prefetch", []string{"FIRSTTOUCH_PREFETCH=/etc/app.touch", "FIRSTTOUCH_PREFETCH_MEMORY=25%", "FIRSTTOUCH_PREFETCH_BANDWIDTH=1MiB", "FIRSTTOUCH_PREFETCH_UNDER=/a:/b"}, nil, func(c config) bool {
+			return c.ahead.order == "/etc/app.touch" && c.ahead.learn == "" && c.ahead.Memory == 0.25 && c.ahead.Bandwidth == 1<<20 && slices.Equal(c.ahead.Under, []string{"/a", "/b"})
+		}},
+		{"prefetch by learning", []string{"FIRSTTOUCH_PREFETCH=/etc/app.touch"}, []Option{WithPrefetch("learn:/var/touch")}, func(c config) bool { return c.ahead.order == "" && c.ahead.learn == "/var/touch" }},
 		{"disabled", []string{"FIRSTTOUCH_DISABLED=1"}, nil, func(c config) bool { return c.disabled }},
 		{"not ours", []string{"FIRSTTOUCHX=1", "OTEL_SERVICE_NAME=x"}, nil, func(c config) bool { return c.files == nil }},
 	} {
@@ -102,6 +106,10 @@ func TestBadVariables(t *testing.T) {
 		{"FIRSTTOUCH_FLIGHT_AGE", "0s", "1ms or more"},
 		{"FIRSTTOUCH_FLIGHT_AGE", "long", "not a duration"},
 		{"FIRSTTOUCH_FLIGHT_BYTES", "1KiB", "65536 or more"},
+		{"FIRSTTOUCH_PREFETCH", "learn:", "learn: and a directory"},
+		{"FIRSTTOUCH_PREFETCH_BANDWIDTH", "fast", "a number of bytes"},
+		{"FIRSTTOUCH_PREFETCH_MEMORY", "0.5", "such as 50%"},
+		{"FIRSTTOUCH_PREFETCH_UNDER", ":", "name one"},
 		{"FIRSTTOUCH_RECORD_SLOW", "-1s", "above 0"},
 		{"FIRSTTOUCH_RECORD_EXIT", "maybe", "true or false"},
 		{"FIRSTTOUCH_REQUIRED", "yes", "true or false"},

@@ -29,6 +29,7 @@ const defaultFaults = 1000
 //	GET /debug/firsttouch/mappings  JSON, or with ?text=true a table: all mappings of the process, and what
 //	                                can be observed of each, see Mappings
 //	GET /debug/firsttouch/recording everything, for the command firsttouch, see package recording
+//	GET /debug/firsttouch/prefetch  JSON: what was read ahead, and what that saved, see WithPrefetch
 //	POST /debug/firsttouch/off      takes the profiler off, see SwitchOff, for ?reason=TEXT; not for pages of other sites
 //
 // The profiles and the recording cover all since the start, or with ?seconds=N (1 to 300) the next N seconds:
@@ -63,6 +64,7 @@ func (a *Agent) Handler() http.Handler {
 	mux.HandleFunc("GET "+basePath+"windows", a.serveWindows)
 	mux.HandleFunc("GET "+basePath+"recording", a.serveRecording)
 	mux.HandleFunc("GET "+basePath+"mappings", a.serveMappings)
+	mux.HandleFunc("GET "+basePath+"prefetch", a.servePrefetch)
 	mux.HandleFunc("POST "+basePath+"off", a.serveOff)
 	return a.guard.Handler(mux)
 }

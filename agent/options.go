@@ -200,6 +200,22 @@ func WithRecordAtShutdown() Option {
 	return named("WithRecordAtShutdown", func(c *config) error { c.recordEnd = true; return nil })
 }
 
+// WithPrefetch reads into the page cache, in the background, what the service touched first at earlier starts: the ranges of an order file
+// that firsttouch prefetch wrote, in their order, or, with "learn:" and a directory, what more than half of the last five starts touched in their
+// first two minutes, which the agent then writes there. It is read by file descriptors, with no memory of the service touched, and makes room for the service's own
+// reads. It is done also where the system refuses to be profiled; then nothing is learned. GET /debug/firsttouch/prefetch has what it saved, and
+// Notes what could not be read. The variable is FIRSTTOUCH_PREFETCH.
+func WithPrefetch(order string) Option {
+	return named("WithPrefetch", func(c *config) error { return c.setPrefetch(order) })
+}
+
+// WithPrefetchLimits bounds WithPrefetch: how many bytes it reads a second, where 0 is no bound; what share of the memory that is free at the start it
+// may fill, above 0 and at most 1, where 0 is one half; and the directories whose files it may open, all without any. The variables are
+// FIRSTTOUCH_PREFETCH_BANDWIDTH, FIRSTTOUCH_PREFETCH_MEMORY and FIRSTTOUCH_PREFETCH_UNDER.
+func WithPrefetchLimits(bandwidth int64, memory float64, under ...string) Option {
+	return named("WithPrefetchLimits", func(c *config) error { return c.setPrefetchLimits(bandwidth, memory, under) })
+}
+
 // WithTraceURL sets where a trace can be seen, for links from the requests of the live page: an http address with
 // {trace} in place of the trace's id, and {span} in place of the request's if that is wanted. The variable is
 // FIRSTTOUCH_TRACE_URL.

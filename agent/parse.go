@@ -134,6 +134,16 @@ func parseBool(v string, to *bool) error {
 }
 
 // parseBytes reads a whole number of bytes with an optional binary suffix.
+// parsePercent reads a share, such as 50%.
+func parsePercent(v string, set func(share float64) error) error {
+	digits, ok := strings.CutSuffix(v, "%")
+	n, err := strconv.ParseFloat(digits, 64)
+	if !ok || err != nil || !(n > 0 && n <= 100) {
+		return fmt.Errorf("%w: write a share above 0 and at most 100, such as 50%%", profiler.ErrInvalid)
+	}
+	return set(n / 100)
+}
+
 func parseBytes(v string) (int, error) {
 	digits, shift := v, 0
 	for _, u := range []struct {

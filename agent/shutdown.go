@@ -102,6 +102,13 @@ func (a *Agent) end(ctx context.Context) error {
 	if w := a.windows.Load(); w != nil {
 		w.Close()
 	}
+	if a.ahead != nil {
+		// It was told by stop. Storage that does not answer is not waited for.
+		select {
+		case <-a.ahead.done:
+		case <-time.After(aheadMost):
+		}
+	}
 	if a.journal != nil {
 		a.journal.join()
 	}
@@ -118,6 +125,9 @@ func (a *Agent) end(ctx context.Context) error {
 	}
 	return errors.Join(errs...)
 }
+
+// aheadMost is how long reading ahead may take to end.
+const aheadMost = time.Second
 
 // closePause is at least between two tries to stop the other threads for the end of the profiler.
 const closePause = 100 * time.Millisecond

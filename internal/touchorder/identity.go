@@ -5,9 +5,8 @@ import (
 	"fmt"
 	"hash/crc64"
 	"io"
-	"io/fs"
-	"os"
 	"slices"
+	"time"
 )
 
 // Samples of a file: pieces of the ranges, spread over them. Who changes a part of a file in place changes few of them; a file that was
@@ -26,11 +25,9 @@ var sums = crc64.MakeTable(crc64.ECMA)
 // Identify notes what tells whether the files are the same later: size, time, inode and samples. It returns those that are not there, or
 // cannot be read, with the reason: their ranges stay, unchecked. Ranges behind the end of a file are cut.
 func (o *Order) Identify() (failed map[string]error) {
-	failed = make(map[string]error)
+	failed = o.identify()
 	for i := range o.Files {
-		f := &o.Files[i]
-		if err := f.identify(); err != nil {
-			failed[f.Path] = err
+		if f := &o.Files[i]; failed[f.Path] != nil {
 			f.Size, f.Samples = 0, nil
 		}
 	}
@@ -38,22 +35,9 @@ func (o *Order) Identify() (failed map[string]error) {
 	return failed
 }
 
-func (f *File) identify() error {
-	if st, err := os.Stat(f.Path); err != nil {
-		return err
-	} else if !st.Mode().IsRegular() {
-		return errors.New("this is no regular file")
-	}
-	file, err := os.Open(f.Path)
-	if err != nil {
-		return err
-	}
-	defer file.Close()
-	st, err := file.Stat()
-	if err != nil {
-		return err
-	}
-	f.Size, f.Modified, f.Inode, f.Samples = st.Size(), st.ModTime().UTC(), inodeOf(st), nil
+// is notes what an open file is.
+func (f *File) is(size int64, modified time.Time, inode uint64, file io.ReaderAt) error {
+	f.Size, f.Modified, f.Inode, f.Samples = size, modified.UTC(), inode, nil
 	f.Ranges = slices.DeleteFunc(f.Ranges, func(r Range) bool { return r.Offset >= f.Size })
 	for i := range f.Ranges {
 		f.Ranges[i].Length = min(f.Ranges[i].Length, f.Size-f.Ranges[i].Offset)
@@ -110,5 +94,5 @@ func (f *File) judge(size, modified int64, inode uint64, r io.ReaderAt) verdict 
 	return verdict{} // a copy
 }
 
-// notRegular is why anything but a regular file is not opened.
-var notRegular = &fs.PathError{Op: "read ahead", Err: errors.New("this is no regular file")}
+// errNotRegular is why anything but a regular file is not opened.
+var errNotRegular = errors.New("this is no regular file")

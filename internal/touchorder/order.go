@@ -44,6 +44,11 @@ type Range struct {
 	Saves          time.Duration // how long threads waited for storage because of it
 }
 
+// part is what a part of the range saves.
+func (r Range) part(length int64) time.Duration {
+	return time.Duration(float64(r.Saves) * float64(length) / float64(r.Length))
+}
+
 // End is the offset behind the range.
 func (r Range) End() int64 { return r.Offset + r.Length }
 
@@ -139,8 +144,8 @@ func (f *File) check() error {
 
 func byOffset(a, b Range) int { return cmp.Compare(a.Offset, b.Offset) }
 
-// Agreed is the order of what at least need of several starts touched: need 0 is more than half of them. A range saves what it saved in the
-// start where it saved most: in the others it was there already. What is known of a file is what the last start knew.
+// Agreed is the order of what at least need of several starts touched: need 0 is more than half of them. A range saves what
+// it saved on average in those in which it saved anything: in the others it was there already. What is known of a file is what the last start knew.
 func Agreed(starts []*Order, need int) *Order {
 	if need == 0 {
 		need = len(starts)/2 + 1
@@ -174,6 +179,30 @@ func Agreed(starts []*Order, need int) *Order {
 	return out
 }
 
+// Inherit has ranges that saved nothing, since old was read ahead, save what they did in it.
+func (o *Order) Inherit(old *Order) {
+	before := make(map[string][]Range)
+	for i := range old.Files {
+		before[old.Files[i].Path] = slices.SortedFunc(slices.Values(old.Files[i].Ranges), byOffset)
+	}
+	for i := range o.Files {
+		list := before[o.Files[i].Path]
+		for k := range o.Files[i].Ranges {
+			r := &o.Files[i].Ranges[k]
+			if r.Saves > 0 {
+				continue
+			}
+			at, _ := slices.BinarySearchFunc(list, r.Offset, func(x Range, offset int64) int { return cmp.Compare(x.End(), offset+1) })
+			for _, x := range list[at:] {
+				if x.Offset >= r.End() {
+					break
+				}
+				r.Saves += x.part(min(x.End(), r.End()) - max(x.Offset, r.Offset))
+			}
+		}
+	}
+}
+
 // agreed sweeps over the ends of all ranges, ascending.
 func agreed(files []*File, need int) (out []Range) {
 	type edge struct {
@@ -200,10 +229,14 @@ func agreed(files []*File, need int) (out []Range) {
 			continue
 		}
 		piece := Range{Offset: e.at, Length: edges[i+1].at - e.at, At: 1<<63 - 1}
+		waited := time.Duration(0)
 		for r := range active {
-			piece.At = min(piece.At, r.At)
-			piece.Saves = max(piece.Saves, time.Duration(float64(r.Saves)*float64(piece.Length)/float64(r.Length)))
+			if piece.At = min(piece.At, r.At); r.Saves > 0 {
+				piece.Saves += r.part(piece.Length)
+				waited++
+			}
 		}
+		piece.Saves /= max(waited, 1)
 		if k := len(out) - 1; k >= 0 && out[k].End() == piece.Offset && out[k].Length+piece.Length <= RangeMost {
 			out[k].Length, out[k].At, out[k].Saves = out[k].Length+piece.Length, min(out[k].At, piece.At), out[k].Saves+piece.Saves
 			continue

@@ -137,9 +137,9 @@ func TestStartsAgree(t *testing.T) {
 	b := start(Range{4096, 8192, 3, 100}, Range{40960, 4096, 9, 0})
 	c := start(Range{12288, 4096, 1, 1}, Range{40960, 4096, 4, 70})
 	for need, want := range map[int][]Range{
-		0: {{40960, 4096, 1, 70}, {4096, 4096, 3, 100}},
-		1: {{0, 16384, 1, 251}, {40960, 4096, 1, 70}},
-		3: {{40960, 4096, 1, 70}},
+		0: {{40960, 4096, 1, 38}, {4096, 4096, 3, 75}},
+		1: {{0, 16384, 1, 226}, {40960, 4096, 1, 38}},
+		3: {{40960, 4096, 1, 38}},
 	} {
 		o := Agreed([]*Order{a, b, c}, need)
 		if o.Starts != 3 || len(o.Files) != 1 || !reflect.DeepEqual(o.Files[0].Ranges, want) {
@@ -148,7 +148,13 @@ func TestStartsAgree(t *testing.T) {
 	}
 	// The last start's file is shorter: what is behind its end is gone.
 	c.Files[0].Size, c.Files[0].Ranges = 16384, c.Files[0].Ranges[:1]
-	if o := Agreed([]*Order{a, b, c}, 0); !reflect.DeepEqual(o.Files[0].Ranges, []Range{{4096, 4096, 3, 100}}) {
+	if o := Agreed([]*Order{a, b, c}, 0); !reflect.DeepEqual(o.Files[0].Ranges, []Range{{4096, 4096, 3, 75}}) {
 		t.Errorf("of a file that was cut: %+v", o)
+	}
+	// A start that found all of it there, and one page more.
+	next := start(Range{4096, 12288, 1, 0}, Range{40960, 8192, 1, 9})
+	next.Inherit(a)
+	if want := []Range{{4096, 12288, 1, 100}, {40960, 8192, 1, 9}}; !reflect.DeepEqual(next.Files[0].Ranges, want) {
+		t.Errorf("inherited %v, want %v", next.Files[0].Ranges, want)
 	}
 }

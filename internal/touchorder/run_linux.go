@@ -9,7 +9,6 @@ import (
 	"runtime"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -28,13 +27,6 @@ const (
 	adviseMost = 128 << 10
 	bufferSize = 256 << 10
 )
-
-func inodeOf(st fs.FileInfo) uint64 {
-	if s, ok := st.Sys().(*syscall.Stat_t); ok {
-		return s.Ino
-	}
-	return 0
-}
 
 // reader is a thread that reads.
 type reader struct {
@@ -60,7 +52,13 @@ type reader struct {
 func (o *Order) run(ctx context.Context, opts Options, at *atomic.Int64) (result Result, err error) {
 	apart(func(refused error) {
 		if err = refused; err == nil {
-			r := &reader{ctx: ctx, opts: opts, order: o, at: at, buffer: make([]byte, bufferSize)}
+			// Not of the Go heap, which may be armed.
+			var buffer []byte
+			if buffer, err = unix.Mmap(-1, 0, bufferSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS); err != nil {
+				return
+			}
+			defer unix.Munmap(buffer)
+			r := &reader{ctx: ctx, opts: opts, order: o, at: at, buffer: buffer}
 			err = r.read()
 			result = r.result
 		}
@@ -240,16 +238,30 @@ func readBy(who int) int64 {
 
 // openFile opens a file that may be read, and compares it with what the order knows of it.
 func (r *reader) openFile(f *File) (fd int, v verdict) {
-	fail := func(err error) (int, verdict) { return -1, verdict{skip: err} }
-	open := func(flags int) (int, error) { return unix.Open(f.Path, flags, 0) }
-	if len(r.opts.Under) > 0 {
-		dir, rest, ok := r.opts.beneath(f.Path)
+	fd, st, err := r.opts.open(f.Path)
+	if err != nil {
+		return -1, verdict{skip: err}
+	}
+	// Otherwise the kernel reads ahead by itself, which is in vain here.
+	_ = unix.Fadvise(fd, 0, 0, unix.FADV_RANDOM)
+	if v = f.judge(st.Size, unix.TimespecToNsec(st.Mtim), st.Ino, readerAt(fd)); v.skip != nil {
+		unix.Close(fd)
+		return -1, v
+	}
+	return fd, v
+}
+
+// open opens a regular file, if it may be opened.
+func (o *Options) open(name string) (fd int, st unix.Stat_t, err error) {
+	open := func(flags int) (int, error) { return unix.Open(name, flags, 0) }
+	if len(o.Under) > 0 {
+		dir, rest, ok := o.beneath(name)
 		if !ok {
-			return fail(fmt.Errorf("it is in none of the directories that were asked for, %q", r.opts.Under))
+			return -1, st, fmt.Errorf("it is in none of the directories that were asked for, %q", o.Under)
 		}
 		root, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 		if err != nil {
-			return fail(&fs.PathError{Op: "open", Path: dir, Err: err})
+			return -1, st, &fs.PathError{Op: "open", Path: dir, Err: err}
 		}
 		defer unix.Close(root)
 		open = func(flags int) (int, error) {
@@ -263,30 +275,50 @@ func (r *reader) openFile(f *File) (fd int, v verdict) {
 	// Opening a device or a pipe may do something: first it is looked at.
 	path, err := open(unix.O_PATH | unix.O_CLOEXEC)
 	if err != nil {
-		return fail(err)
+		return -1, st, err
 	}
 	defer unix.Close(path)
-	var st unix.Stat_t
 	if err := unix.Fstat(path, &st); err != nil {
-		return fail(err)
+		return -1, st, err
 	}
 	if st.Mode&unix.S_IFMT != unix.S_IFREG {
-		return fail(notRegular)
+		return -1, st, errNotRegular
 	}
 	if fd, err = open(unix.O_RDONLY | unix.O_CLOEXEC | unix.O_NONBLOCK | unix.O_NOCTTY); err != nil {
-		return fail(err)
+		return -1, st, err
 	}
-	if err := unix.Fstat(fd, &st); err == nil && st.Mode&unix.S_IFMT != unix.S_IFREG {
+	if err := unix.Fstat(fd, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {
 		unix.Close(fd)
-		return fail(notRegular)
+		return -1, st, errNotRegular
 	}
-	// Otherwise the kernel reads ahead by itself, which is in vain here.
-	_ = unix.Fadvise(fd, 0, 0, unix.FADV_RANDOM)
-	if v = f.judge(st.Size, unix.TimespecToNsec(st.Mtim), st.Ino, readerAt(fd)); v.skip != nil {
-		unix.Close(fd)
-		return -1, v
+	return fd, st, nil
+}
+
+// identify looks at the files on a thread with a table of descriptors of its own, as run does, and for the same reason.
+func (o *Order) identify() map[string]error {
+	failed := make(map[string]error)
+	apart(func(refused error) {
+		for i := range o.Files {
+			f := &o.Files[i]
+			err := refused
+			if err == nil {
+				err = f.identify()
+			}
+			if err != nil {
+				failed[f.Path] = err
+			}
+		}
+	})
+	return failed
+}
+
+func (f *File) identify() error {
+	fd, st, err := (&Options{}).open(f.Path)
+	if err != nil {
+		return err
 	}
-	return fd, v
+	defer unix.Close(fd)
+	return f.is(st.Size, time.Unix(st.Mtim.Unix()), st.Ino, readerAt(fd))
 }
 
 // readerAt is a descriptor to read samples from.

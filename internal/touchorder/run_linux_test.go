@@ -241,7 +241,10 @@ func TestRecordLocksStay(t *testing.T) {
 	if err := unix.FcntlFlock(f.Fd(), unix.F_SETLK, &unix.Flock_t{Type: unix.F_WRLCK}); err != nil {
 		t.Fatal(err)
 	}
-	o := &Order{Files: []File{{Path: path, Ranges: []Range{{0, 8192, 0, 0}}}}} // Identify would drop them: it is not for services
+	o := &Order{Files: []File{{Path: path, Ranges: []Range{{0, 8192, 0, 0}}}}}
+	if failed := o.Identify(); len(failed) > 0 || len(o.Files[0].Samples) == 0 {
+		t.Fatal(failed)
+	}
 	if r, err := o.Run(context.Background(), Options{}); err != nil || r.Done != 8192 {
 		t.Fatalf("%+v, %v", r, err)
 	}

@@ -5,7 +5,6 @@ package touchorder
 import (
 	"context"
 	"fmt"
-	"io/fs"
 	"runtime"
 	"sync/atomic"
 )
@@ -14,4 +13,10 @@ func (o *Order) run(context.Context, Options, *atomic.Int64) (Result, error) {
 	return Result{}, fmt.Errorf("%w: reading ahead on %s", ErrNotSupported, runtime.GOOS)
 }
 
-func inodeOf(fs.FileInfo) uint64 { return 0 }
+func (o *Order) identify() map[string]error {
+	failed := make(map[string]error, len(o.Files))
+	for _, f := range o.Files {
+		failed[f.Path] = fmt.Errorf("%w: looking at files on %s", ErrNotSupported, runtime.GOOS)
+	}
+	return failed
+}

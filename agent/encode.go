@@ -6,18 +6,16 @@ import (
 	"cmp"
 	"encoding/hex"
 	"encoding/json"
-	"fmt"
 	"io"
 	"iter"
 	"maps"
 	"slices"
 	"time"
 
+	"github.com/firsttouch/firsttouch/exporter/recording"
+	"github.com/firsttouch/firsttouch/exporter/summary"
 	"github.com/firsttouch/firsttouch/profiler"
 )
-
-// documentSlices is the number of equal parts of a region whose touched bytes are shown.
-const documentSlices = 64
 
 // selection is what of a snapshot's detail goes into a document.
 type selection struct {
@@ -78,18 +76,16 @@ func (d *Document) write(w io.Writer) error {
 	return out.Flush()
 }
 
-// document converts a snapshot.
-func document(s *profiler.Snapshot, sel selection) *Document {
+// document converts what was recorded.
+func document(r *recording.Recording, sel selection) *Document {
+	s := r.Snapshot
+	limits := summary.DefaultLimits()
+	limits.Times, limits.Mappings, limits.Addresses = 0, true, sel.addresses
 	d := &Document{
-		Schema: DocumentSchema, Active: true, Start: s.Start, End: s.End,
-		Notes: slices.Clone(s.Stats.Notes), Stats: documentStats(s.Stats),
-		Regions: make([]DocumentRegion, 0, len(s.Regions)),
+		Schema: DocumentSchema, Active: true, Summary: summary.Of(r, limits),
 		Groups:  make([]DocumentGroup, 0, len(s.Groups)),
 		Threads: make([]DocumentThread, 0, len(s.Threads)),
 		Faults:  []DocumentFault{},
-	}
-	for i := range s.Regions {
-		d.Regions = append(d.Regions, documentRegion(s, &s.Regions[i], sel.addresses))
 	}
 	stacks := make(map[profiler.StackID]bool)
 	for _, g := range s.Groups {
@@ -136,7 +132,7 @@ func documentFault(s *profiler.Snapshot, f profiler.Fault, addresses bool) Docum
 		d.Wait = f.Wait.String()
 	}
 	if addresses {
-		d.Address = address(f.Address)
+		d.Address = summary.Address(f.Address)
 	}
 	return d
 }
@@ -155,23 +151,18 @@ func documentStacks(s *profiler.Snapshot, ids map[profiler.StackID]bool) []Docum
 	return stacks
 }
 
-func documentStats(s profiler.Stats) DocumentStats {
-	return DocumentStats{
-		Faults: s.Faults, Messages: s.Messages, Records: s.Records, Dropped: s.Dropped, LogCut: s.LogCut, Elsewhere: s.Elsewhere,
-		Stacks: s.Stacks, StacksMissed: s.StacksMissed, StacksCut: s.StacksCut, StallsUnknown: s.StallsUnknown, Waiting: s.Waiting,
-		Unattributed: s.Unattributed, SpansDropped: s.SpansDropped, ResolveErrors: s.ResolveErrs,
-		OverheadNS: int64(s.Overhead), Stops: s.Stops, StoppedNS: int64(s.Stopped), StackSampling: s.StackSampling, UserModeOnly: s.UserModeOnly,
-		Delivery: s.Delivery, Placement: s.Placement, LastError: s.LastError, Budget: s.Budget.String(), Off: s.Off,
-	}
-}
-
 // idleDocument is what there is to say of an agent that does nothing.
 func idleDocument(reason string, started time.Time) *Document {
-	return &Document{
-		Schema: DocumentSchema, Reason: reason, Start: started, End: time.Now(), Notes: []string{},
-		Regions: []DocumentRegion{}, Groups: []DocumentGroup{}, Stacks: []DocumentStack{},
-		Threads: []DocumentThread{}, Faults: []DocumentFault{},
-	}
+	s := &profiler.Snapshot{Start: started, End: time.Now()}
+	d := document(&recording.Recording{Snapshot: s}, selection{})
+	d.Active, d.Reason = false, reason
+	return d
 }
 
-func address(a uintptr) string { return fmt.Sprintf("%#x", a) }
+// heapActor is empty for regions of which it is clear.
+func heapActor(s *profiler.Snapshot, id profiler.RegionID, a profiler.Actor) string {
+	if s.RegionOf(id).Kind != profiler.KindGoHeap {
+		return ""
+	}
+	return a.String()
+}

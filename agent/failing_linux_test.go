@@ -290,7 +290,7 @@ func checkSaidFirst(t *testing.T, a *Agent, words ...string) {
 	t.Helper()
 	doc := a.document(selection{})
 	for where, notes := range map[string][]string{
-		"agent": a.Notes(), "document": doc.Notes, "page": a.page("h:1").Notes, "snapshot": a.Profiler().Snapshot().Stats.Notes,
+		"agent": a.Notes(), "document": doc.Engine.Notes, "page": a.page("h:1").Engine.Notes, "snapshot": a.Profiler().Snapshot().Stats.Notes,
 	} {
 		said := 0
 		for i, n := range notes {

@@ -48,7 +48,7 @@ func TestGoHeapInTheOutputs(t *testing.T) {
 	}
 	r := d.Regions[0]
 	h := r.Heap
-	if r.Kind != "go_heap" || h == nil || h.Share != 1 || h.Observed != h.Blocks || h.ObjectsBytes == 0 || h.TouchedBytes != r.TouchedBytes {
+	if r.Kind != "go_heap" || h == nil || h.Share != 1 || h.Observed != h.Blocks || h.Objects == 0 || h.Touched != r.Touched {
 		t.Fatalf("%+v, %+v", r, h)
 	}
 	var sum uint64

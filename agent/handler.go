@@ -94,10 +94,11 @@ func (a *Agent) document(sel selection) *Document {
 	d := idleDocument(a.Reason(), a.started)
 	d.Shadow = a.Shadow()
 	if a.prof != nil {
-		d = document(a.prof.Snapshot(), sel)
-		d.Active, d.Reason = a.observes(), a.Reason()
+		d = document(a.totals(), sel)
+		d.Active, d.Reason, d.Shadow = a.observes(), a.Reason(), a.Shadow()
+		return d
 	}
-	d.Notes = joinNotes(a.Notes(), d.Notes)
+	d.Engine.Notes = joinNotes(a.Notes(), d.Engine.Notes)
 	return d
 }
 

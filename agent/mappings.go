@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"text/tabwriter"
 
+	"github.com/firsttouch/firsttouch/exporter/summary"
 	"github.com/firsttouch/firsttouch/internal/endpoint"
 	"github.com/firsttouch/firsttouch/internal/plain"
 	"github.com/firsttouch/firsttouch/profiler"
@@ -91,7 +92,7 @@ func processMapping(m profiler.Mapping, addresses bool) ProcessMapping {
 		Attach: m.Attach, AttachReason: m.Reason, WritesOnly: m.WritesOnly, WritesReason: m.WritesReason,
 	}
 	if addresses {
-		p.Address = address(m.Start)
+		p.Address = summary.Address(m.Start)
 	}
 	return p
 }

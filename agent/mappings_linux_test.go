@@ -9,6 +9,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/firsttouch/firsttouch/exporter/summary"
 )
 
 // The list of mappings has what could be attached and why not, addresses only where they are asked for, and what it
@@ -53,10 +55,10 @@ func TestMappingsEndpoint(t *testing.T) {
 	if n := strings.Count(string(text), "\n"); len(all) < n/2 || len(ours) != 1 || ours[0].Attach != "AttachRange" || !ours[0].WritesOnly || ours[0].Address != "" {
 		t.Errorf("%d of %d mappings, %+v", len(all), n, ours)
 	}
-	if _, ours := find("?addresses=true"); len(ours) != 1 || ours[0].Address != address(lo) {
+	if _, ours := find("?addresses=true"); len(ours) != 1 || ours[0].Address != summary.Address(lo) {
 		t.Errorf("%+v", ours)
 	}
-	if out := get("?text=true", 200); !strings.Contains(out, "AttachRange") || strings.Contains(out, address(lo)) {
+	if out := get("?text=true", 200); !strings.Contains(out, "AttachRange") || strings.Contains(out, summary.Address(lo)) {
 		t.Errorf("table:\n%s", out)
 	}
 	get("?addresses=perhaps", 400)

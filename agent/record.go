@@ -32,6 +32,13 @@ func (a *Agent) recorded(scope recording.Scope, reason string) *recording.Record
 	return r
 }
 
+// totals is recorded without the first touches that only the flight recorder holds.
+func (a *Agent) totals() *recording.Recording {
+	r := &recording.Recording{Snapshot: a.prof.Snapshot(), Requests: a.flight.RequestsSince(0), Ended: a.flight.Ended(), WorkingSets: a.WorkingSets()}
+	addNotes(r, a.Notes())
+	return r
+}
+
 func addNotes(r *recording.Recording, notes []string) {
 	s := *r.Snapshot
 	s.Stats.Notes = joinNotes(s.Stats.Notes, notes)
@@ -65,6 +72,7 @@ func (a *Agent) serveRecording(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	var rec *recording.Recording
+	before := a.flight.Ended()
 	if d == 0 {
 		if !endpoint.Begin(w) {
 			return
@@ -74,7 +82,7 @@ func (a *Agent) serveRecording(w http.ResponseWriter, r *http.Request) {
 		}
 	} else if win, ok := a.serveWindow(w, r, d); ok {
 		rec = recording.New(win.Snapshot, "a window of "+d.String()+", asked for over HTTP")
-		rec.Requests = a.flight.RequestsSince(win.StartMono)
+		rec.Requests, rec.Ended = a.flight.RequestsSince(win.StartMono), a.flight.Ended().Sub(before)
 		addNotes(rec, append(win.limits, a.Notes()...))
 	} else {
 		return

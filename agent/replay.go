@@ -80,7 +80,7 @@ func (p *replay) snapshot(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	sel.later = true
-	d := document(p.r.Snapshot, sel)
+	d := document(p.r, sel)
 	header(w, "application/json; charset=utf-8")
 	_ = d.write(w)
 }

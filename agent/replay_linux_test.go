@@ -41,8 +41,8 @@ func TestRecordingHandler(t *testing.T) {
 		}
 	}
 	var d Document
-	if err := json.NewDecoder(ask("/debug/firsttouch/snapshot").Body).Decode(&d); err != nil || d.Stats.Faults != rec.Snapshot.Stats.Faults {
-		t.Errorf("%v, %+v", err, d.Stats)
+	if err := json.NewDecoder(ask("/debug/firsttouch/snapshot").Body).Decode(&d); err != nil || d.Engine.Faults != rec.Snapshot.Stats.Faults {
+		t.Errorf("%v, %+v", err, d.Engine)
 	}
 	w := ask("/debug/firsttouch/recording")
 	if r, err := recording.Read(bytes.NewReader(w.Body.Bytes())); err != nil || r.Origin.Reason != "a test" {

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/firsttouch/firsttouch/exporter/summary"
 	"github.com/firsttouch/firsttouch/profiler"
 	"github.com/firsttouch/firsttouch/uffd"
 )
@@ -90,7 +91,7 @@ func (a *Agent) Shadow() *Shadow {
 			if !p.matches(f.Path) || slices.ContainsFunc(s.Regions, func(r ShadowRegion) bool { return r.Name == f.Path }) {
 				continue
 			}
-			r := ShadowRegion{Name: f.Path, Kind: kindName(profiler.KindAttached), Mappings: m.mappings, Granule: granule, Bytes: m.bytes, Resident: m.resident}
+			r := ShadowRegion{Name: f.Path, Kind: summary.KindName(profiler.KindAttached), Mappings: m.mappings, Granule: granule, Bytes: m.bytes, Resident: m.resident}
 			switch {
 			case m.as.Code:
 				r.Reason = "it holds program code, which is not profiled"
@@ -107,14 +108,14 @@ func (a *Agent) Shadow() *Shadow {
 	}
 	a.mu.Lock()
 	for arena, name := range a.shadowed {
-		s.add(ShadowRegion{Name: name, Kind: kindName(profiler.KindArena), Mappings: 1, Granule: granule, Bytes: int64(arena.size)}, shadowArenaTouch)
+		s.add(ShadowRegion{Name: name, Kind: summary.KindName(profiler.KindArena), Mappings: 1, Granule: granule, Bytes: int64(arena.size)}, shadowArenaTouch)
 	}
 	a.mu.Unlock()
 	if a.cfg.goHeap > 0 {
 		sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
 		if metrics.Read(sample); sample[0].Value.Kind() == metrics.KindUint64 {
 			n := int64(a.cfg.goHeap * float64(sample[0].Value.Uint64()))
-			s.add(ShadowRegion{Name: "go heap", Kind: kindName(profiler.KindGoHeap), Granule: uffd.PageSize(), Bytes: n, Resident: n}, shadowArenaTouch)
+			s.add(ShadowRegion{Name: "go heap", Kind: summary.KindName(profiler.KindGoHeap), Granule: uffd.PageSize(), Bytes: n, Resident: n}, shadowArenaTouch)
 		}
 	}
 	slices.SortFunc(s.Regions, func(a, b ShadowRegion) int { return strings.Compare(a.Name, b.Name) })
@@ -150,9 +151,9 @@ func (s *Shadow) String() string {
 			continue
 		}
 		switch r.Kind {
-		case kindName(profiler.KindArena):
+		case summary.KindName(profiler.KindArena):
 			arenas++
-		case kindName(profiler.KindGoHeap):
+		case summary.KindName(profiler.KindGoHeap):
 			heap = " and a share of the Go heap"
 		default:
 			files++
@@ -163,10 +164,10 @@ func (s *Shadow) String() string {
 		total.ResidentNS += r.ResidentNS
 		total.RestNS += r.RestNS
 	}
-	size := func(n int64) string { text, _ := showBytes(n); return text }
+	size := summary.Bytes
 	text := fmt.Sprintf("in shadow, nothing is armed. It would arm %s and %s%s: %s in %s; first touches of the %s in use now would wait %s in all, of the rest %s",
 		count(files, "file"), count(arenas, "arena"), heap, size(total.Bytes), count(total.Mappings, "mapping"), size(total.Resident),
-		showDuration(time.Duration(total.ResidentNS)), showDuration(time.Duration(total.RestNS)))
+		summary.Duration(time.Duration(total.ResidentNS)), summary.Duration(time.Duration(total.RestNS)))
 	if s.Refused != "" {
 		text += ". Here it would be refused: " + s.Refused
 	}

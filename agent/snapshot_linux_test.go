@@ -3,6 +3,7 @@ package agent
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -42,7 +43,7 @@ func TestSnapshotOfAFile(t *testing.T) {
 	if d.Schema != DocumentSchema || !d.Active || len(d.Regions) != 1 || d.Regions[0].Kind != "attached_file" {
 		t.Fatalf("%+v", d)
 	}
-	if r := d.Regions[0]; r.Faults != 3 || r.TouchedBytes != 3*page || r.Slices[63] != page || r.Slices[7] != page || r.Slices[1] != 0 {
+	if r := d.Regions[0]; r.Faults != 3 || r.Touched != 3*page || r.Slices[63] != page || r.Slices[7] != page || r.Slices[1] != 0 {
 		t.Errorf("region %+v", r)
 	}
 	if len(d.Faults) != 3 {
@@ -53,7 +54,7 @@ func TestSnapshotOfAFile(t *testing.T) {
 			t.Errorf("fault %d: %+v, want offset of page %d", i, f, touched[i])
 		}
 	}
-	rest := ask("?faults=1&addresses=true&after=" + showCount(d.Faults[0].Seq))
+	rest := ask("?faults=1&addresses=true&after=" + fmt.Sprint(d.Faults[0].Seq))
 	if len(rest.Faults) != 1 || rest.Faults[0].Seq != d.Faults[1].Seq {
 		t.Errorf("after the first: %+v", rest.Faults)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/firsttouch/firsttouch/exporter"
 	"github.com/firsttouch/firsttouch/exporter/recording"
+	"github.com/firsttouch/firsttouch/exporter/summary"
 	"github.com/firsttouch/firsttouch/uffd"
 	"go.opentelemetry.io/otel/attribute"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
@@ -53,12 +54,12 @@ func TestWindowsOfAnAgent(t *testing.T) {
 	}
 	for i, want := range [][3]int64{{10, 10, 0}, {7, 2, 5}} {
 		w := first.Windows[i]
-		if got := [3]int64{*w.Touched / page, *w.New / page, *w.Reused / page}; got != want || w.Idle30s != nil || w.EndNS <= w.StartNS || *w.ObservedShare != 1 || w.TouchedError+w.NewError+w.ReusedError+w.NeverError != 0 {
+		if got := [3]int64{int64(w.Touched) / page, int64(w.New) / page, int64(w.Reused) / page}; got != want || w.Idle30s >= 0 || w.To <= w.From || w.Observed != 1 || w.TouchedError+w.NewError+w.ReusedError+w.NeverError != 0 {
 			t.Errorf("window %d: %v, want %v", i, got, want)
 		}
 	}
-	if w := first.Windows[1]; *w.Never != 20*page || *w.Mapped != 32*page {
-		t.Errorf("%d of %d bytes never touched", *w.Never, *w.Mapped)
+	if w := first.Windows[1]; int64(w.Never) != 20*page || int64(w.Mapped) != 32*page {
+		t.Errorf("%d of %d bytes never touched", w.Never, w.Mapped)
 	}
 	if c := first.Curve; len(c) != 2 || c[0].Bytes != page*17/2 || c[1].Windows != 2 || c[1].Bytes != 12*page {
 		t.Errorf("curve %+v", c)
@@ -72,7 +73,7 @@ func TestWindowsOfAnAgent(t *testing.T) {
 		t.Fatalf("%+v", second)
 	}
 	// Before Linux 6.8 an arena cannot be armed again, and says so.
-	if w := second.Windows[0]; second.Region != "cache" || w.Error == "" && *w.Touched != page {
+	if w := second.Windows[0]; second.Region != "cache" || w.Error == "" && int64(w.Touched) != page {
 		t.Errorf("%+v", second)
 	}
 	if _, body := serve(t, a, "/debug/firsttouch/"); !strings.Contains(body, "Working sets") || !strings.Contains(body, "warming") {
@@ -123,18 +124,15 @@ func TestSampledWindowsOfAnAgent(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := d.Regions[0]
-	if w := r.Windows[1]; *w.ObservedShare != want.Share || *w.Touched != want.Touched || w.TouchedError != want.Errors.Touched || w.NeverError != want.Errors.Never {
+	if w := r.Windows[1]; w.Observed != want.Share || int64(w.Touched) != want.Touched || w.TouchedError != want.Errors.Touched || w.NeverError != want.Errors.Never {
 		t.Errorf("the document has %+v, want %+v", w, want)
 	}
 	if c := r.Curve[0]; c.Error == 0 || c.Error != ws.Curve[0].Error || r.Sample >= 0.6 {
 		t.Errorf("the curve begins with %+v, want %+v", c, ws.Curve[0])
 	}
-	stderr, err := showBytes(want.Errors.Touched)
-	if err != nil {
-		t.Fatal(err)
-	}
+	stderr := summary.Bytes(want.Errors.Touched)
 	_, page := serve(t, a, "/debug/firsttouch/")
-	for _, text := range []string{showPercent(want.Share) + " observed", "± " + stderr} {
+	for _, text := range []string{summary.Percent(want.Share) + " observed", "± " + stderr} {
 		if !strings.Contains(page, text) {
 			t.Errorf("the page does not show %q: %s", text, page)
 		}

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/firsttouch/firsttouch/exporter/recording"
+	"github.com/firsttouch/firsttouch/exporter/summary"
 	"github.com/firsttouch/firsttouch/profiler"
 )
 
@@ -39,11 +41,7 @@ func sampledSets() []profiler.WorkingSet {
 // The JSON is an interface: its names and units may not change by accident.
 func TestWindowsDocumentGolden(t *testing.T) {
 	s := sample()
-	var list []DocumentWorkingSet
-	for _, ws := range sampledSets() {
-		list = append(list, documentWorkingSet(ws, s.Regions[ws.Region].Name, s.StartMono))
-	}
-	got, err := json.MarshalIndent(list, "", "  ")
+	got, err := json.MarshalIndent(summary.WorkingSets(s, sampledSets()), "", "  ")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +52,7 @@ func TestWindowsDocumentGolden(t *testing.T) {
 func TestPageOfWindows(t *testing.T) {
 	c := &pageContent{Active: true, Host: "h:1", Base: basePath}
 	s := sample()
-	c.fill(s)
+	show := func(sets []profiler.WorkingSet) { c.fill(&recording.Recording{Snapshot: s, WorkingSets: sets}) }
 	row := func(c *pageContent) string {
 		_, rest, found := strings.Cut(render(t, c), `<h2 id="windows">`)
 		rest, _, _ = strings.Cut(rest, "<h2 ")
@@ -63,10 +61,10 @@ func TestPageOfWindows(t *testing.T) {
 		}
 		return rest
 	}
-	c.Sets = pageSets(s, sampledSets()[:1])
+	show(sampledSets()[:1])
 	got := row(c)
 	for _, want := range []string{
-		"<td>warming</td><td>10.0 s<small>25.0% observed</small></td>",
+		"<td>warming</td><td>10.0 s<small>25% observed</small></td>",
 		"<td>128 KiB<small>± 20.0 KiB</small></td><td>64.0 KiB<small>± 10.0 KiB</small></td>", // touched, new
 		"<td>4.00 KiB</td>", // from disk again
 		"<td>24.0 KiB<small>± 5.00 KiB</small></td><td>12.0 KiB<small>± 3.00 KiB</small></td><td>4.00 KiB<small>± 2.00 KiB</small></td>", // idle
@@ -79,13 +77,13 @@ func TestPageOfWindows(t *testing.T) {
 			t.Errorf("of a sampled window the page lacks %q: %s", want, got)
 		}
 	}
-	c.Sets = pageSets(s, sampledSets()[1:])
+	show(sampledSets()[1:])
 	if got := row(c); !strings.Contains(got, "<td>128 KiB</td><td>–</td><td>–</td><td>512 KiB</td>") || strings.Contains(got, "Who touched") || strings.Contains(got, "±") || strings.Contains(got, "observed") {
 		t.Errorf("of a window that was observed whole the page has %s", got)
 	}
 	unknown := sampledSets()[:1]
 	unknown[0].Windows = unknown[0].Windows[:1]
-	c.Sets = pageSets(s, unknown)
+	show(unknown)
 	if got := row(c); !strings.Contains(got, `<td class="name" colspan="10">not known: nothing was observed for 2s`) {
 		t.Errorf("of a window that is not known the page has %s", got)
 	}

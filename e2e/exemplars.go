@@ -22,7 +22,7 @@ func checkExemplars(ctx context.Context, r *results, prom *prometheus, t *truth,
 		value := func(f agent.DocumentFault) float64 { return seconds(f.StallNS) }
 		if metric == exporter.MetricFaultPosition {
 			value = func(f agent.DocumentFault) float64 {
-				return (float64(f.OffsetBytes) + 0.5) / float64(t.snap.Regions[f.Region].SizeBytes)
+				return (float64(f.OffsetBytes) + 0.5) / float64(t.snap.Regions[f.Region].Size)
 			}
 		}
 		bucketOf := func(v float64) int {

@@ -75,7 +75,7 @@ func run(ctx context.Context, p programs, r *results) (err error) {
 		return err
 	}
 	fmt.Printf("The demo: %d first touches in %d requests; Jaeger at %s, Prometheus at %s\n",
-		t.snap.Stats.Faults, d.summary.Profile.Requests.Count, j.query, prom.base)
+		t.snap.Engine.Faults, d.summary.Profile.Requests.Count, j.query, prom.base)
 	for _, job := range []string{jobScraped, jobSent} {
 		if err := checkValues(ctx, r, prom, t, d, job); err != nil {
 			return err

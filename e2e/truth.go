@@ -34,7 +34,7 @@ func gather(ctx context.Context, d *demoRun, prom *prometheus) (*truth, error) {
 		if t.snap, err = d.snapshot(ctx); err != nil {
 			return nil, err
 		}
-		if s := t.snap.Stats; s.Faults == 0 || s.Dropped != 0 || s.LogCut != 0 || len(t.snap.Faults) != int(s.Faults) {
+		if s := t.snap.Engine; s.Faults == 0 || s.Dropped != 0 || s.LogCut != 0 || len(t.snap.Faults) != int(s.Faults) {
 			return nil, fmt.Errorf("%d first touches are not known one by one: lower -requests: %+v", len(t.snap.Faults), s)
 		}
 		at, err := prom.both(ctx, time.Now())
@@ -45,7 +45,7 @@ func gather(ctx context.Context, d *demoRun, prom *prometheus) (*truth, error) {
 		if err := fetch(ctx, d.page+"snapshot", url.Values{"faults": {"0"}}, later); err != nil {
 			return nil, err
 		}
-		if later.Stats.Faults != t.snap.Stats.Faults || later.Stats.Messages != t.snap.Stats.Messages {
+		if later.Engine.Faults != t.snap.Engine.Faults || later.Engine.Messages != t.snap.Engine.Messages {
 			continue
 		}
 		if err := fetch(ctx, d.page+"windows", nil, &t.windows); err != nil {
@@ -71,10 +71,10 @@ func (d *demoRun) moves(ctx context.Context) error {
 		if err := fetch(ctx, d.page+"snapshot", url.Values{"faults": {"0"}}, now); err != nil {
 			return err
 		}
-		if last != 0 && now.Stats.Faults != last {
+		if last != 0 && now.Engine.Faults != last {
 			return nil
 		}
-		last = now.Stats.Faults
+		last = now.Engine.Faults
 	}
 	return fmt.Errorf("the demo's memory was not armed again within %v", settle)
 }
@@ -136,7 +136,7 @@ func seconds(ns int64) float64 { return float64(ns) / 1e9 }
 
 // slice is which of the 64 equal parts of its region a first touch is in, by whole numbers.
 func (t *truth) slice(f agent.DocumentFault) int {
-	return int(f.OffsetBytes * exporter.PositionSlices / t.snap.Regions[f.Region].SizeBytes)
+	return int(f.OffsetBytes * exporter.PositionSlices / t.snap.Regions[f.Region].Size)
 }
 
 // runs are the sizes of the runs of first touches: of one goroutine in one region, no pause of 1 ms.

@@ -8,8 +8,8 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/firsttouch/firsttouch/agent"
 	"github.com/firsttouch/firsttouch/exporter"
+	"github.com/firsttouch/firsttouch/exporter/summary"
 	"github.com/firsttouch/firsttouch/internal/promnames"
 )
 
@@ -137,7 +137,7 @@ func checkValues(ctx context.Context, r *results, prom *prometheus, t *truth, d 
 		name := t.snap.Regions[f.Region].Name
 		faults[strings.Join([]string{name, f.Access, f.Source, "recorded"}, ",")]++
 		at(stalls, name+","+f.Source).add(bounds(exporter.MetricFaultStall), seconds(f.StallNS))
-		at(places, name).add(bounds(exporter.MetricFaultPosition), (float64(f.OffsetBytes)+0.5)/float64(t.snap.Regions[f.Region].SizeBytes))
+		at(places, name).add(bounds(exporter.MetricFaultPosition), (float64(f.OffsetBytes)+0.5)/float64(t.snap.Regions[f.Region].Size))
 		// The slice by whole numbers is what the histogram has to show.
 		if b := places[name].buckets; b[t.slice(f)] == 0 {
 			c.mismatch("a first touch at %d is not in slice %d", f.OffsetBytes, t.slice(f))
@@ -145,8 +145,8 @@ func checkValues(ctx context.Context, r *results, prom *prometheus, t *truth, d 
 	}
 	mapped, touched := make(map[string]float64), make(map[string]float64)
 	for _, reg := range t.snap.Regions {
-		mapped[reg.Name+",total"] = float64(reg.MappedBytes)
-		touched[reg.Name+",total"] = float64(reg.TouchedBytes)
+		mapped[reg.Name+",total"] = float64(reg.Mapped)
+		touched[reg.Name+",total"] = float64(reg.Touched)
 	}
 	sizes := make(map[string]*counted)
 	for region, runs := range t.runs() {
@@ -165,7 +165,7 @@ func checkValues(ctx context.Context, r *results, prom *prometheus, t *truth, d 
 	for _, compare := range []func() error{
 		func() error { return c.scalars(ctx, exporter.MetricFaults, faults) },
 		func() error {
-			return c.scalars(ctx, exporter.MetricMessages, map[string]float64{"": float64(t.snap.Stats.Messages)})
+			return c.scalars(ctx, exporter.MetricMessages, map[string]float64{"": float64(t.snap.Engine.Messages)})
 		},
 		func() error { return c.histograms(ctx, exporter.MetricFaultStall, stalls) },
 		func() error { return c.histograms(ctx, exporter.MetricFaultPosition, places) },
@@ -198,11 +198,11 @@ func checkValues(ctx context.Context, r *results, prom *prometheus, t *truth, d 
 func (c *comparison) running(ctx context.Context, t *truth, d *demoRun) error {
 	metrics := []struct {
 		name string
-		of   func(s *agent.DocumentStats) int64
+		of   func(s *summary.Engine) int64
 		some bool // there is some in any case
 	}{
-		{exporter.MetricOverhead, func(s *agent.DocumentStats) int64 { return s.OverheadNS }, true},
-		{exporter.MetricThreadsStopped, func(s *agent.DocumentStats) int64 { return s.StoppedNS }, t.snap.Stats.Stops > 0},
+		{exporter.MetricOverhead, func(s *summary.Engine) int64 { return int64(s.Overhead) }, true},
+		{exporter.MetricThreadsStopped, func(s *summary.Engine) int64 { return int64(s.Stopped) }, t.snap.Engine.Stops > 0},
 	}
 	got := make([]float64, len(metrics))
 	for i, v := range metrics {
@@ -223,7 +223,7 @@ func (c *comparison) running(ctx context.Context, t *truth, d *demoRun) error {
 	}
 	for i, v := range metrics {
 		c.n++
-		if low, high := seconds(v.of(&t.snap.Stats)), seconds(v.of(&after.Stats)); got[i] < low || got[i] > high || v.some && low == 0 {
+		if low, high := seconds(v.of(&t.snap.Engine)), seconds(v.of(&after.Engine)); got[i] < low || got[i] > high || v.some && low == 0 {
 			c.mismatch("%s is %v, the profiler said %v before and %v after", v.name, got[i], low, high)
 		}
 	}

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/firsttouch/firsttouch/agent"
 	"github.com/firsttouch/firsttouch/exporter"
+	"github.com/firsttouch/firsttouch/exporter/summary"
 	"github.com/firsttouch/firsttouch/internal/promnames"
 )
 
@@ -24,17 +24,17 @@ func (c *comparison) windows(ctx context.Context, t *truth) error {
 	}
 	for _, m := range []struct {
 		metric string
-		value  func(w *agent.DocumentWindow, key string) *int64
+		value  func(w *summary.RegionWindow, key string) summary.Known
 	}{
-		{exporter.MetricRegionTouched, func(w *agent.DocumentWindow, key string) *int64 { return touchedIn(w, key) }},
-		{exporter.MetricRegionMapped, func(w *agent.DocumentWindow, key string) *int64 {
-			if touchedIn(w, key) == nil {
-				return nil
+		{exporter.MetricRegionTouched, func(w *summary.RegionWindow, key string) summary.Known { return touchedIn(w, key) }},
+		{exporter.MetricRegionMapped, func(w *summary.RegionWindow, key string) summary.Known {
+			if touchedIn(w, key) < 0 {
+				return -1
 			}
 			return w.Mapped
 		}},
-		{exporter.MetricRegionIdle, func(w *agent.DocumentWindow, key string) *int64 {
-			return map[string]*int64{exporter.Idle30s: w.Idle30s, exporter.Idle2m: w.Idle2m, exporter.Idle10m: w.Idle10m}[key]
+		{exporter.MetricRegionIdle, func(w *summary.RegionWindow, key string) summary.Known {
+			return known(map[string]summary.Known{exporter.Idle30s: w.Idle30s, exporter.Idle2m: w.Idle2m, exporter.Idle10m: w.Idle10m}, key)
 		}},
 	} {
 		entry, _ := exporter.LookupMetric(m.metric)
@@ -61,9 +61,9 @@ func (c *comparison) windows(ctx context.Context, t *truth) error {
 			var could []string
 			ok := false
 			for _, w := range t.at(region, when[region+","+key]) {
-				if v := m.value(w, key); v != nil {
-					could = append(could, fmt.Sprint(*v))
-					ok = ok || float64(*v) == s.Value.value
+				if v := m.value(w, key); v >= 0 {
+					could = append(could, fmt.Sprint(int64(v)))
+					ok = ok || float64(v) == s.Value.value
 				}
 			}
 			if !ok {
@@ -72,7 +72,7 @@ func (c *comparison) windows(ctx context.Context, t *truth) error {
 		}
 		for _, r := range t.windows.Regions {
 			for _, key := range []string{exporter.Window10s, exporter.Window60s, exporter.Idle30s} {
-				if len(r.Windows) > 0 && m.value(&r.Windows[len(r.Windows)-1], key) != nil && !seen[r.Region+","+key] {
+				if len(r.Windows) > 0 && m.value(&r.Windows[len(r.Windows)-1], key) >= 0 && !seen[r.Region+","+key] {
 					c.mismatch("%s{%s,%s} is missing", m.metric, r.Region, key)
 				}
 			}
@@ -81,19 +81,27 @@ func (c *comparison) windows(ctx context.Context, t *truth) error {
 	return nil
 }
 
-func touchedIn(w *agent.DocumentWindow, key string) *int64 {
-	return map[string]*int64{exporter.Window1s: w.Touched1s, exporter.Window10s: w.Touched10s, exporter.Window60s: w.Touched60s}[key]
+// known is the size under a key, or -1.
+func known(sizes map[string]summary.Known, key string) summary.Known {
+	if n, ok := sizes[key]; ok {
+		return n
+	}
+	return -1
+}
+
+func touchedIn(w *summary.RegionWindow, key string) summary.Known {
+	return known(map[string]summary.Known{exporter.Window1s: w.Touched1s, exporter.Window10s: w.Touched10s, exporter.Window60s: w.Touched60s}, key)
 }
 
 // at returns the windows that may have been the last of a region at a moment, in seconds since 1970.
-func (t *truth) at(region string, seconds float64) (could []*agent.DocumentWindow) {
+func (t *truth) at(region string, seconds float64) (could []*summary.RegionWindow) {
 	moment := time.UnixMilli(int64(seconds * 1000))
 	for _, r := range t.windows.Regions {
 		if r.Region != region {
 			continue
 		}
 		for i := range r.Windows {
-			end := t.snap.Start.Add(time.Duration(r.Windows[i].EndNS))
+			end := t.snap.Start.Add(r.Windows[i].To)
 			if end.Before(moment.Add(-around)) {
 				could = could[:0]
 			}
@@ -117,7 +125,7 @@ func (c *comparison) resident(ctx context.Context, t *truth) error {
 		return err
 	}
 	for _, r := range t.snap.Regions {
-		want, off := r.TouchedBytes, 0.0
+		want, off := r.Touched, 0.0
 		if r.Kind == "attached_file" {
 			if want, err = residentOf(r.Name); err != nil {
 				return err

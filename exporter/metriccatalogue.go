@@ -83,7 +83,7 @@ var metrics = []Metric{
 	{MetricRegionIdle, Gauge, "By", []string{KeyRegion, KeyIdle}, nil, "Memory of a region that was touched, and then not for so long.",
 		"A lower bound: a touch counts as made at the end of its window. Absent, and not 0, where regions are not armed again and again (FIRSTTOUCH_WINDOWS), and while that has not gone on for so long."},
 	{MetricRegionPhase, Gauge, "1", []string{KeyRegion, KeyPhase}, nil, "1 for the phase that a region is in, 0 for the others.",
-		"By its last window: cold where more than half was touched for the first time since windows began, or nothing ever was; warming where more than a twentieth was; thrashing where more than a tenth had been touched before and came from the disk again; else steady. Absent where regions are not armed again and again (FIRSTTOUCH_WINDOWS)."},
+		"By its last window: cold where more than half was touched for the first time since windows began, or nothing ever was; warming where more than a twentieth was; thrashing where more than a tenth had been touched before and came from the disk again; else steady. What is new or came again counts from 1 MiB on, or 1% of what is mapped where that is less. Absent where regions are not armed again and again (FIRSTTOUCH_WINDOWS)."},
 	{MetricThreadsStalled, Gauge, "{thread}", nil, nil, "Threads that wait for a first touch at the moment of collection.",
 		"A lower bound: of threads that wait for the same page one is counted."},
 	{MetricRecordsDropped, Counter, "{record}", []string{KeyReason}, nil, "Records of first touches that were lost on their way.", ""},

@@ -117,6 +117,10 @@ func TestPhases(t *testing.T) {
 		{RegionWindow{Touched: 100, New: 50, Reused: 50}, PhaseWarming},
 		{RegionWindow{Touched: 100, New: 5, Reused: 95}, PhaseSteady},
 		{RegionWindow{Touched: 100, New: 40, Reused: 60, Reread: 11}, PhaseThrashing},
+		{RegionWindow{Mapped: 165 << 20, Touched: 28 << 10, Reused: 28 << 10, Reread: 4 << 10}, PhaseSteady}, // one page again is no thrashing
+		{RegionWindow{Mapped: 165 << 20, Touched: 8 << 10, New: 8 << 10}, PhaseSteady},
+		{RegionWindow{Mapped: 165 << 20, Touched: 8 << 20, Reused: 8 << 20, Reread: 1 << 20}, PhaseThrashing},
+		{RegionWindow{Mapped: 10 << 20, Touched: 1 << 20, Reused: 1 << 20, Reread: 110 << 10}, PhaseThrashing}, // 1% of it
 		{RegionWindow{Err: errors.New("busy")}, ""},
 	} {
 		if got := c.w.Phase(); got != c.want {

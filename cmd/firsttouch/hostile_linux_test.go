@@ -22,6 +22,7 @@ import (
 
 	"github.com/firsttouch/firsttouch/exporter/pprof"
 	"github.com/firsttouch/firsttouch/exporter/recording"
+	"github.com/firsttouch/firsttouch/exporter/summary"
 	"github.com/firsttouch/firsttouch/internal/convert"
 	"github.com/firsttouch/firsttouch/internal/heatmap"
 	"github.com/firsttouch/firsttouch/internal/hostile"
@@ -306,7 +307,7 @@ func useAll(t *testing.T, data []byte) {
 		return
 	}
 	var out bytes.Buffer
-	d := report.Of(r, "x", "", report.DefaultLimits())
+	d := report.Of(r, "x", "", summary.DefaultLimits())
 	c := report.Compare(r, r, "x", "y", report.ByStall, 5)
 	for _, err := range []error{
 		report.RenderDocument(&out, d), report.RenderComparison(&out, c), json.NewEncoder(&out).Encode(d), json.NewEncoder(&out).Encode(c),

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/firsttouch/firsttouch/exporter/summary"
 	"github.com/firsttouch/firsttouch/internal/plain"
 	"github.com/firsttouch/firsttouch/internal/prefetch"
 	"github.com/firsttouch/firsttouch/internal/recordings"
@@ -120,7 +121,7 @@ func (f *sourceFlags) writeOrder(c *cobra.Command, names []string, need int, out
 			say("%s: region %s is left out: %s", names[i], name, m.LeftOut[name])
 		}
 		if m.Unordered > 0 {
-			say("%s: of %s it is not known when they were touched and what they save: they come last", names[i], report.Bytes(m.Unordered))
+			say("%s: of %s it is not known when they were touched and what they save: they come last", names[i], summary.Bytes(m.Unordered))
 		}
 	}
 	return partial(opened...)

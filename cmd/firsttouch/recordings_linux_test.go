@@ -141,7 +141,7 @@ func TestReportAsJSON(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(d.Regions) != 1 || d.Regions[0].Faults != 17 || d.Regions[0].Touched != s.Regions[0].Touched || d.Regions[0].Stall.Sum != s.Regions[0].Stall.Sum ||
-		d.Process != os.Getpid() || d.Scope != string(recording.ScopeAll) || d.Logged != 17 || len(d.Windows) == 0 {
+		d.Process != os.Getpid() || d.Scope != string(recording.ScopeAll) || d.Logged != 17 || len(d.Times) == 0 {
 		t.Errorf("%+v", d)
 	}
 	r := runCommand(t, "diff", "-json", path, path)

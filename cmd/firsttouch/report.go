@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/firsttouch/firsttouch/exporter/summary"
 	"github.com/firsttouch/firsttouch/internal/prefetch"
 	"github.com/firsttouch/firsttouch/internal/recordings"
 	"github.com/firsttouch/firsttouch/internal/report"
@@ -15,7 +16,7 @@ func newReport() *cobra.Command {
 	var source sourceFlags
 	var asJSON bool
 	var orderFile string
-	limits := report.DefaultLimits()
+	limits := summary.DefaultLimits()
 	c := &cobra.Command{
 		Use:   "report SOURCE",
 		Short: "Show regions, callers, requests and times of a recording or a live agent",

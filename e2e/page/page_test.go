@@ -59,8 +59,8 @@ func TestNumbersAreTheSnapshots(t *testing.T) {
 	}
 	for i, r := range eval[[]region](t, ctx, "firsttouch.r.regions") {
 		w := want.Regions[i]
-		if r.Name != w.Name || r.Size != w.SizeBytes || r.Mapped != w.MappedBytes || r.Touched != w.TouchedBytes || r.Faults != int64(w.Faults) ||
-			r.Messages != int64(w.Messages) || r.Stall != w.Stall.SumNS || r.Max != w.Stall.MaxNS {
+		if r.Name != w.Name || r.Size != w.Size || r.Mapped != w.Mapped || r.Touched != w.Touched || r.Faults != int64(w.Faults) ||
+			r.Messages != int64(w.Messages) || r.Stall != int64(w.Stall.Sum) || r.Max != int64(w.Stall.Max) {
 			t.Errorf("region %+v, want %+v", r, w)
 		}
 	}
@@ -89,8 +89,8 @@ func TestNumbersAreTheSnapshots(t *testing.T) {
 		}
 	}
 	head := tiles(t, ctx, "tiles")
-	if number(t, head["First touches"]) != int(want.Stats.Faults) || number(t, head["Dropped"]) != int(want.Stats.Dropped) {
-		t.Errorf("the head says %v, want %+v", head, want.Stats)
+	if number(t, head["First touches"]) != int(want.Engine.Faults) || number(t, head["Dropped"]) != int(want.Engine.Dropped) {
+		t.Errorf("the head says %v, want %+v", head, want.Engine)
 	}
 	if part := tiles(t, ctx, "selection"); number(t, part["First touches"]) != len(want.Faults) {
 		t.Errorf("the part says %v, want all %d", part, len(want.Faults))

@@ -39,6 +39,7 @@ type Flight struct {
 	faults   window[profiler.Fault]
 	requests window[Request]
 	below    map[spanKey]Totals // of the spans that ended below one that has not
+	ended    RequestTotals      // since the start
 }
 
 // NewFlight returns an empty flight recorder. Where onRequest is not nil it is called for each request
@@ -78,7 +79,7 @@ func (f *Flight) Recording(s *profiler.Snapshot, scope Scope, reason string) *Re
 	f.mu.Lock()
 	// The observer saw every record in turn. What came after the snapshot is not in its totals.
 	faults := f.faults.held(s.Stats.Records)
-	requests := f.requests.held(math.MaxUint64)
+	requests, ended := f.requests.held(math.MaxUint64), f.ended
 	f.mu.Unlock()
 	// The log is the snapshot's, and names its regions. What was held may be of one that was added to another since.
 	faults = slices.DeleteFunc(faults, func(f profiler.Fault) bool { return !s.Has(f.Region) })
@@ -93,8 +94,15 @@ func (f *Flight) Recording(s *profiler.Snapshot, scope Scope, reason string) *Re
 	}
 	c.Stats.LogCut = c.Stats.Records - uint64(len(c.Faults))
 	r := New(&c, reason)
-	r.Origin.Scope, r.Requests = scope, requests
+	r.Origin.Scope, r.Requests, r.Ended = scope, requests, ended
 	return r
+}
+
+// Ended returns the sums over all requests that ended until now.
+func (f *Flight) Ended() RequestTotals {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.ended
 }
 
 // RequestsSince returns the requests that are held and ended after a moment on CLOCK_MONOTONIC.

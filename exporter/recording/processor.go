@@ -36,13 +36,13 @@ type processor struct {
 // OnEnd shows the flight recorder the span; those of package traces are made of faults that it has.
 func (p *processor) OnEnd(s sdktrace.ReadOnlySpan) {
 	if s.InstrumentationScope().Name != traces.ScopeName {
-		p.flight.ended(s)
+		p.flight.keep(s)
 	}
 	p.SpanProcessor.OnEnd(s)
 }
 
-// ended keeps a span if it is a request, or if it or one below it had faults.
-func (f *Flight) ended(s sdktrace.ReadOnlySpan) {
+// keep keeps a span if it is a request, or if it or one below it had faults.
+func (f *Flight) keep(s sdktrace.ReadOnlySpan) {
 	c, parent := s.SpanContext(), s.Parent()
 	r := Request{
 		TraceID: c.TraceID(), SpanID: c.SpanID(), ParentID: parent.SpanID(), Entry: !parent.SpanID().IsValid() || parent.IsRemote(),
@@ -60,6 +60,9 @@ func (f *Flight) ended(s sdktrace.ReadOnlySpan) {
 		up := spanKey{c.TraceID(), parent.SpanID()}
 		f.makeRoom(up)
 		f.below[up] = f.below[up].plus(r.Tree)
+	}
+	if r.Entry {
+		f.ended.Add(r.Tree.Faults, r.Duration, r.Tree.Stall)
 	}
 	if r.Entry || r.Tree.Faults > 0 {
 		f.requests.add(r)

@@ -56,6 +56,7 @@ type contents struct {
 	regions     rows[profiler.RegionStats]
 	mappings    rows[mapping]
 	steps       rows[sampling]
+	ended       rows[RequestTotals]
 	buckets     rows[bucket]
 	runs        rows[run]
 	stats       rows[profiler.Stats]
@@ -89,6 +90,8 @@ func (c *contents) take(in *reader, kind byte, content []byte) error {
 		return collect(mappingTable, content, b, &c.mappings)
 	case samplingTable.kind:
 		return collect(samplingTable, content, b, &c.steps)
+	case endedTable.kind:
+		return collect(endedTable, content, b, &c.ended)
 	case bucketTable.kind:
 		return collect(bucketTable, content, b, &c.buckets)
 	case runTable.kind:
@@ -236,7 +239,11 @@ func (c *contents) recording() (*Recording, error) {
 	if s, err = profiler.RestoreSnapshot(s, p); err != nil {
 		return nil, err
 	}
-	return &Recording{Origin: o.Origin, Snapshot: s, Requests: c.requests.all(), Executables: c.executables.all(), WorkingSets: sets}, nil
+	r := &Recording{Origin: o.Origin, Snapshot: s, Requests: c.requests.all(), Executables: c.executables.all(), WorkingSets: sets}
+	if list := c.ended.all(); len(list) > 0 {
+		r.Ended = list[0]
+	}
+	return r, nil
 }
 
 // fillRegions gives the regions what has tables of its own.

@@ -15,6 +15,8 @@ type Recording struct {
 	// Requests are the spans that are known, in the order in which they ended: those that came in from
 	// outside the process, with or without faults, and below them those on the way to faults.
 	Requests []Request
+	// Ended are the sums over all requests that ended, also those that are not among Requests any more.
+	Ended RequestTotals
 	// WorkingSets are what the windows of the regions showed, where there were any.
 	WorkingSets []profiler.WorkingSet
 	// Executables are the program and its libraries, the program first, for profiles.

@@ -34,6 +34,7 @@ var (
 	missTable       = table[missPoint]{19, visitMiss}
 	eventTable      = table[profiler.Event]{20, visitEvent}
 	samplingTable   = table[sampling]{21, visitSampling}
+	endedTable      = table[RequestTotals]{22, visitEnded}
 )
 
 // origin is the Origin, and the bounds of the snapshot.

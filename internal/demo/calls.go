@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"github.com/firsttouch/firsttouch/exporter/pprof"
+	"github.com/firsttouch/firsttouch/exporter/summary"
 	"github.com/firsttouch/firsttouch/internal/prefetch"
-	"github.com/firsttouch/firsttouch/internal/report"
 	"github.com/firsttouch/firsttouch/internal/touchorder"
 	"github.com/firsttouch/firsttouch/profiler"
 )
@@ -85,13 +85,13 @@ func (s *Service) Finish(_ *struct{}, reply *FinishReply) error {
 	if err := s.tracing.provider.ForceFlush(ctx); err != nil {
 		s.tracing.failed(err)
 	}
-	var requests []report.Request
+	var requests []summary.Request
 	requests, reply.Spans.Ended = s.tracing.recorder.close()
 	p := s.agent.Profiler()
 	p.Flush()
 	snap := p.Snapshot()
-	reply.Profile = report.Build(snap, requests, report.DefaultLimits())
-	reply.Sets = report.WorkingSets(snap, s.agent.WorkingSets())
+	reply.Profile = summary.Build(snap, summary.Listed(requests), summary.DefaultLimits())
+	reply.Sets = summary.WorkingSets(snap, s.agent.WorkingSets())
 	reply.Export, reply.Notes = s.tracing.export(), s.agent.Notes()
 	var err error
 	if reply.Metrics, err = s.metering.flush(ctx); err != nil {

@@ -4,8 +4,8 @@ import (
 	"io"
 	"time"
 
+	"github.com/firsttouch/firsttouch/exporter/summary"
 	"github.com/firsttouch/firsttouch/internal/demo/search"
-	"github.com/firsttouch/firsttouch/internal/report"
 )
 
 // The remote calls that steer the service, by net/rpc in its JSON form: Service.Start once, then
@@ -44,8 +44,8 @@ type PrefetchedArgs struct{ Order string } // file
 
 // FinishReply is what came out of it all.
 type FinishReply struct {
-	Profile report.Summary
-	Sets    []report.WorkingSet
+	Profile summary.Summary
+	Sets    []summary.WorkingSet
 	Spans   Spans
 	Export  Export
 	Metrics Export

@@ -5,7 +5,7 @@ import (
 	"io"
 	"path/filepath"
 
-	"github.com/firsttouch/firsttouch/internal/report"
+	"github.com/firsttouch/firsttouch/exporter/summary"
 )
 
 // renderMeaning ends the output with what its numbers say.
@@ -29,7 +29,7 @@ func meaning(s Summary) (list []string) {
 	q := s.Profile.Requests
 	if q.WithFaults > 0 && q.Duration > 0 {
 		say("%s of %s requests met pages that nobody had touched yet, and waited %s of their time for them.",
-			report.Count(q.WithFaults), report.Count(q.Count), report.Percent(float64(q.Stall)/float64(q.Duration)))
+			summary.Count(q.WithFaults), summary.Count(q.Count), summary.Percent(float64(q.Stall)/float64(q.Duration)))
 	}
 	all := int64(0) // of the callers' own regions, the wait in all
 	for _, r := range s.Profile.Regions {
@@ -39,15 +39,15 @@ func meaning(s Summary) (list []string) {
 		if c := s.Profile.Callers[0]; c.Function != "" && c.Stall.Sum > 0 {
 			from := ""
 			if c.From != "" {
-				from = ", called from " + report.ShortFunction(c.From)
+				from = ", called from " + summary.ShortFunction(c.From)
 			}
-			say("%s of the wait is in %s%s.", report.Percent(float64(c.Stall.Sum)/float64(all)), report.ShortFunction(c.Function), from)
+			say("%s of the wait is in %s%s.", summary.Percent(float64(c.Stall.Sum)/float64(all)), summary.ShortFunction(c.Function), from)
 		}
 	}
 	for _, r := range s.Profile.Regions {
 		if r.Name == s.Index.Path && r.Mapped > 0 {
 			say("%s of the %s of %s were never touched: this load does not need them in memory.",
-				report.Bytes(r.Mapped-r.Touched), report.Bytes(r.Mapped), filepath.Base(r.Name))
+				summary.Bytes(r.Mapped-r.Touched), summary.Bytes(r.Mapped), filepath.Base(r.Name))
 		}
 	}
 	return list

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/firsttouch/firsttouch/exporter/recording"
+	"github.com/firsttouch/firsttouch/exporter/summary"
 	"github.com/firsttouch/firsttouch/internal/demo/load"
 	"github.com/firsttouch/firsttouch/internal/prefetch"
 	"github.com/firsttouch/firsttouch/internal/report"
@@ -274,10 +275,10 @@ func renderPrefetched(w io.Writer, p *Prefetched) error {
 	for i, s := range p.Starts {
 		ready := "-"
 		if i == startPrefetch {
-			ready = report.Duration(s.Ready)
+			ready = summary.Duration(s.Ready)
 		}
-		t.Row(s.Name, ready, report.Duration(s.First), report.Duration(s.Ready+s.First), times(p.Starts[startCold].First, s.Ready+s.First),
-			rate(s.Requests, s.Elapsed), report.Duration(s.P50), report.Duration(s.P99))
+		t.Row(s.Name, ready, summary.Duration(s.First), summary.Duration(s.Ready+s.First), times(p.Starts[startCold].First, s.Ready+s.First),
+			rate(s.Requests, s.Elapsed), summary.Duration(s.P50), summary.Duration(s.P99))
 	}
 	if err := t.Write(w); err != nil {
 		return err
@@ -288,15 +289,15 @@ func renderPrefetched(w io.Writer, p *Prefetched) error {
 		name string
 		prefetch.Outcome
 	}{{"those of the recording", p.Same}, {fmt.Sprintf("of seed %d", p.OtherSeed), p.Other}} {
-		t.Row(row.name, report.Duration(row.Expected), report.Duration(row.Left), report.Percent(1-float64(row.Left)/float64(max(row.Expected, 1))),
-			fmt.Sprintf("%s of %s", report.Count(row.Found), report.Count(row.Touches)),
-			report.Percent(float64(row.InVain)/float64(max(p.Bytes, 1))))
+		t.Row(row.name, summary.Duration(row.Expected), summary.Duration(row.Left), summary.Percent(1-float64(row.Left)/float64(max(row.Expected, 1))),
+			fmt.Sprintf("%s of %s", summary.Count(row.Found), summary.Count(row.Touches)),
+			summary.Percent(float64(row.InVain)/float64(max(p.Bytes, 1))))
 	}
 	if err := t.Write(w); err != nil {
 		return err
 	}
 	_, err := fmt.Fprintf(w, "  Prefetch: %s in %s ranges in %s. As many bytes in one piece take %s, the whole file %s (blocks of 1 MiB).\n\n",
-		report.Bytes(p.Bytes), report.Count(p.Ranges), report.Duration(p.Took), report.Duration(p.Contiguous), report.Duration(p.WholeFile))
+		summary.Bytes(p.Bytes), summary.Count(p.Ranges), summary.Duration(p.Took), summary.Duration(p.Contiguous), summary.Duration(p.WholeFile))
 	return err
 }
 

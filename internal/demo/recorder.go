@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/firsttouch/firsttouch/exporter"
-	"github.com/firsttouch/firsttouch/internal/report"
+	"github.com/firsttouch/firsttouch/exporter/summary"
 	"go.opentelemetry.io/otel/attribute"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
@@ -18,7 +18,7 @@ import (
 // them, and counts all spans.
 type recorder struct {
 	mu       sync.Mutex // guards what follows
-	requests []report.Request
+	requests []summary.Request
 	ended    int
 	closed   bool
 }
@@ -46,15 +46,15 @@ func (r *recorder) Shutdown(context.Context) error { return nil }
 func (r *recorder) ForceFlush(context.Context) error { return nil }
 
 // close returns the requests and keeps no more: a service that goes on serving must not grow.
-func (r *recorder) close() (requests []report.Request, ended int) {
+func (r *recorder) close() (requests []summary.Request, ended int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.closed = true
 	return r.requests, r.ended
 }
 
-func requestOf(s sdktrace.ReadOnlySpan) report.Request {
-	q := report.Request{
+func requestOf(s sdktrace.ReadOnlySpan) summary.Request {
+	q := summary.Request{
 		TraceID: s.SpanContext().TraceID().String(), SpanID: s.SpanContext().SpanID().String(),
 		Name: s.Name(), Start: s.StartTime(), Duration: s.EndTime().Sub(s.StartTime()),
 	}

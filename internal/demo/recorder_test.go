@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/firsttouch/firsttouch/exporter"
-	"github.com/firsttouch/firsttouch/internal/report"
+	"github.com/firsttouch/firsttouch/exporter/summary"
 	"go.opentelemetry.io/otel/attribute"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
@@ -37,7 +37,7 @@ func TestRecorder(t *testing.T) {
 	if len(requests) != 1 || ended != 2 {
 		t.Fatalf("%d requests of %d spans, want 1 of 2", len(requests), ended)
 	}
-	want := report.Request{
+	want := summary.Request{
 		TraceID: requests[0].TraceID, SpanID: requests[0].SpanID, Name: "GET /x", Target: "/x/y",
 		Start: start, Duration: time.Millisecond, Faults: 3, Stall: 123457, StallMax: 100 * time.Microsecond, Touched: 12288,
 	}

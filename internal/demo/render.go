@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/firsttouch/firsttouch/exporter/summary"
 	"github.com/firsttouch/firsttouch/internal/plain"
 	"github.com/firsttouch/firsttouch/internal/report"
 )
@@ -30,13 +31,13 @@ func Render(w io.Writer, s Summary, out, command string) error {
 func renderHead(w io.Writer, s Summary) error {
 	built := "from the cache"
 	if s.Index.Built {
-		built = "built in " + report.Duration(s.Index.Took)
+		built = "built in " + summary.Duration(s.Index.Took)
 	}
 	m := s.Index.Meta
 	_, err := fmt.Fprintf(w, "A search service over bbolt: %s occurrences of %s identifiers in %s files, %s, %s\n"+
 		"%s\nLoad: %s requests of seed %d by %d clients, cold (database on the disk), then the same again, warm\n\n",
-		report.Count(m.Occurrences), report.Count(m.Names), report.Count(m.Files), report.Bytes(s.Index.Bytes), built,
-		s.Index.Path, report.Count(s.Load.Requests), s.Load.Seed, s.Load.Concurrency)
+		summary.Count(m.Occurrences), summary.Count(m.Names), summary.Count(m.Files), summary.Bytes(s.Index.Bytes), built,
+		s.Index.Path, summary.Count(s.Load.Requests), s.Load.Seed, s.Load.Concurrency)
 	if s.Profile.Engine.UserModeOnly && err == nil {
 		_, err = fmt.Fprint(w, consent)
 	}
@@ -61,11 +62,11 @@ func renderCost(w io.Writer, s Summary) error {
 			p := run.phase
 			faults, stall := "-", "-"
 			if run.name == "with" {
-				faults, stall = report.Count(p.Service.Faults), report.Duration(p.Service.Stall)
+				faults, stall = summary.Count(p.Service.Faults), summary.Duration(p.Service.Stall)
 			}
 			t.Row(p.Name, run.name, rate(p.Load.Requests, p.Load.Elapsed),
-				report.Duration(p.Service.Latency.P50), report.Duration(p.Service.Latency.P99), report.Duration(p.Service.Latency.Max),
-				faults, stall, report.Bytes(p.Service.Memory.Resident), report.Bytes(p.Service.Memory.Anonymous))
+				summary.Duration(p.Service.Latency.P50), summary.Duration(p.Service.Latency.P99), summary.Duration(p.Service.Latency.Max),
+				faults, stall, summary.Bytes(p.Service.Memory.Resident), summary.Bytes(p.Service.Memory.Anonymous))
 		}
 	}
 	if err := t.Write(w); err != nil {
@@ -83,7 +84,7 @@ func rate(n int, d time.Duration) string {
 	if d <= 0 {
 		return "-"
 	}
-	return report.Count(int64(math.Round(float64(n) / d.Seconds())))
+	return summary.Count(int64(math.Round(float64(n) / d.Seconds())))
 }
 
 func coldText(s Summary) string {
@@ -93,7 +94,7 @@ func coldText(s Summary) string {
 		}
 	}
 	return fmt.Sprintf("Cold is cold: before each run mincore found %s of the database's %s in the page cache.",
-		report.Bytes(max(s.Without.PageCache.After, s.With.PageCache.After)), report.Bytes(s.With.PageCache.Bytes))
+		summary.Bytes(max(s.Without.PageCache.After, s.With.PageCache.After)), summary.Bytes(s.With.PageCache.Bytes))
 }
 
 func renderNotes(w io.Writer, s Summary) error {

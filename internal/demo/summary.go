@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/firsttouch/firsttouch/exporter/summary"
 	"github.com/firsttouch/firsttouch/internal/demo/index"
-	"github.com/firsttouch/firsttouch/internal/report"
 )
 
 // Schema names the form of Summary. Fields may be added under the same name; a field that changes
@@ -23,9 +23,9 @@ type Summary struct {
 	// SameAnswers: every request got the same bytes, in every phase of both runs.
 	SameAnswers bool `json:"same_answers"`
 
-	Profile report.Summary `json:"profile"`
+	Profile summary.Summary `json:"profile"`
 	// WorkingSets are those of the regions by window, with Options.Windows.
-	WorkingSets []report.WorkingSet `json:"working_sets,omitempty"`
+	WorkingSets []summary.WorkingSet `json:"working_sets,omitempty"`
 	// Prefetch is there with Options.Prefetch.
 	Prefetch *Prefetched `json:"prefetch,omitempty"`
 	Spans    Spans       `json:"spans"`

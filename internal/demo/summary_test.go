@@ -10,10 +10,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/firsttouch/firsttouch/exporter/summary"
 	"github.com/firsttouch/firsttouch/internal/demo/index"
 	"github.com/firsttouch/firsttouch/internal/demo/load"
 	"github.com/firsttouch/firsttouch/internal/demo/search"
-	"github.com/firsttouch/firsttouch/internal/report"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -46,7 +46,7 @@ func twoRuns() Summary {
 
 func finished() FinishReply {
 	return FinishReply{
-		Profile: report.Summary{Regions: []report.Region{{Name: "identifiers.db", Mapped: 173363200, Touched: 54 << 20}}},
+		Profile: summary.Summary{Regions: []summary.Region{{Name: "identifiers.db", Mapped: 173363200, Touched: 54 << 20}}},
 		Spans:   Spans{Ended: 5000, Written: 5000},
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/firsttouch/firsttouch/internal/report"
+	"github.com/firsttouch/firsttouch/exporter/summary"
 	"github.com/firsttouch/firsttouch/internal/testproc"
 	"github.com/firsttouch/firsttouch/internal/uffdtest"
 	"github.com/firsttouch/firsttouch/uffd"
@@ -81,7 +81,7 @@ func checkWindows(t *testing.T) {
 	}
 }
 
-func checkWorkingSet(t *testing.T, ws report.WorkingSet) {
+func checkWorkingSet(t *testing.T, ws summary.WorkingSet) {
 	t.Helper()
 	known, touched := 0, int64(0)
 	for _, w := range ws.Windows {
@@ -89,7 +89,7 @@ func checkWorkingSet(t *testing.T, ws report.WorkingSet) {
 			continue // the threads of the service could not be stopped in time, say
 		}
 		known++
-		touched += w.Touched
+		touched += int64(w.Touched)
 		if w.Touched > w.Mapped || w.New+w.Reused != w.Touched || w.Observed != 1 || w.To <= w.From {
 			t.Errorf("%s: %+v", ws.Region, w)
 		}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/firsttouch/firsttouch/exporter/summary"
 	"github.com/firsttouch/firsttouch/internal/plain"
 	"github.com/firsttouch/firsttouch/internal/report"
 	"github.com/firsttouch/firsttouch/uffd"
@@ -55,7 +56,7 @@ func RenderAll(w io.Writer, r Report) error {
 	r = plain.Lines(r)
 	k := r.Kernel
 	_, err := fmt.Fprintf(w, "%s.\n\n%s/%s, kernel %s, pages of %s, uid %d, firsttouch trial: %s\n\n",
-		r.Verdict, k.OS, k.Arch, or(k.Kernel, "unknown"), report.Bytes(int64(k.PageSizeBytes)), k.Privileges.UID, trialText(r.Trial))
+		r.Verdict, k.OS, k.Arch, or(k.Kernel, "unknown"), summary.Bytes(int64(k.PageSizeBytes)), k.Privileges.UID, trialText(r.Trial))
 	return errors.Join(err,
 		remedies(w, r),
 		rows("Ways to a userfaultfd (one is enough)", r.Opening).Write(w),

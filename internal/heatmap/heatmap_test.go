@@ -113,7 +113,7 @@ func TestSVG(t *testing.T) {
 	if want := 50 + 2 + len(palette); shapes != want {
 		t.Errorf("%d shapes, want %d", shapes, want)
 	}
-	for _, want := range []string{"First touches of &lt;&amp;&gt;.db by place and time", "Offsets from 0 to 1.0 TiB", "100 faults in /data/", "up to 1 fault (log"} {
+	for _, want := range []string{"First touches of &lt;&amp;&gt;.db by place and time", "Offsets from 0 to 1.00 TiB", "100 faults in /data/", "up to 1 fault (log"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%q is missing", want)
 		}

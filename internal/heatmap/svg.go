@@ -8,8 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/firsttouch/firsttouch/exporter/summary"
 	"github.com/firsttouch/firsttouch/internal/plain"
-	"github.com/firsttouch/firsttouch/internal/report"
 )
 
 // palette runs from few to many: viridis in reverse, which keeps its order in gray and for those who
@@ -40,8 +40,8 @@ func (g *Grid) WriteSVG(w io.Writer) error {
 <rect class="p" width="%d" height="%d"/>
 <text class="i" x="%d" y="26" font-size="17" font-weight="600">%s</text>
 <text class="s" x="%d" y="46">%s</text>
-`, svgWidth, svgHeight, escape(title), report.Count(g.Faults)+" faults", escape(g.Region), report.Duration(g.From), report.Duration(g.To),
-		report.Bytes(g.High), escape(g.legend()), svgWidth, svgHeight, svgLeft, escape(title), svgLeft, escape(g.legend()))
+`, svgWidth, svgHeight, escape(title), summary.Count(g.Faults)+" faults", escape(g.Region), summary.Duration(g.From), summary.Duration(g.To),
+		summary.Bytes(g.High), escape(g.legend()), svgWidth, svgHeight, svgLeft, escape(title), svgLeft, escape(g.legend()))
 	g.svgCells(&b)
 	g.svgAxes(&b)
 	g.svgKey(&b)
@@ -75,11 +75,11 @@ func (g *Grid) svgAxes(b *strings.Builder) {
 	fmt.Fprintf(b, `<rect class="f" x="%d" y="%d" width="%d" height="%d"/>`+"\n", svgLeft, svgTop, plotWidth, plotHeight)
 	for i := range ticksAcross + 1 {
 		at := g.From + (g.To-g.From)*time.Duration(i)/ticksAcross
-		fmt.Fprintf(b, `<text class="s" x="%d" y="%d" text-anchor="middle">%s</text>`+"\n", svgLeft+plotWidth*i/ticksAcross, svgTop+plotHeight+20, report.Duration(at))
+		fmt.Fprintf(b, `<text class="s" x="%d" y="%d" text-anchor="middle">%s</text>`+"\n", svgLeft+plotWidth*i/ticksAcross, svgTop+plotHeight+20, summary.Duration(at))
 	}
 	for i := range ticksAlong + 1 {
 		fmt.Fprintf(b, `<text class="s" x="%d" y="%d" text-anchor="end">%s</text>`+"\n", svgLeft-8, svgTop+plotHeight-plotHeight*i/ticksAlong+4,
-			report.Bytes(int64(float64(g.High)/ticksAlong*float64(i))))
+			summary.Bytes(int64(float64(g.High)/ticksAlong*float64(i))))
 	}
 	fmt.Fprintf(b, `<text class="s" x="%d" y="%d" text-anchor="middle">time since the start of the profile</text>`+"\n", svgLeft+plotWidth/2, svgTop+plotHeight+42)
 	fmt.Fprintf(b, `<text class="s" transform="translate(18 %d) rotate(-90)" text-anchor="middle">offset in the region</text>`+"\n", svgTop+plotHeight/2)
@@ -95,7 +95,7 @@ func (g *Grid) svgKey(b *strings.Builder) {
 	b.WriteString("</g>\n")
 	text := "few, up to " + g.show(g.Max) + " (logarithmic)"
 	if g.Missing > 0 {
-		text += "; " + report.Count(g.Missing) + " more faults are known in number only"
+		text += "; " + summary.Count(g.Missing) + " more faults are known in number only"
 	}
 	fmt.Fprintf(b, `<text class="s" x="%d" y="%d">%s</text>`+"\n", svgLeft+len(palette)*size+8, y+13, escape(text))
 }

@@ -8,8 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/firsttouch/firsttouch/exporter/summary"
 	"github.com/firsttouch/firsttouch/internal/plain"
-	"github.com/firsttouch/firsttouch/internal/report"
 )
 
 // ramp are characters from empty to full; it needs no color.
@@ -33,7 +33,7 @@ func (g *Grid) WriteText(w io.Writer, colors bool) error {
 	for row := g.Rows - 1; row >= 0; row-- {
 		label := ""
 		if row == g.Rows-1 || row == 0 || (g.Rows-1-row)%5 == 0 {
-			label = report.Bytes(g.place(row))
+			label = summary.Bytes(g.place(row))
 		}
 		fmt.Fprintf(&b, "%9s |", label)
 		for _, v := range g.Cells[row] {
@@ -46,10 +46,10 @@ func (g *Grid) WriteText(w io.Writer, colors bool) error {
 		}
 		b.WriteString("\n")
 	}
-	from, to := report.Duration(g.From), report.Duration(g.To)
+	from, to := summary.Duration(g.From), summary.Duration(g.To)
 	fmt.Fprintf(&b, "%9s +%s\n%9s  %s%*s\n", "offset", strings.Repeat("-", g.Columns), "time", from, max(g.Columns-len([]rune(from)), 0), to)
 	if g.Missing > 0 {
-		fmt.Fprintf(&b, "\n%s more first touches of it are known in number only.\n", report.Count(g.Missing))
+		fmt.Fprintf(&b, "\n%s more first touches of it are known in number only.\n", summary.Count(g.Missing))
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
@@ -60,10 +60,10 @@ func (g *Grid) place(row int) int64 { return int64(float64(g.High) / float64(g.R
 
 // legend says what a cell is.
 func (g *Grid) legend() string {
-	size, width := report.Bytes(g.High/int64(g.Rows)), report.Duration((g.To-g.From)/time.Duration(g.Columns))
+	size, width := summary.Bytes(g.High/int64(g.Rows)), summary.Duration((g.To-g.From)/time.Duration(g.Columns))
 	text := fmt.Sprintf("a cell is %s by %s, the fullest has %s", size, width, g.show(g.Max))
 	if g.Quiet > (g.To-g.From)/10 {
-		text += fmt.Sprintf("; no first touch in the %s after it", report.Duration(g.Quiet))
+		text += fmt.Sprintf("; no first touch in the %s after it", summary.Duration(g.Quiet))
 	}
 	return text
 }
@@ -71,10 +71,10 @@ func (g *Grid) legend() string {
 // show writes a value of a cell.
 func (g *Grid) show(v int64) string {
 	if g.Value == Stall {
-		return report.Duration(time.Duration(v)) + " of stall"
+		return summary.Duration(time.Duration(v)) + " of stall"
 	}
 	if v == 1 {
 		return "1 fault"
 	}
-	return report.Count(v) + " faults"
+	return summary.Count(v) + " faults"
 }

@@ -2,6 +2,7 @@ package report
 
 import (
 	"cmp"
+	"github.com/firsttouch/firsttouch/exporter/summary"
 	"math"
 	"path/filepath"
 	"slices"
@@ -33,15 +34,17 @@ type Side struct {
 	Stall   time.Duration `json:"stall_ns"`
 	// Estimate is what there was of all regions; the same as Faults, Touched and Stall where all of them were observed. Its errors are
 	// as if the regions had nothing to do with each other.
-	Estimate      Estimate `json:"estimate"`
-	Dropped       uint64   `json:"dropped"`        // records that were lost
-	StallsUnknown uint64   `json:"stalls_unknown"` // first touches that are in no stall
+	Estimate      summary.Estimate `json:"estimate"`
+	Sampled       bool             `json:"sampled"`        // a part of a region was left out
+	Dropped       uint64           `json:"dropped"`        // records that were lost
+	StallsUnknown uint64           `json:"stalls_unknown"` // first touches that are in no stall
 }
 
 // RegionChange compares the working sets of a region of the same name. A region that one side does not have is
 // empty there.
 type RegionChange struct {
 	Name  string `json:"name"`
+	Label string `json:"label"` // the shortest end of its path that no other region has
 	InA   bool   `json:"in_a"`
 	InB   bool   `json:"in_b"`
 	OnlyA int64  `json:"only_a_bytes"` // touched in A and not in B
@@ -50,9 +53,9 @@ type RegionChange struct {
 }
 
 // Overlap is the common part of what either touched.
-func (r RegionChange) Overlap() float64 { return ratio(r.Both, r.OnlyA+r.Both+r.OnlyB) }
+func (r RegionChange) Overlap() float64 { return summary.Ratio(r.Both, r.OnlyA+r.Both+r.OnlyB) }
 
-// CallerChange is a place in the code, whatever line it has moved to.
+// CallerChange is a place in the code, whatever line it has moved to, with what summary.Caller.Estimate has.
 type CallerChange struct {
 	Function string        `json:"function"` // empty: no stack was taken
 	From     string        `json:"from,omitempty"`
@@ -64,7 +67,7 @@ type CallerChange struct {
 	StallB   time.Duration `json:"stall_b_ns"`
 }
 
-// Grown is what B has more than A of what callers are ordered by.
+// grown is what B has more than A of what callers are ordered by.
 func (c CallerChange) grown(o Order) int64 {
 	if o == ByStall {
 		return int64(c.StallB - c.StallA)
@@ -74,8 +77,8 @@ func (c CallerChange) grown(o Order) int64 {
 
 // RequestsChanges compares the requests of both sides.
 type RequestsChanges struct {
-	A Requests `json:"a"`
-	B Requests `json:"b"`
+	A summary.Requests `json:"a"`
+	B summary.Requests `json:"b"`
 }
 
 // Order says what callers are ordered by.
@@ -116,8 +119,17 @@ func Compare(a, b *recording.Recording, nameA, nameB string, by Order, n int) Co
 		A: sideA, B: sideB, By: by,
 		Regions:  regionChanges(a.Snapshot, b.Snapshot),
 		Callers:  callerChanges(a.Snapshot, b.Snapshot, by, n),
-		Requests: RequestsChanges{sumRequests(RequestsOf(a), 0), sumRequests(RequestsOf(b), 0)},
+		Requests: RequestsChanges{summary.SumRequests(summary.RequestsOf(a), 0), summary.SumRequests(summary.RequestsOf(b), 0)},
 	}
+}
+
+// whole is all of a side as if it were one region, for its words.
+func (s Side) whole() *summary.Region {
+	r := &summary.Region{Faults: s.Faults, Touched: s.Touched, Stall: summary.Stall{Sum: s.Stall}, Estimate: s.Estimate}
+	if s.Sampled {
+		r.Sampling = "some of it"
+	}
+	return r
 }
 
 func sideOf(r *recording.Recording, name string) Side {
@@ -134,6 +146,7 @@ func sideOf(r *recording.Recording, name string) Side {
 		e.Stall += r.Estimate.Stall
 		e.StallError = time.Duration(math.Hypot(float64(e.StallError), float64(r.Estimate.StallError)))
 		e.Paused = max(e.Paused, r.Estimate.Paused)
+		side.Sampled = side.Sampled || len(r.Sampling) > 0
 	}
 	return side
 }
@@ -163,6 +176,13 @@ func regionChanges(a, b *profiler.Snapshot) []RegionChange {
 		if rb := &b.Regions[i]; !taken[rb.ID] {
 			list = append(list, RegionChange{Name: rb.Name, InB: true, OnlyB: sizeOf(touchedSpans(rb))})
 		}
+	}
+	names := make([]string, len(list))
+	for i := range list {
+		names[i] = list[i].Name
+	}
+	for i, label := range summary.Labels(names) {
+		list[i].Label = label
 	}
 	return list
 }
@@ -203,26 +223,32 @@ func partner(ra *profiler.RegionStats, a, b names) *profiler.RegionStats {
 	return rb
 }
 
+// whole is a count that is estimated.
+func whole(n float64) uint64 { return uint64(max(n, 0) + 0.5) }
+
 func callerChanges(a, b *profiler.Snapshot, by Order, n int) []CallerChange {
 	type place struct{ function, from string }
 	total := make(map[place]*CallerChange)
-	at := func(c Caller) *CallerChange {
+	at := func(c summary.Caller) *CallerChange {
 		k := place{c.Function, c.From}
 		if total[k] == nil {
 			total[k] = &CallerChange{Function: c.Function, From: c.From}
 		}
 		return total[k]
 	}
-	for _, c := range allCallers(a) {
+	for _, c := range summary.Callers(a).Callers {
 		t := at(c)
-		t.FaultsA, t.BytesA, t.StallA = t.FaultsA+c.Faults, t.BytesA+c.Bytes, t.StallA+c.Stall.Sum
+		t.FaultsA, t.BytesA, t.StallA = t.FaultsA+whole(c.Estimate.Faults), t.BytesA+whole(c.Estimate.Bytes), t.StallA+c.Estimate.Stall
 	}
-	for _, c := range allCallers(b) {
+	for _, c := range summary.Callers(b).Callers {
 		t := at(c)
-		t.FaultsB, t.BytesB, t.StallB = t.FaultsB+c.Faults, t.BytesB+c.Bytes, t.StallB+c.Stall.Sum
+		t.FaultsB, t.BytesB, t.StallB = t.FaultsB+whole(c.Estimate.Faults), t.BytesB+whole(c.Estimate.Bytes), t.StallB+c.Estimate.Stall
 	}
 	list := make([]CallerChange, 0, len(total))
 	for _, c := range total {
+		if c.FaultsA+c.FaultsB == 0 {
+			continue // what had no stack was given to others
+		}
 		list = append(list, *c)
 	}
 	slices.SortFunc(list, func(x, y CallerChange) int {

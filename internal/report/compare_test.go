@@ -29,10 +29,10 @@ func TestCompare(t *testing.T) {
 	b := touching(8192, map[string][]int64{"/b/db": {0, 9}, "new": {1, 2}, "same": {}}, "new", "/b/db", "same")
 	c := report.Compare(a, b, "A", "B", report.ByTouched, 10)
 	want := []report.RegionChange{
-		{Name: "/a/db", InA: true, InB: true, OnlyA: 4096 + 100, Both: 8192, OnlyB: 8192}, // page 256 is the last, of 100 bytes
-		{Name: "/a/old", InA: true, OnlyA: 4096},
-		{Name: "same", InA: true, InB: true, OnlyA: 4096},
-		{Name: "new", InB: true, OnlyB: 16384},
+		{Name: "/a/db", Label: "db", InA: true, InB: true, OnlyA: 4096 + 100, Both: 8192, OnlyB: 8192}, // page 256 is the last, of 100 bytes
+		{Name: "/a/old", Label: "old", InA: true, OnlyA: 4096},
+		{Name: "same", Label: "same", InA: true, InB: true, OnlyA: 4096},
+		{Name: "new", Label: "new", InB: true, OnlyB: 16384},
 	}
 	if len(c.Regions) != len(want) {
 		t.Fatalf("%+v", c.Regions)

@@ -1,4 +1,2 @@
-// Package report turns a profiler's snapshot and the requests of a service into a Summary, and a
-// Summary into text. The Summary is plain data with JSON tags: what a machine reads, and what a
-// recording of another process could hold. Durations are nanoseconds there, sizes bytes.
+// Package report writes a summary.Summary, and the comparison of two recordings, as text for a terminal.
 package report

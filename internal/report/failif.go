@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"github.com/firsttouch/firsttouch/exporter/summary"
 	"math"
 	"regexp"
 	"strconv"
@@ -80,11 +81,11 @@ func (l Limit) Of(c Comparison) Verdict {
 		switch {
 		case s.name == "A" && !l.change:
 		case s.Dropped > 0:
-			v.Unknown = fmt.Sprintf("%s lost %s records", s.name, Count(s.Dropped))
+			v.Unknown = fmt.Sprintf("%s lost %s records", s.name, summary.Count(s.Dropped))
 		case s.Estimate.Paused > 0:
-			v.Unknown = fmt.Sprintf("nothing was observed for %s of %s", Duration(s.Estimate.Paused), s.name)
+			v.Unknown = fmt.Sprintf("nothing was observed for %s of %s", summary.Duration(s.Estimate.Paused), s.name)
 		case s.StallsUnknown > 0 && l.quantity == "stall":
-			v.Unknown = fmt.Sprintf("of %s first touches of %s nobody knows how long they waited", Count(s.StallsUnknown), s.name)
+			v.Unknown = fmt.Sprintf("of %s first touches of %s nobody knows how long they waited", summary.Count(s.StallsUnknown), s.name)
 		}
 	}
 	// distance is how far B is beyond the limit, and err its standard error.
@@ -122,11 +123,11 @@ func (l Limit) write(a amount) string {
 	unit := func(n float64) string {
 		switch l.quantity {
 		case "touched":
-			return Bytes(int64(n))
+			return summary.Bytes(int64(n))
 		case "faults":
-			return Count(int64(n))
+			return summary.Count(int64(n))
 		}
-		return Duration(time.Duration(n))
+		return summary.Duration(time.Duration(n))
 	}
 	if a.err > 0 {
 		return unit(a.value) + " ± " + unit(a.err)

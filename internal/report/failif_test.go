@@ -5,13 +5,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/firsttouch/firsttouch/exporter/summary"
 	"github.com/firsttouch/firsttouch/internal/report"
 )
 
 func TestFailIf(t *testing.T) {
 	c := report.Comparison{
-		A: report.Side{Estimate: report.Estimate{Touched: 100 << 20, Faults: 1000, Stall: time.Second}},
-		B: report.Side{Estimate: report.Estimate{Touched: 110 << 20, Faults: 990, Stall: 2 * time.Second}},
+		A: report.Side{Estimate: summary.Estimate{Touched: 100 << 20, Faults: 1000, Stall: time.Second}},
+		B: report.Side{Estimate: summary.Estimate{Touched: 110 << 20, Faults: 990, Stall: 2 * time.Second}},
 	}
 	estimated := c
 	estimated.B.Estimate.TouchedError = 4 << 20
@@ -20,7 +21,7 @@ func TestFailIf(t *testing.T) {
 	paused := c
 	paused.A.Estimate.Paused = time.Second
 	empty := c
-	empty.A.Estimate = report.Estimate{}
+	empty.A.Estimate = summary.Estimate{}
 	for _, test := range []struct {
 		limit    string
 		of       report.Comparison

@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"github.com/firsttouch/firsttouch/exporter/summary"
 	"io"
 	"strings"
 	"time"
@@ -41,14 +42,14 @@ func Expected(o *touchorder.Order) string {
 
 func expected(p *Prefetch) string {
 	return fmt.Sprintf("%s in %s of %s, read ahead before the next start, save up to %s of waiting for the disk (the sum over threads)",
-		Bytes(p.Bytes), several(p.Ranges, "range"), several(p.Files, "file"), Duration(p.Saves))
+		summary.Bytes(p.Bytes), several(p.Ranges, "range"), several(p.Files, "file"), summary.Duration(p.Saves))
 }
 
 func several(n int, what string) string {
 	if n == 1 {
 		return "1 " + what
 	}
-	return Count(n) + " " + what + "s"
+	return summary.Count(n) + " " + what + "s"
 }
 
 func renderPrefetch(w io.Writer, source string, p *Prefetch) error {
@@ -66,20 +67,20 @@ func renderOutcome(w io.Writer, p *Prefetch) error {
 	o := p.Outcome
 	t := NewTable("Prefetch: what the order expected, and what it did for this start",
 		Left("what"), Right("expected"), Right("measured"))
-	t.Row("first touches of its ranges that found their page there", "100%", fmt.Sprintf("%s (%s of %s)", Percent(ratio(int64(o.Found), int64(o.Found+o.Waited))), Count(o.Found), Count(o.Found+o.Waited)))
-	t.Row("waiting for the disk that was saved (the sum over threads)", Duration(p.Saves), Duration(o.Saved))
-	t.Row("waiting for the disk that is left", "-", Duration(o.Left))
-	t.Row("read in vain: not touched by this start", "0%", fmt.Sprintf("%s (%s of %s)", Percent(ratio(o.InVain, p.Bytes)), Bytes(o.InVain), Bytes(p.Bytes)))
-	t.Row("first touches beside its ranges that came from the disk", "0", Count(o.Beside))
+	t.Row("first touches of its ranges that found their page there", "100%", fmt.Sprintf("%s (%s of %s)", summary.Percent(summary.Ratio(int64(o.Found), int64(o.Found+o.Waited))), summary.Count(o.Found), summary.Count(o.Found+o.Waited)))
+	t.Row("waiting for the disk that was saved (the sum over threads)", summary.Duration(p.Saves), summary.Duration(o.Saved))
+	t.Row("waiting for the disk that is left", "-", summary.Duration(o.Left))
+	t.Row("read in vain: not touched by this start", "0%", fmt.Sprintf("%s (%s of %s)", summary.Percent(summary.Ratio(o.InVain, p.Bytes)), summary.Bytes(o.InVain), summary.Bytes(p.Bytes)))
+	t.Row("first touches beside its ranges that came from the disk", "0", summary.Count(o.Beside))
 	return t.Write(w)
 }
 
 // RenderPrefetched writes what reading ahead did, for a person.
 func RenderPrefetched(w io.Writer, r touchorder.Result) error {
 	var text strings.Builder
-	fmt.Fprintf(&text, "Read ahead: %s of %s in %s; %s of it from storage, and the rest was there", Bytes(r.Done), Bytes(r.Wanted), Duration(r.Took), Bytes(r.Storage))
+	fmt.Fprintf(&text, "Read ahead: %s of %s in %s; %s of it from storage, and the rest was there", summary.Bytes(r.Done), summary.Bytes(r.Wanted), summary.Duration(r.Took), summary.Bytes(r.Storage))
 	if r.Paused > 0 {
-		fmt.Fprintf(&text, "; it paused for %s of the time", Duration(r.Paused))
+		fmt.Fprintf(&text, "; it paused for %s of the time", summary.Duration(r.Paused))
 	}
 	text.WriteString("\n")
 	if r.Stopped != "" {
@@ -87,7 +88,7 @@ func RenderPrefetched(w io.Writer, r touchorder.Result) error {
 	}
 	for _, f := range r.Files {
 		if f.Skipped > 0 {
-			fmt.Fprintf(&text, "  %s: %s left out: %s\n", plain.Line(f.Path), Bytes(f.Skipped), plain.Line(f.Why))
+			fmt.Fprintf(&text, "  %s: %s left out: %s\n", plain.Line(f.Path), summary.Bytes(f.Skipped), plain.Line(f.Why))
 		} else {
 			fmt.Fprintf(&text, "  %s: %s\n", plain.Line(f.Path), plain.Line(f.Why))
 		}

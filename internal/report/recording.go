@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/firsttouch/firsttouch/exporter/recording"
+	"github.com/firsttouch/firsttouch/exporter/summary"
 	"github.com/firsttouch/firsttouch/internal/plain"
 	"github.com/firsttouch/firsttouch/internal/prefetch"
 )
@@ -25,28 +26,22 @@ type Document struct {
 	Scope     string    `json:"scope"`
 	Truncated string    `json:"truncated,omitempty"` // why only a part could be read
 	Logged    uint64    `json:"faults_in_order"`     // those that are there one by one
-	Summary
-	Windows     []Window     `json:"windows"`
-	WorkingSets []WorkingSet `json:"working_sets"` // of regions that were armed again and again
+	summary.Summary
 	// Prefetch is nil where nothing came from the disk.
 	Prefetch *Prefetch `json:"prefetch,omitempty"`
 }
-
-// windowCount is how many parts the time is shown in.
-const windowCount = 10
 
 // workingSetWindows is how many windows of a region are listed.
 const workingSetWindows = 12
 
 // Of makes the report on a recording, which came from where the user said.
-func Of(r *recording.Recording, source, truncated string, n Limits) Document {
+func Of(r *recording.Recording, source, truncated string, n summary.Limits) Document {
 	o := r.Origin
 	return Document{
 		Source: source, Program: o.Program, Process: o.Process, Go: o.Go, System: o.System, Written: o.Written,
 		Reason: o.Reason, Scope: string(o.Scope), Truncated: truncated, Logged: uint64(len(r.Snapshot.Faults)),
-		Summary: Build(r.Snapshot, RequestsOf(r), n), Windows: append([]Window{}, Windows(r.Snapshot, windowCount)...),
-		WorkingSets: WorkingSets(r.Snapshot, r.WorkingSets),
-		Prefetch:    prefetchOf(prefetch.OrderOf(r.Snapshot, source).Order),
+		Summary:  summary.Of(r, n),
+		Prefetch: prefetchOf(prefetch.OrderOf(r.Snapshot, source).Order),
 	}
 }
 
@@ -56,10 +51,11 @@ func RenderDocument(w io.Writer, d Document) error {
 	return errors.Join(
 		renderOrigin(w, d),
 		renderRegions(d.Summary).Write(w),
+		renderHeap(w, d.Summary),
 		renderStalls(d.Summary).Write(w),
 		renderCallers(d.Summary).Write(w),
 		renderRequestsOrWhy(w, d),
-		renderWindows(d).Write(w),
+		renderTimes(d).Write(w),
 		renderWorkingSets(w, d.WorkingSets, workingSetWindows),
 		renderPrefetch(w, d.Source, d.Prefetch),
 		renderEngine(w, d.Summary),
@@ -70,11 +66,11 @@ func renderOrigin(w io.Writer, d Document) error {
 	lines := []string{
 		fmt.Sprintf("%s, process %d, %s, %s", d.Program, d.Process, d.Go, d.System),
 		fmt.Sprintf("First touches from %s, for %s; recorded %s: %s",
-			d.Start.UTC().Format("2006-01-02 15:04:05 MST"), Duration(d.End.Sub(d.Start)), d.Written.UTC().Format("15:04:05 MST"), d.Reason),
+			d.Start.UTC().Format("2006-01-02 15:04:05 MST"), summary.Duration(d.End.Sub(d.Start)), d.Written.UTC().Format("15:04:05 MST"), d.Reason),
 	}
 	if missing := d.Engine.Records - min(d.Engine.Records, d.Logged); missing > 0 {
 		lines = append(lines, fmt.Sprintf("%s of %s first touches are known one by one (the %s); all are in the totals",
-			Count(d.Logged), Count(d.Engine.Records), map[bool]string{true: "latest, of the flight recorder", false: "first and the latest"}[d.Scope == string(recording.ScopeWindow)]))
+			summary.Count(d.Logged), summary.Count(d.Engine.Records), map[bool]string{true: "latest, of the flight recorder", false: "first and the latest"}[d.Scope == string(recording.ScopeWindow)]))
 	}
 	_, err := io.WriteString(w, strings.Join(lines, "\n")+"\n\n")
 	return err
@@ -91,11 +87,15 @@ func renderRequestsOrWhy(w io.Writer, d Document) error {
 	return err
 }
 
-func renderWindows(d Document) *Table {
-	t := NewTable("When (time since the start; waiting is the mean number of threads)",
+func renderTimes(d Document) *Table {
+	title := "When (time since the start; waiting is the mean number of threads)"
+	if d.Engine.Records > d.Logged {
+		title = fmt.Sprintf("When (time since the start; waiting is the mean number of threads; of the %s first touches that are known one by one, the rest is in the totals only)", summary.Count(d.Logged))
+	}
+	t := NewTable(title,
 		Right("from"), Right("to"), Right("faults"), Right("new memory"), Right("in all"), Right("stall"), Right("waiting"))
-	for _, x := range d.Windows {
-		t.Row(Duration(x.From), Duration(x.To), Count(x.Faults), Bytes(x.New), Bytes(x.Total), Duration(x.Stall), strconv.FormatFloat(x.Waiting, 'f', 2, 64))
+	for _, x := range d.Times {
+		t.Row(summary.Duration(x.From), summary.Duration(x.To), summary.Count(x.Faults), summary.Bytes(x.New), summary.Bytes(x.Total), summary.Duration(x.Stall), strconv.FormatFloat(x.Waiting, 'f', 2, 64))
 	}
 	return t
 }

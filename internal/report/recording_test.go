@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/firsttouch/firsttouch/exporter/recording"
+	"github.com/firsttouch/firsttouch/exporter/summary"
 	"github.com/firsttouch/firsttouch/internal/report"
 	"github.com/firsttouch/firsttouch/profiler"
 )
@@ -20,16 +21,17 @@ func recorded() *recording.Recording {
 			{SpanID: [8]byte{1}, Entry: true, Name: "GET /x", Target: "/x/slow", Start: s.StartMono, Duration: 20 * time.Millisecond,
 				Tree: recording.Totals{Faults: 104, Stall: 11 * time.Millisecond, Max: 4 * time.Millisecond, Touched: 104 * 4096}},
 			{SpanID: [8]byte{2}, Name: "query", Totals: recording.Totals{Faults: 104}},
-		}}
+		},
+		Ended: recording.RequestTotals{Count: 4000, WithFaults: 1368, Duration: 2 * time.Second, Stall: time.Second, Faults: 9000}}
 }
 
 func TestRenderDocument(t *testing.T) {
 	var out bytes.Buffer
-	if err := report.RenderDocument(&out, report.Of(recorded(), "x.ftr", "", report.DefaultLimits())); err != nil {
+	if err := report.RenderDocument(&out, report.Of(recorded(), "x.ftr", "", summary.DefaultLimits())); err != nil {
 		t.Fatal(err)
 	}
 	golden(t, "recording.txt", out.Bytes())
-	if r := report.RequestsOf(recorded()); len(r) != 1 || r[0].Faults != 104 || !r[0].Start.Equal(recorded().Snapshot.Start) {
+	if r := summary.RequestsOf(recorded()).Kept; len(r) != 1 || r[0].Faults != 104 || !r[0].Start.Equal(recorded().Snapshot.Start) {
 		t.Errorf("requests %+v", r)
 	}
 }
@@ -46,7 +48,7 @@ func TestWindows(t *testing.T) {
 	for _, n := range []int{1, 2, 7, 100} {
 		var faults uint64
 		var stall time.Duration
-		list := report.Windows(s, n)
+		list := summary.Windows(s, n)
 		for i, w := range list {
 			faults += w.Faults
 			stall += w.Stall
@@ -59,7 +61,7 @@ func TestWindows(t *testing.T) {
 			t.Errorf("%d windows: %d faults, %v, %d bytes of %d, from %v to %v", len(list), faults, stall, last.Total, s.Regions[r].Touched, list[0].From, last.To)
 		}
 	}
-	if report.Windows(profiler.NewSnapshotBuilder().Snapshot(), 3) != nil {
+	if summary.Windows(profiler.NewSnapshotBuilder().Snapshot(), 3) != nil {
 		t.Error("windows of nothing")
 	}
 }

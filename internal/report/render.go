@@ -1,12 +1,14 @@
 package report
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
 	"strconv"
 
+	"github.com/firsttouch/firsttouch/exporter/summary"
 	"github.com/firsttouch/firsttouch/internal/plain"
 )
 
@@ -14,7 +16,7 @@ import (
 const nameWidth = 44
 
 // Render writes the summary as aligned text.
-func Render(w io.Writer, s Summary) error {
+func Render(w io.Writer, s summary.Summary) error {
 	s = plain.Lines(s)
 	return errors.Join(
 		renderRegions(s).Write(w),
@@ -26,66 +28,113 @@ func Render(w io.Writer, s Summary) error {
 	)
 }
 
-func renderRegions(s Summary) *Table {
-	t := NewTable("Memory: how much was needed",
+func renderRegions(s summary.Summary) *Table {
+	sampled := ""
+	for i := range s.Regions {
+		if s.Regions[i].Sampled() {
+			sampled = " (± is the standard error of an estimate, where a part of a region was observed)"
+		}
+	}
+	t := NewTable("Memory: how much was needed"+sampled,
 		Left("region"), Right("mapped"), Right("touched"), Right("share"), Right("never touched"))
-	for _, r := range s.Regions {
-		t.Row(regionName(r), Bytes(r.Mapped), Bytes(r.Touched), Percent(ratio(r.Touched, r.Mapped)), Bytes(r.Mapped-r.Touched))
+	untouched, size := 0, int64(0)
+	for i := range s.Regions {
+		r := &s.Regions[i]
+		if r.Faults == 0 && len(s.Regions) > 1 {
+			untouched, size = untouched+1, size+r.Whole()
+			continue
+		}
+		mapped := summary.Bytes(r.Mapped)
+		if r.Ended() {
+			mapped = "ended, " + summary.Bytes(r.Whole())
+		} else if r.Whole() > r.Mapped {
+			mapped += " of " + summary.Bytes(r.Whole())
+		}
+		t.Row(regionName(r), mapped, r.TouchedSize().String(), summary.Percent(r.Share()), r.Never().String())
+	}
+	if untouched > 0 {
+		t.Row(fmt.Sprintf("(%s, never touched)", plural(untouched, "region")), summary.Bytes(size), summary.Bytes(0), summary.Percent(0), summary.Bytes(size))
 	}
 	return t
 }
 
-func renderStalls(s Summary) *Table {
+// plural writes a number of things.
+func plural(n int, thing string) string {
+	if n != 1 {
+		thing += "s"
+	}
+	return summary.Count(n) + " " + thing
+}
+
+func renderStalls(s summary.Summary) *Table {
 	t := NewTable("First touches: how long they waited (a stall starts when the profiler sees the fault)",
 		Left("region"), Left("from"), Right("faults"), Right("p50"), Right("p99"), Spare{Right("max")}, Right("sum"))
-	for _, r := range s.Regions {
-		t.Row(append([]string{regionName(r), "all", Count(r.Faults)}, stallCells(r.Stall)...)...)
+	for i := range s.Regions {
+		r := &s.Regions[i]
+		if r.Faults == 0 {
+			continue
+		}
+		cells := append([]string{regionName(r), "all", r.FaultsText()}, stallCells(r.Stall)...)
+		cells[len(cells)-1] = r.StallText()
+		t.Row(cells...)
 		for _, src := range r.Sources {
-			t.Row(append([]string{"", sourceName(src.Name), Count(src.Faults)}, stallCells(src.Stall)...)...)
+			from := summary.SourceName(src.Name)
+			if r.Sampled() {
+				from += ", seen"
+			}
+			t.Row(append([]string{"", from, summary.Count(src.Faults)}, stallCells(src.Stall)...)...)
 		}
 	}
 	return t
 }
 
-func stallCells(s Stall) []string {
+func stallCells(s summary.Stall) []string {
 	p50, p99 := "-", "-"
 	if s.Quantiles != nil {
-		p50, p99 = Duration(s.Quantiles.P50), Duration(s.Quantiles.P99)
+		p50, p99 = summary.Duration(s.Quantiles.P50), summary.Duration(s.Quantiles.P99)
 	}
-	return []string{p50, p99, Duration(s.Max), Duration(s.Sum)}
+	return []string{p50, p99, summary.Duration(s.Max), summary.Duration(s.Sum)}
 }
 
-func renderCallers(s Summary) *Table {
-	t := NewTable("Code that waited most",
+func renderCallers(s summary.Summary) *Table {
+	title := "Code that waited most"
+	if s.Stacked < 0.99 {
+		title += fmt.Sprintf(" (%s of the stall has a stack; the rest is given to the code that had stacks in the same region, of the same source and access)", summary.Percent(s.Stacked))
+	}
+	t := NewTable(title,
 		Right("sum"), Spare{Right("max")}, Right("faults"), Left("function"), Spare{Left("line")}, Left("called from"))
 	for _, c := range s.Callers {
-		function, line := ShortFunction(c.Function), filepath.Base(c.File)+":"+strconv.Itoa(c.Line)
+		function, line := summary.ShortFunction(c.Function), filepath.Base(c.File)+":"+strconv.Itoa(c.Line)
 		if c.Function == "" {
-			function, line = "(no stack taken)", ""
+			if c.Estimate.Faults == 0 {
+				continue // all of it was given to others
+			}
+			function, line = summary.NoStack, ""
 		}
-		t.Row(Duration(c.Stall.Sum), Duration(c.Stall.Max), Count(c.Faults),
-			shorten(function, nameWidth), line, shorten(ShortFunction(c.From), nameWidth))
+		t.Row(summary.Duration(c.Estimate.Stall), summary.Duration(c.Stall.Max), summary.Count(int64(c.Estimate.Faults+0.5)),
+			shorten(function, nameWidth), line, shorten(summary.ShortFunction(c.From), nameWidth))
 	}
 	return t
 }
 
-func renderRequests(s Summary) *Table {
+func renderRequests(s summary.Summary) *Table {
 	q := s.Requests
-	title := fmt.Sprintf("Slowest requests (%s of %s had first touches, and waited %s of their time for them)",
-		Count(q.WithFaults), Count(q.Count), Percent(ratio(int64(q.Stall), int64(q.Duration))))
+	title := fmt.Sprintf("Slowest requests (%s of %s had first touches, and waited %s of their time for them%s)",
+		summary.Count(q.WithFaults), summary.Count(q.Count), summary.Percent(summary.Ratio(int64(q.Stall), int64(q.Duration))), notKept(q))
 	t := NewTable(title, Right("took"), Right("in faults"), Right("faults"), Spare{Right("longest")}, Spare{Right("touched")}, Left("request"), Spare{Left("trace")})
 	for _, r := range s.Requests.Slowest {
-		t.Row(Duration(r.Duration), Percent(r.StallShare()), Count(r.Faults), Duration(r.StallMax),
-			Bytes(r.Touched), shorten(r.Label(), nameWidth), r.TraceID)
+		t.Row(summary.Duration(r.Duration), summary.Percent(r.StallShare()), summary.Count(r.Faults), summary.Duration(r.StallMax),
+			summary.Bytes(r.Touched), shorten(r.Label(), nameWidth), r.TraceID)
 	}
 	return t
 }
 
-func regionName(r Region) string { return shorten(filepath.Base(r.Name), nameWidth) }
-
-func sourceName(name string) string {
-	if name == "page_cache" {
-		return "page cache"
+// notKept says how many requests are not known one by one, so that they are not among the slowest either.
+func notKept(q summary.Requests) string {
+	if q.Kept >= q.Count {
+		return ""
 	}
-	return name
+	return fmt.Sprintf("; %s earlier ones are in these sums only, see FIRSTTOUCH_FLIGHT_AGE and FIRSTTOUCH_FLIGHT_BYTES", summary.Count(q.Count-q.Kept))
 }
+
+func regionName(r *summary.Region) string { return shorten(cmp.Or(r.Label, r.Name), nameWidth) }

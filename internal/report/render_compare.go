@@ -3,8 +3,8 @@ package report
 import (
 	"errors"
 	"fmt"
+	"github.com/firsttouch/firsttouch/exporter/summary"
 	"io"
-	"path/filepath"
 	"time"
 
 	"github.com/firsttouch/firsttouch/internal/plain"
@@ -44,16 +44,20 @@ func renderSides(c Comparison) *Table {
 	for _, s := range []struct {
 		name string
 		Side
-		q Requests
+		q summary.Requests
 	}{{"A", c.A, c.Requests.A}, {"B", c.B, c.Requests.B}} {
-		t.Row(s.name, shorten(s.Source, nameWidth), s.Start.UTC().Format(time.DateTime), Duration(s.Length), Count(s.Faults), Bytes(s.Touched), Duration(s.Stall),
-			Count(s.q.Count), Count(s.q.WithFaults))
+		t.Row(s.name, shorten(s.Source, nameWidth), s.Start.UTC().Format(time.DateTime), summary.Duration(s.Length), s.whole().FaultsText(), s.whole().TouchedSize().String(), s.whole().StallText(),
+			summary.Count(s.q.Count), summary.Count(s.q.WithFaults))
 	}
 	return t
 }
 
 func renderRegionChanges(c Comparison) *Table {
-	t := NewTable("Working sets: what was touched in A, in both, in B",
+	title := "Working sets: what was touched in A, in both, in B"
+	if c.A.Sampled || c.B.Sampled {
+		title += " (seen in the part that was observed)"
+	}
+	t := NewTable(title,
 		Left("region"), Right("A alone"), Right("both"), Right("B alone"), Right("overlap"), Left(""))
 	for _, r := range c.Regions {
 		note := ""
@@ -63,7 +67,7 @@ func renderRegionChanges(c Comparison) *Table {
 		case !r.InB:
 			note = "not in B"
 		}
-		t.Row(shorten(filepath.Base(r.Name), nameWidth), Bytes(r.OnlyA), Bytes(r.Both), Bytes(r.OnlyB), Percent(r.Overlap()), note)
+		t.Row(shorten(r.Label, nameWidth), summary.Bytes(r.OnlyA), summary.Bytes(r.Both), summary.Bytes(r.OnlyB), summary.Percent(r.Overlap()), note)
 	}
 	return t
 }
@@ -72,13 +76,13 @@ func renderCallerChanges(c Comparison) *Table {
 	t := NewTable("Code, "+map[Order]string{ByTouched: "what touches more memory in B first", ByStall: "what waits longer in B first"}[c.By], Spare{Right("touched A")}, Spare{Right("touched B")}, Right("touched +/-"), Spare{Right("stall A")}, Spare{Right("stall B")}, Right("stall +/-"),
 		Spare{Right("faults A")}, Spare{Right("faults B")}, Left("function"), Left("called from"))
 	for _, x := range c.Callers {
-		function := ShortFunction(x.Function)
+		function := summary.ShortFunction(x.Function)
 		if x.Function == "" {
-			function = "(no stack taken)"
+			function = summary.NoStack
 		}
-		t.Row(Bytes(int64(x.BytesA)), Bytes(int64(x.BytesB)), signed(int64(x.BytesB)-int64(x.BytesA), Bytes),
-			Duration(x.StallA), Duration(x.StallB), signed(int64(x.StallB-x.StallA), func(n int64) string { return Duration(time.Duration(n)) }),
-			Count(x.FaultsA), Count(x.FaultsB), shorten(function, nameWidth), shorten(ShortFunction(x.From), nameWidth))
+		t.Row(summary.Bytes(int64(x.BytesA)), summary.Bytes(int64(x.BytesB)), signed(int64(x.BytesB)-int64(x.BytesA), summary.Bytes),
+			summary.Duration(x.StallA), summary.Duration(x.StallB), signed(int64(x.StallB-x.StallA), func(n int64) string { return summary.Duration(time.Duration(n)) }),
+			summary.Count(x.FaultsA), summary.Count(x.FaultsB), shorten(function, nameWidth), shorten(summary.ShortFunction(x.From), nameWidth))
 	}
 	return t
 }

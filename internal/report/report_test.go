@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/firsttouch/firsttouch/exporter/summary"
 	"github.com/firsttouch/firsttouch/internal/report"
 	"github.com/firsttouch/firsttouch/profiler"
 )
@@ -55,9 +56,9 @@ func snapshot() *profiler.Snapshot {
 	return b.Snapshot()
 }
 
-func requests() []report.Request {
+func requests() []summary.Request {
 	at := time.Date(2026, 5, 4, 3, 2, 1, 0, time.UTC)
-	return []report.Request{
+	return []summary.Request{
 		{TraceID: "01", SpanID: "a", Name: "GET /x", Target: "/x/fast", Start: at, Duration: time.Millisecond},
 		{TraceID: "02", SpanID: "b", Name: "GET /x", Target: "/x/slow", Start: at, Duration: 20 * time.Millisecond,
 			Faults: 104, Stall: 11 * time.Millisecond, StallMax: 4 * time.Millisecond, Touched: 104 * 4096},
@@ -85,7 +86,7 @@ func golden(t *testing.T, name string, got []byte) {
 
 func TestRender(t *testing.T) {
 	var out bytes.Buffer
-	sum := report.Build(snapshot(), requests(), report.Limits{Callers: 10, Requests: 3})
+	sum := summary.Build(snapshot(), summary.Listed(requests()), summary.Limits{Callers: 10, Requests: 3})
 	if err := report.Render(&out, sum); err != nil {
 		t.Fatal(err)
 	}
@@ -94,14 +95,14 @@ func TestRender(t *testing.T) {
 
 // The JSON is an interface: its names and units may not change by accident.
 func TestJSON(t *testing.T) {
-	sum := report.Build(snapshot(), requests(), report.Limits{Callers: 1, Requests: 1})
+	sum := summary.Build(snapshot(), summary.Listed(requests()), summary.Limits{Callers: 1, Requests: 1})
 	sum.Callers[0].File = filepath.Base(sum.Callers[0].File) // the rest is where the module lies
 	text, err := json.MarshalIndent(sum, "", "  ")
 	if err != nil {
 		t.Fatal(err)
 	}
 	golden(t, "summary.json", append(text, '\n'))
-	var back report.Summary
+	var back summary.Summary
 	if err := json.Unmarshal(text, &back); err != nil || !reflect.DeepEqual(back, sum) {
 		t.Errorf("the round trip changed it: %v\n%+v\n%+v", err, back, sum)
 	}
@@ -113,13 +114,13 @@ func TestRenderReportsAFailedWrite(t *testing.T) {
 		t.Skip("no /dev/full:", err)
 	}
 	defer full.Close()
-	if err := report.Render(full, report.Build(snapshot(), nil, report.DefaultLimits())); err == nil {
+	if err := report.Render(full, summary.Build(snapshot(), summary.RequestList{}, summary.DefaultLimits())); err == nil {
 		t.Error("a full device took the report")
 	}
 }
 
 func TestBuildOfNothing(t *testing.T) {
-	sum := report.Build(profiler.NewSnapshotBuilder().Snapshot(), nil, report.DefaultLimits())
+	sum := summary.Build(profiler.NewSnapshotBuilder().Snapshot(), summary.RequestList{}, summary.DefaultLimits())
 	var out bytes.Buffer
 	if err := report.Render(&out, sum); err != nil {
 		t.Fatal(err)

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/firsttouch/firsttouch/exporter/summary"
 	"github.com/firsttouch/firsttouch/internal/report"
 	"github.com/jedib0t/go-pretty/v6/text"
 )
@@ -16,7 +17,7 @@ func TestScreen(t *testing.T) {
 		t.Run(fmt.Sprint(columns), func(t *testing.T) {
 			var out bytes.Buffer
 			w := &report.Screen{W: &out, Columns: columns}
-			sum := report.Build(snapshot(), requests(), report.DefaultLimits())
+			sum := summary.Build(snapshot(), summary.Listed(requests()), summary.DefaultLimits())
 			for i := range sum.Requests.Slowest {
 				sum.Requests.Slowest[i].TraceID = strings.Repeat("0123456789abcdef", 2)
 			}
@@ -24,13 +25,13 @@ func TestScreen(t *testing.T) {
 			if err := report.Render(w, sum); err != nil {
 				t.Fatal(err)
 			}
-			if err := report.RenderDocument(w, report.Of(recorded(), "x", "", report.DefaultLimits())); err != nil {
+			if err := report.RenderDocument(w, report.Of(recorded(), "x", "", summary.DefaultLimits())); err != nil {
 				t.Fatal(err)
 			}
 			if err := report.RenderComparison(w, report.Compare(recorded(), touching(4096, nil), "before.ftr", "after.ftr", report.ByStall, 10)); err != nil {
 				t.Fatal(err)
 			}
-			if err := report.RenderWorkingSets(w, report.WorkingSets(workingSets()), 10); err != nil {
+			if err := report.RenderWorkingSets(w, summary.WorkingSets(workingSets()), 10); err != nil {
 				t.Fatal(err)
 			}
 			for _, line := range strings.Split(out.String(), "\n") {

@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"github.com/firsttouch/firsttouch/exporter/summary"
 	"io"
 	"slices"
 	"strings"
@@ -29,6 +30,17 @@ const (
 	rowsMost = 1000
 	cellMost = 500
 )
+
+// shorten cuts a third from the start out of a text that is too long: of a function the package stays, and of a path the end.
+func shorten(s string, width int) string {
+	r := []rune(s)
+	if len(r) <= width {
+		return s
+	}
+	const dots = "..."
+	start := max(width-len(dots), 0) / 3
+	return string(r[:start]) + dots + string(r[len(r)-max(width-len(dots)-start, 0):])
+}
 
 // Left and Right name a column and say how it is aligned.
 type (
@@ -95,7 +107,7 @@ func (t *Table) write(w io.Writer) error {
 	}
 	body := t.title + "\n" + fitting.render() + "\n"
 	if t.more > 0 {
-		body += "  and " + Count(t.more) + " more rows\n"
+		body += "  and " + summary.Count(t.more) + " more rows\n"
 	}
 	if len(dropped) > 0 {
 		body += "  (no room for: " + strings.Join(dropped, ", ") + ")\n"

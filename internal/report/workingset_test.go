@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/firsttouch/firsttouch/exporter/summary"
 	"github.com/firsttouch/firsttouch/internal/report"
 	"github.com/firsttouch/firsttouch/profiler"
 )
@@ -68,14 +69,14 @@ func workingSets() (*profiler.Snapshot, []profiler.WorkingSet) {
 // was, nothing of them.
 func TestRenderWorkingSets(t *testing.T) {
 	var out bytes.Buffer
-	if err := report.RenderWorkingSets(&out, report.WorkingSets(workingSets()), 3); err != nil {
+	if err := report.RenderWorkingSets(&out, summary.WorkingSets(workingSets()), 3); err != nil {
 		t.Fatal(err)
 	}
 	golden(t, "workingsets.txt", out.Bytes())
 }
 
 func TestWorkingSetsAsJSON(t *testing.T) {
-	text, err := json.MarshalIndent(report.WorkingSets(workingSets()), "", "  ")
+	text, err := json.MarshalIndent(summary.WorkingSets(workingSets()), "", "  ")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,57 +1,54 @@
 package top
 
 import (
-	"encoding/json"
-	"fmt"
+	"bytes"
 	"runtime"
 	"strings"
 	"testing"
 	"time"
 	"unicode"
 
-	"github.com/firsttouch/firsttouch/agent"
+	"github.com/firsttouch/firsttouch/exporter/recording"
+	"github.com/firsttouch/firsttouch/exporter/summary"
+	"github.com/firsttouch/firsttouch/profiler"
 )
 
-// smallMost is how many bytes of an input are taken. A byte may make so many: objectLeast bounds it.
+// smallMost is how many bytes of an input are taken, and allocatedMost bounds what is made of two.
 const (
 	smallMost     = 64 << 10
-	allocatedMost = 256 << 20
+	allocatedMost = 512 << 20
 )
 
-// FuzzSnapshot: whatever an agent answers, looking at it ends in bounded memory, with an error that names the
+// FuzzLook: whatever an agent answers, looking at it ends in bounded memory, with an error that names the
 // agent, or with two looks that are lines of printable text, as wide as the terminal.
-func FuzzSnapshot(f *testing.F) {
-	for _, d := range []*agent.Document{document(time.Second, 5, 7), document(2*time.Second, 1<<60, 3), {}} {
-		d.Schema, d.Active = agent.DocumentSchema, true
-		text, err := json.Marshal(d)
-		if err != nil {
+func FuzzLook(f *testing.F) {
+	for _, name := range []string{"/x/data.db", "\x1b[2J"} {
+		b := profiler.NewSnapshotBuilder()
+		start := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+		b.SetTime(start, start.Add(time.Second), time.Second, 2*time.Second)
+		r := b.AddRegion(profiler.RegionStats{Name: name, Granule: 4096, Size: 1 << 20})
+		b.AddFault(profiler.Fault{Region: r, Stall: 1})
+		b.SetStats(profiler.Stats{Notes: []string{"\x1b]0;a\u0007\n"}})
+		var text bytes.Buffer
+		if err := recording.Write(&text, recording.New(b.Snapshot(), "test")); err != nil {
 			f.Fatal(err)
 		}
-		f.Add(text, text)
-		f.Add(text[:len(text)/2], text)
-	}
-	head := fmt.Sprintf(`{"schema":%q,"active":true,`, agent.DocumentSchema)
-	for _, rest := range []string{
-		`"regions":[` + strings.Repeat("{},", 1000) + `{}]}`, `"groups":[` + strings.Repeat("{},", 1000) + `{}]}`,
-		`"stacks":[{"id":2,"frames":[]},{"id":1}],"groups":[{"stack":1,"faults":18446744073709551615,"stall_ns":-9223372036854775808}]}`,
-		`"notes":["\u001b]0;a\u0007\n"],"regions":[{"name":"\u001b[2J","mapped_bytes":-1}]}`,
-		`"start":"9999-12-31T23:59:59Z","end":"0001-01-01T00:00:00Z"}`, strings.Repeat(`"stats":{"x":[`, 5000),
-	} {
-		f.Add([]byte(head+rest), []byte(head+rest))
+		f.Add(text.Bytes(), text.Bytes())
+		f.Add(text.Bytes()[:text.Len()/2], text.Bytes())
 	}
 	f.Fuzz(func(t *testing.T, first, second []byte) {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
-		var looks [2]*agent.Document
+		var looks [2]*summary.Summary
 		for i, text := range [][]byte{first, second} {
-			d, err := decode("agent:1", text[:min(len(text), smallMost)])
+			s, err := decode("agent:1", bytes.NewReader(text[:min(len(text), smallMost)]))
 			if err != nil {
-				if d != nil || !strings.HasPrefix(err.Error(), "agent:1: ") {
-					t.Errorf("%v, with a snapshot: %v", err, d != nil)
+				if s != nil || !strings.HasPrefix(err.Error(), "agent:1: ") {
+					t.Errorf("%v, with a look: %v", err, s != nil)
 				}
 				return
 			}
-			looks[i] = d
+			looks[i] = s
 		}
 		const columns, rows = 80, 25
 		var out strings.Builder

@@ -1,14 +1,14 @@
 package top
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"time"
 
-	"github.com/firsttouch/firsttouch/agent"
+	"github.com/firsttouch/firsttouch/exporter/recording"
+	"github.com/firsttouch/firsttouch/exporter/summary"
 	"github.com/firsttouch/firsttouch/internal/recordings"
 )
 
@@ -69,42 +69,28 @@ func Run(ctx context.Context, o Options) (err error) {
 	return nil
 }
 
-// answerMost bounds an answer, and the others what is made of it.
-const (
-	answerMost  = 256 << 20
-	objectsBase = 1 << 14
-	objectLeast = 20
-)
+// totals asks for what a recording has without first touches and requests one by one.
+const totals = "recording?stored=true&after=9223372036854775807&ended=9223372036854775807"
 
-// look asks for the totals, without the faults one by one.
-func look(ctx context.Context, where string) (*agent.Document, error) {
-	body, err := recordings.Fetch(ctx, where, "snapshot?faults=0")
+// answerMost bounds an answer.
+const answerMost = 256 << 20
+
+// look asks for the totals.
+func look(ctx context.Context, where string) (*summary.Summary, error) {
+	body, err := recordings.Fetch(ctx, where, totals)
 	if err != nil {
 		return nil, err
 	}
 	defer body.Close()
-	text, err := io.ReadAll(io.LimitReader(body, answerMost))
+	return decode(where, io.LimitReader(body, answerMost))
+}
+
+// decode reads a recording of totals, and lists all of its callers.
+func decode(where string, body io.Reader) (*summary.Summary, error) {
+	r, err := recording.Read(body)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", where, err)
 	}
-	return decode(where, text)
-}
-
-// decode reads a snapshot. Of an agent's, an object has 30 bytes or more; one of three would take some hundred times as
-// much memory.
-func decode(where string, text []byte) (*agent.Document, error) {
-	if n := bytes.Count(text, []byte("{")); n > objectsBase+len(text)/objectLeast {
-		return nil, fmt.Errorf("%s: the answer is no snapshot: %d objects in %d bytes", where, n, len(text))
-	}
-	var d agent.Document
-	if err := json.Unmarshal(text, &d); err != nil {
-		return nil, fmt.Errorf("%s: the answer is no snapshot: %w", where, err)
-	}
-	if d.Schema != agent.DocumentSchema {
-		return nil, fmt.Errorf("%s: the snapshot is of form %q, and this command reads %q: use the version of the service", where, d.Schema, agent.DocumentSchema)
-	}
-	if !d.Active {
-		return nil, fmt.Errorf("%s: the agent does nothing: %s", where, d.Reason)
-	}
-	return &d, nil
+	s := summary.Build(r.Snapshot, summary.RequestsOf(r), summary.Limits{Callers: math.MaxInt})
+	return &s, nil
 }

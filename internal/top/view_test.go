@@ -5,25 +5,22 @@ import (
 	"testing"
 	"time"
 
-	"github.com/firsttouch/firsttouch/agent"
+	"github.com/firsttouch/firsttouch/exporter/summary"
 )
 
 // document is a look with so many faults of a millisecond by one of two callers.
-func document(at time.Duration, db, handler uint64) *agent.Document {
+func document(at time.Duration, db, handler uint64) *summary.Summary {
 	start := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	group := func(stack uint32, n uint64) agent.DocumentGroup {
-		return agent.DocumentGroup{Stack: stack, Faults: n, StallNS: int64(n) * int64(time.Millisecond)}
+	caller := func(function, file string, line int, n uint64) summary.Caller {
+		return summary.Caller{Function: function, File: file, Line: line, Estimate: summary.CallerEstimate{Faults: float64(n), Stall: time.Duration(n) * time.Millisecond}}
 	}
-	d := &agent.Document{Start: start, End: start.Add(at), Groups: []agent.DocumentGroup{group(1, db), group(2, handler), group(0, 0)},
-		Stacks: []agent.DocumentStack{
-			{ID: 1, Frames: []agent.DocumentFrame{{Function: "runtime.memmove"}, {Function: "a/db.read", File: "db.go", Line: 7}}},
-			{ID: 2, Frames: []agent.DocumentFrame{{Function: "a/web.handle", File: "web.go", Line: 8}}},
-		}}
-	d.Stats.OverheadNS = int64(at) / 4
-	r := agent.DocumentRegion{Name: "/x/data.db", MappedBytes: 1 << 20, TouchedBytes: int64(db+handler) * 4096, Faults: db + handler}
-	r.Stall.SumNS = int64(db+handler) * int64(time.Millisecond)
-	d.Regions = []agent.DocumentRegion{r}
-	return d
+	all := time.Duration(db+handler) * time.Millisecond
+	return &summary.Summary{
+		Start: start, End: start.Add(at), Engine: summary.Engine{Overhead: at / 4},
+		Callers: []summary.Caller{caller("a/db.read", "/src/db.go", 7, db), caller("a/web.handle", "/src/web.go", 8, handler), {}},
+		Regions: []summary.Region{{Name: "/x/data.db", Label: "data.db", Mapped: 1 << 20, Touched: int64(db+handler) * 4096, Faults: db + handler,
+			Stall: summary.Stall{Sum: all, Quantiles: &summary.Quantiles{P50: time.Millisecond, P99: time.Millisecond}}}},
+	}
 }
 
 func TestViewShowsWhatChanged(t *testing.T) {
@@ -31,9 +28,9 @@ func TestViewShowsWhatChanged(t *testing.T) {
 	for _, want := range []string{
 		"host:1  03:04:17 UTC  the last 2.00 s of 12.0 s",
 		"first touches 10/s  waiting 0.01 threads  overhead 25% of a core",
-		"data.db  1.0 MiB  520 KiB  80 KiB        10  10.0 ms",
-		"10.0 ms        10  30.0 ms      30  web.handle        web.go:8",
-		"0 ns         0   100 ms     100  db.read           db.go:7",
+		"data.db  1.00 MiB  520 KiB  80.0 KiB        10  10.0 ms",
+		"10.0 ms        10  30.0 ms      30  web.handle  web.go:8",
+		"0 ns         0   100 ms     100  db.read     db.go:7",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%q is missing from\n%s", want, text)

@@ -1,35 +1,58 @@
-package report
+package summary
 
 import (
+	"math"
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/dustin/go-humanize"
 )
 
-// Bytes writes a size in binary units.
-func Bytes(n int64) string { return humanize.IBytes(uint64(max(n, 0))) }
+// Bytes writes a size in binary units, with three significant digits.
+func Bytes(n int64) string {
+	v, unit := float64(max(n, 0)), 0
+	units := []string{"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"}
+	for v >= 999.5 && unit < len(units)-1 {
+		v /= 1024
+		unit++
+	}
+	if unit == 0 {
+		return strconv.FormatInt(max(n, 0), 10) + " B"
+	}
+	return digits(v) + " " + units[unit]
+}
 
 // Count writes a number with separators.
-func Count[N int | int64 | uint64](n N) string { return humanize.Comma(int64(n)) }
+func Count[N int | int64 | uint64](n N) string {
+	s := strconv.FormatInt(int64(n), 10)
+	if n > math.MaxInt64 {
+		s = strconv.FormatUint(uint64(n), 10)
+	}
+	first := 0
+	if s[0] == '-' {
+		first = 1
+	}
+	for i := len(s) - 3; i > first; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
 
 // Percent writes a part of a whole.
 func Percent(part float64) string {
 	switch p := part * 100; {
 	case p == 0:
 		return "0%"
-	case p < 0.1:
+	case p > 0 && p < 0.1:
 		return "<0.1%"
-	case p < 10:
+	case p < 9.95:
 		return strconv.FormatFloat(p, 'f', 1, 64) + "%"
 	default:
 		return strconv.FormatFloat(p, 'f', 0, 64) + "%"
 	}
 }
 
-// ratio is 0 where there is no whole.
-func ratio(part, whole int64) float64 {
+// Ratio is 0 where there is no whole.
+func Ratio(part, whole int64) float64 {
 	if whole <= 0 {
 		return 0
 	}
@@ -42,18 +65,17 @@ func Duration(d time.Duration) string {
 	case d < time.Microsecond:
 		return strconv.FormatInt(int64(d), 10) + " ns"
 	case d < time.Millisecond:
-		return digits(d, time.Microsecond) + " µs"
+		return digits(float64(d)/1e3) + " µs"
 	case d < time.Second:
-		return digits(d, time.Millisecond) + " ms"
+		return digits(float64(d)/1e6) + " ms"
 	case d < 10*time.Minute:
-		return digits(d, time.Second) + " s"
+		return digits(float64(d)/1e9) + " s"
 	}
 	return d.Round(time.Second).String()
 }
 
-// digits writes d in units with three significant digits, and never fewer than the whole ones.
-func digits(d, unit time.Duration) string {
-	v := float64(d) / float64(unit)
+// digits writes three significant digits, and never fewer than the whole ones.
+func digits(v float64) string {
 	switch {
 	case v < 9.995:
 		return strconv.FormatFloat(v, 'f', 2, 64)
@@ -73,13 +95,8 @@ func ShortFunction(name string) string {
 	return name[strings.LastIndexByte(name, '/')+1:]
 }
 
-// shorten cuts a third from the start out of a text that is too long: of a function the package stays, and of a path the end.
-func shorten(s string, width int) string {
-	r := []rune(s)
-	if len(r) <= width {
-		return s
-	}
-	const dots = "..."
-	start := max(width-len(dots), 0) / 3
-	return string(r[:start]) + dots + string(r[len(r)-max(width-len(dots)-start, 0):])
-}
+// NoStack stands for the code of faults whose stack was not taken.
+const NoStack = "(no stack taken)"
+
+// SourceName is a Source's name in words.
+func SourceName(name string) string { return strings.ReplaceAll(name, "_", " ") }

@@ -1,7 +1,8 @@
-package report
+package summary
 
 import (
 	"maps"
+	"math"
 	"slices"
 	"time"
 
@@ -44,7 +45,7 @@ func (b buckets) quantiles(longest time.Duration) *Quantiles {
 
 // at is the upper bound of the bucket that holds quantile q of all counts.
 func (b buckets) at(all uint64, q float64) time.Duration {
-	want, seen := uint64(q*float64(all-1))+1, uint64(0)
+	want, seen := max(uint64(math.Ceil(q*float64(all))), 1), uint64(0) // the nearest rank, as profiler.Histogram has it
 	var upper time.Duration
 	for _, upper = range slices.Sorted(maps.Keys(b)) {
 		if seen += b[upper]; seen >= want {

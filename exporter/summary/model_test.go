@@ -1,4 +1,4 @@
-package report_test
+package summary_test
 
 import (
 	"runtime"
@@ -6,11 +6,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/firsttouch/firsttouch/internal/report"
+	"github.com/firsttouch/firsttouch/exporter/summary"
 )
 
 func TestBuildSources(t *testing.T) {
-	sum := report.Build(snapshot(), requests(), report.DefaultLimits())
+	sum := summary.Build(snapshot(), summary.Listed(requests()), summary.DefaultLimits())
 	file := sum.Regions[0]
 	if file.Faults != 104 || file.Touched != 104*4096 || len(file.Sources) != 2 {
 		t.Fatalf("got %+v", file)
@@ -29,13 +29,13 @@ func TestBuildSources(t *testing.T) {
 }
 
 func TestBuildCallers(t *testing.T) {
-	sum := report.Build(snapshot(), nil, report.DefaultLimits())
+	sum := summary.Build(snapshot(), summary.RequestList{}, summary.DefaultLimits())
 	if len(sum.Callers) != 3 {
 		t.Fatalf("%d callers, want 3: %+v", len(sum.Callers), sum.Callers)
 	}
 	first := sum.Callers[0]
 	// bytes.Clone serves others: the blame goes to who called it.
-	if !strings.HasSuffix(first.Function, "report_test.library") || first.From != "encoding/json.Marshal" {
+	if !strings.HasSuffix(first.Function, "summary_test.library") || first.From != "encoding/json.Marshal" {
 		t.Errorf("first caller: %s from %s", first.Function, first.From)
 	}
 	if first.Faults != 103 || first.Bytes != 103*4096 || first.Stall.Max != 4*time.Millisecond {
@@ -47,7 +47,7 @@ func TestBuildCallers(t *testing.T) {
 }
 
 func TestBuildRequests(t *testing.T) {
-	r := report.Build(snapshot(), requests(), report.Limits{Requests: 2}).Requests
+	r := summary.Build(snapshot(), summary.Listed(requests()), summary.Limits{Requests: 2}).Requests
 	if r.Count != 4 || r.WithFaults != 1 || r.Attributed != 104 || r.Unattributed != 1 {
 		t.Errorf("got %+v", r)
 	}
@@ -61,21 +61,21 @@ func TestBuildRequests(t *testing.T) {
 
 func TestFormat(t *testing.T) {
 	for want, got := range map[string]string{
-		"0 ns":    report.Duration(0),
-		"999 ns":  report.Duration(999),
-		"1.00 µs": report.Duration(time.Microsecond),
-		"10.0 µs": report.Duration(9996 * time.Nanosecond),
-		"123 ms":  report.Duration(123456 * time.Microsecond),
-		"59.9 s":  report.Duration(59900 * time.Millisecond),
-		"1h0m0s":  report.Duration(time.Hour),
-		"0%":      report.Percent(0),
-		"<0.1%":   report.Percent(0.0001),
-		"9.9%":    report.Percent(0.099),
-		"12%":     report.Percent(0.123),
-		"150%":    report.Percent(1.5),
-		"165 MiB": report.Bytes(173363200),
-		"0 B":     report.Bytes(-1),
-		"1,234":   report.Count(1234),
+		"0 ns":    summary.Duration(0),
+		"999 ns":  summary.Duration(999),
+		"1.00 µs": summary.Duration(time.Microsecond),
+		"10.0 µs": summary.Duration(9996 * time.Nanosecond),
+		"123 ms":  summary.Duration(123456 * time.Microsecond),
+		"59.9 s":  summary.Duration(59900 * time.Millisecond),
+		"1h0m0s":  summary.Duration(time.Hour),
+		"0%":      summary.Percent(0),
+		"<0.1%":   summary.Percent(0.0001),
+		"9.9%":    summary.Percent(0.099),
+		"12%":     summary.Percent(0.123),
+		"150%":    summary.Percent(1.5),
+		"165 MiB": summary.Bytes(173363200),
+		"0 B":     summary.Bytes(-1),
+		"1,234":   summary.Count(1234),
 	} {
 		if got != want {
 			t.Errorf("got %q, want %q", got, want)
@@ -112,7 +112,7 @@ func TestCallersOfALibrary(t *testing.T) {
 		{"nothing", nil, "", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			at, from := report.Blame(tt.frames)
+			at, from := summary.Blame(tt.frames)
 			if at.Function != tt.at || from.Function != tt.from {
 				t.Errorf("got %q from %q, want %q from %q", at.Function, from.Function, tt.at, tt.from)
 			}

@@ -47,7 +47,11 @@ func (r *Region) mapArena(size int) error {
 		if err != nil {
 			return err
 		}
-		r.bytes, r.maps = g.Bytes(), []*mapping{{Target: g, means: byMove}}
+		m := &mapping{Target: g, means: byMove, prot: unix.PROT_READ | unix.PROT_WRITE}
+		if g.Protected() {
+			m.means = byAccess
+		}
+		r.bytes, r.maps = g.Bytes(), []*mapping{m}
 		return nil
 	}
 	b, err := newPlain(size)

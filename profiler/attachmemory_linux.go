@@ -90,7 +90,7 @@ func writesOnly(opts []RegionOption) (bool, error) {
 
 // attachable lists the pieces of a range that can be attached, and says what is left out.
 func (p *Profiler) attachable(lo, hi uintptr, writes bool) (pieces []piece, note string, err error) {
-	if p.eng.UserModeOnly() {
+	if p.eng.UserModeOnly() && p.config.delivery != DeliverySignal {
 		return nil, "", fmt.Errorf("%w: the profiler may serve user mode only, so a system call that is given this memory would fail", ErrNotSupported)
 	}
 	if p.eng.Owns(lo, hi) {
@@ -163,6 +163,11 @@ func (p *Profiler) attachable(lo, hi uintptr, writes bool) (pieces []piece, note
 // attachPiece arms one mapping with its contents. The caller holds r.mu.
 func (r *Region) attachPiece(base uintptr, m piece) error {
 	offset := int64(m.lo - base)
+	if m.means == byAccess {
+		err := r.takeAccess(m, offset)
+		r.update(func(s *RegionStats) { s.Stopped = r.longest })
+		return err
+	}
 	if m.means != byMove {
 		g, _, err := r.observe(m, offset)
 		if err == nil {

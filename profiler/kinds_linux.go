@@ -59,6 +59,8 @@ func (j *judge) means(m *smap, writes bool) means {
 	switch {
 	case writes:
 		return byProtect
+	case j.p.config.delivery == DeliverySignal:
+		return byAccess
 	case m.shared:
 		return byShare
 	}
@@ -88,7 +90,12 @@ func (j *judge) refusal(m *smap, writes bool) string {
 			return "private huge pages cannot be moved: map them shared (MAP_SHARED, or a memfd with MFD_HUGETLB), or observe writes alone (WithWritesOnly)"
 		}
 	}
+	signal := j.p.config.delivery == DeliverySignal
 	switch {
+	case signal && writes:
+		return "delivery by signal cannot observe writes alone: deliver by thread"
+	case signal && kind != MappingPrivate:
+		return "delivery by signal, which serves user mode only, observes private memory and files alone: attach its file (AttachFile), or deliver by thread"
 	case kind == MappingShared && strings.HasPrefix(m.path, "/SYSV"): // vma_is_shmem, mm/shmem.c
 		return "it is System V shared memory, which userfaultfd does not take: use a memfd or shm_open"
 	case m.shared && !m.has("mw"):
@@ -99,6 +106,8 @@ func (j *judge) refusal(m *smap, writes bool) string {
 		return "it is not writable, and the kernel moves writable pages only"
 	case m.has("lo") && !writes:
 		return "it is locked in memory (mlock, mlockall): " + unlockMemory
+	case signal:
+		return ""
 	case m.page > engine.MostPage:
 		return "its huge pages are larger than can be filled: use those of 2 MiB"
 	}

@@ -97,7 +97,7 @@ func (j *judge) mapping(m *smap, regions []*Region, heap *knownHeap) Mapping {
 		if strings.HasPrefix(m.path, "/") && m.inode != 0 {
 			out.Attach = "AttachFile"
 		}
-	case j.p.eng.UserModeOnly() && out.Kind != MappingFile:
+	case j.p.eng.UserModeOnly() && out.Kind != MappingFile && (out.Kind != MappingPrivate || j.p.config.delivery != DeliverySignal):
 		out.Reason = "the profiler may serve user mode only, and a system call that is given this memory would fail: open a way to full userfaultfd (firsttouch doctor)"
 		out.WritesReason = out.Reason
 	case out.Kind == MappingFile, m.shared && !m.has("mw") && out.Kind == MappingShared:

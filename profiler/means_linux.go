@@ -15,7 +15,8 @@ import (
 type means uint8
 
 const (
-	byCover   means = iota // a placeholder lies over the mapping of a file
+	byCover   means = iota // a placeholder lies over the mapping of a file, or its access is taken away
+	byAccess               // private memory: its access is taken away
 	byMove                 // private memory: its pages are moved aside
 	byShare                // shared memory: its page tables are dropped
 	byProtect              // writes alone: it is write-protected
@@ -70,6 +71,8 @@ func (r *Region) again(m *mapping, lockedAny bool) error {
 	switch {
 	case err != nil:
 		return err
+	case m.means == byAccess:
+		return r.accessAgain(m)
 	case m.means == byMove:
 		took, err = r.p.eng.RearmMemory(m.Target, r.guard())
 	default:
@@ -90,4 +93,38 @@ func (r *Region) release(m *mapping) (err error) {
 		err = r.p.eng.ArmMore(m.Target, engine.Sample{}, r.mine())
 	}
 	return errors.Join(err, r.p.eng.ReleaseMemory(m.Target, r.guard()))
+}
+
+// takeAccess observes private memory by its access. The caller holds r.mu.
+func (r *Region) takeAccess(p piece, offset int64) error {
+	armed := &mapping{means: byAccess, prot: p.prot}
+	f := engine.File{Lo: p.lo, Hi: p.hi, Offset: offset, Prot: p.prot, Private: true}
+	c := r.p.eng.Cover(r.eng, []engine.File{f}, uintptr(r.config.granule), r.sample(r.limit), r.know, r.guard(), func(done []*engine.Target, took time.Duration) {
+		armed.Target = done[0]
+		r.openHeld([]*mapping{armed})
+		r.longest = max(r.longest, took)
+	})[0]
+	if c.Target != nil { // also where only a part of it could be armed
+		armed.Target = c.Target
+		r.maps = append(r.maps, armed)
+	}
+	return c.Err
+}
+
+// accessAgain arms memory again by its access. The caller holds r.mu.
+func (r *Region) accessAgain(m *mapping) error {
+	list, err := r.p.readMaps()
+	if err != nil {
+		return err
+	}
+	prot, ok := m.rights(list)
+	if !ok {
+		return fmt.Errorf("%w: parts of it have different protection (mprotect)", ErrNotSupported)
+	}
+	r.given(m, list)
+	m.prot = prot
+	return r.p.eng.Rearm([]engine.Rearming{{Target: m.Target, Prot: prot}}, r.sample(r.wanted()), r.guard(), func(_ []*engine.Target, took time.Duration) {
+		r.openHeld([]*mapping{m})
+		r.longest = max(r.longest, took)
+	})[0]
 }

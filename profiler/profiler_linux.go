@@ -89,7 +89,7 @@ func New(opts ...Option) (*Profiler, error) {
 	if c.delivery == DeliveryObserve {
 		return newObserving(c)
 	}
-	if err := engine.Possible(); err != nil { // before threads are started to look at
+	if err := engine.Possible(c.delivery == DeliverySignal); err != nil { // before threads are started to look at
 		return nil, fmt.Errorf("start the fault engine: %w", err)
 	}
 	text, textErr := functionTable()

@@ -398,7 +398,7 @@ func (r *Region) drop(list []*mapping) error {
 	var covered []*engine.Target
 	var err error
 	for _, m := range list {
-		if m.means == byCover {
+		if m.means == byCover || m.means == byAccess {
 			covered = append(covered, m.Target)
 		} else if err == nil {
 			if err = r.release(m); err == nil {

@@ -139,7 +139,7 @@ func (r *Region) inTurn(window uint64) bool {
 // fresh reports whether the kernel can tell what of the region was never touched: an arena that was not
 // armed again.
 func (r *Region) fresh() bool {
-	return r.kind == KindArena && !slices.ContainsFunc(r.maps, func(m *mapping) bool { return m.Layered() })
+	return r.kind == KindArena && !slices.ContainsFunc(r.maps, func(m *mapping) bool { return m.Layered() || m.means == byAccess })
 }
 
 // wanted is the limit of the blocks that are to be observed. The caller holds r.mu.
@@ -271,7 +271,7 @@ func (r *Region) prepare(m *mapping, limit uint64) error {
 // sampleable reports whether a part of the region can be left out. The Go heap has a sample of its own
 // (WithHeapShare); shared memory that no placeholder covers, huge pages and writes alone are observed as a whole.
 func (r *Region) sampleable() bool {
-	return r.kind != KindGoHeap && !slices.ContainsFunc(r.maps, func(m *mapping) bool { return m.means != byMove && m.means != byCover })
+	return r.kind != KindGoHeap && !slices.ContainsFunc(r.maps, func(m *mapping) bool { return m.means != byMove && m.means != byCover && m.means != byAccess })
 }
 
 // movable reports whether a mapping is private memory that a region may hold a part of. It is the rough form of

@@ -18,7 +18,10 @@ import (
 
 var pageSize = unix.Getpagesize()
 
-func init() { engine.WithoutGuards = os.Getenv(testproc.WithoutGuardsEnv) != "" }
+func init() {
+	engine.WithoutGuards = os.Getenv(testproc.WithoutGuardsEnv) != ""
+	engine.WithoutUserfaultfd = os.Getenv(testproc.WithoutUserfaultfdEnv) != ""
+}
 
 // newProfiler starts a profiler, also where the kernel serves user mode only, and closes it after the test. Where the system refuses, the test is
 // skipped with the system's reason.

@@ -52,6 +52,9 @@ func rare(when string, c Call) Call {
 // Mute reports whether the call cannot be asked for without its effect, so that a refusal shows only where it is made.
 func (c *Call) Mute() bool { return c.mute }
 
+// OnUserfaultfd reports whether the call is made on userfaultfds alone.
+func (c *Call) OnUserfaultfd() bool { return strings.HasPrefix(c.Name, "ioctl(UFFDIO_") }
+
 // list is in the order of SECURITY.md. userfaultfd(2), or the device's ioctl, is not in it: uffd.Open says which way
 // is closed, and what opens it.
 var list = append([]Call{

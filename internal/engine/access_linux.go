@@ -3,6 +3,7 @@
 package engine
 
 import (
+	"fmt"
 	"time"
 	"unsafe"
 
@@ -47,7 +48,10 @@ func (e *Engine) coverFiles(r *Region, files []File, out []Covered, granule uint
 		}
 		g.dev, g.inode = f.Dev, f.Inode
 		g.t.kind, g.t.dev, g.t.inode, g.t.prot, g.t.flags = kindFile, f.Dev, f.Inode, uint32(f.Prot), tgNone
-		if f.Hi-f.Lo <= guardMost && !WithoutGuards {
+		switch {
+		case f.Private:
+			g.t.flags |= tgAnonymous
+		case f.Hi-f.Lo <= guardMost && !WithoutGuards:
 			g.t.flags = tgGuard // until the kernel refuses it
 		}
 		if f.Mincore {
@@ -142,7 +146,51 @@ func (e *Engine) settle(op uint32, f *filing) {
 	f.freeOther(f.before, f.bitmap)
 }
 
-// Protected reports whether a target is a file whose access is taken away, so that its mapping is in place also where it is armed.
+// newProtectedArena is NewArena by the access. Fresh memory holds nothing that markers could take the place of.
+func (e *Engine) newProtectedArena(r *Region, lo, length, granule uintptr, lock bool, know func(*Target)) (*Target, error) {
+	const access = unix.PROT_READ | unix.PROT_WRITE
+	protect := func(prot uintptr) error {
+		if _, _, n := unix.Syscall(unix.SYS_MPROTECT, lo, length, prot); n != 0 {
+			return fmt.Errorf("mprotect: %w", n)
+		}
+		return nil
+	}
+	// First: so what the system does not commit to is refused here, and not at a touch (vm.overcommit_memory).
+	if err := protect(access); err != nil {
+		return nil, err
+	}
+	flags := uint32(tgAnonymous | tgGuard)
+	marked := false
+	if length <= guardMost && !WithoutGuards {
+		_, _, n := unix.Syscall(unix.SYS_MADVISE, lo, length, madvGuardInstall)
+		marked = n == 0
+	}
+	if !marked {
+		unix.Syscall(unix.SYS_MADVISE, lo, length, madvGuardRemove) // nobody knows how far it came
+		flags = tgAnonymous | tgNone
+		if err := protect(unix.PROT_NONE); err != nil {
+			return nil, err
+		}
+	}
+	if lock {
+		if err := lockOnFault(lo, length); err != nil {
+			return nil, err
+		}
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	g, err := e.newTarget(r, lo, lo+length, granule, 0, 0)
+	if err != nil {
+		return nil, err
+	}
+	g.t.kind, g.t.prot, g.t.flags = kindFile, access, flags
+	know(g)
+	e.insert(g)
+	g.Since = Now()
+	return g, nil
+}
+
+// Protected reports whether the access to a target is taken away, so that its mapping is in place also where it is armed.
 func (g *Target) Protected() bool { return g.t.kind == kindFile }
 
 // Rightless reports whether the list of mappings may show what is armed without its rights.
@@ -236,7 +284,7 @@ func changeAccess(arg uintptr) {
 				break
 			}
 		}
-		if c.op == opDisarm && next == t.hi && l.hi > t.hi && t.taken(l.prot) && raw.Load32(t.state(t.granule(t.hi-1))) == gArmed && s.find(t.hi) == nil {
+		if c.op == opDisarm && next == t.hi && l.hi > t.hi && t.flags&tgAnonymous == 0 && t.taken(l.prot) && raw.Load32(t.state(t.granule(t.hi-1))) == gArmed && s.find(t.hi) == nil {
 			s.giveBack(w, t, t.hi, l.hi-t.hi, l.prot) // its owner has grown it in place
 		}
 	}
@@ -344,7 +392,9 @@ func (s *shared) mappedAnew(w *worker, addr, length uintptr, prot uint32) bool {
 //go:nocheckptr
 func (s *shared) takeAway(w *worker, t *target, addr, length uintptr) (errno uintptr) {
 	// nosplit: runs without a g.
-	if t.flags&tgGuard != 0 {
+	if t.flags&tgAnonymous != 0 {
+		t.flags |= tgNone // markers would take the place of what it holds
+	} else if t.flags&tgGuard != 0 {
 		if raw.Errno(raw.Syscall(unix.SYS_MADVISE, addr, length, madvGuardInstall, 0, 0, 0)) == 0 {
 			return 0
 		}
@@ -358,7 +408,12 @@ func (s *shared) takeAway(w *worker, t *target, addr, length uintptr) (errno uin
 		}
 	}
 	w.carry.call = callProtect
-	return raw.Errno(raw.Syscall(unix.SYS_MPROTECT, addr, length, unix.PROT_NONE, 0, 0, 0))
+	errno = raw.Errno(raw.Syscall(unix.SYS_MPROTECT, addr, length, unix.PROT_NONE, 0, 0, 0))
+	if errno == 0 && t.flags&(tgAnonymous|tgGuard) == tgAnonymous|tgGuard {
+		w.carry.call = callGuard
+		errno = raw.Errno(raw.Syscall(unix.SYS_MADVISE, addr, length, madvGuardRemove, 0, 0, 0))
+	}
+	return errno
 }
 
 // setArmed arms granules. It writes to as few of the states as it can: those of what was never touched take no memory.

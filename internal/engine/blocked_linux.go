@@ -20,9 +20,9 @@ const (
 	blockedPause = 10 * time.Millisecond
 )
 
-// refuseBlocked refuses delivery by signal where a thread of this process blocks SIGBUS or SIGSEGV: that would kill it, and
+// refuseBlocked refuses delivery by signal where a thread of this process blocks one of the signals: that would kill it, and
 // the process with it, at its first touch (force_sig_fault, kernel/signal.c).
-func refuseBlocked() error {
+func refuseBlocked(signals []unix.Signal) error {
 	tasks, err := os.ReadDir("/proc/self/task")
 	if err != nil {
 		return fmt.Errorf("look for threads that block SIGBUS or SIGSEGV: %w", err)
@@ -32,24 +32,25 @@ func refuseBlocked() error {
 		if err != nil {
 			return fmt.Errorf("look for threads that block SIGBUS or SIGSEGV: %w", err)
 		}
-		for try := 1; ; try++ {
-			sig := unix.SIGBUS
-			name, blocks := Blocks(tid, sig)
-			if !blocks {
-				sig = unix.SIGSEGV
-				name, blocks = Blocks(tid, sig)
+		for _, sig := range signals {
+			if err := refuseBlocking(tid, sig); err != nil {
+				return err
 			}
-			if !blocks {
-				break
-			}
-			if try == blockedTries {
-				return fmt.Errorf("%w: delivery by signal would kill thread %d (%s), which blocks %s: deliver by thread (DeliveryThread)",
-					uffd.ErrNotSupported, tid, name, unix.SignalName(sig))
-			}
-			time.Sleep(blockedPause)
 		}
 	}
 	return nil
+}
+
+func refuseBlocking(tid int, sig unix.Signal) error {
+	for range blockedTries {
+		if _, blocks := Blocks(tid, sig); !blocks {
+			return nil
+		}
+		time.Sleep(blockedPause)
+	}
+	name, _ := Blocks(tid, sig)
+	return fmt.Errorf("%w: delivery by signal would kill thread %d (%s), which blocks %s: deliver by thread (DeliveryThread)",
+		uffd.ErrNotSupported, tid, name, unix.SignalName(sig))
 }
 
 // Blocks reports whether a thread of this process blocks a signal, and what it is called. One that has ended blocks

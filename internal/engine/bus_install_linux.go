@@ -21,9 +21,14 @@ var (
 	busPage   uintptr
 )
 
-// busSignals are the signals by which faults come: SIGBUS for memory that is registered with userfaultfd, SIGSEGV for
-// files, whose access was taken away.
-var busSignals = [...]unix.Signal{unix.SIGBUS, unix.SIGSEGV}
+// busSignals are the signals by which faults come: SIGSEGV for memory whose access was taken away, SIGBUS for memory that
+// is registered with userfaultfd.
+func (e *Engine) busSignals() []unix.Signal {
+	if e.s.without {
+		return []unix.Signal{unix.SIGSEGV}
+	}
+	return []unix.Signal{unix.SIGBUS, unix.SIGSEGV}
+}
 
 // busEntry returns the address of bustramp.
 func busEntry() uintptr
@@ -36,10 +41,10 @@ const (
 	saResethand = 0x80000000
 )
 
-// installBus puts the handlers of SIGBUS and SIGSEGV in front of those that are there, Go's as a rule. They stay for
+// installBus puts the handlers of such signals in front of those that are there, Go's as a rule. They stay for
 // the life of the process: a signal may still be on its way when an engine stops.
-func installBus() error {
-	for _, sig := range busSignals {
+func installBus(signals []unix.Signal) error {
+	for _, sig := range signals {
 		if err := installFront(sig); err != nil {
 			return err
 		}
@@ -92,7 +97,7 @@ func (e *Engine) BusReplaced() (sig, owner string) {
 	if !e.s.signals {
 		return "", ""
 	}
-	for _, sig := range busSignals {
+	for _, sig := range e.busSignals() {
 		if a, err := disposition(int(sig)); err == nil && a.handler != busEntry() {
 			return unix.SignalName(sig), e.busOwner(a)
 		}

@@ -22,6 +22,7 @@ type File struct {
 	Prot       int
 	Mincore    bool // mincore tells the truth about this file
 	OnFault    bool // it is locked in memory when it is touched (MLOCK_ONFAULT, MCL_ONFAULT)
+	Private    bool // it is no file, but private memory: with delivery by signal alone
 }
 
 // Guard runs critical while the mapping's owner promises not to change it.

@@ -25,24 +25,39 @@ import (
 // descriptors are the engine's, in the table of the process, until the threads have theirs.
 type descriptors struct {
 	arena, overlay, layers *uffd.FD
-	stop                   int // eventfd
+	without                error // why there are no userfaultfds, with delivery by signal; nil where there are
+	nothing                int   // eventfd in their place, whose count stays 0
+	stop                   int   // eventfd
 	files                  []*os.File
 }
 
+// WithoutUserfaultfd is for tests of delivery by signal: as where no userfaultfd can be had.
+var WithoutUserfaultfd bool
+
+var errForTests = errors.New("a test does without userfaultfd")
+
 func (d *descriptors) open(signals bool) error {
-	d.stop = -1
+	d.stop, d.nothing = -1, -1
 	base := uffd.FeatureThreadID | uffd.FeatureExactAddress
 	if signals {
 		// The handler knows the exact address without it, but not on kernels as old (Linux 5.18): it needs
 		// MADV_POPULATE_READ (5.14) to tell the program's own signals.
 		base = uffd.FeatureSigbus | uffd.FeatureExactAddress
 	}
-	var err error
-	if d.arena, d.layers, err = openMemory(base); err != nil {
+	err := d.openFaults(base)
+	if err == nil && signals && WithoutUserfaultfd {
+		err = errors.Join(errForTests, d.closeFaults())
+	}
+	if err != nil && !signals {
 		return err
 	}
-	if d.overlay, err = uffd.Open(uffd.WithFeatures(base|uffd.FeatureEventRemap), uffd.WithNonblock()); err != nil {
-		return err
+	if err != nil {
+		// Everything is observed by its access alone. What reads, polls and asks descriptors finds one that never has
+		// anything to say, and answers any ioctl with ENOTTY.
+		d.without = errors.Join(err, d.closeFaults())
+		if d.nothing, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
+			return fmt.Errorf("eventfd: %w", err)
+		}
 	}
 	for _, path := range []string{mapsPath, "/proc/self/task", "/proc/self/pagemap", smapsPath} {
 		f, err := os.Open(path)
@@ -64,16 +79,41 @@ func (d *descriptors) open(signals bool) error {
 	return nil
 }
 
+// openFaults opens the userfaultfds.
+func (d *descriptors) openFaults(base uffd.Features) (err error) {
+	if d.arena, d.layers, err = openMemory(base); err != nil {
+		return err
+	}
+	d.overlay, err = uffd.Open(uffd.WithFeatures(base|uffd.FeatureEventRemap), uffd.WithNonblock())
+	return err
+}
+
+// closeFaults closes the userfaultfds.
+func (d *descriptors) closeFaults() error {
+	var errs []error
+	for _, f := range []**uffd.FD{&d.arena, &d.overlay, &d.layers} {
+		if *f != nil {
+			errs = append(errs, (*f).Close())
+		}
+		*f = nil
+	}
+	return errors.Join(errs...)
+}
+
 // userModeOnly reports whether of any memory only faults in user mode are served.
 func (d *descriptors) userModeOnly() bool {
-	return d.arena.UserModeOnly() || d.overlay.UserModeOnly() || d.layers.UserModeOnly()
+	return d.without != nil || d.arena.UserModeOnly() || d.overlay.UserModeOnly() || d.layers.UserModeOnly()
 }
 
 // number tells the threads what to keep, and x what the process keeps.
 func (d *descriptors) number(s *shared, x *exposed) error {
-	s.arenaFD, s.overlayFD, s.stopFD = uint32(d.arena.Fd()), uint32(d.overlay.Fd()), uint32(d.stop)
-	s.mapsFD, s.taskFD, s.pagemapFD = uint32(d.files[0].Fd()), uint32(d.files[1].Fd()), uint32(d.files[2].Fd())
-	s.layersFD, s.smapsFD = uint32(d.layers.Fd()), uint32(d.files[3].Fd())
+	s.stopFD = uint32(d.stop)
+	if s.without = d.without != nil; s.without {
+		s.arenaFD, s.overlayFD, s.layersFD = uint32(d.nothing), uint32(d.nothing), uint32(d.nothing)
+	} else {
+		s.arenaFD, s.overlayFD, s.layersFD = uint32(d.arena.Fd()), uint32(d.overlay.Fd()), uint32(d.layers.Fd())
+	}
+	s.mapsFD, s.taskFD, s.pagemapFD, s.smapsFD = uint32(d.files[0].Fd()), uint32(d.files[1].Fd()), uint32(d.files[2].Fd()), uint32(d.files[3].Fd())
 	if s.signals {
 		if err := x.expose(&s.arenaFD, &s.mapsFD, &s.pagemapFD); err != nil {
 			return err
@@ -84,7 +124,7 @@ func (d *descriptors) number(s *shared, x *exposed) error {
 		}
 	}
 	s.keep = [keepLen]uint32{s.arenaFD, s.overlayFD, s.layersFD, s.stopFD, s.mapsFD, s.taskFD, s.pagemapFD, s.smapsFD}
-	slices.Sort(s.keep[:])
+	slices.Sort(s.keep[:]) // without userfaultfds two of them are the same
 	return nil
 }
 
@@ -97,19 +137,16 @@ func (d *descriptors) wake() {
 }
 
 func (d *descriptors) close() error {
-	var errs []error
-	for _, f := range []*uffd.FD{d.arena, d.overlay, d.layers} {
-		if f != nil {
-			errs = append(errs, f.Close())
-		}
-	}
+	errs := []error{d.closeFaults()}
 	for _, f := range d.files {
 		errs = append(errs, f.Close())
 	}
-	if d.stop >= 0 {
-		errs = append(errs, unix.Close(d.stop))
+	for _, fd := range []int{d.stop, d.nothing} {
+		if fd >= 0 {
+			errs = append(errs, unix.Close(fd))
+		}
 	}
-	*d = descriptors{stop: -1}
+	*d = descriptors{stop: -1, nothing: -1, without: d.without}
 	return errors.Join(errs...)
 }
 
@@ -177,6 +214,9 @@ func (s *shared) separate(w *worker) uintptr {
 	// An empty range is a wrong argument to every userfaultfd, and a wrong request to anything else:
 	// the number may have been closed since it was opened.
 	for _, fd := range [3]uint32{s.arenaFD, s.overlayFD, s.layersFD} {
+		if s.without {
+			break
+		}
 		w.args[0], w.args[1] = 0, 0
 		e := raw.Errno(raw.Syscall(unix.SYS_IOCTL, uintptr(fd), uintptr(uffd.IoctlWake), uintptr(unsafe.Pointer(&w.args)), 0, 0, 0))
 		if unix.Errno(e) != unix.EINVAL {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 	"unsafe"
@@ -93,7 +94,7 @@ func Start(c Config) (*Engine, error) {
 	if !running.CompareAndSwap(false, true) {
 		return nil, ErrRunning
 	}
-	e := &Engine{opened: descriptors{stop: -1}, counted: make(map[*Region]bool)}
+	e := &Engine{opened: descriptors{stop: -1, nothing: -1}, counted: make(map[*Region]bool)}
 	if err := e.start(c); err != nil {
 		return nil, calls.Missing(errors.Join(err, e.Stop()), calls.Refused(nil))
 	}
@@ -101,8 +102,8 @@ func Start(c Config) (*Engine, error) {
 }
 
 // Possible says why no engine can be started, where that is for system calls that are refused, or nil. It names all, and
-// whether a userfaultfd can be had.
-func Possible() error {
+// whether a userfaultfd can be had, which delivery by signal does without.
+func Possible(signals bool) error {
 	refused := calls.Refused(nil)
 	if err := calls.Missing(nil, refused); err == nil {
 		return nil
@@ -111,8 +112,23 @@ func Possible() error {
 	if err == nil {
 		err = fd.Close()
 	}
+	if signals {
+		return calls.Missing(nil, needed(err))
+	}
 	return calls.Missing(err, refused)
 }
+
+// needed lists the calls that are refused, without those that are made on userfaultfds alone where there are none.
+func needed(without error) []calls.Refusal {
+	refused := calls.Refused(nil)
+	if without == nil {
+		return refused
+	}
+	return slices.DeleteFunc(refused, func(r calls.Refusal) bool { return r.OnUserfaultfd() })
+}
+
+// Without is why there is no userfaultfd, and so all is observed by its access alone, or nil.
+func (e *Engine) Without() error { return e.opened.without }
 
 func (e *Engine) start(c Config) error {
 	if err := roomToStart(); err != nil {
@@ -124,7 +140,8 @@ func (e *Engine) start(c Config) error {
 	if err := ownProc(); err != nil {
 		return err
 	}
-	if err := calls.Missing(e.opened.open(c.Signals), calls.Refused(nil)); err != nil {
+	err := e.opened.open(c.Signals)
+	if err := calls.Missing(err, needed(e.opened.without)); err != nil {
 		return err
 	}
 	e.user = e.opened.userModeOnly() || c.Signals
@@ -149,7 +166,9 @@ func (e *Engine) start(c Config) error {
 		return err
 	}
 	e.arena, e.overlay = descriptor{e, s.arenaFD}, descriptor{e, s.overlayFD}
-	e.offers = e.opened.arena.Features()
+	if !s.without {
+		e.offers = e.opened.arena.Features()
+	}
 	s.pageSize, s.pid, s.handler = uintptr(unix.Getpagesize()), uintptr(os.Getpid()), sigtrampPC()
 	s.parkedIn = parkSlow + 1 // before it is known
 	for _, nr := range harmless {
@@ -174,10 +193,10 @@ func (e *Engine) start(c Config) error {
 	}
 	e.signals.chosen, e.signals.now, s.signal = c.Signal, sig, uint64(sig)
 	if c.Signals {
-		if err := refuseBlocked(); err != nil { // before there are threads of the engine, which do
+		if err := refuseBlocked(e.busSignals()); err != nil { // before there are threads of the engine, which do
 			return err
 		}
-		if err := installBus(); err != nil {
+		if err := installBus(e.busSignals()); err != nil {
 			return err
 		}
 	}

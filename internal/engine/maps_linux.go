@@ -130,12 +130,12 @@ func hexAt(p uintptr) (v uint64, next uintptr) {
 }
 
 // isFile reports whether a mapping is the command's file, shared, at the place that belongs to
-// this part of the target.
+// this part of the target; of a target of private memory, whether it is such memory.
 //
 //go:nosplit
 //go:norace
 //go:nocheckptr
 func (l *mapLine) isFile(c *command, t *target) bool {
 	// nosplit: runs without a g.
-	return l.shared && l.inode == c.inode && l.dev == c.dev && l.offset-uint64(l.lo) == uint64(t.offset)-uint64(t.lo)
+	return l.shared == (t.flags&tgAnonymous == 0) && l.inode == c.inode && l.dev == c.dev && l.inPlace(t)
 }

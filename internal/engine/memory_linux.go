@@ -50,6 +50,9 @@ func openMemory(base uffd.Features) (memory, layers *uffd.FD, err error) {
 // prepareMemory sets up what the hot path needs for the layers.
 func (e *Engine) prepareMemory() error {
 	s := e.s
+	if s.without {
+		return nil
+	}
 	for _, p := range e.workers {
 		w := at[worker](p)
 		var err error

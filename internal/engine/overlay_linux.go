@@ -18,10 +18,13 @@ const remapOver = unix.MREMAP_MAYMOVE | unix.MREMAP_FIXED
 //go:nocheckptr
 func (s *shared) sourceOf(w *worker, t *target, addr uintptr) uint8 {
 	// nosplit: runs without a g.
+	page := addr &^ (s.pageSize - 1)
+	if t.kind == kindFile && t.flags&tgAnonymous != 0 {
+		return s.sourceOfMemory(w, page)
+	}
 	if t.flags&tgMincore == 0 {
 		return SourceUnknown
 	}
-	page := addr &^ (s.pageSize - 1)
 	if t.kind == kindOverlay { // else its mapping is in place
 		page += t.alias - t.lo
 	}
@@ -29,6 +32,28 @@ func (s *shared) sourceOf(w *worker, t *target, addr uintptr) uint8 {
 		return SourcePageCache
 	}
 	return SourceDisk
+}
+
+// sourceOfMemory tells where a page of private memory is whose access was taken away.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) sourceOfMemory(w *worker, page uintptr) uint8 {
+	// nosplit: runs in the signal handler.
+	if w.bus.guard {
+		return SourceZero // which the page map shows as swapped out
+	}
+	if s.mapped(w, page, s.pageSize) {
+		return SourceMemory
+	}
+	switch is, known := s.present(w, page); {
+	case !known:
+		return SourceUnknown
+	case is:
+		return SourceDisk
+	}
+	return SourceZero
 }
 
 // resolveFile puts the worker's granule, of a file, back, or leaves that to a disk thread.

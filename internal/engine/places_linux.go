@@ -13,7 +13,7 @@ func (g *Target) Places() (at []uintptr, ok bool) {
 		return []uintptr{alias}, g.t.flags&tgMincore != 0
 	}
 	if g.Protected() {
-		return []uintptr{g.Lo}, g.t.flags&tgMincore != 0
+		return []uintptr{g.Lo}, g.t.flags&(tgMincore|tgAnonymous) != 0
 	}
 	at = append(at, g.Lo)
 	for _, layer := range []*uint64{&g.t.young, &g.t.old} {

@@ -242,6 +242,13 @@ func (e *Engine) NewArena(r *Region, length, granule uintptr, know func(*Target)
 		raw.Unmap(lo, length)
 		return nil, fmt.Errorf("madvise(MADV_NOHUGEPAGE): %w", n)
 	}
+	if e.s.without {
+		g, err := e.newProtectedArena(r, lo, length, granule, lock, know)
+		if err != nil {
+			raw.Unmap(lo, length)
+		}
+		return g, err
+	}
 	g, err := e.add(r, lo, lo+length, granule, 0, 0, know)
 	if err != nil {
 		raw.Unmap(lo, length)
@@ -268,6 +275,11 @@ func (e *Engine) openArena(lo, length uintptr, lock bool) error {
 	if !lock {
 		return nil
 	}
+	return lockOnFault(lo, length)
+}
+
+// lockOnFault locks an arena's pages as they are touched.
+func lockOnFault(lo, length uintptr) error {
 	if _, _, n := unix.Syscall(unix.SYS_MLOCK2, lo, length, unix.MLOCK_ONFAULT); n != 0 {
 		return fmt.Errorf("%w: the process locks all of its new memory (mlockall with MCL_FUTURE), and %d bytes cannot be locked: raise RLIMIT_MEMLOCK, or choose a smaller arena: mlock2: %w", ErrLocked, length, n)
 	}

@@ -196,7 +196,7 @@ func lookBus(arg uintptr) {
 	switch unix.Errno(s.askMaps(w, addr, 0)) {
 	case 0:
 		v.asked(w)
-		w.bus.armed = t.taken(v.prot) && v.of(t) && v.offset-uint64(v.lo) == uint64(t.offset)-uint64(t.lo)
+		w.bus.armed = t.taken(v.prot) && v.of(t) && v.inPlace(t)
 	case unix.ENOENT:
 		v.prot, v.hi, w.bus.armed = 0, addr+s.pageSize, false
 	default:
@@ -214,14 +214,24 @@ func (t *target) taken(prot uint32) bool {
 	return t.flags&tgGuard != 0 || prot == 0 && t.flags&tgNone != 0
 }
 
-// of reports whether a mapping is a shared one of the target's file.
+// of reports whether a mapping is a shared one of the target's file. Private memory has nothing by which to know it.
 //
 //go:nosplit
 //go:norace
 //go:nocheckptr
 func (l *mapLine) of(t *target) bool {
 	// nosplit: runs in the signal handler.
-	return l.shared && l.inode == t.inode && l.dev == t.dev
+	return l.shared == (t.flags&tgAnonymous == 0) && l.inode == t.inode && l.dev == t.dev
+}
+
+// inPlace reports whether a mapping of the target's file has that part of it which belongs there.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (l *mapLine) inPlace(t *target) bool {
+	// nosplit: runs in the signal handler, and on threads without a g.
+	return t.flags&tgAnonymous != 0 || l.offset-uint64(l.lo) == uint64(t.offset)-uint64(t.lo)
 }
 
 // probeBus is lookBus where the kernel cannot be asked. An access tells whether there is any, and a duplicate whether the
@@ -243,6 +253,15 @@ func probeBus(arg uintptr) {
 		if w.now.flags&writeFlag != 0 && touched(page, true) == 0 {
 			v.prot |= unix.PROT_WRITE
 		}
+		return
+	}
+	if t.flags&tgAnonymous != 0 {
+		// A private mapping without access is its own guard page, or ours. mincore tells whether there is one.
+		w.bus.armed = unix.Errno(raw.Errno(raw.Syscall(unix.SYS_MINCORE, page, s.pageSize, uintptr(unsafe.Pointer(&w.vec)), 0, 0, 0))) != unix.ENOMEM
+		if w.bus.guard {
+			v.prot = t.prot
+		}
+		w.bus.armed = w.bus.armed && t.taken(v.prot)
 		return
 	}
 	p := raw.Syscall(unix.SYS_MREMAP, page, 0, s.pageSize, unix.MREMAP_MAYMOVE, 0, 0)
@@ -449,7 +468,7 @@ func strayBus(arg uintptr) {
 	} else {
 		v.lo, v.hi, v.prot, v.shared = page, page+s.pageSize, 0, unix.Errno(asked) != unix.ENOENT
 	}
-	if !v.shared {
+	if !v.shared { // private memory is told by its address alone
 		return
 	}
 	tab := uintptr(raw.Load64(&s.table))
@@ -457,7 +476,7 @@ func strayBus(arg uintptr) {
 	for i := uintptr(0); i < uintptr(at[table](tab).n); i++ {
 		p := *at[uintptr](tab + tableHeader + i*8)
 		t := at[target](p)
-		if t.kind == kindFile && of == 0 && (asked != 0 || v.of(t) && t.taken(v.prot)) {
+		if t.kind == kindFile && t.flags&tgAnonymous == 0 && of == 0 && (asked != 0 || v.of(t) && t.taken(v.prot)) {
 			of = p
 		}
 		if t.hi <= page {

@@ -52,6 +52,7 @@ type shared struct {
 	stackEvery uint32
 	stackRate  uint32
 	signals    bool // faults come as SIGBUS and SIGSEGV, see bus_linux.go
+	without    bool // there are no userfaultfds: all faults come as SIGSEGV
 
 	// Changed while running.
 	table       uint64 // *table

@@ -32,6 +32,9 @@ type Shared struct {
 
 // HaveShared reports whether shared memory can be armed with its contents.
 func (e *Engine) HaveShared(huge bool) error {
+	if e.s.signals {
+		return errBySignal
+	}
 	kind, want := "shared memory", uffd.FeatureMissingShmem|uffd.FeatureMinorShmem
 	if huge {
 		kind, want = "huge pages", uffd.FeatureMissingHugetlbfs|uffd.FeatureMinorHugetlbfs
@@ -42,8 +45,14 @@ func (e *Engine) HaveShared(huge bool) error {
 	return nil
 }
 
+// errBySignal is why neither can be with delivery by signal.
+var errBySignal = fmt.Errorf("%w: by signal only arenas, private memory and files are observed, and not writes alone: deliver by thread", uffd.ErrNotSupported)
+
 // HaveWrites reports whether writes alone can be observed.
 func (e *Engine) HaveWrites() error {
+	if e.s.signals {
+		return errBySignal
+	}
 	if !e.offers.Has(writesFeatures) {
 		return fmt.Errorf("%w: observing writes alone needs Linux 6.4: this kernel does not offer %v", uffd.ErrNotSupported, writesFeatures&^e.offers)
 	}
@@ -58,7 +67,7 @@ const writesFeatures = uffd.FeaturePagefaultFlagWP | uffd.FeatureWPHugetlbfsShme
 // registered for writes, nothing at all is observed.
 func (e *Engine) AddShared(r *Region, m Shared, granule uintptr, know func(*Target)) (*Target, error) {
 	if e.s.signals {
-		return nil, fmt.Errorf("%w: by signal only arenas and files on disk are observed: deliver by thread", uffd.ErrNotSupported)
+		return nil, errBySignal
 	}
 	if m.Page > zerosLen {
 		return nil, fmt.Errorf("%w: huge pages of %d bytes: only those up to %d can be filled", uffd.ErrNotSupported, m.Page, zerosLen)

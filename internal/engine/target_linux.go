@@ -12,7 +12,7 @@ import (
 const (
 	kindArena   = iota // private anonymous memory: filled, or brought back from its layers
 	kindOverlay        // placeholder over a shared file mapping: replaced by the mapping again
-	kindFile           // shared file mapping whose access is taken away: given it back, see segv_linux.go
+	kindFile           // memory whose access is taken away: given it back, see segv_linux.go. A shared file mapping, or with tgAnonymous private memory
 	kindShared         // shared memory: its page tables were dropped, and are filled again
 	kindWrites         // memory of which writes alone are observed: write-protected
 )
@@ -58,12 +58,13 @@ const (
 	tgMincore = 1 << iota
 	// tgDontfork: the owner had excluded the memory from children (MADV_DONTFORK) before it was armed.
 	tgDontfork
-	// tgAnonymous: writes alone, and the memory has no object that keeps the protection.
+	// tgAnonymous: writes alone, and the memory has no object that keeps the protection; or the access is taken away, and
+	// it is private memory.
 	tgAnonymous
 	// tgHeap: the Go heap, see heap_linux.go.
 	tgHeap
-	// tgGuard, tgNone: the access to a file is taken away by guard markers, or by its rights, see segv_linux.go; both where
-	// the kernel refuses markers for a part of it.
+	// tgGuard, tgNone: the access is taken away by guard markers, or by its rights, see segv_linux.go; both where
+	// the kernel refuses markers for a part of a file, and of an arena that was armed again.
 	tgGuard
 	tgNone
 )

@@ -6,3 +6,6 @@ const DeliveryEnv = "FIRSTTOUCH_TEST_DELIVERY"
 
 // WithoutGuardsEnv has delivery by signal take the access to files away as on kernels that have no guard markers for them.
 const WithoutGuardsEnv = "FIRSTTOUCH_TEST_WITHOUT_GUARDS"
+
+// WithoutUserfaultfdEnv has delivery by signal work as where no userfaultfd can be had.
+const WithoutUserfaultfdEnv = "FIRSTTOUCH_TEST_WITHOUT_USERFAULTFD"

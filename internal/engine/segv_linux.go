@@ -256,8 +256,8 @@ func probeBus(arg uintptr) {
 		return
 	}
 	if t.flags&tgAnonymous != 0 {
-		// A private mapping without access is its own guard page, or ours. mincore tells whether there is one.
-		w.bus.armed = unix.Errno(raw.Errno(raw.Syscall(unix.SYS_MINCORE, page, s.pageSize, uintptr(unsafe.Pointer(&w.vec)), 0, 0, 0))) != unix.ENOMEM
+		// A private mapping without access is its owner's guard page, or ours.
+		w.bus.armed = s.isMapped(w, page)
 		if w.bus.guard {
 			v.prot = t.prot
 		}
@@ -466,9 +466,10 @@ func strayBus(arg uintptr) {
 	if asked == 0 {
 		v.asked(w)
 	} else {
-		v.lo, v.hi, v.prot, v.shared = page, page+s.pageSize, 0, unix.Errno(asked) != unix.ENOENT
+		v.lo, v.hi, v.prot, v.inode, v.shared = page, page+s.pageSize, 0, 0, unix.Errno(asked) != unix.ENOENT
 	}
-	if !v.shared { // private memory is told by its address alone
+	if !v.shared {
+		deep(strayMemory, arg)
 		return
 	}
 	tab := uintptr(raw.Load64(&s.table))
@@ -486,6 +487,7 @@ func strayBus(arg uintptr) {
 		}
 	}
 	if of == 0 {
+		deep(strayMemory, arg)
 		return
 	}
 	t := at[target](of)
@@ -499,6 +501,52 @@ func strayBus(arg uintptr) {
 		raw.Add64(&s.strays, 1)
 		w.bus.ours = w.now.flags&flagExec != 0 || touched(page, false) == 0
 	}
+}
+
+// strayMemory is strayBus for private memory, which has no file by which to know it: what has no access counts as moved
+// from a target of which an end is not mapped any more.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func strayMemory(arg uintptr) {
+	// nosplit: runs in the signal handler.
+	w := at[worker](arg)
+	s := at[shared](w.shared)
+	v := &w.bus.vma
+	page := w.now.addr &^ (s.pageSize - 1)
+	if v.prot != 0 || w.bus.guard || v.inode != 0 || !s.isMapped(w, page) {
+		return
+	}
+	tab := uintptr(raw.Load64(&s.table))
+	lo, hi, of := v.lo, v.hi, uintptr(0)
+	for i := uintptr(0); i < uintptr(at[table](tab).n); i++ {
+		p := *at[uintptr](tab + tableHeader + i*8)
+		t := at[target](p)
+		if t.hi <= page {
+			lo = max(lo, t.hi)
+		} else {
+			hi = min(hi, t.lo)
+		}
+		if t.kind == kindFile && t.flags&tgAnonymous != 0 && t.flags&tgNone != 0 && allows(t.prot, w.now.flags) &&
+			!(s.isMapped(w, t.lo) && s.isMapped(w, t.hi-s.pageSize)) {
+			of = p
+		}
+	}
+	if of != 0 && s.giveBack(w, at[target](of), lo, hi-lo, 0) == 0 {
+		raw.Add64(&s.strays, 1)
+		w.bus.ours = touched(page, false) == 0
+	}
+}
+
+// isMapped reports whether anything is mapped at a page.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) isMapped(w *worker, page uintptr) bool {
+	// nosplit: runs in the signal handler.
+	return unix.Errno(raw.Errno(raw.Syscall(unix.SYS_MINCORE, page, s.pageSize, uintptr(unsafe.Pointer(&w.vec)), 0, 0, 0))) != unix.ENOMEM
 }
 
 // openForked answers a fault in a child that was forked: access is taken from its memory, too, and it has no engine. What

@@ -35,3 +35,6 @@ func forkToRead(b []byte) int {
 	raw.Syscall(unix.SYS_EXIT_GROUP, status, 0, 0, 0, 0, 0)
 	return 0
 }
+
+// sliceAt is memory as a slice.
+func sliceAt(p unsafe.Pointer, size int) []byte { return unsafe.Slice((*byte)(p), size) }

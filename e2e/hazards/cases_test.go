@@ -32,37 +32,39 @@ const bothDeliveries = "the test chooses the delivery itself"
 
 // threadOnly says why a hazard is of delivery by thread only; empty where it is not.
 func (h hazard) threadOnly() string {
-	if h.test == "TestAccessTaken" {
+	if h.test == "TestAccessTaken" || h.test == "TestAccessTakenFromMemory" || h.test == "TestNoUserfaultfd" {
 		return bothDeliveries
 	}
 	return threadOnly[h.name]
 }
 
 var threadOnly = map[string]string{
-	"a thread that blocks all signals for ever":                                                                    "delivery by signal does not start where a thread blocks SIGBUS or SIGSEGV",
-	"the Go heap is locked":                                                                                        "delivery by signal does not observe the Go heap",
-	"memory is wanted back while locked memory is armed":                                                           "delivery by signal does not observe memory that exists already",
-	"a part of an armed file is locked (mlock)":                                                                    bothDeliveries,
-	"ioctl refused as a whole, with and without other calls, by a filter that comes later":                         bothDeliveries,
+	"a thread that blocks all signals for ever":                                            "delivery by signal does not start where a thread blocks SIGBUS or SIGSEGV",
+	"the Go heap is locked":                                                                "delivery by signal does not observe the Go heap",
+	"memory is wanted back while locked memory is armed":                                   "delivery by signal leaves memory in its place, and refuses what is locked",
+	"owner moves private memory with mremap":                                               "by signal an mremap of what was touched in part fails, as for any range of several mappings; see the rows of private memory by SIGSEGV",
+	"pages pinned by io_uring":                                                             "delivery by signal leaves all pages in their place",
+	"a part of an armed file is locked (mlock)":                                            bothDeliveries,
+	"ioctl refused as a whole, with and without other calls, by a filter that comes later": bothDeliveries,
 	"the same while a thread blocks all signals, while the Go heap is armed, and where a file cannot be had again": bothDeliveries,
 	"signals refused: rt_tgsigqueueinfo, RLIMIT_SIGPENDING":                                                        "no thread is asked for its stack by signal: the one that faults takes it itself",
-	"the keeper stands still":                                                                                      toucherResolves,
-	"owner calls mincore, MADV_REMOVE, or grows by mremap, of a covered file":                                      bothDeliveries,
-	"owner calls mincore, MADV_REMOVE, mlock or MADV_POPULATE_READ, of a file by SIGSEGV":                          bothDeliveries,
-	"fuse: a restore is refused":                                                                                   "files by signal are not moved, and a refusal to give access is the case \"refused later\"",
-	"fuse: messages cannot be read":                                                                                "there are no messages of faults",
-	"fuse: a thread of the engine is killed":                                                                       toucherResolves,
-	"fuse: threads of the engine stand still":                                                                      toucherResolves,
-	"fuse: the engine's signal is taken over":                                                                      bothDeliveries,
-	"fuse: SIGBUS is taken over":                                                                                   bothDeliveries,
-	"all readers stand still":                                                                                      toucherResolves,
-	"all disk threads stand still":                                                                                 toucherResolves,
-	"no privileges: user mode only, and it is not allowed":                                                         "delivery by signal allows it",
-	"no privileges: user mode only, allowed, under the agent":                                                      bothDeliveries,
-	"system calls on memory not yet touched":                                                                       bothDeliveries,
-	"delivery by signal and system calls":                                                                          bothDeliveries,
-	"writable shared mappings that a pattern finds, where system calls can fail":                                   bothDeliveries,
-	"a mutex of C in a file that is armed again and again (futex(2))":                                              bothDeliveries,
+	"the keeper stands still": toucherResolves,
+	"owner calls mincore, MADV_REMOVE, or grows by mremap, of a covered file":             bothDeliveries,
+	"owner calls mincore, MADV_REMOVE, mlock or MADV_POPULATE_READ, of a file by SIGSEGV": bothDeliveries,
+	"fuse: a restore is refused":                                                 "files by signal are not moved, and a refusal to give access is the case \"refused later\"",
+	"fuse: messages cannot be read":                                              "there are no messages of faults",
+	"fuse: a thread of the engine is killed":                                     toucherResolves,
+	"fuse: threads of the engine stand still":                                    toucherResolves,
+	"fuse: the engine's signal is taken over":                                    bothDeliveries,
+	"fuse: SIGBUS is taken over":                                                 bothDeliveries,
+	"all readers stand still":                                                    toucherResolves,
+	"all disk threads stand still":                                               toucherResolves,
+	"no privileges: user mode only, and it is not allowed":                       "delivery by signal allows it",
+	"no privileges: user mode only, allowed, under the agent":                    bothDeliveries,
+	"system calls on memory not yet touched":                                     bothDeliveries,
+	"delivery by signal and system calls":                                        bothDeliveries,
+	"writable shared mappings that a pattern finds, where system calls can fail": bothDeliveries,
+	"a mutex of C in a file that is armed again and again (futex(2))":            bothDeliveries,
 }
 
 var processors = []int{1, 2, 8}
@@ -193,7 +195,8 @@ var hazards = slices.Concat([]hazard{
 	{"clock_gettime refused", "profiler", "TestClockRefused", "", exact},
 	{"mremap refused before a file is attached", "profiler", "TestRemapRefusedBeforeAttaching", "", "an error and a note name it; nothing is silently left out"},
 	{"signals refused: rt_tgsigqueueinfo, RLIMIT_SIGPENDING", "profiler", "TestSignalsRefused", "", "missing stacks have the reason as a note, and what needs threads to stop has it as an error"},
-}, accessTaken(), []hazard{
+}, accessTaken(), accessTakenFromMemory(), []hazard{
+	{"no userfaultfd at all (seccomp, and no device), as root and without privileges", "profiler", "TestNoUserfaultfd", "", "by signal files, arenas and private memory are " + exact + "; a nil dereference is Go's panic"},
 	{"MADV_POPULATE_READ refused, late signals", "profiler", "TestLateSignalsWhereAskingIsRefused", "all", "no signal of the engine ends the program, and its own arrive"},
 	{"/proc is absent, hidden in part, or of another PID namespace", "profiler", "TestStrangeProc", "", "New says what to mount; what hides others' processes and the system's settings changes nothing"},
 	{"a seccomp profile recorded from a Go service", "agent", "TestRecordedProfile", "", "the service runs, and the agent says what is missing"},
@@ -253,6 +256,24 @@ func accessTaken() (list []hazard) {
 	} {
 		for _, means := range []string{"guard markers", "rights"} {
 			list = append(list, hazard{"a file by SIGSEGV, armed by " + means + ": " + c.kase, "profiler", "TestAccessTaken", c.kase + "/" + means, c.want})
+		}
+	}
+	return list
+}
+
+// accessTakenFromMemory are hazards of arenas and private memory that delivery by signal arms without a userfaultfd.
+func accessTakenFromMemory() (list []hazard) {
+	for _, c := range []struct{ kase, want string }{
+		{"owner's rights", "the owner's mprotect stands: what it does not allow is the program's own fault"},
+		{"forked", "a child that is forked without exec reads what it should; its touches are not counted"},
+		{"discarded", exact},
+		{"moved by its owner", "contents intact where the owner has moved the mapping"},
+	} {
+		for _, kind := range []string{"arena", "arena, armed again", "memory"} {
+			if c.kase == "moved by its owner" && kind != "memory" {
+				continue
+			}
+			list = append(list, hazard{kind + " by SIGSEGV, without userfaultfd: " + c.kase, "profiler", "TestAccessTakenFromMemory", c.kase + "/" + kind, c.want})
 		}
 	}
 	return list

@@ -24,21 +24,34 @@ var coldVariants = []struct {
 	name  string
 	opts  []profiler.Option
 	plain bool
+	eye   bool // page faults are observed, which are not all first touches
 }{
 	{name: "plain mapping", plain: true},
 	{name: "by thread, every stack", opts: []profiler.Option{profiler.WithStacks(profiler.StacksEvery())}},
 	{name: "by thread, no stacks", opts: []profiler.Option{profiler.WithStacks(profiler.StacksNone())}},
+	{name: "by signal, every stack", opts: []profiler.Option{profiler.WithStacks(profiler.StacksEvery()), profiler.WithDelivery(profiler.DeliverySignal)}},
+	{name: "observed, every stack", opts: []profiler.Option{profiler.WithStacks(profiler.StacksEvery()), profiler.WithDelivery(profiler.DeliveryObserve)}, eye: true},
 }
 
-// coldRun is what one way has taken, all but the last two for each touch.
+// coldRun is what one way has taken, all but the last three for each touch.
 type coldRun struct {
 	wall, processor, p50, p99        float64 // us
 	messages, majors, read, resident float64 // of the kernel; major faults; bytes; bytes of files that the process has in memory
+	seen                             float64 // share of the touched pages that the profiler has as touched
 	skip                             string
 }
 
-// Cold compares random touches of one page each, of a mapping without read-ahead (MADV_RANDOM), of a file that is in no cache, by so many
-// goroutines: plain and observed take turns.
+// coldGroups are by how many goroutines, and with which advice: without MADV_RANDOM the kernel reads ahead and maps neighbours.
+var coldGroups = []struct {
+	goroutines, advice int
+	name               string
+}{
+	{1, unix.MADV_RANDOM, "without read-ahead, 1 goroutine"}, {4, unix.MADV_RANDOM, "without read-ahead, 4 goroutines"},
+	{16, unix.MADV_RANDOM, "without read-ahead, 16 goroutines"}, {64, unix.MADV_RANDOM, "without read-ahead, 64 goroutines"},
+	{4, unix.MADV_NORMAL, "with read-ahead (no advice), 4 goroutines"},
+}
+
+// Cold compares random touches of one page each, of a file that is in no cache, by so many goroutines: plain and observed take turns.
 func Cold(w io.Writer, rounds, pages int) (err error) {
 	dir, err := os.MkdirTemp("", "firsttouch-bench-")
 	if err != nil {
@@ -52,7 +65,7 @@ func Cold(w io.Writer, rounds, pages int) (err error) {
 	if err := writeSystem(w, rounds, pages, []string{loadAverage()}); err != nil {
 		return err
 	}
-	for _, goroutines := range []int{1, 4, 16, 64} {
+	for _, g := range coldGroups {
 		runs := make([][]coldRun, len(coldVariants))
 		for turn := range rounds {
 			for i := range coldVariants {
@@ -60,14 +73,14 @@ func Cold(w io.Writer, rounds, pages int) (err error) {
 				if err := r.prepare(cell{Memory: memoryDisk}); err != nil {
 					return err
 				}
-				run, err := r.cold(i, pages, goroutines)
+				run, err := r.cold(i, pages, g.goroutines, g.advice)
 				if err != nil {
-					return fmt.Errorf("%s, %d goroutines: %w", coldVariants[i].name, goroutines, err)
+					return fmt.Errorf("%s, %s: %w", coldVariants[i].name, g.name, err)
 				}
 				runs[i] = append(runs[i], run)
 			}
 		}
-		if err := writeCold(w, goroutines, runs); err != nil {
+		if err := writeCold(w, g.name, runs); err != nil {
 			return err
 		}
 	}
@@ -75,14 +88,14 @@ func Cold(w io.Writer, rounds, pages int) (err error) {
 }
 
 // cold makes one variant's touches.
-func (r *rig) cold(variant, pages, goroutines int) (run coldRun, err error) {
+func (r *rig) cold(variant, pages, goroutines, advice int) (run coldRun, err error) {
 	v := coldVariants[variant]
 	b, err := mapFile(r.compared, 4*pages*pageSize)
 	if err != nil {
 		return run, err
 	}
 	defer func() { err = errors.Join(err, unix.Munmap(b)) }()
-	if err := unix.Madvise(b, unix.MADV_RANDOM); err != nil {
+	if err := unix.Madvise(b, advice); err != nil {
 		return run, fmt.Errorf("madvise: %w", err)
 	}
 	var p *running
@@ -126,12 +139,28 @@ func (r *rig) cold(variant, pages, goroutines int) (run coldRun, err error) {
 		p50: micros(took[pages/2]), p99: micros(took[pages*99/100]),
 		majors: float64(after.majors-before.majors) / n, read: float64(after.read-before.read) / n, resident: float64(after.resident - before.resident),
 	}
-	if p != nil {
-		run.messages = float64(p.Snapshot().Stats.Messages) / n
-		return run, p.check("bench", uint64(pages), v.name == coldVariants[1].name)
+	if p == nil {
+		return run, nil
 	}
-	return run, nil
+	if v.eye {
+		time.Sleep(interruptedLate)
+	}
+	s := p.Snapshot()
+	run.messages = float64(s.Stats.Messages) / n
+	region := s.Region("bench")
+	for _, page := range order {
+		if region.TouchedAt(int64(page) * int64(pageSize)) {
+			run.seen += 1 / n
+		}
+	}
+	if v.eye {
+		return run, nil
+	}
+	return run, p.check("bench", uint64(pages), s.Stats.StackSampling == profiler.StacksEvery().String())
 }
+
+// interruptedLate is how late a fault comes that a signal has interrupted and that was not made again.
+const interruptedLate = 2500 * time.Millisecond
 
 func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
 
@@ -171,13 +200,9 @@ func field(path, name string) (int64, error) {
 }
 
 // writeCold writes the medians, and the medians of ratios within a round.
-func writeCold(w io.Writer, goroutines int, runs [][]coldRun) error {
-	plural := "s"
-	if goroutines == 1 {
-		plural = ""
-	}
-	fmt.Fprintf(w, "\n### Random touches of a cold file, %d goroutine%s\n\n| | wall us a touch | × plain | processor us | × plain | p50 us | × plain | p99 us | × plain | messages | major faults | read × plain | resident × plain |\n|---|%s\n",
-		goroutines, plural, "---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|")
+func writeCold(w io.Writer, group string, runs [][]coldRun) error {
+	fmt.Fprintf(w, "\n### Random touches of a cold file, %s\n\n| | wall us a touch | × plain | processor us | × plain | p50 us | × plain | p99 us | × plain | messages | major faults | read × plain | resident × plain | seen |\n|---|%s\n",
+		group, "---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|")
 	for i, v := range coldVariants {
 		if skip := runs[i][0].skip; skip != "" {
 			fmt.Fprintf(w, "| %s | skipped: %s |\n", v.name, skip)
@@ -205,7 +230,12 @@ func writeCold(w io.Writer, goroutines int, runs [][]coldRun) error {
 			values, base := value(of)
 			fmt.Fprintf(w, " %.2f |", quantile(ratios(values, base), .5))
 		}
-		if _, err := fmt.Fprintln(w); err != nil {
+		seen := "-"
+		if !v.plain {
+			values, _ := value(func(r coldRun) float64 { return r.seen })
+			seen = fmt.Sprintf("%.1f%%", 100*quantile(values, .5))
+		}
+		if _, err := fmt.Fprintf(w, " %s |\n", seen); err != nil {
 			return err
 		}
 	}

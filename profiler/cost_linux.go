@@ -6,7 +6,7 @@ import "time"
 
 // observeCost is the processor time that the kernel takes to write the records of a page fault, of whatever memory: see
 // docs/overhead.md.
-const observeCost = 1500 * time.Nanosecond
+const observeCost = 3400 * time.Nanosecond
 
 // Cost is what observation has cost until now. It takes some microseconds.
 func (p *Profiler) Cost() Cost {

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/firsttouch/firsttouch/internal/pagecache"
+	"github.com/firsttouch/firsttouch/internal/perfevents"
+	"github.com/firsttouch/firsttouch/internal/raw"
 	"github.com/firsttouch/firsttouch/internal/testproc"
 	"golang.org/x/sys/unix"
 )
@@ -377,5 +379,56 @@ func TestObserveHealth(t *testing.T) {
 	}
 	if now := fds(); now != before {
 		t.Errorf("%d descriptors before, %d now", before, now)
+	}
+}
+
+// TestObserveForeignRegister: what is in the register of the g outside of Go's code is taken for no goroutine.
+func TestObserveForeignRegister(t *testing.T) {
+	p := observing(t)
+	known := goroutines{goid: p.obs.goroutines.goid, parent: p.obs.goroutines.parent, known: make(map[uintptr]*knownG)}
+	if known.goid == 0 {
+		t.Skip("goroutine ids are not known in this version of Go")
+	}
+	page, err := newPlain(pageSize)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lo, hi := bounds(page)
+	for i := range page {
+		page[i] = 0xff // no bounds of a stack
+	}
+	g := raw.G()
+	sp := uintptr(word(g, 0)) + 64
+	for name, f := range map[string]perfevents.Fault{
+		"nothing": {}, "unaligned": {G: g + 1, SP: sp}, "unmapped": {G: 8, SP: sp}, "kernel": {G: ^uintptr(7), SP: sp},
+		"other memory": {G: lo, SP: sp}, "the end of memory": {G: hi - 8, SP: sp}, "another stack": {G: g, SP: lo},
+	} {
+		known.read([]perfevents.Fault{f}, 100)
+		if len(known.known) != 0 {
+			t.Errorf("%s: %+v", name, known.known)
+		}
+	}
+	if err := unmap(page); err != nil {
+		t.Fatal(err)
+	}
+	for range 10 { // the stack may move as it grows
+		if known.known[g] == nil {
+			known.read([]perfevents.Fault{{G: g, SP: uintptr(word(g, 0)) + 64}}, 100)
+		}
+	}
+	known.read([]perfevents.Fault{{G: g, SP: lo}}, 200) // once it is known to be one
+	want := p.binder.Goid()
+	for at, want := range map[int64]uint64{99: 0, 100: want, 150: want, 200: want, 201: 0} {
+		if got, _ := known.at(g, at); got != want {
+			t.Errorf("at %d: goroutine %d, want %d", at, got, want)
+		}
+	}
+	// Another goroutine has it later: in between nobody knows.
+	known.sees(g, want+1, 0, 300)
+	known.sees(g, want+1, 0, 400)
+	for at, want := range map[int64]uint64{200: want, 250: 0, 300: want + 1, 400: want + 1} {
+		if got, _ := known.at(g, at); got != want {
+			t.Errorf("at %d: goroutine %d, want %d", at, got, want)
+		}
 	}
 }

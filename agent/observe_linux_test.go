@@ -66,8 +66,8 @@ func TestObserve(t *testing.T) {
 	if err := json.Unmarshal(get("snapshot"), &doc); err != nil {
 		t.Fatal(err)
 	}
-	if doc.Stats.Delivery != "observe" || len(doc.Notes) == 0 || !slices.ContainsFunc(doc.Notes, func(n string) bool { return strings.HasPrefix(n, says) }) || doc.Stats.Elsewhere == 0 {
-		t.Errorf("%+v, notes %q", doc.Stats, doc.Notes)
+	if doc.Engine.Delivery != "observe" || len(doc.Engine.Notes) == 0 || !slices.ContainsFunc(doc.Engine.Notes, func(n string) bool { return strings.HasPrefix(n, says) }) || doc.Engine.Elsewhere == 0 {
+		t.Errorf("%+v, notes %q", doc.Engine, doc.Engine.Notes)
 	}
 	prof, err := profile.ParseData(get("profile"))
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/firsttouch/firsttouch/exporter/findings"
 	"github.com/firsttouch/firsttouch/exporter/recording"
 	"github.com/firsttouch/firsttouch/exporter/summary"
 	"github.com/firsttouch/firsttouch/profiler"
@@ -82,7 +83,7 @@ func document(r *recording.Recording, sel selection) *Document {
 	limits := summary.DefaultLimits()
 	limits.Times, limits.Mappings, limits.Addresses = 0, true, sel.addresses
 	d := &Document{
-		Schema: DocumentSchema, Active: true, Summary: summary.Of(r, limits),
+		Schema: DocumentSchema, Active: true, Summary: findings.Summarize(r, limits),
 		Groups:  make([]DocumentGroup, 0, len(s.Groups)),
 		Threads: make([]DocumentThread, 0, len(s.Threads)),
 		Faults:  []DocumentFault{},

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/firsttouch/firsttouch/exporter/findings"
 	"github.com/firsttouch/firsttouch/exporter/recording"
 	"github.com/firsttouch/firsttouch/exporter/summary"
 	"github.com/firsttouch/firsttouch/internal/endpoint"
@@ -112,7 +113,7 @@ func (a *Agent) page(host string) *pageContent {
 func (c *pageContent) fill(r *recording.Recording) {
 	limits := summary.DefaultLimits()
 	limits.Callers, limits.Regions, limits.Times = pageCallers, pageRegions, 0
-	s := summary.Of(r, limits)
+	s := findings.Summarize(r, limits)
 	c.Summary, c.Total.Covered = &s, s.End.Sub(s.Start)
 	for i := range s.Regions {
 		t := s.Regions[i].TouchedSize()

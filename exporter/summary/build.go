@@ -36,7 +36,7 @@ func Build(s *profiler.Snapshot, requests RequestList, n Limits) Summary {
 	}
 	all := Callers(s)
 	sum := Summary{
-		Start: s.Start, End: s.End,
+		Findings: []Finding{}, Start: s.Start, End: s.End,
 		Regions:  make([]Region, 0, len(list)),
 		Callers:  all.Callers[:min(n.Callers, len(all.Callers))],
 		Stacked:  all.Stacked,

@@ -132,6 +132,12 @@ func lastWithout(a, b Caller) int {
 	return -1
 }
 
+// Function is the code that a stack is blamed on, as Caller.Function has it.
+func Function(s *profiler.Snapshot, stack profiler.StackID) string {
+	at, _ := blame(s.Frames(stack))
+	return at.Function
+}
+
 // blame finds the code that a reader can change: the innermost frame that does not move or compare
 // memory on behalf of its caller, and the code further out that had it done, at last the root of
 // the goroutine. A stack all of the runtime is blamed on its innermost frame.

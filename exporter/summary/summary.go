@@ -6,6 +6,8 @@ import (
 
 // Summary is what a person wants to know first about a profile.
 type Summary struct {
+	// Findings say what the rest means, the weightiest first; see package findings, which makes them.
+	Findings []Finding `json:"findings"`
 	Start    time.Time `json:"start"`
 	End      time.Time `json:"end"`
 	Regions  []Region  `json:"regions"`
@@ -17,6 +19,15 @@ type Summary struct {
 	// WorkingSets are of the regions that were armed again and again, and Times what happened in equal parts of the time, where asked for.
 	WorkingSets []WorkingSet `json:"working_sets"`
 	Times       []Window     `json:"times,omitempty"`
+}
+
+// Finding is a sentence with its numbers, where to see them, and one thing to try.
+type Finding struct {
+	Rule     string  `json:"rule"` // the file of package findings that has it
+	Text     string  `json:"text"`
+	Evidence string  `json:"evidence"` // a command, or a place in the output
+	Try      string  `json:"try"`
+	Weight   float64 `json:"weight"` // by which findings are ordered
 }
 
 // Region is one region of memory.

@@ -10,7 +10,9 @@ import (
 	"os"
 	"time"
 
+	"github.com/firsttouch/firsttouch/exporter/findings"
 	"github.com/firsttouch/firsttouch/exporter/pprof"
+	"github.com/firsttouch/firsttouch/exporter/recording"
 	"github.com/firsttouch/firsttouch/exporter/summary"
 	"github.com/firsttouch/firsttouch/internal/prefetch"
 	"github.com/firsttouch/firsttouch/internal/touchorder"
@@ -90,8 +92,10 @@ func (s *Service) Finish(_ *struct{}, reply *FinishReply) error {
 	p := s.agent.Profiler()
 	p.Flush()
 	snap := p.Snapshot()
+	sets := s.agent.WorkingSets()
 	reply.Profile = summary.Build(snap, summary.Listed(requests), summary.DefaultLimits())
-	reply.Sets = summary.WorkingSets(snap, s.agent.WorkingSets())
+	reply.Profile.WorkingSets = summary.WorkingSets(snap, sets)
+	reply.Profile.Findings = findings.Of(&recording.Recording{Snapshot: snap, WorkingSets: sets}, &reply.Profile)
 	reply.Export, reply.Notes = s.tracing.export(), s.agent.Notes()
 	var err error
 	if reply.Metrics, err = s.metering.flush(ctx); err != nil {

@@ -45,7 +45,6 @@ type PrefetchedArgs struct{ Order string } // file
 // FinishReply is what came out of it all.
 type FinishReply struct {
 	Profile summary.Summary
-	Sets    []summary.WorkingSet
 	Spans   Spans
 	Export  Export
 	Metrics Export

@@ -18,13 +18,13 @@ func Render(w io.Writer, s Summary, out, command string) error {
 	s, out, command = plain.Lines(s), plain.Line(out), plain.Line(command)
 	return errors.Join(
 		renderHead(w, s),
+		report.RenderFindings(w, s.Profile.Findings, filepath.Join(out, fileRecord)),
 		report.Render(w, s.Profile),
-		report.RenderWorkingSets(w, s.WorkingSets, windowsListed),
+		report.RenderWorkingSets(w, s.Profile.WorkingSets, windowsListed),
 		renderCost(w, s),
 		renderPrefetched(w, s.Prefetch),
 		renderNotes(w, s),
 		renderNext(w, s, out, command),
-		renderMeaning(w, s),
 	)
 }
 
@@ -121,7 +121,7 @@ func renderNext(w io.Writer, s Summary, out, command string) error {
 	run("the file, the code and the requests in the browser", command+" serve "+filepath.Join(out, fileRecord))
 	run("all of this again, and when", command+" report "+filepath.Join(out, fileRecord))
 	run("the profiler's own page, live", command+" demo -serve")
-	if s.WorkingSets == nil {
+	if len(s.Profile.WorkingSets) == 0 {
 		run("what is in use now, and what is idle", command+" demo -windows")
 	}
 	if s.Prefetch == nil {

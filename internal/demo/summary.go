@@ -24,8 +24,6 @@ type Summary struct {
 	SameAnswers bool `json:"same_answers"`
 
 	Profile summary.Summary `json:"profile"`
-	// WorkingSets are those of the regions by window, with Options.Windows.
-	WorkingSets []summary.WorkingSet `json:"working_sets,omitempty"`
 	// Prefetch is there with Options.Prefetch.
 	Prefetch *Prefetched `json:"prefetch,omitempty"`
 	Spans    Spans       `json:"spans"`
@@ -54,7 +52,6 @@ type Load struct {
 // complete adds what the profiled service reported, and what follows from the two runs.
 func (s *Summary) complete(f FinishReply) {
 	s.Profile, s.Spans, s.Export, s.Metrics = f.Profile, f.Spans, f.Export, f.Metrics
-	s.WorkingSets = f.Sets
 	s.Files = []string{fileProfile, fileAddress, fileTraces, fileSummary, fileRecord}
 	s.Notes = append([]string{}, f.Notes...)
 	s.SameAnswers = true

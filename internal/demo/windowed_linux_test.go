@@ -70,7 +70,7 @@ func checkWindows(t *testing.T) {
 		want = append(want, "go heap")
 	}
 	var names []string
-	for _, ws := range sum.WorkingSets {
+	for _, ws := range sum.Profile.WorkingSets {
 		names = append(names, ws.Region)
 		if ws.Region != arenaName || cache {
 			checkWorkingSet(t, ws)

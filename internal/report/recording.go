@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/firsttouch/firsttouch/exporter/findings"
 	"github.com/firsttouch/firsttouch/exporter/recording"
 	"github.com/firsttouch/firsttouch/exporter/summary"
 	"github.com/firsttouch/firsttouch/internal/plain"
@@ -40,7 +41,7 @@ func Of(r *recording.Recording, source, truncated string, n summary.Limits) Docu
 	return Document{
 		Source: source, Program: o.Program, Process: o.Process, Go: o.Go, System: o.System, Written: o.Written,
 		Reason: o.Reason, Scope: string(o.Scope), Truncated: truncated, Logged: uint64(len(r.Snapshot.Faults)),
-		Summary:  summary.Of(r, n),
+		Summary:  findings.Summarize(r, n),
 		Prefetch: prefetchOf(prefetch.OrderOf(r.Snapshot, source).Order),
 	}
 }
@@ -50,6 +51,7 @@ func RenderDocument(w io.Writer, d Document) error {
 	d = plain.Lines(d)
 	return errors.Join(
 		renderOrigin(w, d),
+		RenderFindings(w, d.Findings, d.Source),
 		renderRegions(d.Summary).Write(w),
 		renderHeap(w, d.Summary),
 		renderStalls(d.Summary).Write(w),

@@ -19,7 +19,7 @@ import (
 const (
 	memoryMost   = 64 << 20
 	memoryPage   = 8       // bytes a page observed
-	memoryRecord = 64      // bytes a record of the ring
+	memoryRecord = 68      // bytes a record of the ring
 	ringDefault  = 1 << 17 // records
 )
 

@@ -23,6 +23,8 @@ type aggregate struct {
 	spanOrder []SpanRef
 	stats     Stats
 	events    []Event
+	blocked   []BlockedSpan
+	blockedAt time.Duration // up to where it is known for how long Ps were held
 
 	// See past.go.
 	groupNames map[string]bool
@@ -60,14 +62,14 @@ func newAggregate(logLimit int) *aggregate {
 	}
 }
 
-// observe weighs a fault and counts it. It returns what was counted.
-func (a *aggregate) observe(f Fault) Fault {
+// observe weighs a fault and counts it, with the share of its thread in what all Ps were held for. It returns what was counted.
+func (a *aggregate) observe(f Fault, blocked time.Duration) Fault {
 	f.Weight = a.region(f.Region).weight(&f)
-	return a.add(f)
+	return a.add(f, blocked)
 }
 
 // add counts one fault.
-func (a *aggregate) add(f Fault) Fault {
+func (a *aggregate) add(f Fault, blocked time.Duration) Fault {
 	r := a.region(f.Region)
 	granule := uint64(f.Offset) / uint64(r.Granule)
 	bytes := uint64(r.extent(granule))
@@ -106,6 +108,7 @@ func (a *aggregate) add(f Fault) Fault {
 	g.Bytes += bytes
 	g.Stall += f.Stall
 	g.Max = max(g.Max, f.Stall)
+	g.Blocked += blocked
 	g.Scaled.add(f.Weight, bytes, f.Stall)
 
 	thread := f.Thread
@@ -191,11 +194,12 @@ func (a *aggregate) keepSpan(ref SpanRef, s *SpanStats) {
 func (a *aggregate) snapshot(end time.Time, mono time.Duration) *Snapshot {
 	s := &Snapshot{
 		Start: a.start, End: end, StartMono: a.mono, EndMono: mono,
-		Faults: a.log[:len(a.log):len(a.log)],
-		Stats:  a.stats,
-		stacks: a.stacks.freeze(),
-		spans:  newSpanTable(a.spans),
-		moved:  a.moved,
+		Faults:  a.log[:len(a.log):len(a.log)],
+		Stats:   a.stats,
+		stacks:  a.stacks.freeze(),
+		spans:   newSpanTable(a.spans),
+		moved:   a.moved,
+		Blocked: a.blocked[:len(a.blocked):len(a.blocked)],
 	}
 	s.Stats.Notes, s.Events = slices.Clone(a.stats.Notes), slices.Clone(a.events)
 	for _, r := range a.regions {

@@ -16,7 +16,7 @@ func TestLogLimit(t *testing.T) {
 	}
 	faults := someFaults(5, 100)
 	for _, f := range faults {
-		a.add(f)
+		a.add(f, 0)
 	}
 	s := a.snapshot(time.Time{}, 0)
 	var grouped uint64
@@ -34,7 +34,7 @@ func TestSpansAreForgotten(t *testing.T) {
 	a.addRegion(&RegionStats{Granule: 4096, Size: 1 << 20})
 	const extra = 100
 	for i := range maxSpans + extra {
-		a.add(Fault{Span: SpanRef(i + 1), Stall: 1})
+		a.add(Fault{Span: SpanRef(i + 1), Stall: 1}, 0)
 	}
 	s := a.snapshot(time.Time{}, 0)
 	if _, ok := s.Span(extra); ok {
@@ -96,7 +96,7 @@ func TestGroupsAndThreadsAreBounded(t *testing.T) {
 	a.addRegion(&RegionStats{ID: 1, Granule: 4096, Size: 1 << 20})
 	a.groupsMost, a.threadsMost = 10, 5
 	for i := range 100 {
-		if f := a.add(Fault{Region: RegionID(i % 2), Stack: StackID(i), Thread: int32(i + 1), Stall: 1}); f.Stack != 0 && f.Stack > 10 {
+		if f := a.add(Fault{Region: RegionID(i % 2), Stack: StackID(i), Thread: int32(i + 1), Stall: 1}, 0); f.Stack != 0 && f.Stack > 10 {
 			t.Fatalf("fault %d is counted for stack %d, and told as if it were in the groups", i, f.Stack)
 		}
 	}

@@ -61,7 +61,7 @@ func (b *SnapshotBuilder) AddSpan(s SpanStats) SpanRef {
 
 // AddFault adds the next fault in claim order. Its region must have been added.
 func (b *SnapshotBuilder) AddFault(f Fault) {
-	b.agg.observe(f)
+	b.agg.observe(f, 0)
 	b.messages += uint64(f.Messages)
 	b.agg.region(f.Region).Messages += uint64(f.Messages)
 }

@@ -22,6 +22,11 @@ func sub(s, old *Snapshot) *Snapshot {
 			d.Events = append(d.Events, e)
 		}
 	}
+	for _, b := range s.Blocked {
+		if b.From >= old.EndMono {
+			d.Blocked = append(d.Blocked, b)
+		}
+	}
 	d.Groups = subGroups(s, old.Groups)
 	blocks := make(map[RegionID]map[uint64]Scaled)
 	for _, f := range d.Faults {
@@ -117,6 +122,7 @@ func subGroups(s *Snapshot, old []Group) (out []Group) {
 		g.Bytes -= b.Bytes
 		g.Stall -= b.Stall
 		g.Max = min(g.Max, g.Stall)
+		g.Blocked -= b.Blocked
 		g.Scaled.Faults -= b.Scaled.Faults
 		g.Scaled.Bytes -= b.Scaled.Bytes
 		g.Scaled.Stall -= b.Scaled.Stall
@@ -157,6 +163,7 @@ func subStats(s, old Stats) Stats {
 	s.SpansDropped -= old.SpansDropped
 	s.ResolveErrs -= old.ResolveErrs
 	s.Overhead -= old.Overhead
+	s.Blocked = s.Blocked.sub(old.Blocked)
 	s.Stops -= old.Stops
 	s.Stopped -= old.Stopped
 	return s

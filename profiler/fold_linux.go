@@ -29,6 +29,7 @@ func (p *Profiler) foldLoop() {
 			p.foldMu.Lock()
 			p.lookSignal()
 			p.fold()
+			p.block()
 			if n%collectEvery == 0 {
 				p.collect() // so that its events have their time
 				p.agg.age(p.binder.Folded(), p.held, engine.Now())
@@ -41,6 +42,22 @@ func (p *Profiler) foldLoop() {
 // held reports whether something still counts for a region. The caller holds foldMu.
 func (p *Profiler) held(id RegionID) bool {
 	return len(p.watched[id]) > 0 || p.eng != nil && p.eng.WaitsFor(func(target uint32) bool { return RegionID(p.targets[target].Region) == id })
+}
+
+// block takes over for how long Ps were held. The caller holds foldMu.
+func (p *Profiler) block() {
+	if p.eng == nil {
+		return
+	}
+	p.lookProcs()
+	h := p.eng.Held()
+	p.agg.block(engine.Now(), h.Sum, h.Any, h.All, &p.gc)
+}
+
+func (p *Profiler) lookProcs() {
+	n := runtime.GOMAXPROCS(0)
+	p.eng.SetProcs(n)
+	p.agg.stats.Blocked.Procs = n
 }
 
 // lookSignal notes when other code has taken the signal that asks threads. The caller holds foldMu.
@@ -63,21 +80,21 @@ func (p *Profiler) fold() {
 		return
 	}
 	for {
-		rec, seq, ok := p.eng.Next()
+		rec, ok := p.eng.Next()
 		if !ok {
 			break
 		}
-		p.foldOne(&rec, seq)
+		p.foldOne(&rec)
 	}
 	p.eng.ReadyRing()
 	p.releaseSpans()
 	p.eng.Recycle(func(target uint32) { delete(p.targets, target) })
 }
 
-func (p *Profiler) foldOne(rec *engine.Record, seq uint64) {
+func (p *Profiler) foldOne(rec *engine.Finished) {
 	t := p.targets[rec.Target]
 	f := Fault{
-		Seq: seq, Time: time.Duration(rec.Time), Address: rec.Address,
+		Seq: rec.Seq, Time: time.Duration(rec.Time), Address: rec.Address,
 		Offset: int64(rec.Address-t.Lo) + t.Offset, Stall: time.Duration(rec.Stall),
 		Goroutine: rec.Goid, Span: SpanRef(rec.Span), Thread: int32(rec.Thread),
 		Region: RegionID(t.Region), Stack: p.stack(rec.Stack), Messages: rec.Messages,
@@ -99,13 +116,13 @@ func (p *Profiler) foldOne(rec *engine.Record, seq uint64) {
 	if rec.Flags&engine.FlagStackCut != 0 {
 		p.agg.stats.StacksCut++
 	}
-	p.record(f)
+	p.record(f, rec.Blocked/time.Duration(max(p.agg.stats.Blocked.Procs, 1)))
 }
 
-// record counts a fault. The caller holds foldMu.
-func (p *Profiler) record(f Fault) {
+// record counts a fault, with the share of its thread in what all Ps were held for. The caller holds foldMu.
+func (p *Profiler) record(f Fault, blocked time.Duration) {
 	p.nameSpan(f)
-	f = p.agg.observe(f)
+	f = p.agg.observe(f, blocked)
 	granule := uint64(p.agg.region(f.Region).Granule)
 	for _, w := range p.watched[f.Region] {
 		w.add(uint64(f.Offset)/granule, f.Source, f.Actor)
@@ -203,6 +220,7 @@ func (p *Profiler) collect() {
 		return
 	}
 	p.lookSignal()
+	p.block()
 	e, s := p.eng.Stats(), &p.agg.stats
 	// Faults that are claimed and not yet folded belong to the next snapshot.
 	now := engine.Now()

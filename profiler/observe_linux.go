@@ -120,7 +120,7 @@ func (p *Profiler) foldSeen(o *seen) {
 	default:
 		f.Wait = WaitUnknown
 	}
-	p.record(f)
+	p.record(f, 0)
 }
 
 // stacksMost bounds the different stacks, as the engine's table does.

@@ -187,6 +187,7 @@ func (g *Group) plus(o *Group) {
 	g.Bytes += o.Bytes
 	g.Stall += o.Stall
 	g.Max = max(g.Max, o.Max)
+	g.Blocked += o.Blocked
 	g.Scaled.Faults += o.Scaled.Faults
 	g.Scaled.Bytes += o.Scaled.Bytes
 	g.Scaled.Stall += o.Scaled.Stall

@@ -12,7 +12,7 @@ func come(a *aggregate, r *rand.Rand, id RegionID, group string, seq *uint64) (f
 	stats := &RegionStats{ID: id, Name: fmt.Sprint("file ", id), Group: group, Kind: KindAttached, Granule: 4096, Size: 64 << 12}
 	a.addRegion(stats)
 	for page := range int64(r.IntN(5)) {
-		a.observe(Fault{Seq: *seq, Region: id, Offset: page << 12, Stall: time.Duration(r.IntN(1e6)), Stack: StackID(r.IntN(3)), Thread: 7, Weight: 1})
+		a.observe(Fault{Seq: *seq, Region: id, Offset: page << 12, Stall: time.Duration(r.IntN(1e6)), Stack: StackID(r.IntN(3)), Thread: 7, Weight: 1}, 0)
 		*seq++
 		faults++
 		bytes += 4096
@@ -42,7 +42,7 @@ func TestClosedRegionsAddUp(t *testing.T) {
 			bytes[group] += b
 			next++
 		}
-		a.add(Fault{Seq: seq, Region: 0, Offset: int64(round) << 12, Weight: 1})
+		a.add(Fault{Seq: seq, Region: 0, Offset: int64(round) << 12, Weight: 1}, 0)
 		seq++
 		faults["a"]++
 		bytes["a"] += 4096

@@ -41,6 +41,7 @@ type Profiler struct {
 	regions  []*Region  // those that are open, by ID; replaced, never changed
 
 	foldMu  sync.Mutex // guards the aggregate and the reading end of the ring; taken before spanMu
+	gc      gcStops
 	agg     *aggregate
 	targets map[uint32]*engine.Target // by number, also those gone of which the ring may hold records
 	stackOf map[uint32]StackID        // by the engine's number
@@ -109,6 +110,7 @@ func New(opts ...Option) (*Profiler, error) {
 	}
 	p := newUnstarted(c, text, known)
 	p.eng, p.binder = eng, eng
+	p.lookProcs()
 	p.agg.stats.UserModeOnly = eng.UserModeOnly()
 	if n := p.failingNote(); n != "" {
 		p.note("%s", n) // before all others

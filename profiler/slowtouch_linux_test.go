@@ -125,7 +125,7 @@ func TestWaitForStorageHoldsTheP(t *testing.T) {
 // answers the fault is complete.
 func TestStorageThatDoesNotAnswer(t *testing.T) {
 	aside(t)
-	const pages, silent, never = 64, 5, 3 * time.Second
+	const pages, silent, never = 64, 5, 5 * time.Second
 	f := slowfs.File{Contents: contents(pages * pageSize), Late: func(at int64) time.Duration {
 		if at == silent*int64(pageSize) {
 			return never

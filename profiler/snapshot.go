@@ -31,6 +31,9 @@ type Snapshot struct {
 	// Events are what happened to the regions and the profiler, oldest first; the last 512.
 	Events []Event
 
+	// Blocked are the times in which Ps stood in page faults, oldest first, in spans of 25 ms and more; Stats.Blocked are the totals.
+	Blocked []BlockedSpan
+
 	// Stats is what the engine says of itself: show it next to every result.
 	Stats Stats
 
@@ -122,7 +125,10 @@ type Group struct {
 	Bytes  uint64 // of the granules made accessible, counted as in RegionStats.Touched
 	Stall  time.Duration
 	Max    time.Duration // longest single stall
-	Scaled Scaled        // Faults, Bytes and Stall as estimated where only a part of the region is observed
+	// Blocked is the group's part of the time in which all Ps stood, see Blocked: each fault that held one of n has an nth. Those of all
+	// groups make up Stats.Blocked.All, but for faults that are not over yet.
+	Blocked time.Duration
+	Scaled  Scaled // Faults, Bytes and Stall as estimated where only a part of the region is observed
 }
 
 // ThreadStats is the total of one toucher thread. Thread 0 stands for those that came when 4,096 others were known.
@@ -152,6 +158,8 @@ type Stats struct {
 	SpansDropped  uint64        // spans that found no free slot: their faults are unattributed
 	ResolveErrs   uint64        // resolves that failed; the region failed open
 	Overhead      time.Duration // processor time of the engine's threads
+	// Blocked is for how long Ps stood in page faults.
+	Blocked Blocked
 	// Stops counts how often the process's other threads were stopped so that mappings of other code could be changed,
 	// also where not all of them could be in time; Stopped is for how long in all, from when the first one was asked.
 	Stops   uint64

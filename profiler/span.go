@@ -10,7 +10,10 @@ type SpanStats struct {
 	Stall   time.Duration
 	Max     time.Duration // longest single stall
 	Bytes   uint64        // granule bytes made accessible
-	Regions []RegionID    // at most 8, in order of first touch
+	// Blocked is for how long all Ps stood in page faults while the span was open and none of its own faults was among them: time that it lost to
+	// others, if it had anything to do meanwhile. A lower bound, see Blocked. Span.End tells it; it is 0 in a Snapshot.
+	Blocked time.Duration
+	Regions []RegionID // at most 8, in order of first touch
 	// Unexported: its trace is not kept, so nothing should link to it; see Span.Unexported.
 	Unexported bool
 }

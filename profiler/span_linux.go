@@ -5,6 +5,7 @@ package profiler
 import (
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/firsttouch/firsttouch/internal/engine"
 )
@@ -32,7 +33,8 @@ type Span struct {
 	p    *Profiler
 	ref  uint64
 	goid uint64
-	once sync.Once // of the end
+	held time.Duration // for how long all Ps were held before it began
+	once sync.Once     // of the end
 	end  SpanStats
 }
 
@@ -67,7 +69,7 @@ func (p *Profiler) StartSpan(traceID [16]byte, spanID [8]byte) *Span {
 		return nil
 	}
 	p.binder.Introduce()
-	s := &Span{p: p, ref: p.binder.OpenSpan(), goid: p.binder.Goid()}
+	s := &Span{p: p, ref: p.binder.OpenSpan(), goid: p.binder.Goid(), held: p.heldAll()}
 	outer, ok := p.binder.Bind(s.goid, s.ref)
 	if s.ref == 0 || !ok {
 		p.lost++
@@ -76,6 +78,14 @@ func (p *Profiler) StartSpan(traceID [16]byte, spanID [8]byte) *Span {
 		p.spans[s.ref] = &spanInfo{trace: traceID, id: spanID, outer: outer}
 	}
 	return s
+}
+
+// heldAll is for how long all Ps have stood in page faults. The caller holds spanMu.
+func (p *Profiler) heldAll() time.Duration {
+	if p.eng == nil {
+		return 0
+	}
+	return p.eng.Held().All
 }
 
 // Ref is the span's identity in faults and snapshots; 0 when it is not observed.
@@ -123,13 +133,14 @@ func (s *Span) finish() {
 	if work.Bound(s.goid) == s.ref {
 		work.Bind(s.goid, p.open(info.outer))
 	}
+	held := p.heldAll()
 	work.EndSpan(s.ref)
 	p.ending.Add(1)
 	p.spanMu.Unlock()
 	defer p.ending.Done()
 	// Without the lock: this may wait for faults of other goroutines, and requests go on meanwhile.
 	t := work.SpanTotals(s.ref)
-	s.end = SpanStats{TraceID: info.trace, SpanID: info.id, Faults: t.Faults, Stall: t.Stall, Max: t.Max, Bytes: t.Bytes}
+	s.end = SpanStats{TraceID: info.trace, SpanID: info.id, Faults: t.Faults, Stall: t.Stall, Max: t.Max, Bytes: t.Bytes, Blocked: max(held-s.held-t.Blocked, 0)}
 	for _, r := range t.Regions {
 		s.end.Regions = append(s.end.Regions, RegionID(r))
 	}

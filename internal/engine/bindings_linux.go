@@ -14,6 +14,7 @@ import (
 type SpanTotals struct {
 	Faults, Bytes uint64
 	Stall, Max    time.Duration
+	Blocked       time.Duration // for how long all Ps were held, and its own faults held one
 	Regions       []uint32
 }
 
@@ -48,7 +49,7 @@ func (e *Engine) OpenSpan() (ref uint64) {
 	e.gen[i]++
 	ref = uint64(e.gen[i])<<32 | uint64(i+1)
 	p := e.s.spanSlot(ref)
-	p.faults, p.stall, p.max, p.bytes, p.regions, p.ended = 0, 0, 0, 0, [8]uint32{}, 0
+	p.faults, p.stall, p.max, p.bytes, p.blocked, p.regions, p.ended = 0, 0, 0, 0, 0, [8]uint32{}, 0
 	raw.Store64(&p.ref, ref)
 	return ref
 }
@@ -110,7 +111,7 @@ func (e *Engine) SpanTotals(ref uint64) SpanTotals {
 	}
 	t := SpanTotals{
 		Faults: raw.Load64(&p.faults), Bytes: raw.Load64(&p.bytes),
-		Stall: time.Duration(raw.Load64(&p.stall)), Max: time.Duration(raw.Load64(&p.max)),
+		Stall: time.Duration(raw.Load64(&p.stall)), Max: time.Duration(raw.Load64(&p.max)), Blocked: heldFor(raw.Load64(&p.blocked)),
 	}
 	for i := range p.regions {
 		if r := raw.Load32(&p.regions[i]); r != 0 {

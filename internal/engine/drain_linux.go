@@ -28,47 +28,50 @@ func (e *Engine) Folded() uint64 { return raw.Load64(&e.s.tail) }
 // next one is not finished; one that has waited for its signal handler for long is taken without, and one whose thread waits for
 // storage for as long comes when that is over.
 // It has one caller at a time.
-func (e *Engine) Next() (rec Record, seq uint64, ok bool) {
+func (e *Engine) Next() (rec Finished, ok bool) {
 	s := e.s
-	if rec, seq, ok := e.nextLate(); ok {
-		return rec, seq, true
+	if rec, ok := e.nextLate(); ok {
+		return rec, true
 	}
 	for {
-		seq = s.tail
+		seq := s.tail
 		if seq == raw.Load64(&s.head) {
-			return rec, 0, false
+			return rec, false
 		}
 		r := s.record(seq)
 		st := raw.Load32(&r.state)
 		if st>>stBits<<stBits != s.generation(seq) || st&stClaimed == 0 {
-			return rec, 0, false
+			return rec, false
 		}
 		switch {
 		case st&stHandled != 0 || st&stTheirs == 0 && st&(stResolved|stWanted) == stResolved:
 			if st&stResolved == 0 {
-				return rec, 0, false
+				return rec, false
 			}
 		case st&stWaiting != 0:
 			if !r.late() || !e.stackReady(r) {
-				return rec, 0, false
+				return rec, false
 			}
-			rec = *r
+			rec = Finished{Record: *r, Seq: seq}
 			if raw.Cas32(&r.state, st, 0) {
-				e.late = append(e.late, lateRecord{rec, seq})
+				e.late = append(e.late, rec)
 				raw.Store64(&s.tail, seq+1)
 			}
 			continue
 		case st&(stResolved|stBack) == 0 || st&stActive != 0 || !r.late() || !e.abandon(r, st):
-			return rec, 0, false
+			return rec, false
 		}
 		if !e.stackReady(r) {
-			return rec, 0, false
+			return rec, false
 		}
-		rec = *r
+		rec = Finished{Record: *r, Seq: seq}
+		if r.Flags&FlagBlocked != 0 {
+			rec.Blocked = heldFor(uint64(*s.blockedOf(seq)))
+		}
 		raw.Store32(&r.state, 0)
 		raw.Store64(&s.tail, seq+1)
 		if rec.Flags&flagVoid == 0 {
-			return rec.shown(), seq, true
+			return rec.shown(), true
 		}
 	}
 }
@@ -76,8 +79,15 @@ func (e *Engine) Next() (rec Record, seq uint64, ok bool) {
 // late reports whether its thread has had long enough.
 func (r *Record) late() bool { return Now()-time.Duration(r.Time) >= Patience }
 
+// Finished is a record that is complete, with its claim number.
+type Finished struct {
+	Record
+	Seq     uint64
+	Blocked time.Duration // for how long all Ps were held while its thread waited for storage, and so held one of them
+}
+
 // shown is a record without the flags that are the engine's own affair.
-func (r Record) shown() Record {
+func (r Finished) shown() Finished {
 	r.Flags &^= flagStack
 	return r
 }
@@ -86,22 +96,16 @@ func (e *Engine) stackReady(r *Record) bool {
 	return r.Stack == 0 || raw.Load32(&at[stackEntry](e.s.stacks+uintptr(r.Stack-1)*stackEntrySize).ready) != 0
 }
 
-// lateRecord is one that has left the ring while its thread waits for storage.
-type lateRecord struct {
-	Record
-	seq uint64
-}
-
 // nextLate returns a record whose thread has stopped waiting for storage.
-func (e *Engine) nextLate() (rec Record, seq uint64, ok bool) {
+func (e *Engine) nextLate() (rec Finished, ok bool) {
 	for i, l := range e.late {
-		if t := e.s.threadOf(l.Thread, false); t != nil && raw.Load64(&t.late) == l.seq+1 {
-			l.Stall, l.Source = t.lateStall, t.lateSource
+		if t := e.s.threadOf(l.Thread, false); t != nil && raw.Load64(&t.late) == l.Seq+1 {
+			l.Stall, l.Source, l.Blocked = t.lateStall, t.lateSource, heldFor(uint64(t.lateBlocked))
 			e.late = slices.Delete(e.late, i, i+1)
-			return l.shown(), l.seq, true
+			return l.shown(), true
 		}
 	}
-	return rec, 0, false
+	return rec, false
 }
 
 // Waiting is the number of records that have left the ring, since their threads wait for storage.
@@ -109,12 +113,12 @@ func (e *Engine) Waiting() int { return len(e.late) }
 
 // WaitsFor reports whether a record of one of these targets has left the ring, since its thread waits for storage.
 func (e *Engine) WaitsFor(one func(target uint32) bool) bool {
-	return slices.ContainsFunc(e.late, func(l lateRecord) bool { return one(l.Target) })
+	return slices.ContainsFunc(e.late, func(l Finished) bool { return one(l.Target) })
 }
 
 // Waits reports whether a record of a span has left the ring, since its thread waits for storage.
 func (e *Engine) Waits(span uint64) bool {
-	return slices.ContainsFunc(e.late, func(l lateRecord) bool { return l.Span == span })
+	return slices.ContainsFunc(e.late, func(l Finished) bool { return l.Span == span })
 }
 
 // readyAhead is for how many records the ring has memory before they are claimed: what one thread makes in some 40 ms,

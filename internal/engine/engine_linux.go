@@ -62,8 +62,8 @@ type Engine struct {
 	gone    []goneTarget     // targets whose numbers are not, in order
 	counted map[*Region]bool // whose counters are there
 
-	ready uint64       // records that the ring has memory for
-	late  []lateRecord // whose threads wait for storage; Next's
+	ready uint64     // records that the ring has memory for
+	late  []Finished // whose threads wait for storage; Next's
 
 	stopLimit  time.Duration
 	op         sync.Mutex // one command at a time for the surgeon; guards what follows
@@ -232,7 +232,7 @@ func (e *Engine) allocate(c Config) error {
 	}
 	s := e.s
 	s.ringBits, s.ringMask = uint64(bits), 1<<bits-1
-	s.ring = get(64 << bits)
+	s.ring, s.blocked, s.heldFrom = get(64<<bits), get(4<<bits), raw.Nanotime()
 	s.stacks = get(stackSlots * stackEntrySize)
 	s.threads = get(threadSlots * threadSize)
 	s.spans = get(spanSlots * spanSlotSize)

@@ -29,6 +29,7 @@ const (
 	FlagOwn                         // the engine's own signal handler touched it
 	FlagStallUnknown                // nobody saw how long the thread waited
 	FlagStallBound                  // at most the stall: its system call had returned by then
+	FlagBlocked                     // while its thread waited for storage all Ps were held, see blockedOf
 )
 
 // flagVoid: the fault was none of ours, or is met again. Not seen by readers.

@@ -8,6 +8,7 @@ type shared struct {
 	ring     uintptr // records
 	ringMask uint64
 	ringBits uint64
+	blocked  uintptr // see blockedOf
 	stacks   uintptr // stack table
 	threads  uintptr // what is known of each thread of the process
 	spans    uintptr // span slots
@@ -115,6 +116,10 @@ type shared struct {
 	place          placement
 	followerWorker uintptr
 	workers        [maxWorkers]uintptr // by number, 0 behind the last one
+
+	procs                           uint32 // how many Ps there are, 0 is unknown; this and what follows: see hold
+	heldFrom                        int64
+	held, heldSum, heldAny, heldAll uint64
 
 	homing     uint32 // signal handlers that move pages home, see enterHome
 	busWaiting uint32 // threads in await

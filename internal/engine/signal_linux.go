@@ -182,6 +182,7 @@ func (q *request) goOn(r *Record, pc, g uintptr, moved bool) {
 	} else if told := r.Flags&FlagHandlerAccounts == 0 || g == 0; moved || !told && r.Source != SourcePageCache {
 		r.Flags |= FlagStallUnknown
 	}
+	q.wait.holds = s.holdsP(pc, g) && r.Flags&FlagStallUnknown == 0
 	q.wait.shared, q.wait.seq, q.wait.page, q.wait.tid = q.shared, q.seq, r.Address&^(s.pageSize-1), r.Thread
 }
 

@@ -15,7 +15,7 @@ type spanSlot struct {
 	max      uint64
 	bytes    uint64
 	regions  [8]uint32 // region+1, in order of first touch
-	_        [8]byte
+	blocked  uint64    // see settleHeld
 }
 
 const (

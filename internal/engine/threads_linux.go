@@ -6,21 +6,21 @@ import "github.com/firsttouch/firsttouch/internal/raw"
 
 // thread is what the signal handler left about the thread that it ran on.
 type thread struct {
-	tid      uint32
-	parked   uint32  // the last round that it parked in
-	asked    uint32  // the last round that it was asked to park in
-	left     uint32  // page of the last fault whose goroutine had left the thread
-	tls      uintptr // address of the word that holds the current g, 0 where there is none
-	verified int64   // when the handler last ran there
-	handling uint32  // it is in the handler now, see heap_linux.go
-	kind     uint32  // what the surgeon knows of it, see judge
-	judged   int64   // when it was seen to be of that kind first
-	ran      int64   // its processor time then
-	asleep   int64   // its processor time while it slept in a harmless call and heard our signal, or 0; see sleeps
-	owed     uint32  // signals that asked it for stacks, since it answered one
-	knocked  uint32  // it was sent valueKnock, and has not answered
-	_        uint32
-	mute     uint32 // it has not answered in time, and none of those since
+	tid         uint32
+	parked      uint32  // the last round that it parked in
+	asked       uint32  // the last round that it was asked to park in
+	left        uint32  // page of the last fault whose goroutine had left the thread
+	tls         uintptr // address of the word that holds the current g, 0 where there is none
+	verified    int64   // when the handler last ran there
+	handling    uint32  // it is in the handler now, see heap_linux.go
+	kind        uint32  // what the surgeon knows of it, see judge
+	judged      int64   // when it was seen to be of that kind first
+	ran         int64   // its processor time then
+	asleep      int64   // its processor time while it slept in a harmless call and heard our signal, or 0; see sleeps
+	owed        uint32  // signals that asked it for stacks, since it answered one
+	knocked     uint32  // it was sent valueKnock, and has not answered
+	lateBlocked uint32
+	mute        uint32 // it has not answered in time, and none of those since
 
 	// Its goroutine as the handler told it last, the one that started that one, and when. See learn.
 	told, toldParent uint64

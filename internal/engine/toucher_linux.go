@@ -57,15 +57,16 @@ func waitsForStorage(tid uint32) bool {
 
 // standing is a record whose thread has to wait for the storage of its page: all else of it is written.
 type standing struct {
-	shared uintptr
-	seq    uint64
-	page   uintptr
-	tid    uint32
-	write  bool  // it writes to the page, which the file system may have to allow
-	gone   bool  // the engine is: nothing of it may be used any more
-	failed bool  // there was no place to wait in
-	clock  int64 // see beginHandling
-	sleep  [2]uint64
+	shared  uintptr
+	seq     uint64
+	page    uintptr
+	tid     uint32
+	write   bool   // it writes to the page, which the file system may have to allow
+	holds   bool   // a P meanwhile, see holdsP
+	gone    bool   // the engine is: nothing of it may be used any more
+	failed  bool   // there was no place to wait in
+	clock   int64  // see beginHandling
+	blocked uint64 // for how long all Ps were held meanwhile, in units of heldUnit
 }
 
 // awaitPage ends a record on the thread that made it, which runs a signal handler and is counted in inHandler: it waits until the granule is
@@ -104,12 +105,18 @@ func awaitPage(arg uintptr) {
 	}
 	stall := max(raw.Nanotime()-then, 1)
 	source = sourceAfter(source, before)
+	blocked := uint32(min(q.blocked, 1<<32-1))
+	s.settleHeld(span, q.blocked)
 	for st = raw.Load32(&r.state); st>>stBits<<stBits == s.generation(q.seq) && st&stWaiting != 0; st = raw.Load32(&r.state) {
 		if raw.Cas32(&r.state, st, st&^stWaiting) {
 			r.Stall, r.Source = stall, source
 			if q.failed {
 				r.Stall = 0
 				r.Flags |= FlagStallUnknown
+			}
+			if blocked != 0 {
+				r.Flags |= FlagBlocked
+				*s.blockedOf(q.seq) = blocked
 			}
 			s.settle(span, r.Stall)
 			r.arrive(stHandled | stResolved)
@@ -119,7 +126,7 @@ func awaitPage(arg uintptr) {
 	// It has left the ring meanwhile. Its reader looks here.
 	s.settle(span, stall)
 	if t := s.threadOf(q.tid, false); t != nil {
-		t.lateStall, t.lateSource = stall, source
+		t.lateStall, t.lateSource, t.lateBlocked = stall, source, blocked
 		raw.Store64(&t.late, q.seq+1)
 	}
 }
@@ -130,6 +137,9 @@ const (
 	backSpins = 1000
 	backFor   = 100e6
 )
+
+// backSleep is for how long it sleeps at a time, a struct timespec that nobody changes.
+var backSleep = [2]uint64{0, 1e6}
 
 // awaitBack waits until the granule of a record is accessible. The thread parks meanwhile when it is asked to.
 //
@@ -164,8 +174,7 @@ func awaitBack(arg uintptr) {
 		if now > end {
 			return
 		}
-		q.sleep[0], q.sleep[1] = 0, 1e6
-		raw.Syscall(unix.SYS_FUTEX, uintptr(unsafe.Pointer(&r.state)), futexWaitPrivate, uintptr(st), uintptr(unsafe.Pointer(&q.sleep)), 0, 0)
+		raw.Syscall(unix.SYS_FUTEX, uintptr(unsafe.Pointer(&r.state)), futexWaitPrivate, uintptr(st), uintptr(unsafe.Pointer(&backSleep)), 0, 0)
 		s.rejoin(q.tid)
 	}
 }
@@ -187,6 +196,10 @@ func (s *shared) stand(q *standing) {
 		q.failed = true // the thread waits at its instruction
 		return
 	}
+	held := uint64(0)
+	if q.holds {
+		held = s.hold(1)
+	}
 	raw.Add32(&inHandler, ^uint32(0))
 	paused := pauseClock(q.clock)
 	touched(q.page, q.write) // what cannot be had is left to the instruction, which gets the SIGBUS that it would have got
@@ -194,6 +207,9 @@ func (s *shared) stand(q *standing) {
 	raw.Store32(place, 0)
 	raw.Add32(&inHandler, 1)
 	q.gone = raw.Load64(&epoch) != engine
+	if q.holds && !q.gone {
+		q.blocked = max(s.hold(^uint64(0)), held) - held
+	}
 	if p := uintptr(raw.Load64(&sh)); p != 0 { // it may be another engine whose surgeon has looked
 		at[shared](p).rejoin(q.tid)
 	}

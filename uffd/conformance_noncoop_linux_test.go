@@ -33,9 +33,9 @@ func conformNonCooperative(t *testing.T, kind MemoryKind) {
 	}
 	// A goroutine that waits for a page by a load keeps its processor in Go's sense of the word.
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(16))
-	rounds := testproc.Times(12, 1000)
+	rounds := testproc.Times(12, 400)
 	if (area{kind: kind}).huge() {
-		rounds = testproc.Times(4, 100)
+		rounds = testproc.Times(4, 50)
 	}
 	for round := range rounds {
 		r := newRaces(t, kind, features)
@@ -52,6 +52,7 @@ type view struct {
 	fd       *FD
 	pages    map[Addr]int // which of the pages of the area is where
 	holds    []byte       // what a page holds where it is missing
+	fill     []byte       // a page, used again: nothing is collected in a cell
 	deferred []Msg
 	ended    chan struct{}
 }
@@ -81,7 +82,7 @@ func newRaces(t *testing.T, kind MemoryKind, features Features) *races {
 	}
 	fd := r.a.open(t, WithFeatures(features))
 	register(t, fd, r.a.mem, ModeMissing)
-	r.parent = &view{r: r, fd: fd, pages: map[Addr]int{}, ended: make(chan struct{})}
+	r.parent = &view{r: r, fd: fd, pages: map[Addr]int{}, fill: r.a.pattern(0), ended: make(chan struct{})}
 	for n := range pages {
 		r.parent.pages[r.a.pageRange(n).Start] = n
 		r.parent.holds = append(r.parent.holds, byte(n+1))
@@ -163,7 +164,7 @@ func (v *view) apply(m *Msg) {
 			t.Errorf("forked: %v", err)
 			return
 		}
-		child := &view{r: v.r, fd: fd, pages: maps.Clone(v.pages), holds: v.holds, ended: make(chan struct{})}
+		child := &view{r: v.r, fd: fd, pages: maps.Clone(v.pages), holds: v.holds, fill: v.r.a.pattern(0), ended: make(chan struct{})}
 		if v.r.a.private() {
 			child.holds = slices.Clone(v.holds)
 		}
@@ -176,7 +177,8 @@ func (v *view) fault(m Msg) {
 	page := v.r.a.pageAt(&m)
 	err := ErrNotRegistered
 	if n, ok := v.pages[page.Start]; ok {
-		_, err = v.fd.Copy(page.Start, v.r.a.pattern(v.holds[n]), 0)
+		v.fill[0] = v.holds[n]
+		_, err = v.fd.Copy(page.Start, v.fill, 0)
 	}
 	switch {
 	case errors.Is(err, ErrAgain):

@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"sync/atomic"
 
+	"github.com/firsttouch/firsttouch/internal/dense"
 	"golang.org/x/sys/unix"
 )
 
@@ -15,6 +17,9 @@ type FD struct {
 	enabled  Features
 	known    bool // what is enabled is known; else nothing may be concluded from what enabled lacks
 	raw      int
+	dense    dense.Waiter
+
+	nonblocking atomic.Bool // TryRead has seen to it
 
 	// readers is held shared for the length of each read, so that Close returns only when the last
 	// reader has left. Taken before mu.

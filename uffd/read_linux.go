@@ -12,7 +12,8 @@ import (
 // Read waits for messages and reads as many as there are and fit, without allocating: page faults
 // come before events, whatever their order of arrival. It returns os.ErrDeadlineExceeded after the
 // deadline, ErrClosed once f is closed, and ErrInvalid for an empty buffer. A waiting Read costs
-// no thread. Concurrent calls take turns. The descriptor becomes non-blocking, see WithNonblock.
+// no thread. Where messages come within 50 µs of each other it waits so long for the next one without giving its
+// processor (GOMAXPROCS) to other goroutines, which costs less time than to give it away. Concurrent calls take turns. The descriptor becomes non-blocking, see WithNonblock.
 //
 // Needs Linux 4.3.
 func (f *FD) Read(msgs []Msg) (int, error) {
@@ -25,11 +26,26 @@ func (f *FD) Read(msgs []Msg) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	var start time.Time
+	there := f.waitShortly()
+	if !there {
+		start = time.Now()
+	}
 	n, err := file.Read(msgBytes(msgs))
 	if err != nil {
 		return 0, readError(err)
 	}
+	if !there {
+		f.dense.Waited(time.Since(start))
+	}
 	return n / msgSize, nil
+}
+
+// waitShortly waits for a message for a moment, where they come one after the other, and answers whether there is one.
+func (f *FD) waitShortly() bool {
+	f.mu.RLock() // so that Close does not give the number away
+	defer f.mu.RUnlock()
+	return !f.closed && f.dense.Wait(f.raw)
 }
 
 // TryRead is Read without waiting: 0 and no error where there is no message. The deadline does not
@@ -40,14 +56,16 @@ func (f *FD) TryRead(msgs []Msg) (int, error) {
 	if len(msgs) == 0 {
 		return 0, newError("read", Range{}, 0, unix.EINVAL)
 	}
-	// The reader is not used, but making it makes the descriptor non-blocking.
-	if _, err := f.reader(); err != nil {
-		return 0, err
-	}
 	f.mu.RLock()
 	defer f.mu.RUnlock()
 	if f.closed {
 		return 0, ErrClosed
+	}
+	if !f.nonblocking.Load() {
+		if err := unix.SetNonblock(f.raw, true); err != nil {
+			return 0, readError(err)
+		}
+		f.nonblocking.Store(true)
 	}
 	for {
 		n, err := unix.Read(f.raw, msgBytes(msgs))
@@ -141,6 +159,7 @@ func (f *FD) reader() (*os.File, error) {
 		return nil, readError(err)
 	}
 	f.file = os.NewFile(uintptr(dup), "userfaultfd")
+	f.dense.Allow(50 * time.Microsecond)
 	return f.file, nil
 }
 

@@ -84,7 +84,7 @@ func TestUffdOnOtherArchitectures(t *testing.T) {
 				command = []string{emulator, program, "-test.run", "^(Test(Msg|Names|Error|Open(Error|PathText)|Feature|Options|Range|Addr|Remedy|Sizes|Layout|ParseInfo|ReportAsJSON).*|Fuzz.*|Example(Range|Features))$"}
 			}
 			c = exec.Command(command[0], append(command[1:], "-test.v")...)
-			c.Dir = filepath.Join(root, "uffd")
+			c.Dir, c.Env = filepath.Join(root, "uffd"), append(os.Environ(), testproc.LongEnv+"=")
 			out, err := c.CombinedOutput()
 			if err != nil || !strings.Contains(string(out), "--- PASS: TestMsgAccessors ") {
 				t.Fatalf("%v: %v\n%s", command, err, out)

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/firsttouch/firsttouch/internal/dense"
 	"github.com/firsttouch/firsttouch/uffd"
 	"golang.org/x/sys/unix"
 )
@@ -29,6 +30,7 @@ type Server struct {
 	msgs     [batch]uffd.Msg
 	zeros    []byte // of the largest page of the layout
 
+	dense    dense.Waiter // of Run
 	children sync.WaitGroup
 	failed   atomic.Pointer[error] // of a child
 
@@ -67,7 +69,8 @@ func (s *Server) Stats() Stats {
 
 // Run serves until the process has ended (nil), the descriptor is closed (uffd.ErrClosed, after a second
 // at most), ctx is done (its error), or the kernel refuses a call. It may be called again after ctx was done: threads that
-// waited meanwhile are served then. The calling goroutine serves, with blocking system calls.
+// waited meanwhile are served then. The calling goroutine serves, with blocking system calls: where the process touches
+// one page after the other, and GOMAXPROCS is 2 or more, it keeps its processor for up to 500 µs between two faults.
 func (s *Server) Run(ctx context.Context) error {
 	stop, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
 	if err != nil {
@@ -96,6 +99,7 @@ func (s *Server) run(ctx context.Context, stop int) error {
 	if err := s.wakeAll(); err != nil {
 		return ended(err)
 	}
+	s.dense.Allow(keepsProcessor)
 	wait, idle := lookEvery, time.Duration(0)
 	for {
 		switch err := s.poll(ctx, stop, wait); {
@@ -128,6 +132,10 @@ func ended(err error) error {
 	return err
 }
 
+// keepsProcessor is how long Run waits for the next message, after one that came as soon, before it gives its processor to
+// other goroutines: that costs more processor time than three faults.
+const keepsProcessor = 500 * time.Microsecond
+
 // lookEvery is how often it is asked whether the process has ended, where nothing else tells: it may also run another
 // program by now, or be another one than the pidfd's.
 const lookEvery = time.Second
@@ -136,6 +144,10 @@ var errProcessEnded = errors.New("the process has ended")
 
 // poll waits until there is a message, for so long at most.
 func (s *Server) poll(ctx context.Context, stop int, wait time.Duration) error {
+	if wait == lookEvery && s.dense.Wait(s.fd.Fd()) {
+		return context.Cause(ctx)
+	}
+	start := time.Now()
 	fds := [3]unix.PollFd{
 		{Fd: int32(s.fd.Fd()), Events: unix.POLLIN}, {Fd: int32(stop), Events: unix.POLLIN}, {Fd: int32(s.cfg.process), Events: unix.POLLIN},
 	}
@@ -152,6 +164,9 @@ func (s *Server) poll(ctx context.Context, stop int, wait time.Duration) error {
 		return errProcessEnded
 	case n == 0 && wait == lookEvery && s.fd.Gone():
 		return errProcessEnded
+	}
+	if wait == lookEvery {
+		s.dense.Waited(time.Since(start))
 	}
 	return nil
 }

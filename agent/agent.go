@@ -84,7 +84,7 @@ func Start(ctx context.Context, opts ...Option) (*Agent, error) {
 	}
 	if cfg.disabled {
 		a.reason = "switched off by the option Disabled or the variable FIRSTTOUCH_DISABLED"
-	} else if cfg.shadow {
+	} else if cfg.shadow && cfg.delivery != profiler.DeliveryObserve {
 		// Nothing is started: see Shadow.
 	} else if err := a.profile(); err != nil {
 		if cfg.required || errors.Is(err, profiler.ErrInvalid) {

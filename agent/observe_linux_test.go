@@ -90,3 +90,60 @@ func TestObserve(t *testing.T) {
 		t.Errorf("%v, %+v", err, w)
 	}
 }
+
+// TestShadowObserves: in shadow and with delivery observe nothing is armed, and the shadow says what it has seen of what it would arm.
+func TestShadowObserves(t *testing.T) {
+	if !asNobody(t) {
+		return
+	}
+	const pages, touched = 64, 8
+	path, mem := database(t, pages)
+	t.Setenv("FIRSTTOUCH_DELIVERY", "observe")
+	a, err := Start(t.Context(), WithFiles(path), WithDebugAddr(":0"), WithShadow(), Required())
+	if errors.Is(err, profiler.ErrNotSupported) {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop(t, a)
+	look(t, a)
+	for i := range touched {
+		if err := unix.Madvise(mem, unix.MADV_DONTNEED); err != nil {
+			t.Fatal(err)
+		}
+		touchPage(mem, i)
+	}
+	page := uffd.PageSize()
+	arena, err := a.Arena("cache", 4*page)
+	if err != nil || arena.Region() == nil {
+		t.Fatalf("%v, %v", arena, err)
+	}
+	arena.Bytes()[0] = 1
+	s := a.Shadow()
+	if len(s.Regions) != 2 {
+		t.Fatalf("%+v", s)
+	}
+	file, cache := s.Regions[0], s.Regions[1]
+	if file.Seen == nil || cache.Seen == nil {
+		t.Fatalf("%+v", s)
+	}
+	if f := file.Seen; f.Faults != touched || f.Touched != int64(touched*page) || f.Waited() != touched*shadowFileTouch || f.For <= 0 {
+		t.Errorf("%+v", f)
+	}
+	if c := cache.Seen; c.Faults != 1 || c.Waited() != shadowArenaTouch || cache.Kind != "arena" || cache.Resident != int64(page) {
+		t.Errorf("%+v of %+v", c, cache)
+	}
+	if text := s.String(); !strings.Contains(text, "by page faults: at least 9 first touches") || !strings.HasPrefix(text, "in shadow, nothing is armed") || !slices.Contains(a.Notes(), shadowSees) || a.Reason() != "" {
+		t.Errorf("%s; notes %q, reason %q", text, a.Notes(), a.Reason())
+	}
+	answer, err := http.Get("http://" + a.DebugAddr().String() + basePath)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	if err != nil || !strings.Contains(string(body), "What would be armed") || !strings.Contains(string(body), "page faults seen") {
+		t.Errorf("%v: %s", err, body)
+	}
+}

@@ -116,8 +116,10 @@ func (a *Agent) observes() bool { return a.prof != nil && a.off.Load() == nil }
 // Reason says why the agent does nothing and what to change, or why the profiler was taken off and whether all memory
 // was given back by now, in one line. It is empty where it profiles.
 func (a *Agent) Reason() string {
-	if s := a.Shadow(); s != nil {
-		return s.String()
+	if a.prof == nil {
+		if s := a.Shadow(); s != nil {
+			return s.String()
+		}
 	}
 	o := a.off.Load()
 	if o == nil {
@@ -139,8 +141,11 @@ func (a *Agent) Reason() string {
 
 // offNotes say why the profiler is off, or what the shadow would do.
 func (a *Agent) offNotes() []string {
-	if a.off.Load() != nil || a.cfg.shadow && !a.cfg.disabled {
+	switch shadow := a.cfg.shadow && !a.cfg.disabled; {
+	case a.off.Load() != nil, shadow && a.prof == nil:
 		return []string{a.Reason()}
+	case shadow:
+		return []string{shadowSees} // Shadow.String has another text each time, and a log would have all of them
 	}
 	return nil
 }

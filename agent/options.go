@@ -242,7 +242,8 @@ func Required() Option {
 }
 
 // WithShadow makes Start return an agent in shadow: it finds what would be armed and says what that would cost, see
-// Agent.Shadow, its page and its JSON, and arms nothing and starts no thread. The variable is FIRSTTOUCH_SHADOW.
+// Agent.Shadow, its page and its JSON, and arms nothing and starts no thread. Together with WithDelivery(profiler.DeliveryObserve),
+// which arms nothing either, it also says what of that was seen to be touched. The variable is FIRSTTOUCH_SHADOW.
 func WithShadow() Option {
 	return named("WithShadow", func(c *config) error { c.shadow = true; return nil })
 }

@@ -25,6 +25,9 @@ const (
 	shadowSource     = "10 µs a granule of a file, 6 µs one of an arena, with every stack, on the machine of docs/overhead.md; storage's own time comes on top"
 )
 
+// shadowSees is the note of a shadow that observes.
+const shadowSees = "in shadow, nothing is armed: page faults are observed. Agent.Shadow, the page and the JSON snapshot say what would be armed, and what of it was touched"
+
 // shadowBesides is how many mappings arming makes beside the owner's: a placeholder is two, and the second mapping of the file.
 const shadowBesides = 2
 
@@ -58,8 +61,20 @@ type ShadowRegion struct {
 	// is touched: wait of the threads that touch.
 	ResidentNS int64 `json:"resident_cost_ns"`
 	RestNS     int64 `json:"rest_cost_ns"`
+	// Seen is what was observed of it, where page faults are (profiler.DeliveryObserve), or nil.
+	Seen *ShadowSeen `json:"seen,omitempty"`
 	// Reason says why this one would not be armed, or is empty.
 	Reason string `json:"reason,omitempty"`
+}
+
+// ShadowSeen is what page faults tell of a region that would be armed. There are at least as many first touches: the kernel maps
+// several pages with one fault.
+type ShadowSeen struct {
+	For     int64  `json:"for_ns"` // since the agent was started
+	Faults  uint64 `json:"faults"`
+	Disk    uint64 `json:"disk"`          // of these, from storage
+	Touched int64  `json:"touched_bytes"` // distinct
+	CostNS  int64  `json:"cost_ns"`       // what as many first touches would have cost their threads
 }
 
 // Shadow says what would be armed now and what that would cost; nil where the agent is not in shadow. It reads
@@ -111,6 +126,9 @@ func (a *Agent) Shadow() *Shadow {
 		s.add(ShadowRegion{Name: name, Kind: summary.KindName(profiler.KindArena), Mappings: 1, Granule: granule, Bytes: int64(arena.size)}, shadowArenaTouch)
 	}
 	a.mu.Unlock()
+	if a.prof != nil {
+		s.see(a.prof.Snapshot(), time.Since(a.started), granule)
+	}
 	if a.cfg.goHeap > 0 {
 		sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
 		if metrics.Read(sample); sample[0].Value.Kind() == metrics.KindUint64 {
@@ -125,6 +143,31 @@ func (a *Agent) Shadow() *Shadow {
 	s.MappingsMost += int64(s.MappingsArmed - s.Mappings)
 	return s
 }
+
+// see takes in what was observed, and the arenas, which are regions then.
+func (s *Shadow) see(snap *profiler.Snapshot, long time.Duration, granule int) {
+	disk := make(map[profiler.RegionID]uint64)
+	for i := range snap.Groups {
+		if g := &snap.Groups[i]; g.Source == profiler.SourceDisk {
+			disk[g.Region] += g.Faults
+		}
+	}
+	for i := range snap.Regions {
+		r, touch := &snap.Regions[i], shadowFileTouch
+		if r.Kind == profiler.KindArena && !r.Detached {
+			touch = shadowArenaTouch
+			s.add(ShadowRegion{Name: r.Name, Kind: summary.KindName(r.Kind), Mappings: 1, Granule: granule, Bytes: r.Size, Resident: r.Touched}, touch)
+		}
+		for k := range s.Regions {
+			if s.Regions[k].Name == r.Name && s.Regions[k].Kind == summary.KindName(r.Kind) {
+				s.Regions[k].Seen = &ShadowSeen{For: int64(long), Faults: r.Faults, Disk: disk[r.ID], Touched: r.Touched, CostNS: int64(r.Faults) * int64(touch)}
+			}
+		}
+	}
+}
+
+// Waited is the cost of what was seen.
+func (r *ShadowSeen) Waited() time.Duration { return time.Duration(r.CostNS) }
 
 // Resided is the cost of what is in use now.
 func (r ShadowRegion) Resided() time.Duration { return time.Duration(r.ResidentNS) }
@@ -168,6 +211,19 @@ func (s *Shadow) String() string {
 	text := fmt.Sprintf("in shadow, nothing is armed. It would arm %s and %s%s: %s in %s; first touches of the %s in use now would wait %s in all, of the rest %s",
 		count(files, "file"), count(arenas, "arena"), heap, size(total.Bytes), count(total.Mappings, "mapping"), size(total.Resident),
 		summary.Duration(time.Duration(total.ResidentNS)), summary.Duration(time.Duration(total.RestNS)))
+	var seen ShadowSeen
+	for _, r := range s.Regions {
+		if r.Seen != nil {
+			seen.For = r.Seen.For
+			seen.Faults += r.Seen.Faults
+			seen.Disk += r.Seen.Disk
+			seen.CostNS += r.Seen.CostNS
+		}
+	}
+	if seen.For > 0 {
+		text += fmt.Sprintf(". Seen in %s by page faults: at least %d first touches, %d of them from storage; armed, they would have waited %s more",
+			summary.Duration(time.Duration(seen.For)), seen.Faults, seen.Disk, summary.Duration(seen.Waited()))
+	}
 	if s.Refused != "" {
 		text += ". Here it would be refused: " + s.Refused
 	}

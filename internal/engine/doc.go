@@ -3,7 +3,7 @@
 //
 // Two kinds of code live here. The hot path (resolver threads, the signal handler, the surgeon)
 // is nosplit, runs without a g, and touches only memory that is outside the Go heap, which can be armed: every struct
-// it uses is mapped by newOffHeap and holds no Go pointers, since a store of one would call the
+// it uses is mapped by newOffHeap, and it stores no pointers to the Go heap, since that would call the
 // garbage collector's write barrier. The rest is ordinary Go that sets the hot path up, takes it
 // down and reads the ring.
 //

@@ -53,14 +53,14 @@ func TestNumbersAreTheSnapshots(t *testing.T) {
 	want := snapshot(t, at)
 	ctx := open(t, at)
 	type region struct {
-		Name                                         string
-		Size, Mapped, Touched, Faults, Messages, Max int64
-		Stall                                        int64
+		Name                                              string
+		Size, Mapped, Touched, Faults, Messages, StallMax int64
+		StallSum                                          int64
 	}
 	for i, r := range eval[[]region](t, ctx, "firsttouch.r.regions") {
 		w := want.Regions[i]
 		if r.Name != w.Name || r.Size != w.Size || r.Mapped != w.Mapped || r.Touched != w.Touched || r.Faults != int64(w.Faults) ||
-			r.Messages != int64(w.Messages) || r.Stall != int64(w.Stall.Sum) || r.Max != int64(w.Stall.Max) {
+			r.Messages != int64(w.Messages) || r.StallSum != int64(w.Stall.Sum) || r.StallMax != int64(w.Stall.Max) {
 			t.Errorf("region %+v, want %+v", r, w)
 		}
 	}

@@ -42,5 +42,5 @@ func cold(x in) *summary.Finding {
 	return &summary.Finding{Rule: "cold", Weight: 1 + min(part, 1),
 		Text:     fmt.Sprintf("%s of the wait is for storage: %s first touches%s read their page from the disk, and waited %s on average.", summary.Percent(part), summary.Count(faults), of, summary.Duration(disk/time.Duration(max(faults, 1)))),
 		Evidence: "the rows from disk below",
-		Try:      "firsttouch prefetch RECORDING -out app.touch, and firsttouch prefetch app.touch before the next start; the report says what that is expected to save"}
+		Try:      "firsttouch prefetch recording.ftr -out app.touch, and firsttouch prefetch app.touch before the next start; the report says what that is expected to save"}
 }

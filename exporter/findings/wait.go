@@ -25,5 +25,5 @@ func wait(x in) *summary.Finding {
 		summary.Count(q.WithFaults), summary.Count(q.Count), summary.Percent(part), summary.Duration(q.Stall))
 	return &summary.Finding{Rule: "wait", Weight: 3 + min(part, 1), Text: text,
 		Evidence: "the slowest requests below; on the page, Requests",
-		Try:      "touch or read ahead before requests come what they touch first: firsttouch prefetch RECORDING -out app.touch"}
+		Try:      "touch or read ahead before requests come what they touch first: firsttouch prefetch recording.ftr -out app.touch"}
 }

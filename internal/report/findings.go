@@ -7,7 +7,7 @@ import (
 	"github.com/firsttouch/firsttouch/exporter/summary"
 )
 
-// RenderFindings writes what the result means, with what to try. Commands in it are about the recording of the name.
+// RenderFindings writes what the result means, with what to try. Commands in it name the recording as it is downloaded from a page; here it is the one of the name.
 func RenderFindings(w io.Writer, list []summary.Finding, recording string) error {
 	if len(list) == 0 {
 		return nil
@@ -16,6 +16,6 @@ func RenderFindings(w io.Writer, list []summary.Finding, recording string) error
 	for _, f := range list {
 		text += "  - " + f.Text + "\n      try: " + f.Try + "\n      see: " + f.Evidence + "\n"
 	}
-	_, err := io.WriteString(w, strings.ReplaceAll(text, "RECORDING", recording)+"\n")
+	_, err := io.WriteString(w, strings.ReplaceAll(text, "recording.ftr", recording)+"\n")
 	return err
 }

@@ -76,8 +76,9 @@ export function split(content) {
 export function objects(content, shape) {
   const { rows, columns } = split(content)
   const out = Array.from({ length: rows }, () => ({}))
-  shape.forEach(([name, kind], i) => {
-    const bytes = columns.get(i + 1)
+  shape.forEach((column, i) => {
+    if (!column) return
+    const [name, kind] = column, bytes = columns.get(i + 1)
     const next = bytes ? readers[kind](new Cursor(bytes)) : () => absent[kind]
     for (const row of out) row[name] = next()
   })

@@ -1,11 +1,13 @@
 import { byId, el, keeping, table, tile } from './dom.js'
 import { Heatmap } from './heatmap.js'
-import { cell, clamp, place, requestName, totals, tracesOf, tree, whole, within } from './model.js'
+import { cell, clamp, kept, place, requestName, sampled, shareOf, sumOf, totals, touchedOf, tracesOf, tree, whole, wholeOf, within } from './model.js'
 import { panels } from './panels.js'
 import { merged, read } from './recording.js'
-import { base, bytes, count, duration, durations, hex, percent } from './units.js'
+import { base, bytes, count, duration, durations, hex, percent, withError } from './units.js'
 
 const refreshEvery = 2000 // milliseconds between two looks at a live process
+const findingsEvery = 5 // looks
+let looks = 0
 
 // page is what is shown: the recording, and the state that the address of the page keeps.
 const page = { r: null, before: null, live: false, paused: false, sorted: {}, state: stateOf(location.hash) }
@@ -76,6 +78,15 @@ async function load() {
 
 const show = () => keeping(draw)
 
+// findings asks for what the result means. A live process is asked seldom: the answer costs more than the page's own.
+async function findings() {
+  const answer = await fetch('snapshot?faults=0')
+  if (!answer.ok) return
+  const { findings: list } = await answer.json()
+  byId('findings-section').hidden = !list?.length
+  byId('findings').replaceChildren(...(list ?? []).map(f => el('li', {}, f.text, el('small', {}, `Try: ${f.try}. See: ${f.evidence}.`))))
+}
+
 function draw() {
   const { r, state } = page
   if (!r) return
@@ -96,7 +107,7 @@ function draw() {
   const { spans, refs } = request ? tree(r, request) : {}
   const list = within(r, region, part, refs)
   showRegions(r, region)
-  byId('map-region').textContent = base(r.regionOf.get(region).name)
+  byId('map-region').textContent = r.regionOf.get(region).label
   byId('filter').replaceChildren(...(request ? [`Of the request ${requestName(request)} only. `, el('button', { type: 'button', onclick: () => set({ span: '' }) }, 'Of all')] : []))
   map.show(r.faults, list, r.origin.startMono, part)
   showSelection(r, region, list, part)
@@ -108,18 +119,18 @@ function draw() {
 
 function showHead(r) {
   const o = r.origin, s = r.stats, took = Math.max(o.endMono - o.startMono, 1), before = page.before
-  const stall = x => x.regions.reduce((sum, y) => sum + y.stall, 0)
+  const stall = x => x.regions.reduce((sum, y) => sum + y.stallSum, 0)
   // Of a live process since the last look, of a recording since the start.
   const span = before ? Math.max(o.endMono - before.origin.endMono, 1) : took
   const faults = s.faults - (before?.stats.faults ?? 0), waited = stall(r) - (before ? stall(before) : 0)
-  const mapped = r.regions.reduce((sum, x) => sum + x.mapped, 0), touched = r.regions.reduce((sum, x) => sum + x.touched, 0)
+  const mapped = r.regions.reduce((sum, x) => sum + x.mapped, 0), touched = sumOf(r.regions.map(touchedOf))
   byId('about').textContent = `${base(o.program)}, process ${o.process}: first touches from ${new Date(o.start / 1e6).toISOString().replace('T', ' ').slice(0, 19)} UTC, for ${duration(took)}. ${page.live ? (page.paused ? 'Paused.' : 'Live.') : 'A recording: ' + o.reason + '.'}`
   // What can fail in the service because of the profiler comes before everything else.
   const failing = s.userModeOnly ? r.notes.find(x => x.text.startsWith('system calls of this service can fail')) : null
   byId('failing').hidden = !failing
   byId('failing').textContent = failing ? failing.text[0].toUpperCase() + failing.text.slice(1) : ''
   byId('tiles').replaceChildren(
-    tile('Touched of mapped', bytes(touched), `of ${bytes(mapped)}`),
+    tile('Touched of mapped', withError(touched.value, touched.error, bytes), `of ${bytes(mapped)}`),
     tile('First touches', count(s.faults), `${count(faults / (span / 1e9))} a second ${before ? 'now' : 'on average'}`),
     tile('Threads waiting', (waited / span).toFixed(2), before ? 'now, on average' : 'on average'),
     tile('Dropped', count(s.dropped), `${count(s.logCut)} in the totals only`),
@@ -128,8 +139,11 @@ function showHead(r) {
   byId('notes').replaceChildren(...[
     `Faults ${count(s.faults)} = records ${count(s.records)} + dropped ${count(s.dropped)}; from ${count(s.messages)} messages of the kernel.`,
     `Stacks: ${count(s.stacks)} taken, ${count(s.stacksMissed)} missed, ${count(s.stacksCut)} cut.`,
+    ...(s.logCut ? [`${count(s.logCut)} first touches are in the totals only (FIRSTTOUCH_LOG_LIMIT): where and when they were is in no picture and no list.`] : []),
+    ...(kept(r) < r.ended.count ? [`${count(r.ended.count)} requests ended, of which ${count(kept(r))} are known one by one; the others are in the sums only (FIRSTTOUCH_FLIGHT_AGE, FIRSTTOUCH_FLIGHT_BYTES).`] : []),
+    ...r.regions.filter(sampled).map(x => `${x.label}: a part of it was observed; its figures are estimates from that, ± their standard errors. ${bytes(x.touched)} and ${count(x.faults)} first touches were seen.`),
     ...(r.faults.forgotten ? [`The page shows the latest ${count(r.faults.length)} first touches one by one; ${count(r.faults.forgotten)} earlier ones only in the totals.`] : []),
-    ...r.regions.filter(x => x.note).map(x => `${base(x.name)}: ${x.note}`), ...r.notes.filter(x => x !== failing).map(x => x.text),
+    ...r.regions.filter(x => x.note).map(x => `${x.label}: ${x.note}`), ...r.notes.filter(x => x !== failing).map(x => x.text),
   ].map(t => el('li', {}, t)))
   problem(r.cut && `The recording is cut off: ${r.cut}. What came before that is shown.`)
   byId('pause').hidden = !page.live
@@ -150,13 +164,13 @@ function orderFile(e) {
 
 function showRegions(r, chosen) {
   byId('regions').replaceChildren(...table([
-    { name: 'region', left: true, text: x => el('button', { type: 'button', class: 'link', 'aria-pressed': String(x.id === chosen), onclick: () => set({ region: x.id }) }, x.name) },
-    { name: 'touched', bar: true, text: x => el('span', { class: 'track', title: percent(x.touched / (x.mapped || x.size || 1)) }, el('i', { style: `width:${Math.min((100 * x.touched) / (x.mapped || x.size || 1), 100)}%` })) },
-    { name: '', text: x => `${bytes(x.touched)} of ${bytes(x.mapped)}` },
-    { name: 'never', text: x => bytes(Math.max(x.mapped - x.touched, 0)) },
-    { name: 'faults', text: x => count(x.faults) },
-    { name: 'stall', text: x => duration(x.stall) },
-    { name: 'longest', text: x => duration(x.max) },
+    { name: 'region', left: true, text: x => el('button', { type: 'button', class: 'link', 'aria-pressed': String(x.id === chosen), onclick: () => set({ region: x.id }), title: x.name }, x.label) },
+    { name: 'touched', bar: true, text: x => el('span', { class: 'track', title: percent(shareOf(x)) }, el('i', { style: `width:${100 * shareOf(x)}%` })) },
+    { name: '', text: x => `${withError(touchedOf(x).value, touchedOf(x).error, bytes)} of ${bytes(wholeOf(x))}${x.mapped || !x.size ? '' : ', not mapped any more'}` },
+    { name: 'never', text: x => bytes(Math.max(wholeOf(x) - touchedOf(x).value, 0)) },
+    { name: 'faults', text: x => (sampled(x) ? withError(x.estimateFaults, x.estimateFaultsError, count) : count(x.faults)) },
+    { name: 'stall', text: x => (sampled(x) ? withError(x.estimateStall, x.estimateStallError, duration) : duration(x.stallSum)) },
+    { name: 'longest', text: x => duration(x.stallMax) },
   ], r.regions, { chosen: x => x.id === chosen }))
 }
 
@@ -189,7 +203,10 @@ function problem(text) {
 async function loop() {
   for (;;) {
     try {
-      if (!page.paused && !document.hidden) await load()
+      if (!page.paused && !document.hidden) {
+        await load()
+        if (looks++ % findingsEvery === 0) await findings()
+      }
     } catch (e) {
       problem(`No answer: ${e.message}`)
     }

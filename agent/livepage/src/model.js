@@ -164,5 +164,18 @@ export function tree(r, request) {
   return { spans: spans.sort((a, b) => a.start - b.start || b.duration - a.duration), refs }
 }
 
+// sampled tells whether a part of a region was left out: what there was then is estimated, and what was seen comes second.
+export const sampled = x => x.estimateFaultsError > 0 || x.estimateTouchedError > 0 || Math.abs(x.estimateFaults - x.faults) > 0.5
+
+export const touchedOf = x => (sampled(x) ? { value: x.estimateTouched, error: x.estimateTouchedError } : { value: x.touched, error: 0 })
+export const sumOf = list => list.reduce((sum, x) => ({ value: sum.value + x.value, error: Math.hypot(sum.error, x.error) }), { value: 0, error: 0 })
+
+// wholeOf is what the touched bytes of a region are a part of, as summary.Region.Whole is: all that ever was, where it is not mapped any more.
+export const wholeOf = x => (x.mapped === 0 || touchedOf(x).value > x.mapped + x.granule ? Math.max(x.size, x.mapped, touchedOf(x).value) : x.mapped)
+export const shareOf = x => Math.min(touchedOf(x).value / (wholeOf(x) || 1), 1)
+
+// kept is how many requests are known one by one.
+export const kept = r => r.requests.reduce((n, q) => n + (q.entry ? 1 : 0), 0)
+
 export const requestName = q => (q.name + ' ' + q.target).trim()
 export const place = f => (f.file ? `${shortFunction(f.function)} ${f.file.slice(f.file.lastIndexOf('/') + 1)}:${f.line}` : shortFunction(f.function))

@@ -32,8 +32,9 @@ function requests(v) {
     { name: 'at', text: q => duration(q.start - v.r.origin.startMono), value: q => q.start },
     { name: 'trace', text: q => el('code', {}, q.trace.slice(0, 16)) },
   ]
+  const { ended } = v.r, lost = ended.count - entries.length
   return [
-    how((v.whole ? `${count(all.length)} requests, of which ${count(all.filter(q => q.treeFaults).length)} had first touches, in the whole recording and all regions.`
+    how((v.whole ? `${count(Math.max(ended.count, all.length))} requests, of which ${count(Math.max(ended.withFaults, all.filter(q => q.treeFaults).length))} had first touches, in the whole recording and all regions.${lost > 0 ? ` ${count(lost)} earlier ones are not listed: they are in these counts only.` : ''}`
       : `${count(all.length)} of ${count(entries.length)} requests have first touches in the part above. Their figures are of the whole request and all regions.`)
       + ' Waited is summed over goroutines, so that it can exceed the time taken. Choose one to see when it waited.'),
     sortable(v, 'requests', columns, all, { name: 'waited', up: false }),
@@ -60,7 +61,7 @@ function requestView(v) {
       svg('text', { x: from + 5, y: i * row + 16 }, `${requestName(s)} · ${duration(s.duration)} · ${count(s.faults)} faults, ${duration(s.stall)}`))
   })
   const top = spans.length * row + 14, size = r.regionOf.get(v.region).size || 1
-  art.append(svg('text', { class: 'label', x: left, y: top + 8 }, `first touches by time, and by offset in ${base(r.regionOf.get(v.region).name)} (0 to ${bytes(size)}); as wide as the wait`))
+  art.append(svg('text', { class: 'label', x: left, y: top + 8 }, `first touches by time, and by offset in ${r.regionOf.get(v.region).label} (0 to ${bytes(size)}); as wide as the wait`))
   let shown = 0
   for (const i of v.ofRequest) {
     const f = r.faults, from = x(f.time[i]), y = top + 14 + (plot - 10) * (1 - f.offset[i] / size)
@@ -179,14 +180,19 @@ function order(v) {
     el('div', { class: 'scroll' }, el('table', {}, table(columns, v.list)))]
 }
 
+const actorNames = ['program', 'gc', 'runtime', 'profiler', 'unknown']
+
+// errorOf is the standard error of a size of a window.
+const errorOf = (w, key) => w[key.startsWith('actors') ? key.replace('Touched', 'Error') : 'errors' + key[0].toUpperCase() + key.slice(1)]
+
 // sizeOf is a size of a window in words, and its standard error where it has one.
 function sizeOf(w, key) {
   if (w[key] < 0) return ['–']
-  return w[key + 'Error'] ? [bytes(w[key]), ` ± ${bytes(w[key + 'Error'])}`] : [bytes(w[key])]
+  return errorOf(w, key) ? [bytes(w[key]), ` ± ${bytes(errorOf(w, key))}`] : [bytes(w[key])]
 }
 
 // estimated tells whether sizes of a window are estimates, because of what was left out in it or in earlier ones.
-const estimated = w => (w.share > 0 && w.share < 1) || ['fresh', 'reused', 'never', 'touched10s', 'idle30s', 'idle2m', 'idle10m'].some(key => w[key + 'Error'])
+const estimated = w => (w.share > 0 && w.share < 1) || ['new', 'reused', 'never', 'touched10s', 'idle30s', 'idle2m', 'idle10m'].some(key => errorOf(w, key))
 
 // workingSet draws what was touched in each window of a region that is armed again and again.
 function workingSet(v) {
@@ -199,7 +205,7 @@ function workingSet(v) {
   const art = svg('svg', { viewBox: `0 0 ${width} ${height}`, role: 'img', id: 'windows-chart', 'aria-label': `Memory touched in each of ${known.length} windows, ${bytes(most)} at most` })
   for (const w of all) {
     const from = x(w.start), to = Math.max(x(w.end) - 1, from + 0.5), words = key => sizeOf(w, key).join('')
-    const title = () => svg('title', {}, w.failed ? `not known: ${w.failed}` : `${duration(w.start - start)}: touched ${words('touched')}, new ${words('fresh')}, used again ${words('reused')}, from the disk again ${words('reread')}`)
+    const title = () => svg('title', {}, w.failed ? `not known: ${w.failed}` : `${duration(w.start - start)}: touched ${words('touched')}, new ${words('new')}, used again ${words('reused')}, from the disk again ${words('reread')}`)
     if (w.failed) { art.append(svg('rect', { class: 'unknown', x: from, y: y(most), width: to - from, height: y(0) - y(most) }, title())); continue }
     art.append(svg('rect', { class: 'again', x: from, y: y(w.reused), width: to - from, height: y(0) - y(w.reused) }, title()),
       svg('rect', { class: 'fresh', x: from, y: y(top(w)), width: to - from, height: y(w.reused) - y(top(w)) }, title()))
@@ -212,12 +218,12 @@ function workingSet(v) {
     { name: 'from', text: w => duration(w.start - start) }, { name: 'to', text: w => duration(w.end - start) },
     ...(sampled ? [{ name: 'observed', text: w => (w.failed ? '?' : percent(w.share)) }] : []),
     size('touched', 'touched'), { name: 'of mapped', text: w => (w.failed ? '?' : percent(w.touched / (w.mapped || 1))) },
-    size('new', 'fresh'), size('used again', 'reused'), size('from disk again', 'reread'), size('last 10 s', 'touched10s'),
+    size('new', 'new'), size('used again', 'reused'), size('from disk again', 'reread'), size('last 10 s', 'touched10s'),
     size('idle 30 s', 'idle30s'), size('idle 2 min', 'idle2m'), size('idle 10 min', 'idle10m'), size('never', 'never'),
-    ...['program', 'gc', 'runtime', 'profiler', 'unknown'].filter(actor => known.some(w => w[actor])).map(actor => size(`by ${actor}`, actor)),
+    ...actorNames.map((name, i) => [name, `actors${i}Touched`]).filter(([, key]) => known.some(w => w[key])).map(([name, key]) => size(`by ${name}`, key)),
     ...(known.length < all.length ? [{ name: '', left: true, text: w => w.failed }] : []),
   ]
-  const byActor = known.some(w => w.program || w.gc)
+  const byActor = known.some(w => actorNames.some((_, i) => w[`actors${i}Touched`]))
   const reused = p => (misses[misses.indexOf(p) - 1]?.miss ?? 1e6) - p.miss
   const curveColumns = [{ name: 'windows in a row', text: p => count(p.windows) }, { name: 'length', text: p => duration(p.length) }, { name: 'touched, mean', text: p => bytes(p.bytes) },
     ...(curve.some(p => p.error) ? [{ name: '± error', text: p => bytes(p.error) }] : [])]

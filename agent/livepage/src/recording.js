@@ -1,41 +1,15 @@
 import { inflateSync } from 'fflate'
 import { objects, split, values } from './columns.js'
+import { tables } from './tables.js'
 
 const magic = [0x89, 0x46, 0x54, 0x52, 0x0d, 0x0a, 0x1a, 0x0a]
 const frameHead = 13
 
-const n = name => [name, 'number'], s = name => [name, 'step'], x = name => [name, 'real'], t = name => [name, 'text'], id = name => [name, 'id'], l = name => [name, 'list']
-
-const tables = {
-  1: ['origin', [t('program'), t('go'), t('system'), n('process'), t('writer'), n('written'), t('reason'), t('scope'), n('start'), n('end'), n('startMono'), n('endMono')]],
-  3: ['regions', [n('id'), t('name'), n('kind'), n('granule'), n('size'), n('mapped'), n('touched'), n('faults'), n('messages'), n('coTouch'),
-    n('stall'), n('max'), n('diskStall'), n('diskMax'), n('detached'), n('rearms'), n('widened'), t('note')]],
-  5: ['buckets', [n('region'), n('disk'), s('upper'), n('count')]],
-  7: ['stats', [n('faults'), n('messages'), n('records'), n('dropped'), n('logCut'), n('stacks'), n('stacksMissed'), n('stacksCut'), n('unattributed'),
-    n('spansDropped'), n('resolveErrors'), n('overhead'), t('stackSampling'), t('placement'), t('lastError'), n('userModeOnly')]],
-  8: ['notes', [t('text')]],
-  9: ['code', [s('after'), s('pc'), s('entry'), t('function'), t('file'), n('line'), n('serves')]],
-  10: ['stacks', [l('pcs')]],
-  11: ['groups', [s('region'), s('stack'), n('access'), n('source'), n('faults'), n('bytes'), n('stall'), n('max')]],
-  13: ['spans', [s('ref'), id('trace'), id('span'), n('faults'), n('stall'), n('max'), n('bytes'), l('regions')]],
-  17: ['windows', [n('region'), s('start'), s('end'), t('failed'), n('touched'), n('fresh'), n('reused'), n('reread'), n('mapped'), n('never'),
-    n('touched1s'), n('touched10s'), n('touched60s'), n('idle30s'), n('idle2m'), n('idle10m'), x('share'),
-    // Standard errors.
-    n('touchedError'), n('freshError'), n('reusedError'), n('neverError'), n('touched1sError'), n('touched10sError'), n('touched60sError'),
-    n('idle30sError'), n('idle2mError'), n('idle10mError'),
-    // Of the Go heap.
-    n('program'), n('programError'), n('gc'), n('gcError'), n('runtime'), n('runtimeError'), n('profiler'), n('profilerError'), n('unknown'), n('unknownError')]],
-  18: ['curve', [n('region'), n('windows'), n('length'), n('bytes'), n('error')]],
-  19: ['misses', [n('region'), n('bytes'), n('miss'), n('error'), n('sample')]],
-  20: ['events', [s('time'), s('last'), t('kind'), t('region'), t('text'), n('count')]],
-  14: ['requests', [id('trace'), id('span'), id('parent'), n('entry'), n('kind'), t('name'), t('target'), s('start'), n('duration'), n('failed'),
-    n('faults'), n('touched'), n('stall'), n('max'), n('treeFaults'), n('treeTouched'), n('treeStall'), n('treeMax')]],
-}
 const statsTable = 7, faultTable = 15, endTable = 16
-// Without the addresses and the numbers of messages, which the page does not show.
-const wide = Float64Array, id32 = Uint32Array, small = Uint8Array
-const faultShape = [['seq', 'step', wide], ['time', 'step', wide], ['offset', 'step', wide], null, ['stall', 'number', wide], ['goroutine', 'step', wide],
-  ['span', 'step', wide], ['thread', 'step', id32], ['region', 'step', id32], ['stack', 'step', id32], null, ['access', 'number', small], ['source', 'number', small]]
+// The faults are millions, and so columns of typed arrays: of those that are used, with the type that each has.
+const used = { seq: Float64Array, time: Float64Array, offset: Float64Array, stall: Float64Array, goroutine: Float64Array, span: Float64Array,
+  thread: Uint32Array, region: Uint32Array, stack: Uint32Array, access: Uint8Array, source: Uint8Array }
+const faultShape = tables[faultTable][1].map(([name, kind]) => (used[name] ? [name, kind, used[name]] : null))
 
 // read decodes a recording and adds its faults to those that are known already, of the same process. Of one that
 // is cut off it returns what is before that, with why in cut. Checksums are left to the transfer: who serves
@@ -116,6 +90,8 @@ function join(r) {
   r.faults = r.store.views()
   r.origin = r.origin[0] ?? { start: 0, end: 0, startMono: 0, endMono: 0 }
   r.stats = r.stats[0] ?? {}
+  r.ended = r.ended[0] ?? { count: 0, withFaults: 0, duration: 0, stall: 0, faults: 0 }
+  labelled(r.regions)
   const named = new Map()
   for (const c of r.code) {
     if (!named.has(c.after)) named.set(c.after, [])
@@ -126,6 +102,25 @@ function join(r) {
   r.spanOf = new Map(r.spans.map(x => [x.ref, x]))
   r.regionOf = new Map(r.regions.map(x => [x.id, x]))
   return r
+}
+
+// labelled gives each region the shortest end of its path that no other one has, as summary.Labels does.
+function labelled(regions) {
+  const names = new Map(regions.map(x => [x.name, ''])), tail = (path, n) => path.split('/').slice(-n).join('/') || path
+  for (let depth = 1, left = [...names.keys()]; left.length; depth++) {
+    const sharing = new Map()
+    for (const name of names.keys()) {
+      const short = tail(name, depth).replace(/^\//, '')
+      sharing.set(short, (sharing.get(short) ?? 0) + 1)
+    }
+    left = left.filter(name => {
+      const short = tail(name, depth)
+      if (short !== name && sharing.get(short) !== 1) return true
+      names.set(name, short)
+      return false
+    })
+  }
+  for (const x of regions) x.label = names.get(x.name)
 }
 
 const requestsMost = 20000, spansMost = 100000

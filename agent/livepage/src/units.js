@@ -34,6 +34,9 @@ export function durations(values) {
   return values.map(v => `${(v / unit).toFixed(places)} ${name}`)
 }
 
+// withError writes a value with its standard error, where it has one.
+export const withError = (value, error, unit) => (error ? `${unit(value)} ± ${unit(error)}` : unit(value))
+
 export const count = n => Math.round(n).toLocaleString('en-US')
 export const percent = v => (v > 0 && v < 0.0001 ? '<0.01' : digits(v * 100)) + '%'
 export const base = path => path.slice(path.lastIndexOf('/') + 1) || path

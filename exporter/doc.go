@@ -3,7 +3,7 @@
 // documentation is made from here, and tests compare both with what is really emitted.
 //
 // The packages below it each serve one target: traces puts page faults on OpenTelemetry spans,
-// metrics counts them, pprof builds profiles for go tool pprof.
+// metrics counts them, pprof builds profiles for go tool pprof, and touchtest holds them to limits in go test.
 package exporter
 
 // Version is the version of the instrumentation scopes.

@@ -58,6 +58,17 @@ func Snapshot(pages int) []byte {
 // StartVM maps memory, arms it and hands it over.
 func StartVM(t *testing.T, pages int) *VM {
 	t.Helper()
+	return startVM(t, pages, uffd.FeatureEventFork)
+}
+
+// StartVMWithoutForks is StartVM with a descriptor that does not follow forks.
+func StartVMWithoutForks(t *testing.T, pages int) *VM {
+	t.Helper()
+	return startVM(t, pages, 0)
+}
+
+func startVM(t *testing.T, pages int, optional uffd.Features) *VM {
+	t.Helper()
 	runtime.GOMAXPROCS(16)
 	file := os.NewFile(3, "socket")
 	conn, err := net.FileConn(file)
@@ -65,7 +76,7 @@ func StartVM(t *testing.T, pages int) *VM {
 		t.Fatal(err)
 	}
 	fd, err := uffd.Open(uffd.WithFeatures(uffd.FeatureEventRemap|uffd.FeatureEventRemove|uffd.FeatureEventUnmap),
-		uffd.WithOptionalFeatures(uffd.FeatureEventFork))
+		uffd.WithOptionalFeatures(optional))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -113,6 +113,23 @@ func (l *Layout) Remap(from uffd.Range, to uffd.Addr) {
 	}
 }
 
+// apply makes the layout what an event made of the memory, and answers where nobody should wait any more.
+func (l *Layout) apply(m *uffd.Msg) (wake uffd.Range, err error) {
+	switch m.Event {
+	case uffd.EventRemove:
+		l.Remove(m.Removed())
+		return m.Removed(), nil
+	case uffd.EventUnmap:
+		l.Unmap(m.Removed())
+		return m.Removed(), nil
+	case uffd.EventRemap:
+		from, to := m.Remap()
+		l.Remap(from, to)
+		return from, nil
+	}
+	return uffd.Range{}, fmt.Errorf("%w: message %v", uffd.ErrInvalid, m)
+}
+
 // cut takes the pieces that lie in r out, and returns them.
 func (l *Layout) cut(r uffd.Range) (out []Area) {
 	if r.Len() == 0 {

@@ -6,6 +6,7 @@ type config struct {
 	process  int // a pidfd, or -1
 	observer func(m uffd.Msg)
 	child    func(*Server)
+	journal  *journal
 }
 
 // Option configures a Server.

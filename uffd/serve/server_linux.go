@@ -29,6 +29,7 @@ type Server struct {
 	deferred []uffd.Msg // faults whose fill has to be tried again
 	msgs     [batch]uffd.Msg
 	zeros    []byte // of the largest page of the layout
+	replayed error  // why the journal of a handler before could not be followed
 
 	dense    dense.Waiter // of Run
 	children sync.WaitGroup
@@ -43,6 +44,9 @@ func New(fd *uffd.FD, layout *Layout, opts ...Option) *Server {
 	s := &Server{fd: fd, layout: layout, cfg: config{process: -1}}
 	for _, o := range opts {
 		o(&s.cfg)
+	}
+	if s.cfg.journal != nil {
+		s.replayed = s.cfg.journal.replay(layout)
 	}
 	var largest uintptr
 	for _, a := range layout.areas {
@@ -96,6 +100,9 @@ func (s *Server) Run(ctx context.Context) error {
 }
 
 func (s *Server) run(ctx context.Context, stop int) error {
+	if s.replayed != nil {
+		return s.replayed
+	}
 	if err := s.wakeAll(); err != nil {
 		return ended(err)
 	}
@@ -187,15 +194,25 @@ func (s *Server) wakeAll() error {
 func (s *Server) round(ctx context.Context) (done, left int, err error) {
 	s.gate.Lock()
 	defer s.gate.Unlock()
-	n, err := s.fd.TryRead(s.msgs[:])
+	msgs := s.msgs[:]
+	if s.cfg.journal != nil {
+		msgs = s.cfg.journal.next()
+	}
+	n, err := s.fd.TryRead(msgs)
 	if err != nil {
 		return 0, 0, err
 	}
-	n += len(s.deferred)
-	if err := s.handle(ctx, s.msgs[:n-len(s.deferred)]); err != nil {
+	if s.cfg.journal != nil {
+		s.cfg.journal.read(n)
+		if err := s.cfg.journal.take(); err != nil {
+			return 0, 0, err
+		}
+	}
+	before := n + len(s.deferred)
+	if err := s.handle(ctx, msgs[:n]); err != nil {
 		return 0, 0, err
 	}
-	return n - len(s.deferred), len(s.deferred), nil
+	return before - len(s.deferred), len(s.deferred), nil
 }
 
 // handle does with the messages of a batch what they ask for: events first, whatever came first, then
@@ -231,23 +248,14 @@ func (s *Server) handle(ctx context.Context, msgs []uffd.Msg) error {
 func (s *Server) apply(ctx context.Context, m *uffd.Msg) error {
 	s.events.Add(1)
 	var wake uffd.Range
-	switch m.Event {
-	case uffd.EventRemove:
-		s.layout.Remove(m.Removed())
-		wake = m.Removed()
-	case uffd.EventUnmap:
-		s.layout.Unmap(m.Removed())
-		wake = m.Removed()
-	case uffd.EventRemap:
-		from, to := m.Remap()
-		s.layout.Remap(from, to)
-		wake = from
-	case uffd.EventFork:
-		if err := s.follow(ctx, m); err != nil {
-			return err
-		}
-	default:
-		return fmt.Errorf("%w: message %v", uffd.ErrInvalid, m)
+	var err error
+	if m.Event == uffd.EventFork {
+		err = s.follow(ctx, m)
+	} else {
+		wake, err = s.layout.apply(m)
+	}
+	if err != nil {
+		return err
 	}
 	if s.cfg.observer != nil {
 		s.cfg.observer(*m)
@@ -265,7 +273,7 @@ func (s *Server) follow(ctx context.Context, m *uffd.Msg) error {
 		return err
 	}
 	child := &Server{fd: fd, layout: s.layout.clone(), cfg: s.cfg, zeros: s.zeros}
-	child.cfg.process = -1
+	child.cfg.process, child.cfg.journal = -1, nil
 	if s.cfg.child != nil {
 		s.cfg.child(child)
 	}

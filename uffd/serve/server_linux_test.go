@@ -175,7 +175,8 @@ func TestRaces(t *testing.T) {
 	for _, how := range []string{"touches", "prefetch"} {
 		t.Run(how, func(t *testing.T) {
 			if uffdtest.IsVM() {
-				races(t, testproc.Times(300, 5000))
+				rounds := testproc.Times(300, 5000)
+				races(t, uffdtest.StartVM(t, rounds*racePages), rounds)
 				return
 			}
 			serveVM(t, func(s served) { serveRaces(t, s, how == "prefetch") })
@@ -183,8 +184,7 @@ func TestRaces(t *testing.T) {
 	}
 }
 
-func races(t *testing.T, rounds int) {
-	v := uffdtest.StartVM(t, rounds*racePages)
+func races(t *testing.T, v *uffdtest.VM, rounds int) {
 	last := v.Pages((rounds-1)*racePages, rounds*racePages)
 	var forks sync.WaitGroup
 	forks.Go(func() {

@@ -5,6 +5,7 @@ package serve
 import (
 	"context"
 	"fmt"
+	"os/exec"
 	"runtime"
 
 	"github.com/firsttouch/firsttouch/uffd"
@@ -31,3 +32,12 @@ func (s *Server) Prefetch(context.Context, uffd.Range) (uint64, error) { return 
 func notHere() error {
 	return fmt.Errorf("%w: userfaultfd exists on Linux, not on %s", uffd.ErrNotSupported, runtime.GOOS)
 }
+
+// Supervise answers uffd.ErrNotSupported.
+func Supervise(context.Context, *uffd.FD, func() *exec.Cmd) error { return notHere() }
+
+// Supervised answers uffd.ErrNotSupported.
+func Supervised() (*uffd.FD, Option, error) { return nil, nil, notHere() }
+
+// journal is what Supervise shares with its handlers.
+type journal struct{}

@@ -27,7 +27,7 @@ func (p *Profiler) noteGo(known engine.GoRuntime, tableErr error) {
 	if known.Preempt == 0 {
 		p.note("runtime.asyncPreempt is not known in this version of Go or way of building: the stack of a fault that a preemption met begins with it")
 	}
-	if !engine.CrashNamed() {
+	if p.obs == nil && !engine.CrashNamed() {
 		p.note("what the process prints when it crashes does not name the profiler: the runtime's functions that print it are not known in this version of Go, or other code has replaced how it prints")
 	}
 	if !known.Frames {

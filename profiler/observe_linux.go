@@ -165,6 +165,9 @@ func (p *Profiler) collectObserved() {
 	p.spanMu.Lock()
 	s.SpansDropped = p.lost
 	p.spanMu.Unlock()
+	if gone, all := p.obs.reader.Gone(); gone > 0 {
+		p.noteFirstLocked("%d of the %d perf events were closed by the application, which closed descriptors that are not its own: the page faults of some of its threads are not seen any more", gone, all)
+	}
 	if p.agg.crowded {
 		p.noteLocked("faults were made by more than %d threads: those of the others are added up as thread 0", threadsMost)
 	}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -431,4 +432,14 @@ func TestObserveForeignRegister(t *testing.T) {
 			t.Errorf("at %d: goroutine %d, want %d", at, got, want)
 		}
 	}
+}
+
+// descriptors lists those of the events.
+func (o *observer) descriptors() (list []int) {
+	for fd := range 1 << 12 {
+		if to, err := os.Readlink("/proc/self/fd/" + strconv.Itoa(fd)); err == nil && to == "anon_inode:[perf_event]" {
+			list = append(list, fd)
+		}
+	}
+	return list
 }

@@ -32,7 +32,7 @@ const bothDeliveries = "the test chooses the delivery itself"
 
 // threadOnly says why a hazard is of delivery by thread only; empty where it is not.
 func (h hazard) threadOnly() string {
-	if h.test == "TestAccessTaken" || h.test == "TestAccessTakenFromMemory" || h.test == "TestNoUserfaultfd" {
+	if h.test == "TestAccessTaken" || h.test == "TestAccessTakenFromMemory" || h.test == "TestNoUserfaultfd" || h.test == "TestObserveHazards" {
 		return bothDeliveries
 	}
 	return threadOnly[h.name]
@@ -238,6 +238,12 @@ var hazards = slices.Concat([]hazard{
 	{"stopped in a storm, by several at once", "profiler", "TestCloseInAStorm", "both at once, twice", "plain memory, one mapping as before, contents intact"},
 	{"windows in a storm", "profiler", "TestRearmInAStorm", "all", exact + " in each window"},
 	{"started and stopped again and again", "profiler", "TestCloseGivesEverythingBack", "all", "no thread, descriptor or mapping is left"},
+	{"observed: threads, mappings and children come and go, buffers overflow", "profiler", "TestObserveHazards", "storm", "contents intact, nobody waits for ever; what is lost is counted"},
+	{"observed: perf_event_open is refused", "profiler", "TestObserveHazards", "refused", "an error says why, and what would change it"},
+	{"observed: calls are refused by a filter that comes later", "profiler", "TestObserveHazards", "refused later", "faults are seen as before; goroutines may be unknown, which a note says; no processor time is wasted"},
+	{"observed: few descriptors", "profiler", "TestObserveHazards", "descriptors", "refused with the numbers; the process keeps half of them at least"},
+	{"observed: the program closes all descriptors", "profiler", "TestObserveHazards", "closed behind it", "a note says that faults are missing; what the program opens then stays its own"},
+	{"observed: no memory may be locked", "profiler", "TestObserveHazards", "locked memory", "smaller buffers, and then an error with the limits"},
 	{"ring far too small", "profiler", "TestTinyRingInAStorm", "", "faults = records + dropped"},
 })
 

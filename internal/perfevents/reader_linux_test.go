@@ -359,6 +359,9 @@ func TestClosedBehindUs(t *testing.T) {
 	if err := unix.Dup3(int(null.Fd()), fd, unix.O_CLOEXEC); err != nil {
 		t.Fatal(err)
 	}
+	if gone, all := r.Gone(); gone != 1 || all != len(r.events) {
+		t.Errorf("%d of %d events are gone, want 1 of %d", gone, all, len(r.events))
+	}
 	if err := r.Close(); err != nil {
 		t.Error(err)
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/firsttouch/firsttouch/internal/raw"
 	"golang.org/x/sys/unix"
 )
 
@@ -122,14 +123,24 @@ func Open(c Config) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, cpu := range cpus {
-		r.cpus = append(r.cpus, &perCPU{cpu: cpu, out: -1})
+	for {
+		r.cpus, r.closed = nil, false
+		for _, cpu := range cpus {
+			r.cpus = append(r.cpus, &perCPU{cpu: cpu, out: -1})
+		}
+		err := r.attach()
+		if err == nil {
+			return r, nil
+		}
+		if err := errors.Join(err, r.Close()); !errors.Is(err, errLocked) || r.buffer/2 < max(smallestBuffer, os.Getpagesize()) {
+			return nil, err
+		}
+		r.buffer /= 2 // all of them
 	}
-	if err := r.attach(); err != nil {
-		return nil, errors.Join(err, r.Close())
-	}
-	return r, nil
 }
+
+// errLocked: the buffers would be more locked memory than the user may have.
+var errLocked = errors.New("more locked memory than this user may have")
 
 // UserOnly reports whether faults inside system calls are not seen.
 func (r *Reader) UserOnly() bool { return r.userOnly }
@@ -164,7 +175,7 @@ func (r *Reader) attach() error {
 	for {
 		list, err := os.ReadDir("/proc/self/task")
 		if err != nil {
-			return fmt.Errorf("list the threads: %w", err)
+			return fmt.Errorf("%w: the threads of this process cannot be listed, which needs /proc: %w", ErrNotSupported, err)
 		}
 		fresh := 0
 		for _, e := range list {
@@ -242,26 +253,21 @@ func (r *Reader) attachThread(tid int) error {
 	return nil
 }
 
-// mmap maps the buffer of a processor, a smaller one where the kernel lets no larger one be locked.
+// mmap maps the buffer of a processor.
 func (r *Reader) mmap(c *perCPU, fd int) error {
-	for ; ; r.buffer /= 2 {
-		page := os.Getpagesize()
-		mem, err := unix.Mmap(fd, 0, page+r.buffer, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
-		if err == unix.EPERM && r.buffer/2 >= max(smallestBuffer, page) {
-			continue
-		}
-		if err == unix.EPERM {
-			return fmt.Errorf("%w: a buffer of %d KiB for each of %d processors would be more locked memory than this user may have: raise /proc/sys/kernel/perf_event_mlock_kb or RLIMIT_MEMLOCK (ulimit -l), or end what else uses perf events as this user: mmap: %w",
-				ErrNotSupported, r.buffer>>10, len(r.cpus), err)
-		}
-		if err != nil {
-			return refused("mmap of a perf buffer", err)
-		}
-		head := (*unix.PerfEventMmapPage)(unsafe.Pointer(unsafe.SliceData(mem)))
-		c.out, c.mem = fd, mem
-		c.ring = ring{head: &head.Data_head, tail: &head.Data_tail, data: mem[page:]}
-		return nil
+	page := os.Getpagesize()
+	mem, err := unix.Mmap(fd, 0, page+r.buffer, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	if err == unix.EPERM {
+		return fmt.Errorf("%w: a buffer of %d KiB for each of %d processors would be %w: raise /proc/sys/kernel/perf_event_mlock_kb, which is for all processes of the user, or RLIMIT_MEMLOCK (ulimit -l), or end what else uses perf events as this user: mmap: %w",
+			ErrNotSupported, r.buffer>>10, len(r.cpus), errLocked, err)
 	}
+	if err != nil {
+		return refused("mmap of a perf buffer", err)
+	}
+	head := (*unix.PerfEventMmapPage)(unsafe.Pointer(unsafe.SliceData(mem)))
+	c.out, c.mem = fd, mem
+	c.ring = ring{head: &head.Data_head, tail: &head.Data_tail, data: mem[page:]}
+	return nil
 }
 
 // open opens one event, which does not count yet.
@@ -376,7 +382,7 @@ func (r *Reader) Read() (b Batch) {
 	defer r.mu.Unlock()
 	// What is newer than this moment waits for the next time: a thread that has moved may have left its earlier records in a buffer
 	// that was read before.
-	b.Until = now()
+	b.Until = raw.Monotonic()
 	list := r.later
 	var chain []uintptr
 	for _, c := range r.cpus {
@@ -423,16 +429,7 @@ func (r *Reader) Read() (b Batch) {
 func (r *Reader) Waiting(longer int64, has func(address uintptr) bool) (threads, interrupted int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.pairer.waiting(now(), longer, has)
-}
-
-// now is CLOCK_MONOTONIC, as the kernel's records have it.
-func now() int64 {
-	var ts unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts); err != nil {
-		return 1<<63 - 1 // then nothing is held back
-	}
-	return ts.Nano()
+	return r.pairer.waiting(raw.Monotonic(), longer, has)
 }
 
 // Wait waits until a buffer is a quarter full, or as many milliseconds, and reports whether one was.
@@ -445,17 +442,42 @@ func (r *Reader) Wait(milliseconds int) bool {
 		}
 	}
 	r.mu.Unlock()
-	n, err := unix.Poll(fds, milliseconds)
-	if err != nil || n == 0 {
+	most := unix.NsecToTimespec(int64(milliseconds) * int64(time.Millisecond))
+	if n, err := unix.Ppoll(fds, &most, nil); n == 0 && err == nil || err == unix.EINTR {
 		return false
 	}
-	for _, f := range fds {
-		if f.Revents&unix.POLLIN != 0 {
-			return true
+	if r.filled() {
+		return true
+	}
+	// The call is refused, the first thread has ended, or a descriptor is something else by now: so it does not wait.
+	time.Sleep(time.Duration(milliseconds) * time.Millisecond)
+	return r.filled()
+}
+
+// filled reports whether a buffer is nearly a quarter full.
+func (r *Reader) filled() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.ContainsFunc(r.cpus, func(c *perCPU) bool { return c.mem != nil && c.ring.used() >= uint64(r.buffer/8) })
+}
+
+// Gone counts the events, of all, whose descriptors are not ours any more: the application has closed them, and the faults
+// that they are for are not seen.
+func (r *Reader) Gone() (gone, all int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, e := range r.events {
+		if !e.ours() {
+			gone++
 		}
 	}
-	time.Sleep(time.Duration(milliseconds) * time.Millisecond) // POLLHUP: the first thread has ended
-	return false
+	return gone, len(r.events)
+}
+
+// ours reports whether the descriptor is still the event's.
+func (e *event) ours() bool {
+	var id uint64
+	return ioctl(e.fd, unix.PERF_EVENT_IOC_ID, uintptr(unsafe.Pointer(&id))) == nil && id == e.id
 }
 
 // Close ends the events. A descriptor that the application has closed, and used for something else, stays.
@@ -474,8 +496,7 @@ func (r *Reader) Close() error {
 		}
 	}
 	for _, e := range r.events {
-		var id uint64
-		if ioctl(e.fd, unix.PERF_EVENT_IOC_ID, uintptr(unsafe.Pointer(&id))) == nil && id == e.id {
+		if e.ours() {
 			errs = append(errs, unix.Close(e.fd))
 		}
 	}

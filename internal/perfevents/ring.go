@@ -13,6 +13,9 @@ type ring struct {
 	whole      []byte // one record that begins at the end of the buffer and goes on at its beginning
 }
 
+// used is how many bytes of it are filled.
+func (r *ring) used() uint64 { return atomic.LoadUint64(r.head) - *r.tail }
+
 // read calls f with each record that there is, and gives its room back to the kernel afterwards. What f gets is valid until it
 // returns. ok is false where the buffer made no sense: what was in it is lost.
 func (r *ring) read(f func(record []byte)) (ok bool) {

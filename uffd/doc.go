@@ -1,6 +1,9 @@
 // Package uffd is a binding of Linux's userfaultfd(2) without cgo: page faults of a range of memory
 // become messages, and the reader of the messages decides what the pages hold.
 //
+// To restore the memory of another process, begin with package serve, which is built on this one. docs/userfaultfd.md has
+// each call of the kernel with each errno, its cause and what to do.
+//
 // # Life of a descriptor
 //
 // Open obtains a descriptor and shakes hands: what the kernel can do is asked on one descriptor,
@@ -107,8 +110,8 @@
 // End of a registration. Unregister, Close and the end of the last process that holds the
 // descriptor wake all waiters, and pages that were not filled read as zeros or as the file has
 // them. So an FD is never closed behind the caller's back, by a finalizer for example. A supervisor
-// that keeps a duplicate (FD.Send) makes the death of a handler a wait: the next handler reads the
-// messages of the threads that still wait.
+// that keeps a duplicate (FD.Send) makes the death of a handler a wait: the next handler wakes the threads
+// that still wait (FD.Wake), whose messages come again then. Supervise in package serve does it.
 //
 // End of the process. A descriptor does not tell that the process whose memory it serves has ended:
 // Read and Wait go on waiting. Wait for the process by other means, such as a pidfd, and Close. Fills

@@ -2,6 +2,13 @@
 // handler that virtual machine monitors and checkpoint tools need. It keeps the order that the
 // kernel's messages ask for and that is easy to get wrong, see "Events" in package uffd.
 //
+// The process that is served opens the descriptor (uffd.Open), registers its memory with uffd.ModeMissing and sends the
+// descriptor by a Unix socket (uffd.FD.Send); the handler takes it there (uffd.Receive), or from whoever started it
+// (uffd.Adopt). Which features the descriptor has is decided by who opened it: FeatureEventRemove, without which what
+// the process discards comes back with its old contents; FeatureEventRemap and FeatureEventUnmap where it moves or unmaps
+// registered memory; FeatureEventFork, without which what a forked child lacks reads as zeros. A Server answers
+// missing pages; any other fault ends its Run.
+//
 // A Server follows what the process does to its memory where the descriptor has the event features:
 // what it discards reads as zeros and never as the old contents again, what it moves or unmaps is
 // followed, and the child of a fork is served by a Server of its own. It fills ahead of the faults on

@@ -12,7 +12,8 @@ type Area struct {
 	uffd.Range
 	// Contents of the range, from its start; nil for zeros. The memory is handed to the kernel, which
 	// copies from it: it may be a mapping of a file, and must stay as it is while it is served. What it
-	// is shorter than the range is of zeros.
+	// is shorter than the range is of zeros. Where the kernel cannot read it, as where the disk has an
+	// error, Run ends with uffd.ErrFault; uffd.FD.Poison makes that page SIGBUS to who touches it.
 	Contents []byte
 	// PageSize in bytes; 0 is uffd.PageSize(). Huge pages have their own.
 	PageSize int
@@ -40,7 +41,8 @@ func (a Area) part(r uffd.Range) Area {
 // concurrent use; a Server guards its own.
 type Layout struct{ areas []Area } // in the order of their addresses, apart from each other
 
-// NewLayout is the layout of areas that do not overlap, whose ends are aligned to their pages.
+// NewLayout is the layout of areas that do not overlap, whose ends are aligned to their pages: else it is
+// uffd.ErrInvalid. The areas are where they were when nothing was discarded, moved or unmapped yet.
 func NewLayout(areas ...Area) (*Layout, error) {
 	l := &Layout{areas: slices.Clone(areas)}
 	slices.SortFunc(l.areas, func(a, b Area) int { return compare(a.Start, b.Start) })

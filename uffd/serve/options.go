@@ -17,8 +17,8 @@ type Option func(*config)
 func WithProcess(pidfd int) Option { return func(c *config) { c.process = pidfd } }
 
 // WithObserver has each event (not the faults) told once it is applied, in order, from the goroutine
-// of Run: what a supervisor has to keep for the next handler. A message of a fork has no descriptor
-// any more.
+// of Run, for logs and figures; the process may have to wait for it. A message of a fork has no
+// descriptor any more.
 func WithObserver(f func(m uffd.Msg)) Option { return func(c *config) { c.observer = f } }
 
 // WithChild has the Server of each forked child told before it serves, for prefetching or counting.

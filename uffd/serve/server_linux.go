@@ -72,7 +72,8 @@ func (s *Server) Stats() Stats {
 }
 
 // Run serves until the process has ended (nil), the descriptor is closed (uffd.ErrClosed, after a second
-// at most), ctx is done (its error), or the kernel refuses a call. It may be called again after ctx was done: threads that
+// at most), ctx is done (its cause), or the kernel refuses a call. After an error the threads of the process still wait: call
+// Run again, or end the process before the descriptor is closed, which makes them read zeros. It may be called again after ctx was done: threads that
 // waited meanwhile are served then. The calling goroutine serves, with blocking system calls: where the process touches
 // one page after the other, and GOMAXPROCS is 2 or more, it keeps its processor for up to 500 µs between two faults.
 func (s *Server) Run(ctx context.Context) error {
@@ -291,6 +292,9 @@ func (s *Server) follow(ctx context.Context, m *uffd.Msg) error {
 
 // fault fills the page that a message is about.
 func (s *Server) fault(m *uffd.Msg) error {
+	if m.Flags()&^uffd.PagefaultFlagWrite != 0 {
+		return fmt.Errorf("%w: %v: register the memory with ModeMissing only", uffd.ErrInvalid, m)
+	}
 	page, ok := s.layout.Page(m.Address())
 	if !ok {
 		return s.lost(m)
@@ -359,7 +363,8 @@ const prefetchPages = 16
 
 // Prefetch fills what is missing of r before it is touched, and returns how many bytes that were. It
 // may run beside Run and other calls: faults go between its fills. What the layout does not have, or
-// not any more, is left out.
+// not any more, is left out. Where the process is changing its memory it waits for Run to read of that.
+// It ends early with the cause of ctx, or with uffd.ErrGone once the process has ended.
 func (s *Server) Prefetch(ctx context.Context, r uffd.Range) (filled uint64, err error) {
 	for r.Start < r.End && err == nil {
 		if ctx.Err() != nil {

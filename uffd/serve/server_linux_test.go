@@ -322,3 +322,18 @@ func TestClosedWhileServed(t *testing.T) {
 		t.Errorf("closed: %v", err)
 	}
 }
+
+// What is not a missing page has an answer of its own, and a page copied to its place is none.
+func TestOtherFaultsEndTheRun(t *testing.T) {
+	layout, err := NewLayout(Area{Range: uffd.Range{Start: 0x10000, End: 0x20000}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := New(nil, layout)
+	for _, flags := range []uffd.PagefaultFlags{uffd.PagefaultFlagWP | uffd.PagefaultFlagWrite, uffd.PagefaultFlagMinor, uffd.PagefaultFlagRWP} {
+		m := uffd.Msg{Event: uffd.EventPagefault, Arg: [3]uint64{uint64(flags), 0x10000}}
+		if err := server.handle(t.Context(), []uffd.Msg{m}); !errors.Is(err, uffd.ErrInvalid) {
+			t.Errorf("%v: %v", flags, err)
+		}
+	}
+}

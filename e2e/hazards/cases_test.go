@@ -28,6 +28,8 @@ var deliveries = []struct {
 
 const toucherResolves = "each fault is resolved by the thread that makes it: nobody waits for a thread of the engine"
 
+const nothingArmed = "nothing is armed: reading ahead does not touch memory"
+
 const bothDeliveries = "the test chooses the delivery itself"
 
 // threadOnly says why a hazard is of delivery by thread only; empty where it is not.
@@ -48,6 +50,10 @@ var threadOnly = map[string]string{
 	"ioctl refused as a whole, with and without other calls, by a filter that comes later": bothDeliveries,
 	"the same while a thread blocks all signals, while the Go heap is armed, and where a file cannot be had again": bothDeliveries,
 	"signals refused: rt_tgsigqueueinfo, RLIMIT_SIGPENDING":                                                        "no thread is asked for its stack by signal: the one that faults takes it itself",
+	"POSIX record locks of the process on files that are read ahead":                                               nothingArmed,
+	"connections that are closed while files are read ahead":                                                       nothingArmed,
+	"the garbage collector begins on the thread that reads ahead":                                                  nothingArmed,
+	"storage does not answer while files are read ahead":                                                           nothingArmed,
 	"the keeper stands still": toucherResolves,
 	"owner calls mincore, MADV_REMOVE, or grows by mremap, of a covered file":             bothDeliveries,
 	"owner calls mincore, MADV_REMOVE, mlock or MADV_POPULATE_READ, of a file by SIGSEGV": bothDeliveries,
@@ -174,6 +180,10 @@ var hazards = slices.Concat([]hazard{
 	{"I/O errors of the disk", "profiler", "TestDiskErrors", "all", "SIGBUS for the same pages as a plain mapping"},
 	{"file unlinked", "internal/bbolttest", "TestUnlinkedFile", "", exact},
 	{"file replaced", "internal/bbolttest", "TestFileIsReplaced", "", "the mapping is of the old one"},
+	{"POSIX record locks of the process on files that are read ahead", "internal/touchorder", "TestRecordLocksStay", "", "they are kept"},
+	{"connections that are closed while files are read ahead", "internal/touchorder", "TestConnectionsAreNotHeld", "", "the other end is told at once"},
+	{"the garbage collector begins on the thread that reads ahead", "internal/touchorder", "TestSchedulerOnItsThread", "", "it finds what Go polls"},
+	{"storage does not answer while files are read ahead", "internal/touchorder", "TestStorageThatDoesNotAnswer", "", "who waits is let go when its context ends"},
 	{"POSIX record locks of the process", "internal/bbolttest", "TestRecordLocksSurvive", "", "they are kept"},
 	{"all descriptors closed by the application", "profiler", "TestForeignCloseInAStorm", "all", exact},
 

@@ -443,3 +443,48 @@ func (o *observer) descriptors() (list []int) {
 	}
 	return list
 }
+
+// TestObserveSystemCalls: what a system call touches first is seen where the kernel's events may be, and Observable says whether.
+func TestObserveSystemCalls(t *testing.T) {
+	p := observing(t)
+	systemCalls, err := Observable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := p.NewArena("arena", 4*pageSize)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	var pipe [2]int
+	if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC); err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(pipe[0])
+	defer unix.Close(pipe[1])
+	s := p.StartSpan([16]byte{1}, [8]byte{1})
+	if n, err := unix.Write(pipe[1], a.Bytes()[:8]); n != 8 || err != nil { // reads page 0
+		t.Fatal(n, err)
+	}
+	if n, err := unix.Read(pipe[0], a.Bytes()[pageSize:][:8]); n != 8 || err != nil { // writes page 1
+		t.Fatal(n, err)
+	}
+	a.Bytes()[2*pageSize] = 1
+	s.End()
+	defer s.Release()
+	want := []int64{2}
+	if systemCalls {
+		want = []int64{0, 1, 2}
+	}
+	var got []int64
+	snap := p.Snapshot()
+	for _, f := range snap.Faults {
+		got = append(got, f.Offset/int64(pageSize))
+		if f.Span != s.Ref() || f.Goroutine == 0 || len(snap.Frames(f.Stack)) < 2 {
+			t.Errorf("page %d: %+v, stack %+v", f.Offset/int64(pageSize), f, snap.Frames(f.Stack))
+		}
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("pages %v, want %v: system calls are seen: %v", got, want, systemCalls)
+	}
+}

@@ -1,6 +1,8 @@
 package agent
 
 import (
+	"context"
+
 	"github.com/firsttouch/firsttouch/exporter/traces"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 )
@@ -17,7 +19,14 @@ import (
 //
 // The children are started with the provider of the span that they belong to. The processor is a *traces.Processor:
 // SetTracerProvider gives it another one.
+//
+// A nil next would end the service at its first span. It is refused with a note: spans are then made known to the profiler, and exported
+// nowhere.
 func (a *Agent) SpanProcessor(next sdktrace.SpanProcessor, opts ...traces.Option) sdktrace.SpanProcessor {
+	if next == nil {
+		a.note("SpanProcessor was given no processor: spans are known here, and exported nowhere; give it the service's own, such as sdktrace.NewBatchSpanProcessor(exporter)")
+		next = nowhere{}
+	}
 	if a.prof == nil {
 		return next
 	}
@@ -45,3 +54,11 @@ func (a *Agent) Sampler(next sdktrace.Sampler) sdktrace.Sampler {
 	}
 	return traces.Sampler(next)
 }
+
+// nowhere takes the place of a processor that is not there.
+type nowhere struct{}
+
+func (nowhere) OnStart(context.Context, sdktrace.ReadWriteSpan) {}
+func (nowhere) OnEnd(sdktrace.ReadOnlySpan)                     {}
+func (nowhere) Shutdown(context.Context) error                  { return nil }
+func (nowhere) ForceFlush(context.Context) error                { return nil }

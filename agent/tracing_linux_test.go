@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"strings"
 	"testing"
 
 	"github.com/firsttouch/firsttouch/exporter/traces"
@@ -80,5 +81,20 @@ func TestDroppedSpansAreKnown(t *testing.T) {
 	s := a.Profiler().Snapshot()
 	if s.Stats.Records != 2 || s.Stats.Unattributed != 1 {
 		t.Errorf("%d records, %d unattributed, want 2 and 1", s.Stats.Records, s.Stats.Unattributed)
+	}
+}
+
+// A service that has no processor yet goes on, and is told.
+func TestSpanProcessorOfNothing(t *testing.T) {
+	for _, a := range []*Agent{start(t), start(t, Disabled())} {
+		tp := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(a.SpanProcessor(nil)))
+		_, span := tp.Tracer("test").Start(context.Background(), "GET /")
+		span.End()
+		if err := tp.Shutdown(context.Background()); err != nil {
+			t.Error(err)
+		}
+		if notes := strings.Join(a.Notes(), "\n"); !strings.Contains(notes, "SpanProcessor was given no processor") {
+			t.Errorf("notes: %s", notes)
+		}
 	}
 }

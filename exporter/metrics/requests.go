@@ -2,11 +2,11 @@ package metrics
 
 import (
 	"context"
-	"math"
 	"sync"
 	"time"
 
 	"github.com/firsttouch/firsttouch/exporter"
+	"github.com/firsttouch/firsttouch/exporter/traces"
 	"go.opentelemetry.io/otel/metric"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
@@ -31,8 +31,7 @@ func (r *requests) init(stall metric.Float64Histogram) {
 	r.stall, r.open = stall, make(map[trace.TraceID]*request)
 }
 
-// SpanProcessor records MetricRequestStall. It belongs behind the processor of package traces, whose
-// attributes it reads: traces.NewProcessor(p, e.SpanProcessor(next)).
+// SpanProcessor records MetricRequestStall. It belongs right behind the processor of package traces, which tells it what a span waited for: traces.NewProcessor(p, e.SpanProcessor(next)).
 func (e *Exporter) SpanProcessor(next sdktrace.SpanProcessor) sdktrace.SpanProcessor {
 	return &processor{SpanProcessor: next, requests: &e.requests}
 }
@@ -73,7 +72,7 @@ func (r *requests) begin(id trace.TraceID) {
 }
 
 func (r *requests) end(s sdktrace.ReadOnlySpan, root bool) {
-	stall := stallOf(s)
+	stall := traces.StatsOf(s).Stall
 	r.mu.Lock()
 	q := r.open[s.SpanContext().TraceID()]
 	if q == nil {
@@ -94,15 +93,4 @@ func (r *requests) end(s sdktrace.ReadOnlySpan, root bool) {
 	if sum > 0 {
 		r.stall.Record(trace.ContextWithSpanContext(context.Background(), s.SpanContext()), sum.Seconds())
 	}
-}
-
-// stallOf reads what the traces processor wrote, which is among the last attributes.
-func stallOf(s sdktrace.ReadOnlySpan) time.Duration {
-	attrs := s.Attributes()
-	for i := len(attrs) - 1; i >= 0; i-- {
-		if attrs[i].Key == exporter.AttrStall {
-			return time.Duration(math.Round(attrs[i].Value.AsFloat64() * float64(time.Second)))
-		}
-	}
-	return 0
 }

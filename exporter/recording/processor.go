@@ -1,11 +1,8 @@
 package recording
 
 import (
-	"math"
 	"strings"
-	"time"
 
-	"github.com/firsttouch/firsttouch/exporter"
 	"github.com/firsttouch/firsttouch/exporter/traces"
 	"github.com/firsttouch/firsttouch/internal/plain"
 	"go.opentelemetry.io/otel/attribute"
@@ -49,6 +46,8 @@ func (f *Flight) keep(s sdktrace.ReadOnlySpan) {
 		Kind: int(s.SpanKind()), Name: s.Name(), Start: f.clock.of(s.StartTime()), Duration: s.EndTime().Sub(s.StartTime()),
 		Failed: s.Status().Code == codes.Error,
 	}
+	st := traces.StatsOf(s)
+	r.Totals = Totals{Faults: st.Faults, Touched: st.Bytes, Stall: st.Stall, Max: st.Max}
 	r.describe(s.Attributes())
 	// A remote client chooses them, and they stay for a while.
 	r.Name, r.Target = short(r.Name), short(r.Target)
@@ -102,18 +101,6 @@ func (r *Request) describe(attrs []attribute.KeyValue) {
 		switch kv.Key {
 		case "url.path", "http.target", "rpc.method", "messaging.destination.name":
 			r.Target = kv.Value.AsString()
-		case exporter.AttrFaults:
-			r.Faults = uint64(kv.Value.AsInt64())
-		case exporter.AttrTouched:
-			r.Touched = uint64(kv.Value.AsInt64())
-		case exporter.AttrStall:
-			r.Stall = seconds(kv.Value)
-		case exporter.AttrStallMax:
-			r.Max = seconds(kv.Value)
 		}
 	}
-}
-
-func seconds(v attribute.Value) time.Duration {
-	return time.Duration(math.Round(v.AsFloat64() * float64(time.Second)))
 }

@@ -1,7 +1,9 @@
 package traces
 
 import (
+	"math"
 	"slices"
+	"time"
 
 	"github.com/firsttouch/firsttouch/exporter"
 	"github.com/firsttouch/firsttouch/profiler"
@@ -14,6 +16,32 @@ import (
 type decorated struct {
 	sdktrace.ReadOnlySpan
 	attrs []attribute.KeyValue
+	stats profiler.SpanStats
+}
+
+// StatsOf returns what a span waited for, for the processors behind a Processor. It is empty for spans without first touches. Where
+// another processor has wrapped the span its attributes tell, in seconds, and the regions are not known.
+func StatsOf(s sdktrace.ReadOnlySpan) (t profiler.SpanStats) {
+	if d, ok := s.(*decorated); ok {
+		return d.stats
+	}
+	for _, kv := range s.Attributes() {
+		switch kv.Key {
+		case exporter.AttrFaults:
+			t.Faults = uint64(kv.Value.AsInt64())
+		case exporter.AttrTouched:
+			t.Bytes = uint64(kv.Value.AsInt64())
+		case exporter.AttrStall:
+			t.Stall = seconds(kv.Value)
+		case exporter.AttrStallMax:
+			t.Max = seconds(kv.Value)
+		}
+	}
+	return t
+}
+
+func seconds(v attribute.Value) time.Duration {
+	return time.Duration(math.Round(v.AsFloat64() * float64(time.Second)))
 }
 
 // Attributes returns the span's own attributes and those of its faults.
@@ -25,7 +53,7 @@ func (p *Processor) decorate(s sdktrace.ReadOnlySpan, t profiler.SpanStats) sdkt
 		regions[i] = p.src.RegionName(id)
 	}
 	// Clipped: the array behind the slice is the span's, and other processors read it too.
-	return &decorated{s, append(slices.Clip(s.Attributes()),
+	return &decorated{ReadOnlySpan: s, stats: t, attrs: append(slices.Clip(s.Attributes()),
 		attribute.Int64(exporter.AttrFaults, int64(t.Faults)),
 		attribute.Float64(exporter.AttrStall, t.Stall.Seconds()),
 		attribute.Float64(exporter.AttrStallMax, t.Max.Seconds()),

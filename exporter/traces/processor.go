@@ -69,7 +69,11 @@ type liveSpan struct {
 
 // NewProcessor returns a processor that decorates spans and hands them to next. Shutdown, which the
 // tracer provider calls, ends its goroutine.
+// It panics where next is nil: a span could not be handed on.
 func NewProcessor(src Source, next sdktrace.SpanProcessor, opts ...Option) *Processor {
+	if next == nil {
+		panic("traces.NewProcessor: next is nil: give the processor that exports spans, such as a batcher")
+	}
 	begin := func(traceID [16]byte, spanID [8]byte) observed { return src.StartSpan(traceID, spanID) }
 	return newProcessor(src, begin, next, newConfig(opts))
 }

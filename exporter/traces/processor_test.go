@@ -2,7 +2,9 @@ package traces
 
 import (
 	"context"
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -236,4 +238,14 @@ func TestWhatIsEmittedIsTheCatalogue(t *testing.T) {
 			}
 		}
 	}
+}
+
+// A span that nobody takes is refused when the processor is made, not by a crash at the first span.
+func TestNewProcessorWithoutNext(t *testing.T) {
+	defer func() {
+		if r := recover(); r == nil || !strings.Contains(fmt.Sprint(r), "next is nil") {
+			t.Errorf("recovered %v", r)
+		}
+	}()
+	NewProcessor(nil, nil)
 }

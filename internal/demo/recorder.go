@@ -3,13 +3,10 @@ package demo
 import (
 	"context"
 	"errors"
-	"math"
 	"sync"
-	"time"
 
-	"github.com/firsttouch/firsttouch/exporter"
 	"github.com/firsttouch/firsttouch/exporter/summary"
-	"go.opentelemetry.io/otel/attribute"
+	"github.com/firsttouch/firsttouch/exporter/traces"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 )
@@ -58,18 +55,11 @@ func requestOf(s sdktrace.ReadOnlySpan) summary.Request {
 		TraceID: s.SpanContext().TraceID().String(), SpanID: s.SpanContext().SpanID().String(),
 		Name: s.Name(), Start: s.StartTime(), Duration: s.EndTime().Sub(s.StartTime()),
 	}
+	st := traces.StatsOf(s)
+	q.Faults, q.Stall, q.StallMax, q.Touched = int64(st.Faults), st.Stall, st.Max, int64(st.Bytes)
 	for _, kv := range s.Attributes() {
-		switch kv.Key {
-		case "url.path":
+		if kv.Key == "url.path" {
 			q.Target = kv.Value.AsString()
-		case exporter.AttrFaults:
-			q.Faults = kv.Value.AsInt64()
-		case exporter.AttrStall:
-			q.Stall = seconds(kv.Value)
-		case exporter.AttrStallMax:
-			q.StallMax = seconds(kv.Value)
-		case exporter.AttrTouched:
-			q.Touched = kv.Value.AsInt64()
 		}
 	}
 	return q
@@ -108,8 +98,4 @@ func (f fanout) each(do func(sdktrace.SpanProcessor) error) error {
 		errs = append(errs, do(p))
 	}
 	return errors.Join(errs...)
-}
-
-func seconds(v attribute.Value) time.Duration {
-	return time.Duration(math.Round(v.AsFloat64() * float64(time.Second)))
 }

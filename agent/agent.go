@@ -162,7 +162,10 @@ func (a *Agent) profile() error {
 	if stats.UserModeOnly { // its first note says what can fail
 		a.failing = stats.Notes[0]
 	}
-	if a.cfg.windows > 0 {
+	observes := stats.Delivery == profiler.DeliveryObserve.String()
+	if a.cfg.windows > 0 && observes {
+		a.note("no windows are made (FIRSTTOUCH_WINDOWS): with delivery observe nothing is armed, and so nothing again")
+	} else if a.cfg.windows > 0 {
 		a.windows.Store(startWindows(p, a.cfg.windows, a.windowsEnded))
 	}
 	if err := a.attachHeap(p); err != nil {
@@ -181,7 +184,7 @@ func (a *Agent) profile() error {
 	if a.files != nil {
 		a.files.start()
 	}
-	if observes := a.cfg.delivery == profiler.DeliveryObserve; observes && a.cfg.budget != (limit{}) {
+	if observes && a.cfg.budget != (limit{}) {
 		a.note("the budget of %v is not kept: with delivery observe nothing is armed, so that there is nothing to leave out; what it costs is in the snapshot", a.cfg.budget)
 	} else if a.cfg.budget != (limit{}) {
 		a.budget = newKeeper(p, a.cfg.budget, a.cfg.stacks, a.owned)

@@ -30,10 +30,9 @@ type config struct {
 	arenas    []string
 	goHeap    float64 // share, 0 is none
 	failing   bool    // see WithFailingSystemCalls
-	delivery  profiler.Delivery
-	debugAddr string // host:port, or empty
-	token     string // or empty
-	addresses bool   // may be asked for
+	debugAddr string  // host:port, or empty
+	token     string  // or empty
+	addresses bool    // may be asked for
 	rescan    time.Duration
 	required  bool
 	disabled  bool
@@ -62,7 +61,7 @@ type config struct {
 func newConfig(environ []string, opts []Option) (c config, notes []string, err error) {
 	c = config{arenas: []string{"*"}}
 	c.setStacks(profiler.StacksPerSecond(defaultStacksPerSecond))
-	errs := []error{c.setRescan(100 * time.Millisecond)}
+	errs := []error{c.setRescan(100 * time.Millisecond), c.setDelivery(profiler.DeliveryAuto)}
 	notes, err = c.fromEnviron(environ)
 	errs = append(errs, err)
 	for _, o := range opts {
@@ -138,10 +137,9 @@ func (c *config) setGranule(bytes int) error {
 }
 
 func (c *config) setDelivery(d profiler.Delivery) error {
-	if d > profiler.DeliveryObserve {
-		return fmt.Errorf("%w: delivery %v: choose DeliveryThread, DeliverySignal or DeliveryObserve", profiler.ErrInvalid, d)
+	if d > profiler.DeliveryAuto {
+		return fmt.Errorf("%w: delivery %v: choose DeliveryAuto, DeliveryThread, DeliverySignal or DeliveryObserve", profiler.ErrInvalid, d)
 	}
-	c.delivery = d
 	c.engine = append(c.engine, profiler.WithDelivery(d))
 	return nil
 }

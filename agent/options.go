@@ -63,8 +63,8 @@ func WithStacks(s profiler.StackSampling) Option {
 	return named("WithStacks", func(c *config) error { c.setStacks(s); return nil })
 }
 
-// WithDelivery sets how a first touch reaches the profiler, see profiler.WithDelivery. The variable is
-// FIRSTTOUCH_DELIVERY.
+// WithDelivery sets how a first touch reaches the profiler, see profiler.WithDelivery. The default is profiler.DeliveryAuto, the best
+// way in which no system call of the service can fail. The variable is FIRSTTOUCH_DELIVERY.
 func WithDelivery(d profiler.Delivery) Option {
 	return named("WithDelivery", func(c *config) error { return c.setDelivery(d) })
 }

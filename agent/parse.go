@@ -36,12 +36,12 @@ func (c *config) parseRing(v string) error     { return parseInt(v, c.setRing) }
 func (c *config) parseSignal(v string) error   { return parseInt(v, c.setSignal) }
 
 func (c *config) parseDelivery(v string) error {
-	for _, d := range []profiler.Delivery{profiler.DeliveryThread, profiler.DeliverySignal, profiler.DeliveryObserve} {
+	for _, d := range []profiler.Delivery{profiler.DeliveryAuto, profiler.DeliveryThread, profiler.DeliverySignal, profiler.DeliveryObserve} {
 		if v == d.String() {
 			return c.setDelivery(d)
 		}
 	}
-	return fmt.Errorf("%w: write thread, signal or observe", profiler.ErrInvalid)
+	return fmt.Errorf("%w: write auto, thread, signal or observe", profiler.ErrInvalid)
 }
 
 func (c *config) parseFailing(v string) error { return parseBool(v, &c.failing) }

@@ -33,6 +33,7 @@ func TestRefusedByTheSystem(t *testing.T) {
 		return
 	}
 	denyUserfaultfd(t)
+	t.Setenv("FIRSTTOUCH_DELIVERY", "thread") // by itself it would observe alone
 	a, err := Start(t.Context(), WithFiles("/var/lib/app/*.db"), WithDebugAddr(":0"))
 	if err != nil {
 		t.Fatal(err)

@@ -30,7 +30,7 @@ var settings = []setting{
 	{"FIRSTTOUCH_ADDRESSES", "true lets requests ask for addresses beside offsets; false", (*config).parseAddresses},
 	{"FIRSTTOUCH_LOG_LIMIT", "first touches kept in order, 0 or more; 262144", (*config).parseLogLimit},
 	{"FIRSTTOUCH_RING", "records between the resolver and the totals, 64 to 16777216; 131072", (*config).parseRing},
-	{"FIRSTTOUCH_DELIVERY", "how a first touch reaches the profiler: thread, signal (which costs less, and serves no system calls), or observe (which arms nothing, and sees the kernel's page faults); thread", (*config).parseDelivery},
+	{"FIRSTTOUCH_DELIVERY", "how a first touch reaches the profiler: thread, signal (which costs less, and serves no system calls), observe (which arms nothing, and sees the kernel's page faults), or auto, the best of them that is safe here; auto", (*config).parseDelivery},
 	{"FIRSTTOUCH_ALLOW_FAILING_SYSTEM_CALLS", "true profiles also where write, send, read, open and futex fail with EFAULT when they are handed memory not yet touched (user mode only); false", (*config).parseFailing},
 	{"FIRSTTOUCH_SIGNAL", "real-time signal that asks threads for their stack and to stop, 34 to 64; a free one, from 63 down", (*config).parseSignal},
 	{"FIRSTTOUCH_STOP_LIMIT", "for how long one operation may stop all other threads, a duration of 1ms to 10s; 20ms", (*config).parseStopLimit},

@@ -10,8 +10,9 @@ const (
 	// that are given memory not yet touched are served too, and threads may block what signals they like.
 	DeliveryThread Delivery = iota
 	// DeliverySignal has the toucher get a signal, whose handler resolves the fault there and then: a fraction of the cost,
-	// with the full stack. It is SIGBUS, from the kernel, for arenas; and SIGSEGV for files, the access to which is taken
-	// away: they are not registered with userfaultfd, and who touches a page waits for storage as without a profiler. In exchange
+	// with the full stack. It is SIGSEGV for files and private memory, the access to which is taken
+	// away: they are not registered with userfaultfd, and who touches a page waits for storage as without a profiler. For arenas it is SIGBUS, from
+	// the kernel, and SIGSEGV too where no userfaultfd can be had, which this delivery does without. In exchange
 	//   - a system call that is given memory not yet touched fails with EFAULT, so copy before
 	//     (Stats.UserModeOnly): choosing it allows what WithFailingSystemCalls allows, and the first note says so;
 	//   - a thread that blocks these signals, as some C libraries' do, is killed at its first touch, and the process with
@@ -39,6 +40,11 @@ const (
 	//     are read. So the first faults of a goroutine that has no span are of goroutine 0, which is unknown.
 	//   - Each processor's buffer holds some thousand faults, of whatever memory. What finds no room is Stats.Dropped.
 	DeliveryObserve
+	// DeliveryAuto takes the best of these that is safe here: DeliveryThread where the kernel serves system calls, else DeliveryObserve. A way
+	// in which a system call of the service can fail is taken only with WithFailingSystemCalls: then DeliveryThread in user mode
+	// only, or DeliverySignal where there is no userfaultfd, come before DeliveryObserve. Stats.Delivery says which way was taken, and a note
+	// why not a better one.
+	DeliveryAuto
 )
 
 // String is the value of FIRSTTOUCH_DELIVERY.
@@ -50,6 +56,8 @@ func (d Delivery) String() string {
 		return "signal"
 	case DeliveryObserve:
 		return "observe"
+	case DeliveryAuto:
+		return "auto"
 	}
 	return fmt.Sprintf("Delivery(%d)", uint8(d))
 }
@@ -57,10 +65,29 @@ func (d Delivery) String() string {
 // WithDelivery sets how first touches reach the engine. The default is DeliveryThread.
 func WithDelivery(d Delivery) Option {
 	return optionFunc(func(c *config) error {
-		if d > DeliveryObserve {
-			return fmt.Errorf("%w: delivery %v: choose DeliveryThread, DeliverySignal or DeliveryObserve", ErrInvalid, d)
+		if d > DeliveryAuto {
+			return fmt.Errorf("%w: delivery %v: choose DeliveryAuto, DeliveryThread, DeliverySignal or DeliveryObserve", ErrInvalid, d)
 		}
 		c.delivery = d
 		return nil
 	})
+}
+
+// Observed says how first touches were observed, and what that way cannot see: it belongs to each result.
+func (s *Stats) Observed() string {
+	const always = "what was touched before it was armed, and further touches of the same page, are not seen"
+	switch s.Delivery {
+	case "":
+		return "" // nothing was
+	case DeliveryObserve.String():
+		return "by observing alone, nothing is armed: page faults that the kernel counts. Pages that it maps together with one that faulted are not seen, " +
+			"nor what was mapped before, nor whether a touch reads or writes"
+	case DeliverySignal.String():
+		return "by signal: each first touch of arenas, private memory and files. " + always + "; nor are touches inside system calls, which fail with EFAULT, other kinds of memory, " +
+			"and, where there is no userfaultfd, pages that their owner discards once they were touched"
+	}
+	if s.UserModeOnly {
+		return "by thread, in user mode only: each first touch of arenas and files. " + always + "; nor are touches inside system calls, which fail with EFAULT, and memory of other kinds"
+	}
+	return "by thread: each first touch, inside system calls too. " + always + "; nor are private mappings of files"
 }

@@ -87,6 +87,14 @@ func New(opts ...Option) (*Profiler, error) {
 			return nil, err
 		}
 	}
+	if c.delivery == DeliveryAuto {
+		return newBest(c)
+	}
+	return start(c)
+}
+
+// start is New for a way that was chosen.
+func start(c config) (*Profiler, error) {
 	if c.delivery == DeliveryObserve {
 		return newObserving(c)
 	}

@@ -31,6 +31,9 @@ func comments(s *profiler.Snapshot, what string) []string {
 		stall,
 		coverage(s),
 	}
+	if how := st.Observed(); how != "" {
+		out = append(out, "observed "+how)
+	}
 	for i := range s.Regions {
 		r := &s.Regions[i]
 		out = append(out, regionComment(r))

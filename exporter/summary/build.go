@@ -85,7 +85,7 @@ func engine(s profiler.Stats) Engine {
 		Faults: s.Faults, Records: s.Records, Dropped: s.Dropped, Messages: s.Messages, LogCut: s.LogCut, Elsewhere: s.Elsewhere,
 		Stacks: s.Stacks, StacksMissed: s.StacksMissed, StallsUnknown: s.StallsUnknown, Waiting: s.Waiting, StacksCut: s.StacksCut,
 		Unattributed: s.Unattributed, SpansDropped: s.SpansDropped, ResolveErrors: s.ResolveErrs, Overhead: s.Overhead, Stops: s.Stops, Stopped: s.Stopped,
-		StackSampling: s.StackSampling, Delivery: s.Delivery, Placement: s.Placement, LastError: s.LastError, UserModeOnly: s.UserModeOnly,
+		StackSampling: s.StackSampling, Delivery: s.Delivery, Observed: s.Observed(), Placement: s.Placement, LastError: s.LastError, UserModeOnly: s.UserModeOnly,
 		Budget: s.Budget.String(), Off: s.Off, Notes: append([]string{}, s.Notes...),
 	}
 }

@@ -294,6 +294,7 @@ type Engine struct {
 	Stopped       time.Duration `json:"stopped_ns"`  // for how long, in all
 	StackSampling string        `json:"stack_sampling"`
 	Delivery      string        `json:"delivery"`             // of faults to the profiler: thread, signal or observe
+	Observed      string        `json:"observed,omitempty"`   // how, and what that cannot see
 	Placement     string        `json:"placement,omitempty"`  // where the resolver runs
 	LastError     string        `json:"last_error,omitempty"` // of the last resolve that failed
 	UserModeOnly  bool          `json:"user_mode_only"`

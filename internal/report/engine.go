@@ -49,12 +49,10 @@ func renderEngine(w io.Writer, s summary.Summary) error {
 	if e.Budget != "" {
 		add("budget         %s", e.Budget)
 	}
-	switch {
-	case e.Delivery == profiler.DeliverySignal.String():
-		add("delivery       by signal: each fault is resolved by the thread that makes it")
-	case observed:
-		add("delivery       none: page faults are observed by perf events, and nothing is armed. Not all first touches are page faults; see the notes")
-	case e.Placement != "":
+	if e.Observed != "" {
+		add("observed       %s", e.Observed)
+	}
+	if e.Delivery == profiler.DeliveryThread.String() && e.Placement != "" {
 		add("resolver       %s", e.Placement)
 	}
 	if e.ResolveErrors > 0 {

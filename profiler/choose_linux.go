@@ -1,0 +1,50 @@
+//go:build linux && (amd64 || arm64)
+
+package profiler
+
+import (
+	"errors"
+	"fmt"
+)
+
+// choice is a way that DeliveryAuto may take: it is taken where nothing above it can be had.
+type choice struct {
+	delivery Delivery
+	failing  bool // it may let system calls fail, so it is taken only where that is allowed
+}
+
+// choices are the ways, best first.
+var choices = []choice{
+	{DeliveryThread, false},
+	{DeliveryThread, true},
+	{DeliverySignal, true},
+	{DeliveryObserve, false},
+}
+
+// newBest is New with DeliveryAuto.
+func newBest(c config) (*Profiler, error) {
+	var errs, reasons []error
+	allowed := c.failing
+	for _, way := range choices {
+		if way.failing && !allowed {
+			continue
+		}
+		c.delivery, c.failing = way.delivery, way.failing
+		p, err := start(c)
+		if err == nil {
+			if len(reasons) > 0 {
+				p.note("chosen by itself: %s, since a better way cannot be had: %v", p.agg.stats.Observed(), errors.Join(reasons...))
+			}
+			return p, nil
+		}
+		if !errors.Is(err, ErrNotSupported) {
+			return nil, err
+		}
+		errs = append(errs, err)
+		reasons = append(reasons, fmt.Errorf("by %s: %w", way.delivery, err))
+	}
+	if errors.Is(errs[0], ErrUserModeOnly) {
+		return nil, fmt.Errorf("%w. Nor can it be observed without arming anything: %w", errs[0], errs[len(errs)-1])
+	}
+	return nil, errors.Join(reasons...)
+}

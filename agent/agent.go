@@ -57,7 +57,8 @@ type Agent struct {
 	shadowed   map[*Arena]string // names of those that are plain memory because of the shadow
 	processors []*traces.Processor
 	notes      []string
-	ending     *ending // what Shutdown does, or nil before it, and after a try that failed
+	gaveBack   map[string]bool // names of regions that are not to be observed any more, see SafeWriter
+	ending     *ending         // what Shutdown does, or nil before it, and after a try that failed
 
 	last *recording.Recording // to be written at the end, or nil; for the goroutine of ending alone
 }
@@ -194,6 +195,9 @@ func (a *Agent) profile() error {
 		a.lookout = newLookout(a.cfg.files, func(l *profiler.Look, path, name string, opts ...profiler.RegionOption) (*profiler.Region, error) {
 			if !a.observes() {
 				return nil, a.refused(path)
+			}
+			if a.isGivenBack(name) {
+				return nil, errGivenBack
 			}
 			r, err := l.AttachFile(path, append(opts, profiler.WithName(name))...)
 			if err == nil {

@@ -199,3 +199,17 @@ func (r *Region) attachPiece(base uintptr, m piece) error {
 	r.update(func(s *RegionStats) { s.Stopped = r.longest })
 	return err
 }
+
+// RegionsOf returns the regions that observe some of this memory, but for those that own it (NewArena, MapFile).
+func (p *Profiler) RegionsOf(memory []byte) (list []*Region) {
+	lo := uintptr(unsafe.Pointer(unsafe.SliceData(memory)))
+	hi := lo + uintptr(len(memory))
+	for _, r := range p.openRegions() {
+		r.mu.Lock()
+		if r.bytes == nil && slices.ContainsFunc(r.maps, func(m *mapping) bool { return m.Lo < hi && lo < m.Hi }) {
+			list = append(list, r)
+		}
+		r.mu.Unlock()
+	}
+	return list
+}

@@ -112,6 +112,9 @@ func (p *Profiler) RegionSize(RegionID) int64 { return 0 }
 // Span returns nothing.
 func (p *Profiler) Span(SpanRef) (SpanStats, bool) { return SpanStats{}, false }
 
+// RegionsOf returns nothing.
+func (p *Profiler) RegionsOf([]byte) []*Region { return nil }
+
 // Resident returns nothing.
 func (p *Profiler) Resident() map[RegionID]int64 { return nil }
 

@@ -14,12 +14,17 @@ func Examine(k uffd.Report, limits Limits, trial Trial) Report {
 	}
 	r.Works = trial.passed(StepStart) && trial.passed(StepArena) && trial.passed(StepAttached) && trial.Reason == ""
 	switch {
+	case (!r.Works || trial.UserModeOnly) && observes(trial.Ways):
+		r.Works = false
+		r.Verdict = "firsttouch observes page faults here and arms nothing, since a better way is closed: it sees less, and what each way sees is below"
 	case r.Works && trial.UserModeOnly:
 		r.Works = false
 		r.Verdict = "firsttouch profiles nothing here, since system calls of the service would fail (user mode only): " + failing + ". " +
 			"Open a way to full service, or set " + allowing + " where the service copies what a system call gets"
 	case r.Works:
 		r.Verdict = "firsttouch works here"
+	case k.OpenPath == nil && bySignal(trial).Status == Limited:
+		r.Verdict = "firsttouch profiles nothing here by itself, since no way to a userfaultfd and none to perf events is open. FIRSTTOUCH_DELIVERY=signal needs neither, where the service copies what a system call gets: it allows that " + failing
 	case k.OpenPath == nil:
 		r.Verdict = "firsttouch cannot work here: no way to a userfaultfd is open; one of the remedies below is enough"
 	case trial.Reason != "":

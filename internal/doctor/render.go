@@ -19,9 +19,18 @@ func Render(w io.Writer, r Report, command string) error {
 	r = plain.Lines(r)
 	_, err := fmt.Fprintf(w, "%s.\n\n", r.Verdict)
 	if !r.Works {
-		return errors.Join(err, remedies(w, r), observable(w, r), more(w, r, command))
+		return errors.Join(err, waysOf(w, r), remedies(w, r), observable(w, r), more(w, r, command))
 	}
-	return errors.Join(err, observable(w, r), remedies(w, r), more(w, r, command))
+	return errors.Join(err, waysOf(w, r), observable(w, r), remedies(w, r), more(w, r, command))
+}
+
+// waysOf writes which ways there are, and what each has seen.
+func waysOf(w io.Writer, r Report) error {
+	if len(r.Trial.Ways) == 0 {
+		return nil
+	}
+	_, err := fmt.Fprintln(w, waysText(r.Trial.Ways))
+	return errors.Join(err, waysTable(r.Trial.Ways).Write(w))
 }
 
 // observable lists the kinds of memory, without those of which nothing is known because the profiler does not run.
@@ -58,6 +67,7 @@ func RenderAll(w io.Writer, r Report) error {
 	_, err := fmt.Fprintf(w, "%s.\n\n%s/%s, kernel %s, pages of %s, uid %d, firsttouch trial: %s\n\n",
 		r.Verdict, k.OS, k.Arch, or(k.Kernel, "unknown"), summary.Bytes(int64(k.PageSizeBytes)), k.Privileges.UID, trialText(r.Trial))
 	return errors.Join(err,
+		waysOf(w, r),
 		remedies(w, r),
 		rows("Ways to a userfaultfd (one is enough)", r.Opening).Write(w),
 		rows("Delivery of faults", r.Delivery).Write(w),

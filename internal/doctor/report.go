@@ -52,6 +52,8 @@ type Trial struct {
 	Steps        []Step `json:"steps"`
 	UserModeOnly bool   `json:"user_mode_only"`
 	Placement    string `json:"placement,omitempty"` // where the resolver runs
+	// Ways are the ways to observe, best first, with what each has seen.
+	Ways []Way `json:"ways,omitempty"`
 	// Refused are the system calls of the engine that a seccomp filter refuses.
 	Refused []RefusedCall `json:"refused_calls,omitempty"`
 }

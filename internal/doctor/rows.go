@@ -5,6 +5,7 @@ import (
 	"os"
 	"strconv"
 
+	"github.com/firsttouch/firsttouch/profiler"
 	"github.com/firsttouch/firsttouch/uffd"
 )
 
@@ -27,15 +28,17 @@ func delivery(k uffd.Report, t Trial) []Row {
 		thread,
 		tried("stack of the toucher", "taken by signal, and found to name the right function", t, StepStack),
 		syscall,
-		bySignal(k, t),
+		bySignal(t),
 	}
 }
 
 // bySignal is the row of delivery by signal, which is an option.
-func bySignal(k uffd.Report, t Trial) Row {
+func bySignal(t Trial) Row {
 	const name = "to handlers of SIGBUS and SIGSEGV (an option)"
-	if _, made := t.step(StepSignal); !made && k.OpenPath != nil && !hasFeature(k, "SIGBUS") {
-		return Row{Name: name, Status: No, Detail: "the kernel does not offer it", Remedy: "Linux 4.14 or later"}
+	for _, w := range t.Ways { // also where no userfaultfd can be had, which it does without
+		if _, made := t.step(StepSignal); !made && w.Delivery == profiler.DeliverySignal.String() && w.Reason == "" {
+			return Row{Name: name, Status: Limited, Detail: "FIRSTTOUCH_DELIVERY=signal: no userfaultfd is needed; it allows that " + failing}
+		}
 	}
 	return tried(name, "FIRSTTOUCH_DELIVERY=signal: cheaper, and allows that "+failing, t, StepSignal)
 }
@@ -139,7 +142,7 @@ func system(k uffd.Report, l Limits, t Trial) []Row {
 	}
 	return append(rows, append(callRows(t),
 		Row{Name: "CPUs", Status: Yes, Detail: fmt.Sprint(l.CPUs)},
-		Row{Name: "perf events", Status: Yes, Detail: "not needed"})...)
+		perfEvents(t))...)
 }
 
 // callRows has a row for each system call of the engine that a filter refuses, or one for all.
@@ -155,4 +158,18 @@ func callRows(t Trial) (rows []Row) {
 		rows = append(rows, row)
 	}
 	return rows
+}
+
+// perfEvents is the row of what delivery observe needs, and no other.
+func perfEvents(t Trial) Row {
+	row := Row{Name: "perf events", Status: Unknown, Detail: "needed for delivery observe alone; not tried"}
+	for _, w := range t.Ways {
+		if w.Delivery == profiler.DeliveryObserve.String() {
+			row.Status, row.Detail = Yes, "page faults can be observed without arming anything"
+			if w.Reason != "" {
+				row.Status, row.Detail = No, "needed for delivery observe alone: "+w.Reason
+			}
+		}
+	}
+	return row
 }

@@ -22,6 +22,12 @@ var stopLimit = profiler.WithStopLimit(time.Second)
 // Try runs the profiler on small memory of its own, with files in dir. It is meant to run in a
 // process that may die, and so lets system calls fail where the kernel serves user mode only.
 func Try(dir string) Trial {
+	t := trySteps(dir)
+	t.Ways = tryWays(dir)
+	return t
+}
+
+func trySteps(dir string) Trial {
 	t := Trial{Steps: []Step{}, Refused: refusedCalls()}
 	p, err := profiler.New(profiler.WithStacks(profiler.StacksEvery()), profiler.WithFailingSystemCalls(), stopLimit)
 	t.add(StepStart, err)

@@ -30,9 +30,10 @@ type config struct {
 	arenas    []string
 	goHeap    float64 // share, 0 is none
 	failing   bool    // see WithFailingSystemCalls
-	debugAddr string  // host:port, or empty
-	token     string  // or empty
-	addresses bool    // may be asked for
+	delivery  profiler.Delivery
+	debugAddr string // host:port, or empty
+	token     string // or empty
+	addresses bool   // may be asked for
 	rescan    time.Duration
 	required  bool
 	disabled  bool
@@ -140,6 +141,7 @@ func (c *config) setDelivery(d profiler.Delivery) error {
 	if d > profiler.DeliveryAuto {
 		return fmt.Errorf("%w: delivery %v: choose DeliveryAuto, DeliveryThread, DeliverySignal or DeliveryObserve", profiler.ErrInvalid, d)
 	}
+	c.delivery = d
 	c.engine = append(c.engine, profiler.WithDelivery(d))
 	return nil
 }

@@ -53,8 +53,8 @@ const (
 	// knownMost bounds the g's that are known: a process has as many as it had goroutines at once.
 	knownMost = 1 << 16
 	// remembered is for how long bindings are remembered that have changed since: the kernel's records come much sooner, but for those
-	// that were interrupted, which take two seconds.
-	remembered = int64(3 * time.Second)
+	// that were interrupted, which take two seconds, or three where their thread has made no other fault.
+	remembered = int64(6 * time.Second)
 )
 
 // sees takes over a reading.

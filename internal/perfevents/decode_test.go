@@ -180,6 +180,13 @@ func TestPair(t *testing.T) {
 			beginAt(theBegin, 7, 100, page, 1), beginAt(theBegin, 8, 400, page, 1), endAt(theMinor, 8, 500, page, 1),
 			beginAt(theBegin, 7, 600, 9*page, 1), endAt(theMinor, 7, 700, 9*page, 1),
 		}, []at{{100, 500, Minor, AtMost, 8}, {600, 700, Minor, Measured, 7}}},
+		{"interrupted, and made again by another thread after other faults, while the first one makes none", [][]byte{
+			beginAt(theBegin, 7, 100, page, 1), beginAt(theBegin, 8, 400, 7*page, 2), endAt(theMinor, 8, 450, 7*page, 2),
+			beginAt(theBegin, 8, 460, page, 1), endAt(theMinor, 8, 500, page, 1),
+		}, []at{{400, 450, Minor, Measured, 8}, {100, 500, Minor, AtMost, 8}}},
+		{"two threads of C with the same in the register", [][]byte{
+			beginAt(theBegin, 7, 100, page, 1), beginAt(theBegin, 8, 400, 7*page, 2), endAt(theMinor, 8, 450, 7*page, 2), endAt(theMajor, 7, 500, page, 1),
+		}, []at{{400, 450, Minor, Measured, 8}, {100, 500, Major, Measured, 7}}},
 		{"an error in between is another fault's", [][]byte{
 			beginAt(theBegin, 7, 100, 0, 1), beginAt(theBegin, 7, 200, page, 2), endAt(theMinor, 7, 300, page, 2),
 		}, []at{{200, 300, Minor, Measured, 7}}},
@@ -204,8 +211,8 @@ func TestPair(t *testing.T) {
 					got = append(got, at{f.Time, f.End, f.Kind, f.Known, f.Thread})
 				}
 			}
-			if left := p.interrupted(2 * forgotten); len(p.open) != 0 || len(p.at) != 0 || len(left) > 1 || len(left) == 1 && left[0].Address != 0 {
-				t.Errorf("left: %d open, %d places, %+v", len(p.open), len(p.at), left)
+			if left := p.interrupted(2 * forgotten); len(p.open) != 0 || len(p.of) != 0 || len(left) > 1 || len(left) == 1 && left[0].Address != 0 {
+				t.Errorf("left: %d open, %d by g, %+v", len(p.open), len(p.of), left)
 			}
 			if !reflect.DeepEqual(got, c.want) {
 				t.Errorf("got %+v, want %+v", got, c.want)

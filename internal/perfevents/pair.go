@@ -81,8 +81,8 @@ type ended struct {
 
 // pairer makes faults of records, which it gets by time for each thread.
 type pairer struct {
-	open   map[uint32]*began // by thread
-	at     map[place]uint32  // the threads of those
+	open   map[uint32]*began  // by thread
+	of     map[uintptr]uint32 // the threads of those, by g
 	ended  map[uint32]ended
 	broken map[place]*began // interrupted
 }
@@ -102,7 +102,7 @@ const (
 // and by its own. Then each record of it comes twice, one right after the other and by different events.
 func (p *pairer) pair(r *rawRecord) (f Fault, ok bool) {
 	if p.open == nil || len(p.open) > rememberMost || len(p.ended) > rememberMost || len(p.broken) > rememberMost {
-		p.open, p.at, p.ended, p.broken = make(map[uint32]*began), make(map[place]uint32), make(map[uint32]ended), make(map[place]*began)
+		p.open, p.of, p.ended, p.broken = make(map[uint32]*began), make(map[uintptr]uint32), make(map[uint32]ended), make(map[place]*began)
 	}
 	before := p.open[r.tid]
 	if r.kind == begin {
@@ -112,18 +112,18 @@ func (p *pairer) pair(r *rawRecord) (f Fault, ok bool) {
 			if before.id != r.id && before.place() == at && r.time-before.time < doubled {
 				return f, false
 			}
-			p.close(r.tid, before)
-			p.broken[before.place()] = before
+			p.interrupt(before)
 		}
-		if tid, ok := p.at[at]; ok && at.g != 0 { // this goroutine has left that thread
-			p.broken[at] = p.open[tid]
-			p.close(tid, p.open[tid])
+		if tid, ok := p.of[at.g]; ok { // this goroutine has left that thread
+			p.interrupt(p.open[tid])
 		}
 		if o := p.broken[at]; o != nil {
 			b.first, b.again = o.first, true
 			delete(p.broken, at)
 		}
-		p.open[r.tid], p.at[at] = b, r.tid
+		if p.open[r.tid] = b; at.g != 0 {
+			p.of[at.g] = r.tid
+		}
 		delete(p.ended, r.tid)
 		return f, false
 	}
@@ -131,7 +131,9 @@ func (p *pairer) pair(r *rawRecord) (f Fault, ok bool) {
 		return f, false
 	}
 	if before != nil {
-		p.close(r.tid, before)
+		p.close(before)
+	} else {
+		before = p.taken(r)
 	}
 	p.ended[r.tid] = ended{r.address, r.kind, r.id}
 	f = Fault{Time: r.time, End: r.time, Known: Unmeasured, Thread: r.tid, Address: uintptr(r.address), PC: uintptr(r.ip)}
@@ -149,11 +151,39 @@ func (p *pairer) pair(r *rawRecord) (f Fault, ok bool) {
 }
 
 // close forgets that a thread is in a fault.
-func (p *pairer) close(tid uint32, b *began) {
-	delete(p.open, tid)
-	if p.at[b.place()] == tid {
-		delete(p.at, b.place())
+func (p *pairer) close(b *began) {
+	delete(p.open, b.tid)
+	if g := b.place().g; p.of[g] == b.tid {
+		delete(p.of, g)
 	}
+}
+
+// interrupt takes over that a thread is not in a fault any more, of which no end was seen.
+func (p *pairer) interrupt(b *began) {
+	p.close(b)
+	p.broken[b.place()] = b
+}
+
+// taken returns the begin of a fault that was taken for interrupted and was not: another thread has the same in its register, which
+// holds no g where it runs code of C.
+func (p *pairer) taken(r *rawRecord) *began {
+	for at, b := range p.broken {
+		if b.tid == r.tid && at.page == r.address&^4095 {
+			delete(p.broken, at)
+			return b
+		}
+	}
+	return nil
+}
+
+// long lists the threads that seem to be in a fault since so long ago that one that was interrupted would be forgotten.
+func (p *pairer) long(now int64) (list []uint32) {
+	for tid, b := range p.open {
+		if now-b.time >= forgotten {
+			list = append(list, tid)
+		}
+	}
+	return list
 }
 
 // takes takes over what the record of a begin tells.

@@ -382,3 +382,49 @@ func TestParseList(t *testing.T) {
 		}
 	}
 }
+
+// TestIdleThreadIsInNoFault: a begin of a thread that sleeps or has ended is one that was interrupted, though the thread makes no other fault;
+// one of a thread that runs stays open.
+func TestIdleThreadIsInNoFault(t *testing.T) {
+	r := reader(t, Config{})
+	r.Read() // so that there is a pairer
+	tids, end := make(chan uint32), make(chan struct{})
+	defer close(end)
+	go func() {
+		runtime.LockOSThread()
+		tids <- uint32(unix.Gettid())
+		<-end
+	}()
+	go func() {
+		runtime.LockOSThread() // its thread ends
+		tids <- uint32(unix.Gettid())
+	}()
+	want := map[uint32]bool{<-tids: true, <-tids: true}
+	r.mu.Lock()
+	if r.pairer.open == nil {
+		r.pairer.pair(&rawRecord{kind: begin, tid: 1})
+		r.pairer.close(r.pairer.open[1])
+	}
+	i := uint64(1)
+	for tid := range want {
+		r.pairer.open[tid] = &began{rawRecord: rawRecord{kind: begin, tid: tid, address: i << 40, time: r.asked + 1}}
+		i++
+	}
+	r.mu.Unlock()
+	got := make(map[uint32]bool)
+	for until := time.Now().Add(20 * time.Second); len(got) < 2 && time.Now().Before(until); time.Sleep(100 * time.Millisecond) {
+		for _, f := range r.Read().Faults {
+			if want[f.Thread] && f.Kind == Interrupted && f.Address >= 1<<40 {
+				got[f.Thread] = true
+			}
+		}
+	}
+	if len(got) != 2 {
+		t.Errorf("interrupted %v, want %v", got, want)
+	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if !inFault(uint32(unix.Gettid())) {
+		t.Error("a thread that runs may be in a fault")
+	}
+}

@@ -44,6 +44,7 @@ type Reader struct {
 	decoder decoder
 	pairer  pairer
 	later   []rawRecord // newer than what the last Read was for
+	asked   int64       // when the kernel was asked last whether threads are in a fault
 	closed  bool
 }
 
@@ -420,8 +421,26 @@ func (r *Reader) Read() (b Batch) {
 		}
 	}
 	r.later = slices.Clone(list[n:])
+	if long := r.pairer.long(b.Until); len(long) > 0 && b.Until-r.asked > int64(time.Second) {
+		r.asked = b.Until
+		for _, tid := range long {
+			if !inFault(tid) {
+				r.pairer.interrupt(r.pairer.open[tid])
+			}
+		}
+	}
 	b.Faults = append(b.Faults, r.pairer.interrupted(b.Until)...)
 	return b
+}
+
+// inFault reports whether a thread may be in a page fault: it runs, or waits in a way that a signal does not end (proc_pid_stat(5)).
+func inFault(tid uint32) bool {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/self/task/%d/stat", tid))
+	if err != nil {
+		return !errors.Is(err, os.ErrNotExist) && !errors.Is(err, unix.ESRCH)
+	}
+	i := strings.LastIndexByte(string(text), ')') // of its name
+	return i < 0 || i+2 >= len(text) || text[i+2] == 'D' || text[i+2] == 'R'
 }
 
 // Waiting counts the threads that were in a fault for longer than so many nanoseconds when Read was called last, and the faults that a

@@ -107,7 +107,7 @@ var metrics = []Metric{
 
 var metricAttributes = []MetricAttribute{
 	{KeyRegion, "The region's group, which is its name unless files that come and go share one (FIRSTTOUCH_GROUP); " + RegionOther + " for all beyond the first 12."},
-	{KeyAccess, "read or write."},
+	{KeyAccess, "read or write, or unknown where page faults are only observed."},
 	{KeySource, "Where the contents came from: zero, page_cache, disk, memory (armed with its contents) or unknown."},
 	{KeyResult, ResultRecorded + ", or " + ResultDropped + " where the record was lost."},
 	{KeyReason, ReasonRingFull + ": the ring between the resolver and the totals (FIRSTTOUCH_RING); " +

@@ -22,6 +22,7 @@ type File struct {
 	Delay    time.Duration                    // of each read that reaches the storage
 	Late     func(offset int64) time.Duration // a longer one, of a read that begins there; 0 is none. Nil is none of all
 	Direct   bool                             // every read(2) reaches it, not those of pages that are in no cache alone; it cannot be mapped shared then
+	Keep     bool                             // who opens it anew finds in the page cache what was read before, as of a disk; otherwise that is dropped
 }
 
 // The requests (enum fuse_opcode).
@@ -35,6 +36,7 @@ const (
 	rootNode  = 1
 	fileNode  = 2
 	directIO  = 1       // FOPEN_DIRECT_IO
+	keepCache = 2       // FOPEN_KEEP_CACHE
 	forever   = 1 << 30 // seconds that names and attributes stay true
 	inHeader  = 40      // struct fuse_in_header
 	outHeader = 16      // struct fuse_out_header
@@ -124,8 +126,11 @@ func (s *server) answer(op uint32, unique, node uint64, in []byte) {
 		s.reply(unique, 0, append(b, s.attributes(node)...))
 	case opOpen:
 		b := make([]byte, 16) // struct fuse_open_out
-		if s.Direct {
+		switch {
+		case s.Direct:
 			le.PutUint32(b[8:], directIO)
+		case s.Keep:
+			le.PutUint32(b[8:], keepCache)
 		}
 		s.reply(unique, 0, b)
 	case opRead:

@@ -140,6 +140,16 @@ func (s scanner) limits(w Categories) {
 			CategoryMask: uint64(w), ReturnMask: uint64(w),
 		}
 		buf := make([]PageRegion, c.vec)
+		// The finishing form has the same limit, whatever fits into buf.
+		query := ScanQuery{All: w, Return: w, MaxPages: int(c.maxPages)}
+		var all []span
+		noErr(s.t, c.name, s.p.Scan(whole, query, make([]PageRegion, 1), func(regions []PageRegion) bool {
+			all = append(all, s.span(regions[0]))
+			return true
+		}))
+		if c.vec == 8 && !slices.Equal(all, c.want) {
+			s.t.Errorf("%s: Scan has %v, want %v", c.name, all, c.want)
+		}
 		n, errno := s.p.rawScan(&arg, buf)
 		var got []span
 		for _, r := range buf[:n] {

@@ -76,6 +76,9 @@ func TestHandOver(t *testing.T) {
 	if _, err := fd.Register(memory, ModeMissing); !isErr(err, ErrNoMemory, unix.ENOMEM) {
 		t.Errorf("Register in a process that ended: %v", err)
 	}
+	if err := fd.Wake(memory); err != nil { // has nobody to wake
+		t.Errorf("Wake in a process that ended: %v", err)
+	}
 	if err := fd.Unregister(memory); !isErr(err, ErrNoMemory, unix.ENOMEM) {
 		t.Errorf("Unregister in a process that ended: %v", err)
 	}

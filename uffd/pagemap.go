@@ -55,6 +55,9 @@ type ScanQuery struct {
 	Any      Categories
 	Inverted Categories
 	Return   Categories
+	// MaxPages ends the scan behind so many pages that match, a budget for a long range; 0 is no limit. A huge page
+	// counts as all of its small ones. The last region says where to go on.
+	MaxPages int
 }
 
 // PagemapEntry is one entry of /proc/PID/pagemap, Documentation/admin-guide/mm/pagemap.rst.

@@ -54,7 +54,7 @@ func (p *Pagemap) Entries(start Addr, into []PagemapEntry) error {
 }
 
 // Scan calls visit with the regions of r that match q, in the order of their addresses, in parts
-// that fill buf. It goes on until all of r is scanned, or visit answers false. Pages are reported,
+// that fill buf. It goes on until all of r is scanned, visit answers false, or q.MaxPages were reported. Pages are reported,
 // and with ScanWPMatching protected, once.
 //
 // Errors: ErrNotSupported (an older kernel), ErrInvalid (the range, a category that the kernel does not know, an empty
@@ -67,10 +67,11 @@ func (p *Pagemap) Scan(r Range, q ScanQuery, buf []PageRegion, visit func([]Page
 		CategoryMask: uint64(q.All), CategoryAnyofMask: uint64(q.Any),
 		CategoryInverted: uint64(q.Inverted), ReturnMask: uint64(q.Return),
 	}
-	if r.End < r.Start || len(buf) == 0 {
+	if r.End < r.Start || len(buf) == 0 || q.MaxPages < 0 {
 		return newError("PAGEMAP_SCAN", r, 0, unix.EINVAL)
 	}
-	for {
+	for left := uint64(q.MaxPages); ; {
+		arg.MaxPages = left
 		n, errno := p.rawScan(&arg, buf)
 		if errno != 0 {
 			return newError("PAGEMAP_SCAN", r, int64(arg.Start)-int64(r.Start), errno)
@@ -79,6 +80,14 @@ func (p *Pagemap) Scan(r Range, q ScanQuery, buf []PageRegion, visit func([]Page
 			return nil
 		}
 		arg.Start = arg.WalkEnd
+		if q.MaxPages > 0 {
+			for _, region := range buf[:n] {
+				left -= min(left, uint64(region.Len())/uint64(PageSize()))
+			}
+			if left == 0 {
+				return nil
+			}
+		}
 	}
 }
 

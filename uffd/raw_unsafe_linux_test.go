@@ -22,3 +22,6 @@ func rawIoctl(raw int, request Ioctl, address uintptr) unix.Errno {
 func fillRegisterArg(mem []byte, r Range) {
 	*(*registerArg)(unsafe.Pointer(&mem[0])) = registerArg{Range: toArg(r), Mode: ModeMissing}
 }
+
+// addressOf is where mem begins.
+func addressOf(mem []byte) unsafe.Pointer { return unsafe.Pointer(unsafe.SliceData(mem)) }

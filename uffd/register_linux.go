@@ -29,7 +29,9 @@ func (f *FD) Unregister(r Range) error {
 	if errno := f.rawUnregister(&arg); errno != 0 {
 		return newError("UFFDIO_UNREGISTER", r, 0, errno)
 	}
-	return nil
+	// The kernel wakes only those who wait for a missing page: who waits to write, or for a page of the file, would wait
+	// for ever.
+	return f.Wake(r)
 }
 
 // Wake wakes the threads that wait for a page of r, whose accesses are then repeated. Fills do it

@@ -30,6 +30,7 @@ type Agent struct {
 	debug   *endpoint.Server  // nil where nothing is listened on
 	guard   *endpoint.Guard   // in front of the handler
 	flight  *recording.Flight
+	figures *figures
 	files   *recorder // nil where no recordings are written to files
 	budget  *keeper   // nil without a budget
 	journal *journal  // nil without a logger
@@ -142,7 +143,7 @@ func (a *Agent) profile() error {
 		a.files, slow = files, files.ended
 		files.make = a.recorded
 	}
-	a.flight = recording.NewFlight(a.cfg.flight, slow)
+	a.flight, a.figures = recording.NewFlight(a.cfg.flight, slow), newFigures("/")
 	opts := append(a.cfg.engine, profiler.WithObserver(a.flight.Observe))
 	if err := a.meter(); err != nil {
 		a.files = nil

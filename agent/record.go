@@ -27,14 +27,14 @@ func (a *Agent) WriteRecording(w io.Writer, reason string) error {
 // recorded makes a recording of now, with the agent's own notes.
 func (a *Agent) recorded(scope recording.Scope, reason string) *recording.Recording {
 	r := a.flight.Recording(a.prof.Snapshot(), scope, reason)
-	r.WorkingSets = a.WorkingSets()
+	r.WorkingSets, r.Memory = a.WorkingSets(), a.figures.now()
 	addNotes(r, a.Notes())
 	return r
 }
 
 // totals is recorded without the first touches that only the flight recorder holds.
 func (a *Agent) totals() *recording.Recording {
-	r := &recording.Recording{Snapshot: a.prof.Snapshot(), Requests: a.flight.RequestsSince(0), Ended: a.flight.Ended(), WorkingSets: a.WorkingSets()}
+	r := &recording.Recording{Snapshot: a.prof.Snapshot(), Requests: a.flight.RequestsSince(0), Ended: a.flight.Ended(), WorkingSets: a.WorkingSets(), Memory: a.figures.now()}
 	addNotes(r, a.Notes())
 	return r
 }

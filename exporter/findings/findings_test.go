@@ -59,6 +59,14 @@ func (s *service) requests(count, with uint64, took, stall time.Duration) *servi
 	return s
 }
 
+// memory is what the system says: names, each before its value.
+func (s *service) memory(figures ...any) *service {
+	for i := 0; i+1 < len(figures); i += 2 {
+		s.r.Memory = append(s.r.Memory, recording.Figure{Name: figures[i].(string), Value: int64(figures[i+1].(int))})
+	}
+	return s
+}
+
 func (s *service) said() []summary.Finding {
 	s.SetTime(time.Unix(0, 0), time.Unix(0, 0).Add(s.length), time.Hour, time.Hour+s.length)
 	s.r.Snapshot = s.Snapshot()
@@ -156,6 +164,22 @@ func TestRules(t *testing.T) {
 						Mappings: []profiler.MappingStats{{End: 165 * MiB, Latency: 2 * time.Second}}}).touch(10, 1, time.Microsecond, cached, 0)
 				},
 			}},
+		{"mappings", func() *service { return database(64).memory("mappings", 60000, "mappings_limit", 65530) },
+			[]string{"60,000 of the 65,530 mappings", "(92%)"}, map[string]func() *service{
+				"few":           func() *service { return database(64).memory("mappings", 6000, "mappings_limit", 65530) },
+				"limit unknown": func() *service { return database(64).memory("mappings", 60000) },
+			}},
+		{"amplified", func() *service {
+			return database(64).touch(10*256, 1, time.Microsecond, disk, 0).memory("device_reads_bytes", 190*MiB)
+		}, []string{"190 MiB read from devices", "10.0 MiB that came from the disk", "19.0 bytes"}, map[string]func() *service{
+			"read once": func() *service {
+				return database(64).touch(10*256, 1, time.Microsecond, disk, 0).memory("device_reads_bytes", 30*MiB)
+			},
+			"little": func() *service {
+				return database(64).touch(256, 1, time.Microsecond, disk, 0).memory("device_reads_bytes", 190*MiB)
+			},
+			"unknown": func() *service { return database(64).touch(10*256, 1, time.Microsecond, disk, 0) },
+		}},
 		{"lost", func() *service {
 			s := database(64).touch(90, 1, time.Microsecond, cached, 0)
 			s.SetStats(profiler.Stats{Dropped: 10})

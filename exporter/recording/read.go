@@ -57,6 +57,7 @@ type contents struct {
 	mappings    rows[mapping]
 	steps       rows[sampling]
 	ended       rows[RequestTotals]
+	figures     rows[Figure]
 	buckets     rows[bucket]
 	runs        rows[run]
 	stats       rows[profiler.Stats]
@@ -92,6 +93,8 @@ func (c *contents) take(in *reader, kind byte, content []byte) error {
 		return collect(samplingTable, content, b, &c.steps)
 	case endedTable.kind:
 		return collect(endedTable, content, b, &c.ended)
+	case figureTable.kind:
+		return collect(figureTable, content, b, &c.figures)
 	case bucketTable.kind:
 		return collect(bucketTable, content, b, &c.buckets)
 	case runTable.kind:
@@ -239,7 +242,7 @@ func (c *contents) recording() (*Recording, error) {
 	if s, err = profiler.RestoreSnapshot(s, p); err != nil {
 		return nil, err
 	}
-	r := &Recording{Origin: o.Origin, Snapshot: s, Requests: c.requests.all(), Executables: c.executables.all(), WorkingSets: sets}
+	r := &Recording{Origin: o.Origin, Snapshot: s, Requests: c.requests.all(), Executables: c.executables.all(), WorkingSets: sets, Memory: c.figures.all()}
 	if list := c.ended.all(); len(list) > 0 {
 		r.Ended = list[0]
 	}

@@ -17,6 +17,8 @@ type Recording struct {
 	Requests []Request
 	// Ended are the sums over all requests that ended, also those that are not among Requests any more.
 	Ended RequestTotals
+	// Memory is what the system said of the process's memory when the recording was made; empty where it says nothing.
+	Memory []Figure
 	// WorkingSets are what the windows of the regions showed, where there were any.
 	WorkingSets []profiler.WorkingSet
 	// Executables are the program and its libraries, the program first, for profiles.

@@ -53,6 +53,7 @@ func write(w io.Writer, r *Recording, level int) error {
 	}
 	spanTable.write(out, spans)
 	writeWorkingSets(out, r.WorkingSets)
+	figureTable.write(out, r.Memory)
 	endedTable.write(out, []RequestTotals{r.Ended})
 	requestTable.write(out, r.Requests)
 	faultTable.write(out, s.Faults)

@@ -24,7 +24,7 @@ func DefaultLimits() Limits { return Limits{Callers: 10, Requests: 10, Times: 10
 // Of makes the Summary of a recording.
 func Of(r *recording.Recording, n Limits) Summary {
 	sum := Build(r.Snapshot, RequestsOf(r), n)
-	sum.WorkingSets = WorkingSets(r.Snapshot, r.WorkingSets)
+	sum.WorkingSets, sum.Memory = WorkingSets(r.Snapshot, r.WorkingSets), figures(r)
 	return sum
 }
 
@@ -41,7 +41,7 @@ func Build(s *profiler.Snapshot, requests RequestList, n Limits) Summary {
 		Callers:  all.Callers[:min(n.Callers, len(all.Callers))],
 		Stacked:  all.Stacked,
 		Requests: SumRequests(requests, n.Requests),
-		Engine:   engine(s.Stats), WorkingSets: []WorkingSet{}, Times: Windows(s, n.Times),
+		Engine:   engine(s.Stats), WorkingSets: []WorkingSet{}, Memory: []Figure{}, Times: Windows(s, n.Times),
 	}
 	sum.More = len(all.Callers) - len(sum.Callers)
 	sum.Requests.Unattributed = s.Stats.Unattributed

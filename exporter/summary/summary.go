@@ -18,7 +18,9 @@ type Summary struct {
 	Engine   Engine    `json:"engine"`
 	// WorkingSets are of the regions that were armed again and again, and Times what happened in equal parts of the time, where asked for.
 	WorkingSets []WorkingSet `json:"working_sets"`
-	Times       []Window     `json:"times,omitempty"`
+	// Memory is what the system says of the process's memory, beside what was touched of it; empty where it says nothing.
+	Memory []Figure `json:"memory"`
+	Times  []Window `json:"times,omitempty"`
 }
 
 // Finding is a sentence with its numbers, where to see them, and one thing to try.

@@ -54,6 +54,7 @@ func RenderDocument(w io.Writer, d Document) error {
 		RenderFindings(w, d.Findings, d.Source),
 		renderRegions(d.Summary).Write(w),
 		renderHeap(w, d.Summary),
+		renderMemory(d.Summary).Write(w),
 		renderStalls(d.Summary).Write(w),
 		renderCallers(d.Summary).Write(w),
 		renderRequestsOrWhy(w, d),

@@ -58,6 +58,15 @@ func renderRegions(s summary.Summary) *Table {
 	return t
 }
 
+// renderMemory shows what the system says beside what was touched.
+func renderMemory(s summary.Summary) *Table {
+	t := NewTable("Memory of the process, as the system has it", Left(""), Left(""))
+	for _, f := range s.Memory {
+		t.Row(summary.FigureName(f.Name), f.Text)
+	}
+	return t
+}
+
 // plural writes a number of things.
 func plural(n int, thing string) string {
 	if n != 1 {

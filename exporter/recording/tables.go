@@ -35,7 +35,7 @@ var (
 	eventTable      = table[profiler.Event]{20, visitEvent}
 	samplingTable   = table[sampling]{21, visitSampling}
 	endedTable      = table[RequestTotals]{22, visitEnded}
-	figureTable     = table[Figure]{23, visitFigure}
+	figureTable     = table[Figure]{24, visitFigure}
 )
 
 // origin is the Origin, and the bounds of the snapshot.

@@ -13,7 +13,8 @@ import (
 // come before events, whatever their order of arrival. It returns os.ErrDeadlineExceeded after the
 // deadline, ErrClosed once f is closed, and ErrInvalid for an empty buffer. A waiting Read costs
 // no thread. Where messages come within 50 µs of each other it waits so long for the next one without giving its
-// processor (GOMAXPROCS) to other goroutines, which costs less time than to give it away. Concurrent calls take turns. The descriptor becomes non-blocking, see WithNonblock.
+// processor (GOMAXPROCS) to other goroutines, which costs less time than to give it away. To end it with a
+// context: context.AfterFunc(ctx, func() { fd.Close() }), or fd.SetReadDeadline(time.Unix(1, 0)) where f is to go on. Concurrent calls take turns. The descriptor becomes non-blocking, see WithNonblock.
 //
 // Needs Linux 4.3.
 func (f *FD) Read(msgs []Msg) (int, error) {

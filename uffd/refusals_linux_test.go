@@ -329,6 +329,25 @@ func TestProtectWithDontwakeIsEINVAL(t *testing.T) {
 	}
 }
 
+// Huge pages are protected as a whole.
+func TestProtectOfAPartOfAHugePage(t *testing.T) {
+	if parentOf(t) {
+		reserveHugePages(t)
+	}
+	if !inChild(t) {
+		return
+	}
+	needsMode(t, MemoryHugetlb, ModeWP)
+	a := newArea(t, MemoryHugetlb, 1)
+	fd := openTest(t)
+	register(t, fd, a.mem, ModeWP)
+	part := Range{a.rng().Start, a.rng().Start + Addr(PageSize())}
+	if err := fd.Protect(part); !isErr(err, ErrInvalid, unix.EINVAL) {
+		t.Errorf("%v", err)
+	}
+	noErr(t, "protect", fd.Protect(a.rng()))
+}
+
 // A protection of several mappings stops at the first that is not registered for it, and what came before stays
 // protected.
 func TestProtectStopsInTheMiddle(t *testing.T) {

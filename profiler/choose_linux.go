@@ -46,5 +46,9 @@ func newBest(c config) (*Profiler, error) {
 	if errors.Is(errs[0], ErrUserModeOnly) {
 		return nil, fmt.Errorf("%w. Nor can it be observed without arming anything: %w", errs[0], errs[len(errs)-1])
 	}
+	if !allowed {
+		reasons = append(reasons, errors.New("delivery by signal needs neither, nor any privilege, and is not taken by itself, since "+failing+
+			": allow it where the service can "+copyFirst+" first: WithFailingSystemCalls, or FIRSTTOUCH_ALLOW_FAILING_SYSTEM_CALLS=true"))
+	}
 	return nil, errors.Join(reasons...)
 }

@@ -75,7 +75,7 @@ func WithDelivery(d Delivery) Option {
 
 // Observed says how first touches were observed, and what that way cannot see: it belongs to each result.
 func (s *Stats) Observed() string {
-	const always = "what was touched before it was armed, and further touches of the same page, are not seen"
+	const always = "What was touched before it was armed, and further touches of the same page, are not seen"
 	switch s.Delivery {
 	case "":
 		return "" // nothing was

@@ -73,6 +73,7 @@ var catalogue = []Entry{
 	{AttrFaults, KindAttribute, "int", "{fault}", onBoth, "First touches."},
 	{AttrStall, KindAttribute, "double", "s", []Carrier{OnSpan, OnBurst, OnEvent, OnWindow}, "Time that threads waited for them, summed."},
 	{AttrStallMax, KindAttribute, "double", "s", onBoth, "The longest wait for a single one."},
+	{AttrBlocked, KindAttribute, "double", "s", onSpan, "How long all Ps stood in page faults of others while it was open, so that nothing of the program ran: a lower bound; absent where they never did."},
 	{AttrTouched, KindAttribute, "int", "By", []Carrier{OnSpan, OnBurst, OnWindow}, "Memory made accessible by them; on a burst each granule counts once."},
 	{AttrRegions, KindAttribute, "string[]", "", onSpan, "The regions that were touched, in the order of their first touch, at most 8."},
 	{AttrSlow, KindAttribute, "bool", "", onSpan, "Whether the stall reached the threshold for slow spans."},

@@ -12,6 +12,7 @@ const (
 	AttrFaults     = "firsttouch.faults"
 	AttrStall      = "firsttouch.stall"
 	AttrStallMax   = "firsttouch.stall.max"
+	AttrBlocked    = "firsttouch.blocked"
 	AttrTouched    = "firsttouch.touched"
 	AttrRegions    = "firsttouch.regions"
 	AttrSlow       = "firsttouch.slow"

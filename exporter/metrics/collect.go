@@ -32,6 +32,8 @@ func (e *Exporter) collect(_ context.Context, o metric.Observer) error {
 	o.ObserveInt64(e.ins.messages, int64(s.Stats.Messages))
 	o.ObserveFloat64(e.ins.overhead, s.Stats.Overhead.Seconds())
 	o.ObserveFloat64(e.ins.threadsStopped, s.Stats.Stopped.Seconds())
+	o.ObserveFloat64(e.ins.procs, s.Stats.Blocked.Sum.Seconds())
+	o.ObserveFloat64(e.ins.procsAll, s.Stats.Blocked.All.Seconds())
 	off := int64(0)
 	if s.Stats.Off != "" {
 		off = 1

@@ -59,7 +59,7 @@ func New(opts ...Option) (*Exporter, error) {
 	if e.ins, err = newInstruments(meter); err != nil {
 		return nil, fmt.Errorf("metrics: %w", err)
 	}
-	e.requests.init(e.ins.requestStall)
+	e.requests.init(e.ins.requestStall, e.ins.requestBlocked)
 	if e.reg, err = meter.RegisterCallback(e.collect, e.ins.observables()...); err != nil {
 		return nil, fmt.Errorf("metrics: %w", err)
 	}

@@ -12,11 +12,12 @@ import (
 type instruments struct {
 	faults, messages, dropped       metric.Int64ObservableCounter
 	overhead, threadsStopped        metric.Float64ObservableCounter
+	procs, procsAll                 metric.Float64ObservableCounter
 	mapped, touched, threadsStalled metric.Int64ObservableGauge
 	resident, idle, phase, off      metric.Int64ObservableGauge
 	faultStall, position            metric.Float64Histogram
 	burstSize                       metric.Int64Histogram
-	requestStall                    metric.Float64Histogram
+	requestStall, requestBlocked    metric.Float64Histogram
 	observed, budgetShare           metric.Float64ObservableGauge
 	faultsEstimate                  metric.Float64ObservableCounter
 	touchedEstimate                 metric.Int64ObservableGauge
@@ -26,7 +27,7 @@ type instruments struct {
 
 // observables are the instruments that are read at a collection.
 func (i *instruments) observables() []metric.Observable {
-	return []metric.Observable{i.faults, i.messages, i.dropped, i.overhead, i.threadsStopped, i.off, i.mapped, i.touched, i.threadsStalled, i.resident, i.idle, i.phase,
+	return []metric.Observable{i.faults, i.messages, i.dropped, i.overhead, i.threadsStopped, i.procs, i.procsAll, i.off, i.mapped, i.touched, i.threadsStalled, i.resident, i.idle, i.phase,
 		i.observed, i.faultsEstimate, i.touchedEstimate, i.budgetShare, i.budgetChanges, i.budgetPaused}
 }
 
@@ -38,6 +39,8 @@ func newInstruments(m metric.Meter) (instruments, error) {
 		dropped:        b.counter(exporter.MetricRecordsDropped),
 		overhead:       b.real(exporter.MetricOverhead),
 		threadsStopped: b.real(exporter.MetricThreadsStopped),
+		procs:          b.real(exporter.MetricProcsBlocked),
+		procsAll:       b.real(exporter.MetricProcsAllBlocked),
 		off:            b.gauge(exporter.MetricOff),
 		mapped:         b.gauge(exporter.MetricRegionMapped),
 		touched:        b.gauge(exporter.MetricRegionTouched),
@@ -49,6 +52,7 @@ func newInstruments(m metric.Meter) (instruments, error) {
 		position:       b.histogram(exporter.MetricFaultPosition),
 		burstSize:      b.sizes(exporter.MetricBurstSize),
 		requestStall:   b.histogram(exporter.MetricRequestStall),
+		requestBlocked: b.histogram(exporter.MetricRequestBlocked),
 
 		observed:        b.share(exporter.MetricRegionObserved),
 		faultsEstimate:  b.real(exporter.MetricFaultsEstimate),

@@ -81,6 +81,7 @@ func TestValuesAreThoseOfTheSnapshot(t *testing.T) {
 func TestWhatIsEmittedIsInTheCatalogue(t *testing.T) {
 	r := busy(t)
 	r.requests.stall.Record(t.Context(), 0.5) // there are no spans here
+	r.requests.blocked.Record(t.Context(), 0.5)
 	got := r.collect(t)
 	for _, m := range exporter.Metrics() {
 		e, ok := got[m.Name]

@@ -15,7 +15,7 @@ import (
 // requests adds up what the spans of a request waited for. A request is a span without a parent in this
 // process, with the spans beneath it.
 type requests struct {
-	stall metric.Float64Histogram
+	stall, blocked metric.Float64Histogram
 
 	mu   sync.Mutex // guards what follows
 	open map[trace.TraceID]*request
@@ -27,11 +27,11 @@ type request struct {
 	stall time.Duration // of the spans beneath, since the last root ended
 }
 
-func (r *requests) init(stall metric.Float64Histogram) {
-	r.stall, r.open = stall, make(map[trace.TraceID]*request)
+func (r *requests) init(stall, blocked metric.Float64Histogram) {
+	r.stall, r.blocked, r.open = stall, blocked, make(map[trace.TraceID]*request)
 }
 
-// SpanProcessor records MetricRequestStall. It belongs right behind the processor of package traces, which tells it what a span waited for: traces.NewProcessor(p, e.SpanProcessor(next)).
+// SpanProcessor records MetricRequestStall and MetricRequestBlocked. It belongs right behind the processor of package traces, which tells it what a span waited for: traces.NewProcessor(p, e.SpanProcessor(next)).
 func (e *Exporter) SpanProcessor(next sdktrace.SpanProcessor) sdktrace.SpanProcessor {
 	return &processor{SpanProcessor: next, requests: &e.requests}
 }
@@ -72,14 +72,14 @@ func (r *requests) begin(id trace.TraceID) {
 }
 
 func (r *requests) end(s sdktrace.ReadOnlySpan, root bool) {
-	stall := traces.StatsOf(s).Stall
+	stats := traces.StatsOf(s)
 	r.mu.Lock()
 	q := r.open[s.SpanContext().TraceID()]
 	if q == nil {
 		r.mu.Unlock()
 		return // beneath a request that has ended
 	}
-	q.stall += stall
+	q.stall += stats.Stall
 	if !root {
 		r.mu.Unlock()
 		return
@@ -90,7 +90,12 @@ func (r *requests) end(s sdktrace.ReadOnlySpan, root bool) {
 		delete(r.open, s.SpanContext().TraceID())
 	}
 	r.mu.Unlock()
+	ctx := trace.ContextWithSpanContext(context.Background(), s.SpanContext())
 	if sum > 0 {
-		r.stall.Record(trace.ContextWithSpanContext(context.Background(), s.SpanContext()), sum.Seconds())
+		r.stall.Record(ctx, sum.Seconds())
+	}
+	// That of the spans beneath is a part of it.
+	if stats.Blocked > 0 {
+		r.blocked.Record(ctx, stats.Blocked.Seconds())
 	}
 }

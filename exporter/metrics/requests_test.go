@@ -32,7 +32,11 @@ func TestRequestStall(t *testing.T) {
 	stall(root, 0.001)
 	stall(late, 7)
 
-	_, quick := tr.Start(context.Background(), "touches nothing")
+	ctx, quick := tr.Start(context.Background(), "touches nothing")
+	_, below := tr.Start(ctx, "within it")
+	below.SetAttributes(attribute.Float64(exporter.AttrBlocked, 0.125))
+	below.End()
+	quick.SetAttributes(attribute.Float64(exporter.AttrBlocked, 0.25))
 	quick.End()
 
 	// Two requests of one trace, from a caller elsewhere.
@@ -55,8 +59,11 @@ func TestRequestStall(t *testing.T) {
 	if !found {
 		t.Errorf("no exemplar is of the first request: %+v", ps[0].exemplars)
 	}
-	if n := len(out.Ended()); n != 7 {
-		t.Errorf("%d of 7 spans were handed on", n)
+	if ps := points(t, r.collect(t)[exporter.MetricRequestBlocked]); len(ps) != 1 || ps[0].count != 1 || ps[0].value != 0.25 {
+		t.Errorf("%+v, want one request that lost 0.25 s", ps)
+	}
+	if n := len(out.Ended()); n != 8 {
+		t.Errorf("%d of 8 spans were handed on", n)
 	}
 	if n := len(r.requests.open); n != 0 {
 		t.Errorf("%d requests are still open", n)

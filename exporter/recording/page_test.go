@@ -28,7 +28,7 @@ func TestTablesOfThePage(t *testing.T) {
 		listed(t, originTable, "origin"), listed(t, regionTable, "regions"), listed(t, bucketTable, "buckets"), listed(t, statsTable, "stats"),
 		listedText(noteTable, "notes", "text"), listed(t, codeTable, "code"), listedList(stackTable, "stacks", "pcs"), listed(t, groupTable, "groups"), listed(t, spanTable, "spans"),
 		listed(t, requestTable, "requests"), listed(t, faultTable, "faults"), listed(t, windowTable, "windows"), listed(t, curveTable, "curve"), listed(t, missTable, "misses"),
-		listed(t, eventTable, "events"), listed(t, endedTable, "ended"),
+		listed(t, eventTable, "events"), listed(t, endedTable, "ended"), listed(t, blockedTable, "blocked"),
 	} {
 		b.WriteString(of())
 	}

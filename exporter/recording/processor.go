@@ -48,6 +48,7 @@ func (f *Flight) keep(s sdktrace.ReadOnlySpan) {
 	}
 	st := traces.StatsOf(s)
 	r.Totals = Totals{Faults: st.Faults, Touched: st.Bytes, Stall: st.Stall, Max: st.Max}
+	r.Blocked = st.Blocked
 	r.describe(s.Attributes())
 	// A remote client chooses them, and they stay for a while.
 	r.Name, r.Target = short(r.Name), short(r.Target)

@@ -74,6 +74,7 @@ type contents struct {
 	curves      rows[curvePoint]
 	misses      rows[missPoint]
 	events      rows[profiler.Event]
+	blocked     rows[profiler.BlockedSpan]
 	whole       bool
 }
 
@@ -125,6 +126,8 @@ func (c *contents) take(in *reader, kind byte, content []byte) error {
 		return errors.Join(err, b.charge(int64(c.curves.n-before)*pointText))
 	case eventTable.kind:
 		return collect(eventTable, content, b, &c.events)
+	case blockedTable.kind:
+		return collect(blockedTable, content, b, &c.blocked)
 	case missTable.kind:
 		before := c.misses.n
 		err := collect(missTable, content, b, &c.misses)
@@ -221,7 +224,7 @@ func (c *contents) recording() (*Recording, error) {
 	o.Origin.Written = timeOf(o.written)
 	s := &profiler.Snapshot{
 		Start: timeOf(o.start), End: timeOf(o.end), StartMono: o.startMono, EndMono: o.endMono,
-		Regions: c.regions.all(), Groups: c.groups.all(), Faults: c.faults.all(), Threads: c.threads.all(), Events: c.events.all(),
+		Regions: c.regions.all(), Groups: c.groups.all(), Faults: c.faults.all(), Threads: c.threads.all(), Events: c.events.all(), Blocked: c.blocked.all(),
 	}
 	if list := c.stats.all(); len(list) > 0 {
 		s.Stats = list[0]

@@ -62,6 +62,8 @@ type Request struct {
 	Failed   bool // its status is an error
 	Totals
 	Tree Totals
+	// Blocked is for how long all Ps stood in page faults of others while it was open, see profiler.SpanStats.
+	Blocked time.Duration
 }
 
 // Totals are sums over faults.

@@ -49,6 +49,10 @@ func TestRoundTripOfEveryField(t *testing.T) {
 	b.AddRegion(profiler.RegionStats{Granule: 4096})
 	s := *b.Snapshot()
 	fill(reflect.ValueOf(&s.Stats).Elem())
+	fill(reflect.ValueOf(&s.Stats.Blocked).Elem())
+	blocked := profiler.BlockedSpan{}
+	fill(reflect.ValueOf(&blocked).Elem())
+	s.Blocked = []profiler.BlockedSpan{blocked}
 	r := &s.Regions[0]
 	mapping, group, fault, thread := profiler.MappingStats{}, profiler.Group{}, profiler.Fault{}, profiler.ThreadStats{}
 	fill(reflect.ValueOf(r).Elem())

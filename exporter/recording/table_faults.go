@@ -59,4 +59,5 @@ func visitRequest(c *columns, r *Request) {
 		number(c, 13+4*i, &t.Stall)
 		number(c, 14+4*i, &t.Max)
 	}
+	number(c, 19, &r.Blocked)
 }

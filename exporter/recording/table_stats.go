@@ -1,6 +1,10 @@
 package recording
 
-import "github.com/firsttouch/firsttouch/profiler"
+import (
+	"time"
+
+	"github.com/firsttouch/firsttouch/profiler"
+)
 
 func visitEvent(c *columns, e *profiler.Event) {
 	step(c, 1, &e.Time)
@@ -51,4 +55,17 @@ func visitStats(c *columns, s *profiler.Stats) {
 	number(c, 32, &s.StallsUnknown)
 	number(c, 33, &s.Waiting)
 	number(c, 34, &s.Elsewhere)
+	b := &s.Blocked
+	number(c, 35, &b.Procs)
+	for i, v := range []*time.Duration{&b.Sum, &b.Any, &b.All, &b.GCLeast, &b.GCMost} {
+		number(c, 36+i, v)
+	}
+	number(c, 41, &b.GCStops)
+}
+
+func visitBlocked(c *columns, b *profiler.BlockedSpan) {
+	step(c, 1, &b.From)
+	step(c, 2, &b.To)
+	number(c, 3, &b.Sum)
+	number(c, 4, &b.All)
 }

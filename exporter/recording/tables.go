@@ -35,6 +35,7 @@ var (
 	eventTable      = table[profiler.Event]{20, visitEvent}
 	samplingTable   = table[sampling]{21, visitSampling}
 	endedTable      = table[RequestTotals]{22, visitEnded}
+	blockedTable    = table[profiler.BlockedSpan]{23, visitBlocked}
 	figureTable     = table[Figure]{24, visitFigure}
 )
 
@@ -115,6 +116,7 @@ func visitGroup(c *columns, g *profiler.Group) {
 	real(c, 10, &g.Scaled.Faults)
 	real(c, 11, &g.Scaled.Bytes)
 	number(c, 12, &g.Scaled.Stall)
+	number(c, 13, &g.Blocked)
 }
 
 // end is the last frame: without it, the recording is cut off.

@@ -44,6 +44,7 @@ func write(w io.Writer, r *Recording, level int) error {
 	statsTable.write(out, []profiler.Stats{s.Stats})
 	noteTable.write(out, s.Stats.Notes)
 	eventTable.write(out, s.Events)
+	blockedTable.write(out, s.Blocked)
 	writeStacks(out, s)
 	groupTable.write(out, s.Groups)
 	threadTable.write(out, s.Threads)

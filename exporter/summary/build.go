@@ -86,6 +86,10 @@ func engine(s profiler.Stats) Engine {
 		Stacks: s.Stacks, StacksMissed: s.StacksMissed, StallsUnknown: s.StallsUnknown, Waiting: s.Waiting, StacksCut: s.StacksCut,
 		Unattributed: s.Unattributed, SpansDropped: s.SpansDropped, ResolveErrors: s.ResolveErrs, Overhead: s.Overhead, Stops: s.Stops, Stopped: s.Stopped,
 		StackSampling: s.StackSampling, Delivery: s.Delivery, Observed: s.Observed(), Placement: s.Placement, LastError: s.LastError, UserModeOnly: s.UserModeOnly,
+		Blocked: Blocked{
+			Procs: s.Blocked.Procs, Sum: s.Blocked.Sum, Any: s.Blocked.Any, All: s.Blocked.All,
+			GCLeast: s.Blocked.GCLeast, GCMost: s.Blocked.GCMost, GCStops: s.Blocked.GCStops,
+		},
 		Budget: s.Budget.String(), Off: s.Off, Notes: append([]string{}, s.Notes...),
 	}
 }
@@ -117,6 +121,9 @@ func region(s *profiler.Snapshot, r *profiler.RegionStats, groups []profiler.Gro
 		Stall:   Stall{Sum: r.Stall.Sum, Max: r.Stall.Max, Quantiles: bucketsOf(r.Stall).quantiles(r.Stall.Max)},
 		Sources: sources(r, groups), Unknown: r.StallsUnknown, Rearms: r.Rearms, Widened: r.Widened, Left: r.Left, Discarded: r.Discarded,
 		Detached: r.Detached, Past: r.Past, Note: r.Note, Heap: heap(r, groups), Observed: r.Share(), Estimate: Estimate(r.Estimate),
+	}
+	for _, g := range groups {
+		out.Blocked += g.Blocked
 	}
 	if len(r.Sampling) > 0 {
 		out.Sampling = s.SamplingNote(r.ID)

@@ -98,6 +98,7 @@ func Callers(s *profiler.Snapshot) CallerList {
 		c.Faults += g.Faults
 		c.Bytes += g.Bytes
 		c.Stall.Sum += g.Stall
+		c.Blocked += g.Blocked
 		c.Stall.Max = max(c.Stall.Max, g.Max)
 		st := strata[stratum{g.Region, g.Access, g.Source, g.Actor}]
 		switch {

@@ -35,7 +35,7 @@ func RequestsOf(r *recording.Recording) RequestList {
 		l.Kept = append(l.Kept, Request{
 			TraceID: hex.EncodeToString(q.TraceID[:]), SpanID: hex.EncodeToString(q.SpanID[:]),
 			Name: q.Name, Target: q.Target, Start: r.WallTime(q.Start), Duration: q.Duration,
-			Faults: int64(q.Tree.Faults), Stall: q.Tree.Stall, StallMax: q.Tree.Max, Touched: int64(q.Tree.Touched),
+			Faults: int64(q.Tree.Faults), Stall: q.Tree.Stall, StallMax: q.Tree.Max, Touched: int64(q.Tree.Touched), Blocked: q.Blocked,
 		})
 	}
 	// What was kept ended, also where the sums were not written.

@@ -34,27 +34,28 @@ type Finding struct {
 
 // Region is one region of memory.
 type Region struct {
-	ID        uint32   `json:"id"`
-	Name      string   `json:"name"`
-	Label     string   `json:"label"`         // the shortest end of its path that no other region has
-	Kind      string   `json:"kind"`          // arena, mapped_file, attached_file, memory, go_heap
-	Granule   int      `json:"granule_bytes"` // what one fault resolves
-	Size      int64    `json:"size_bytes"`    // its extent; of a file the highest offset that was ever mapped
-	Mapped    int64    `json:"mapped_bytes"`  // observed now; 0 once it is not mapped any more
-	Touched   int64    `json:"touched_bytes"`
-	Slices    []int64  `json:"slices_touched_bytes"` // touched in each of 64 equal slices of the size
-	Faults    uint64   `json:"faults"`
-	Messages  uint64   `json:"messages"`
-	CoTouches uint64   `json:"co_touches"` // a lower bound
-	Stall     Stall    `json:"stall"`
-	Sources   []Source `json:"sources"`        // by stall, those without faults left out
-	Unknown   uint64   `json:"stalls_unknown"` // faults of which nobody knows how long they waited: they are in no stall
-	Rearms    uint64   `json:"rearms"`
-	Widened   uint64   `json:"widened_granules"`
-	Left      uint64   `json:"left_pages"`      // pinned: not observed any more
-	Discarded uint64   `json:"discarded_pages"` // by the owner, while only writes were observed
-	Detached  bool     `json:"detached"`
-	Past      int      `json:"past"` // how many regions that were closed are added up here; 0 for one by itself
+	ID        uint32        `json:"id"`
+	Name      string        `json:"name"`
+	Label     string        `json:"label"`         // the shortest end of its path that no other region has
+	Kind      string        `json:"kind"`          // arena, mapped_file, attached_file, memory, go_heap
+	Granule   int           `json:"granule_bytes"` // what one fault resolves
+	Size      int64         `json:"size_bytes"`    // its extent; of a file the highest offset that was ever mapped
+	Mapped    int64         `json:"mapped_bytes"`  // observed now; 0 once it is not mapped any more
+	Touched   int64         `json:"touched_bytes"`
+	Slices    []int64       `json:"slices_touched_bytes"` // touched in each of 64 equal slices of the size
+	Faults    uint64        `json:"faults"`
+	Messages  uint64        `json:"messages"`
+	CoTouches uint64        `json:"co_touches"` // a lower bound
+	Stall     Stall         `json:"stall"`
+	Blocked   time.Duration `json:"blocked_ns"`     // its part of the time in which all Ps stood in page faults
+	Sources   []Source      `json:"sources"`        // by stall, those without faults left out
+	Unknown   uint64        `json:"stalls_unknown"` // faults of which nobody knows how long they waited: they are in no stall
+	Rearms    uint64        `json:"rearms"`
+	Widened   uint64        `json:"widened_granules"`
+	Left      uint64        `json:"left_pages"`      // pinned: not observed any more
+	Discarded uint64        `json:"discarded_pages"` // by the owner, while only writes were observed
+	Detached  bool          `json:"detached"`
+	Past      int           `json:"past"` // how many regions that were closed are added up here; 0 for one by itself
 	// Unseen is the longest time for which a mapping was there before it was observed: what was touched in it until then is unknown.
 	Unseen time.Duration `json:"unseen_ns"`
 	Note   string        `json:"note,omitempty"`
@@ -212,6 +213,8 @@ type Caller struct {
 	Faults uint64 `json:"faults"`
 	Bytes  uint64 `json:"bytes"`
 	Stall  Stall  `json:"stall"`
+	// Blocked is its part of the time in which all Ps stood in page faults.
+	Blocked time.Duration `json:"blocked_ns"`
 	// Estimate is what the code's share of everything is likely to be, by which callers are ranked: what was seen, with what was left
 	// out of a sample, and with its part of the faults whose stack was not taken. Those are given to the code that had stacks taken
 	// in the same region, of the same source and access. Of the faults without a stack it is what could not be given to anybody.
@@ -255,6 +258,7 @@ type Request struct {
 	Stall    time.Duration `json:"stall_ns"` // the sum over its goroutines
 	StallMax time.Duration `json:"stall_max_ns"`
 	Touched  int64         `json:"touched_bytes"`
+	Blocked  time.Duration `json:"blocked_ns"` // for how long all Ps stood in faults of others meanwhile
 }
 
 // StallShare is the part of the request's time that its goroutines waited for first touches. It is
@@ -275,6 +279,17 @@ func (r Request) Label() string {
 	return r.Target
 }
 
+// Blocked is for how long processors of Go's scheduler (Ps) stood in page faults, see profiler.Blocked: lower bounds.
+type Blocked struct {
+	Procs   int           `json:"procs"`       // GOMAXPROCS
+	Sum     time.Duration `json:"sum_ns"`      // added up over the Ps
+	Any     time.Duration `json:"any_ns"`      // at least one stood
+	All     time.Duration `json:"all_ns"`      // all did: nothing of the program ran
+	GCLeast time.Duration `json:"gc_least_ns"` // stops of the garbage collector that waited for one did so at least for
+	GCMost  time.Duration `json:"gc_most_ns"`  // and at most
+	GCStops uint64        `json:"gc_stops"`    // stops of more than 1 ms, beside a P that stood
+}
+
 // Engine is what the profiler says of itself.
 type Engine struct {
 	Faults        uint64        `json:"faults"` // records + dropped
@@ -291,6 +306,7 @@ type Engine struct {
 	Unattributed  uint64        `json:"unattributed"` // records of no span
 	SpansDropped  uint64        `json:"spans_dropped"`
 	ResolveErrors uint64        `json:"resolve_errors"`
+	Blocked       Blocked       `json:"blocked"`     // Ps that stood in page faults
 	Overhead      time.Duration `json:"overhead_ns"` // processor time of the profiler's threads and of its signal handler
 	Stops         uint64        `json:"stops"`       // times that the process's other threads were stopped
 	Stopped       time.Duration `json:"stopped_ns"`  // for how long, in all

@@ -35,6 +35,8 @@ func StatsOf(s sdktrace.ReadOnlySpan) (t profiler.SpanStats) {
 			t.Stall = seconds(kv.Value)
 		case exporter.AttrStallMax:
 			t.Max = seconds(kv.Value)
+		case exporter.AttrBlocked:
+			t.Blocked = seconds(kv.Value)
 		}
 	}
 	return t
@@ -47,13 +49,29 @@ func seconds(v attribute.Value) time.Duration {
 // Attributes returns the span's own attributes and those of its faults.
 func (d *decorated) Attributes() []attribute.KeyValue { return d.attrs }
 
+// decorateBlocked tells of a span without first touches that it lost time to those of others.
+func decorateBlocked(s sdktrace.ReadOnlySpan, t profiler.SpanStats) sdktrace.ReadOnlySpan {
+	if t.Blocked == 0 {
+		return s
+	}
+	return &decorated{ReadOnlySpan: s, stats: t, attrs: append(slices.Clip(s.Attributes()), blockedOf(t)...)}
+}
+
+// blockedOf is absent where the span lost no time so.
+func blockedOf(t profiler.SpanStats) []attribute.KeyValue {
+	if t.Blocked == 0 {
+		return nil
+	}
+	return []attribute.KeyValue{attribute.Float64(exporter.AttrBlocked, t.Blocked.Seconds())}
+}
+
 func (p *Processor) decorate(s sdktrace.ReadOnlySpan, t profiler.SpanStats) sdktrace.ReadOnlySpan {
 	regions := make([]string, len(t.Regions))
 	for i, id := range t.Regions {
 		regions[i] = p.src.RegionName(id)
 	}
 	// Clipped: the array behind the slice is the span's, and other processors read it too.
-	return &decorated{ReadOnlySpan: s, stats: t, attrs: append(slices.Clip(s.Attributes()),
+	return &decorated{ReadOnlySpan: s, stats: t, attrs: append(append(slices.Clip(s.Attributes()), blockedOf(t)...),
 		attribute.Int64(exporter.AttrFaults, int64(t.Faults)),
 		attribute.Float64(exporter.AttrStall, t.Stall.Seconds()),
 		attribute.Float64(exporter.AttrStallMax, t.Max.Seconds()),

@@ -125,7 +125,7 @@ func (p *Processor) OnEnd(s sdktrace.ReadOnlySpan) {
 	totals := l.End()
 	if totals.Faults == 0 {
 		l.Release()
-		p.next.OnEnd(s)
+		p.next.OnEnd(decorateBlocked(s, totals))
 		return
 	}
 	p.next.OnEnd(p.decorate(s, totals))

@@ -16,6 +16,16 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
+// A span without faults of its own is told what those of others cost it.
+func TestBlockedSpanWithoutFaults(t *testing.T) {
+	r := newRig(t, func(int) *fakeSpan { return &fakeSpan{stats: profiler.SpanStats{Blocked: 20 * time.Millisecond}} }, nil)
+	r.request("request", attribute.String("mine", "kept"))
+	want := attribute.NewSet(attribute.String("mine", "kept"), attribute.Float64("firsttouch.blocked", 0.02))
+	if got := set(r.named("request")[0]); !got.Equals(&want) {
+		t.Errorf("%v\nwant %v", got.ToSlice(), want.ToSlice())
+	}
+}
+
 func TestAttributesOfASpan(t *testing.T) {
 	stats := profiler.SpanStats{Faults: 3, Stall: 10 * time.Millisecond, Max: 7 * time.Millisecond, Bytes: 12288, Regions: []profiler.RegionID{1, 0}}
 	r := newRig(t, func(int) *fakeSpan { return &fakeSpan{stats: stats} }, nil)
@@ -207,6 +217,7 @@ func TestWhatIsEmittedIsTheCatalogue(t *testing.T) {
 	r := newRig(t, func(int) *fakeSpan {
 		s := total(faults...)
 		s.stats.Faults++
+		s.stats.Blocked = time.Millisecond
 		return s
 	}, nil, WithFaultEvents(time.Microsecond))
 	r.request("request")

@@ -57,6 +57,7 @@ func RenderDocument(w io.Writer, d Document) error {
 		renderMemory(d.Summary).Write(w),
 		renderStalls(d.Summary).Write(w),
 		renderCallers(d.Summary).Write(w),
+		renderBlocked(w, d.Summary),
 		renderRequestsOrWhy(w, d),
 		renderTimes(d).Write(w),
 		renderWorkingSets(w, d.WorkingSets, workingSetWindows),

@@ -23,6 +23,7 @@ func Render(w io.Writer, s summary.Summary) error {
 		renderHeap(w, s),
 		renderStalls(s).Write(w),
 		renderCallers(s).Write(w),
+		renderBlocked(w, s),
 		renderRequests(s).Write(w),
 		renderEngine(w, s),
 	)

@@ -53,7 +53,15 @@ func snapshot() *profiler.Snapshot {
 	add(arena, 0, 3*time.Microsecond, profiler.SourceZero, 0, 0)
 	b.SetStats(profiler.Stats{Dropped: 5, StacksMissed: 1, Overhead: 20 * time.Millisecond, Stops: 3, Stopped: 2 * time.Millisecond,
 		StackSampling: "every fault", Delivery: "thread", Placement: "with the toucher", Notes: []string{"a note of the engine"}})
-	return b.Snapshot()
+	s := b.Snapshot()
+	s.Stats.Blocked = profiler.Blocked{Procs: 2, Sum: 30 * time.Millisecond, Any: 20 * time.Millisecond, All: 8 * time.Millisecond,
+		GCStops: 1, GCLeast: time.Millisecond, GCMost: 3 * time.Millisecond}
+	for i := range s.Groups {
+		if s.Groups[i].Source == profiler.SourceDisk {
+			s.Groups[i].Blocked = 8 * time.Millisecond
+		}
+	}
+	return s
 }
 
 func requests() []summary.Request {
@@ -62,7 +70,7 @@ func requests() []summary.Request {
 		{TraceID: "01", SpanID: "a", Name: "GET /x", Target: "/x/fast", Start: at, Duration: time.Millisecond},
 		{TraceID: "02", SpanID: "b", Name: "GET /x", Target: "/x/slow", Start: at, Duration: 20 * time.Millisecond,
 			Faults: 104, Stall: 11 * time.Millisecond, StallMax: 4 * time.Millisecond, Touched: 104 * 4096},
-		{TraceID: "03", SpanID: "c", Name: "GET /x", Target: "/x/a-very-long-target-whose-end-says-what-it-was-for", Start: at, Duration: 2 * time.Millisecond},
+		{TraceID: "03", SpanID: "c", Name: "GET /x", Target: "/x/a-very-long-target-whose-end-says-what-it-was-for", Start: at, Duration: 2 * time.Millisecond, Blocked: 1500 * time.Microsecond},
 		{TraceID: "04", SpanID: "d", Name: "nightly compaction", Start: at, Duration: 1500 * time.Microsecond},
 	}
 }

@@ -48,9 +48,9 @@ export class Heatmap {
     }, [[0, 1], [null, null]], this.root)
   }
 
-  // show draws the faults of a list (indexes into arrays time and offset), within a part.
-  show(faults, list, start, part) {
-    Object.assign(this, { faults, list, start, part })
+  // show draws the faults of a list (indexes into arrays time and offset), within a part, and above them when all Ps stood in page faults.
+  show(faults, list, start, part, blocked) {
+    Object.assign(this, { faults, list, start, part, blocked })
     this.refresh()
   }
 
@@ -80,7 +80,29 @@ export class Heatmap {
         u.ctx.fillRect(left + x * w, top + height - (y + 1) * h, Math.ceil(w), Math.ceil(h))
       }
     }
+    this.strip(u)
     this.drawn?.()
+  }
+
+  // strip draws along the upper edge for which part of the time all Ps stood.
+  strip(u) {
+    const { left, top, width } = u.bbox, cell = cellSize * devicePixelRatio, columns = Math.max(Math.floor(width / cell), 1)
+    const { t0, t1 } = this.part, each = (t1 - t0) / columns, w = width / columns
+    this.stood = new Float64Array(columns)
+    for (const b of this.blocked ?? []) {
+      const from = b.from - this.start - t0, to = b.to - this.start - t0
+      for (let x = Math.max(Math.floor(from / each), 0); x < columns && x * each < to; x++) {
+        this.stood[x] += b.all * Math.max(Math.min((x + 1) * each, to) - Math.max(x * each, from), 0) / Math.max(to - from, 1)
+      }
+    }
+    u.ctx.save()
+    u.ctx.fillStyle = color('--second')
+    for (let x = 0; x < columns; x++) {
+      if (this.stood[x] <= 0) continue
+      u.ctx.globalAlpha = 0.25 + 0.75 * Math.min(this.stood[x] / each, 1)
+      u.ctx.fillRect(left + x * w, top - 2 * cell, Math.ceil(w), 1.5 * cell)
+    }
+    u.ctx.restore()
   }
 
   // hovered tells onhover the cell under the pointer and where the pointer is, or null outside. Once a frame is enough.

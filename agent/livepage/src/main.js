@@ -13,7 +13,7 @@ let looks = 0
 const page = { r: null, before: null, live: false, paused: false, sorted: {}, state: stateOf(location.hash) }
 const map = new Heatmap(byId('map'), part => set({ part }))
 map.drawn = () => {
-  byId('map-scale').textContent = `A cell is ${duration(map.cell.time)} by ${bytes(map.cell.place)}; the fullest has ${count(map.most)}.`
+  byId('map-scale').textContent = `A cell is ${duration(map.cell.time)} by ${bytes(map.cell.place)}; the fullest has ${count(map.most)}.${map.stood?.some(x => x > 0) ? ' The strip above: when all Ps stood in page faults, and nothing ran.' : ''}`
 }
 map.onhover = (part, left, top) => {
   const tip = byId('map-tip'), found = part && page.r ? cell(page.r, map.list, part) : null
@@ -109,7 +109,7 @@ function draw() {
   showRegions(r, region)
   byId('map-region').textContent = r.regionOf.get(region).label
   byId('filter').replaceChildren(...(request ? [`Of the request ${requestName(request)} only. `, el('button', { type: 'button', onclick: () => set({ span: '' }) }, 'Of all')] : []))
-  map.show(r.faults, list, r.origin.startMono, part)
+  map.show(r.faults, list, r.origin.startMono, part, r.blocked)
   showSelection(r, region, list, part)
   showTabs({
     r, region, list, part, whole: !state.part, traces: state.part ? tracesOf(r, list) : null, request, spans, set, traceURL: page.traceURL, sorted: page.sorted, ofRequest: request ? within(r, region, all, refs) : [],
@@ -133,6 +133,7 @@ function showHead(r) {
     tile('Touched of mapped', withError(touched.value, touched.error, bytes), `of ${bytes(mapped)}`),
     tile('First touches', count(s.faults), `${count(faults / (span / 1e9))} a second ${before ? 'now' : 'on average'}`),
     tile('Threads waiting', (waited / span).toFixed(2), before ? 'now, on average' : 'on average'),
+    tile('All Ps stood', percent((s.blockedAll ?? 0) / took), `in page faults, at least ${duration(s.blockedAll ?? 0)}`),
     tile('Dropped', count(s.dropped), `${count(s.logCut)} in the totals only`),
     tile('Overhead', percent(s.overhead / took), 'of one processor core'),
     tile('Without a span', percent(s.records ? s.unattributed / s.records : 0), `stacks: ${s.stackSampling}`))

@@ -193,19 +193,23 @@ func (a *Agent) profile() error {
 		a.budget.start()
 	}
 	if len(a.cfg.files) > 0 {
-		a.lookout = newLookout(a.cfg.files, func(l *profiler.Look, path, name string, opts ...profiler.RegionOption) (*profiler.Region, error) {
+		a.lookout = newLookout(a.cfg.files, func(l *profiler.Look, files []profiler.FoundFile) ([]*profiler.Region, []error) {
 			if !a.observes() {
-				return nil, a.refused(path)
+				errs := make([]error, len(files))
+				for i, f := range files {
+					errs[i] = a.refused(f.Path)
+				}
+				return make([]*profiler.Region, len(files)), errs
 			}
-			if a.isGivenBack(name) {
-				return nil, errGivenBack
+			regions, errs := l.AttachFiles(files)
+			for _, r := range regions {
+				if r != nil {
+					a.own(r)
+				}
 			}
-			r, err := l.AttachFile(path, append(opts, profiler.WithName(name))...)
-			if err == nil {
-				a.own(r)
-			}
-			return r, err
+			return regions, errs
 		})
+		a.lookout.givenBack = a.isGivenBack
 		a.lookout.careful, a.lookout.group = stats.UserModeOnly, a.cfg.grouping
 		p.Watch(a.lookout.look)
 	}

@@ -1,8 +1,10 @@
 package agent
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -18,6 +20,8 @@ type lookout struct {
 	since   time.Time
 	careful bool // system calls can fail: what a pattern finds is not observed where it can be written to
 	group   Grouping
+	// givenBack reports whether a region of that name was given back for good; nil is none.
+	givenBack func(name string) bool
 
 	looking sync.Mutex // held during a look; guards ended
 	ended   bool
@@ -36,8 +40,8 @@ type outcome struct {
 	err    error            // why not
 }
 
-// attachFunc attaches the file at path, which a look has found, as a region of that name.
-type attachFunc func(l *profiler.Look, path, name string, opts ...profiler.RegionOption) (*profiler.Region, error)
+// attachFunc attaches files that a look has found: for each a region, or why there is none.
+type attachFunc func(l *profiler.Look, files []profiler.FoundFile) ([]*profiler.Region, []error)
 
 func newLookout(patterns []string, attach attachFunc) *lookout {
 	l := &lookout{attach: attach, since: time.Now(), first: make(chan struct{}), files: make(map[profiler.MappedFile]outcome)}
@@ -63,9 +67,7 @@ func (l *lookout) look(at *profiler.Look) {
 	}
 	files := at.Files()
 	l.forget(files)
-	for f, p := range l.matching(files) {
-		l.found(at, f, files, p) // without mu: attaching may take long
-	}
+	l.found(at, l.matching(files), files)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.looks++; l.looks == 1 {
@@ -122,23 +124,45 @@ const deleted = " (deleted)"
 var errWritable = errors.New("it is mapped to be written to, and a system call on a mutex there would fail: " +
 	"name its path without *?[ to observe it all the same")
 
-// found attaches a file that a pattern has found, unless that was done or cannot help.
-func (l *lookout) found(at *profiler.Look, f profiler.MappedFile, files map[profiler.MappedFile]profiler.MappedAs, p *pattern) {
+// found attaches files that patterns have found, together, so that the process's threads are stopped as rarely as fits.
+func (l *lookout) found(at *profiler.Look, of map[profiler.MappedFile]*pattern, files map[profiler.MappedFile]profiler.MappedAs) {
+	var list []profiler.FoundFile
+	var which []profiler.MappedFile
 	l.mu.Lock()
-	if o, known := l.files[f]; known && !again(o.err) {
-		l.mu.Unlock()
+	for _, f := range slices.SortedFunc(maps.Keys(of), func(a, b profiler.MappedFile) int {
+		return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Dev, b.Dev), cmp.Compare(a.Inode, b.Inode))
+	}) {
+		if have, known := l.files[f]; known && !again(have.err) {
+			continue
+		}
+		o := outcome{name: l.nameOf(f)}
+		var opts []profiler.RegionOption
+		if l.givenBack != nil && l.givenBack(o.name) {
+			o.err = errGivenBack
+		} else if opts, o.err = l.options(files[f], of[f].isPath()); o.err == nil {
+			opts = append(opts, profiler.WithName(o.name), profiler.WithGroup(l.group.of(of[f], f.Path)), profiler.UntilUnmapped())
+			list, which = append(list, profiler.FoundFile{Path: f.Path, Options: opts}), append(which, f)
+		}
+		l.files[f] = o
+	}
+	l.mu.Unlock()
+	if len(list) == 0 {
 		return
 	}
-	name, group := l.nameOf(f), l.group.of(p, f.Path)
-	l.mu.Unlock()
-	r, err := l.try(at, f, name, files[f], p.isPath(), profiler.WithGroup(group), profiler.UntilUnmapped())
+	regions, errs := l.attach(at, list) // without mu: it may take long
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.files[f] = outcome{name, r, err}
+	for i, f := range which {
+		o := outcome{l.files[f].name, regions[i], errs[i]}
+		if errors.Is(o.err, profiler.ErrRegistered) {
+			o.err = nil // the service attached it itself
+		}
+		l.files[f] = o
+	}
 }
 
-// try attaches a file, or says why that is not done. named: by its path, and not by a pattern alone.
-func (l *lookout) try(at *profiler.Look, f profiler.MappedFile, name string, as profiler.MappedAs, named bool, opts ...profiler.RegionOption) (*profiler.Region, error) {
+// options are those that a file is to be attached with, or why it is not to be. named: by its path, and not by a pattern alone.
+func (l *lookout) options(as profiler.MappedAs, named bool) (opts []profiler.RegionOption, err error) {
 	if l.careful && !named {
 		if as.Writable && !as.Readable {
 			return nil, errWritable
@@ -149,11 +173,7 @@ func (l *lookout) try(at *profiler.Look, f profiler.MappedFile, name string, as 
 		// The profiler's own text may be in such a file, and it must not wait for itself.
 		return nil, errors.New("it holds program code, which is not profiled")
 	}
-	r, err := l.attach(at, f.Path, name, opts...)
-	if errors.Is(err, profiler.ErrRegistered) {
-		return nil, nil // the service attached it itself
-	}
-	return r, err
+	return opts, nil
 }
 
 // nameOf names a file by its path. A file that takes the place of another one, as a compacted

@@ -95,7 +95,6 @@ func TestPattern(t *testing.T) {
 
 // TestLookoutAttachesEachFileOnce follows one file through what can happen to it.
 func TestLookoutAttachesEachFileOnce(t *testing.T) {
-	var calls []string
 	answers := []error{
 		fmt.Errorf("gone again: %w", profiler.ErrNotMapped),
 		fmt.Errorf("park: %w", profiler.ErrBusy),
@@ -103,17 +102,21 @@ func TestLookoutAttachesEachFileOnce(t *testing.T) {
 		nil,
 		nil,
 	}
-	l := newLookout([]string{"/d/*.db", "/e/never-*"}, func(_ *profiler.Look, path, name string, _ ...profiler.RegionOption) (*profiler.Region, error) {
-		calls = append(calls, name)
-		return nil, answers[len(calls)-1]
+	tries := 0
+	l := newLookout([]string{"/d/*.db", "/e/never-*"}, func(_ *profiler.Look, files []profiler.FoundFile) ([]*profiler.Region, []error) {
+		tries++
+		return make([]*profiler.Region, len(files)), answers[tries-1 : tries]
 	})
-	l.patterns[0].matched = true
-	for range 6 {
-		l.found(nil, profiler.MappedFile{Path: "/d/a.db", Dev: 8<<32 | 2, Inode: 1}, nil, l.patterns[0])
+	first, second := profiler.MappedFile{Path: "/d/a.db", Dev: 8<<32 | 2, Inode: 1}, profiler.MappedFile{Path: "/d/a.db", Dev: 8<<32 | 2, Inode: 2}
+	for i, f := range []profiler.MappedFile{first, first, first, first, first, first, second, second} {
+		files := map[profiler.MappedFile]profiler.MappedAs{f: {Readable: true}}
+		l.found(nil, l.matching(files), files)
+		if want := min(i+1, 4) + min(i/6, 1); tries != want {
+			t.Fatalf("%d tries after look %d, want %d: until it worked, none after, and one for the file that took its place", tries, i+1, want)
+		}
 	}
-	l.found(nil, profiler.MappedFile{Path: "/d/a.db", Dev: 8<<32 | 2, Inode: 2}, nil, l.patterns[0])
-	if want := []string{"/d/a.db", "/d/a.db", "/d/a.db", "/d/a.db", "/d/a.db (file 2 of this name)"}; !slices.Equal(calls, want) {
-		t.Errorf("attached %q, want tries until it worked, none after, and the file that took its place: %q", calls, want)
+	if a, b := l.files[first].name, l.files[second].name; a != "/d/a.db" || b != "/d/a.db (file 2 of this name)" {
+		t.Errorf("the files are called %q and %q", a, b)
 	}
 	if notes := l.notes(); len(notes) != 0 {
 		t.Errorf("notes %q before a look was made", notes)
@@ -139,18 +142,21 @@ func TestPatternsMatchNoDeletedFiles(t *testing.T) {
 
 func TestLookoutReportsWhatItCannotAttach(t *testing.T) {
 	tries := 0
-	l := newLookout([]string{"/d/*"}, func(_ *profiler.Look, path, name string, _ ...profiler.RegionOption) (*profiler.Region, error) {
-		tries++
-		if path == "/d/mine" {
-			return nil, profiler.ErrRegistered
+	l := newLookout([]string{"/d/*"}, func(_ *profiler.Look, files []profiler.FoundFile) ([]*profiler.Region, []error) {
+		var errs []error
+		for _, f := range files {
+			tries++
+			if f.Path == "/d/mine" {
+				errs = append(errs, profiler.ErrRegistered)
+			} else {
+				errs = append(errs, errors.New("no read permission"))
+			}
 		}
-		return nil, errors.New("no read permission")
+		return make([]*profiler.Region, len(files)), errs
 	})
-	l.patterns[0].matched = true
+	files := map[profiler.MappedFile]profiler.MappedAs{{Path: "/d/secret"}: {}, {Path: "/d/program"}: {Code: true}, {Path: "/d/mine"}: {}}
 	for range 3 {
-		l.found(nil, profiler.MappedFile{Path: "/d/secret"}, nil, l.patterns[0])
-		l.found(nil, profiler.MappedFile{Path: "/d/program"}, map[profiler.MappedFile]profiler.MappedAs{{Path: "/d/program"}: {Code: true}}, l.patterns[0])
-		l.found(nil, profiler.MappedFile{Path: "/d/mine"}, nil, l.patterns[0])
+		l.found(nil, l.matching(files), files)
 	}
 	want := []string{
 		"/d/program is not profiled: it holds program code, which is not profiled",
@@ -200,20 +206,23 @@ func TestGroupings(t *testing.T) {
 
 // What has gone is forgotten: files that are not mapped any more, and of those that could not be attached all but some.
 func TestLookoutForgets(t *testing.T) {
-	l := newLookout([]string{"/d/*"}, func(_ *profiler.Look, path, _ string, _ ...profiler.RegionOption) (*profiler.Region, error) {
-		if strings.HasPrefix(path, "/d/bad") {
-			return nil, errors.New("no read permission")
+	l := newLookout([]string{"/d/*"}, func(_ *profiler.Look, files []profiler.FoundFile) ([]*profiler.Region, []error) {
+		var errs []error
+		for _, f := range files {
+			if strings.HasPrefix(f.Path, "/d/bad") {
+				errs = append(errs, errors.New("no read permission"))
+			} else {
+				errs = append(errs, profiler.ErrRegistered)
+			}
 		}
-		return nil, profiler.ErrRegistered
+		return make([]*profiler.Region, len(files)), errs
 	})
 	files := make(map[profiler.MappedFile]profiler.MappedAs)
 	for i := range 1000 {
 		files[profiler.MappedFile{Path: fmt.Sprint("/d/good", i)}] = profiler.MappedAs{Readable: true}
 		files[profiler.MappedFile{Path: fmt.Sprint("/d/bad", i)}] = profiler.MappedAs{Readable: true}
 	}
-	for f, p := range l.matching(files) {
-		l.found(nil, f, files, p)
-	}
+	l.found(nil, l.matching(files), files)
 	if n := len(l.files); n != 2000 || len(l.matching(files)) != 0 {
 		t.Fatalf("%d files are known of 2000, and %d of them are new", n, len(l.matching(files)))
 	}

@@ -43,7 +43,7 @@ func (r *Region) mapArena(size int) error {
 		return r.mapPlain(size)
 	}
 	if !r.config.writes {
-		g, err := r.p.eng.NewArena(r.eng, uintptr(size), uintptr(r.config.granule), r.know)
+		g, err := r.p.eng.NewArena(r.eng, uintptr(size), uintptr(r.config.granule), r.p.know)
 		if err != nil {
 			return err
 		}

@@ -31,27 +31,64 @@ func (p *Profiler) AttachFile(path string, opts ...RegionOption) (*Region, error
 	if err != nil {
 		return nil, fmt.Errorf("attach file %s: %w", path, err)
 	}
-	return l.attach(path, opts)
+	regions, errs := l.attachFiles([]FoundFile{{path, opts}})
+	return regions[0], errs[0]
 }
 
 // AttachFile is that of the profiler, for what the look has seen.
 func (l *Look) AttachFile(path string, opts ...RegionOption) (*Region, error) {
-	l.p.mu.Lock()
-	defer l.p.mu.Unlock()
-	if l.p.retired.Load() {
-		return nil, fmt.Errorf("attach file %s: profiler: %w", path, ErrClosed)
-	}
-	return l.attach(path, opts)
+	regions, errs := l.AttachFiles([]FoundFile{{path, opts}})
+	return regions[0], errs[0]
 }
 
-// attach is called with the profiler's mu held.
-func (l *Look) attach(path string, opts []RegionOption) (*Region, error) {
+// AttachFiles is AttachFile for several files: the process's other threads are stopped as rarely as fits. The answers are in the
+// order of the files: a region, or why there is none.
+func (l *Look) AttachFiles(files []FoundFile) ([]*Region, []error) {
+	l.p.mu.Lock()
+	defer l.p.mu.Unlock()
+	return l.attachFiles(files)
+}
+
+// attachFiles is called with the profiler's mu held.
+func (l *Look) attachFiles(files []FoundFile) (regions []*Region, errs []error) {
+	regions, errs = make([]*Region, len(files)), make([]error, len(files))
+	for i, f := range files {
+		if l.p.retired.Load() {
+			errs[i] = fmt.Errorf("attach file %s: profiler: %w", f.Path, ErrClosed)
+			continue
+		}
+		regions[i], errs[i] = l.begin(f.Path, f.Options, regions[:i])
+	}
+	var together []*Region
+	var of []int
+	for i, r := range regions {
+		switch {
+		case r == nil:
+		case r.guard() == nil:
+			together, of = append(together, r), append(of, i)
+		default:
+			errs[i] = r.look(l)
+		}
+	}
+	for i, err := range l.p.lookAll(l, together, nil) {
+		errs[of[i]] = err
+	}
+	for i := range slices.Backward(regions) { // so that the numbers of those that are forgotten are free again
+		if regions[i] != nil {
+			regions[i], errs[i] = l.attached(files[i].Path, regions[i], errs[i])
+		}
+	}
+	return regions, errs
+}
+
+// begin enters a region of a file, whose mu it holds, beside others that were just entered. The caller holds the profiler's mu.
+func (l *Look) begin(path string, opts []RegionOption, beside []*Region) (*Region, error) {
 	p := l.p
 	id, info, err := identify(path)
 	if err != nil {
 		return nil, fmt.Errorf("attach file: %w", err)
 	}
-	if err := p.giveWay(id); err != nil {
+	if err := p.giveWay(id, beside); err != nil {
 		return nil, fmt.Errorf("attach file %s: %w", path, err)
 	}
 	// A mapping of MapFile is not other code's.
@@ -73,25 +110,29 @@ func (l *Look) attach(path string, opts []RegionOption) (*Region, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer r.mu.Unlock()
 	r.file = id
 	if r.eng != nil {
 		r.eng.KnowFile(id.path, id.dev, id.inode)
 	}
 	r.complete = l.sighted(id)
-	if err := r.look(l); err != nil && len(r.maps) == 0 {
-		l.failed(id)
+	return r, nil
+}
+
+// attached ends that, with the error of the region's first look. The caller holds the profiler's mu.
+func (l *Look) attached(path string, r *Region, err error) (*Region, error) {
+	defer r.mu.Unlock()
+	if err == nil && len(r.maps) == 0 && r.config.leave {
+		err = fmt.Errorf("%w but to be written to, which WithoutWritableMappings leaves alone", ErrNotMapped)
+	} else if err != nil && len(r.maps) == 0 {
+		l.failed(r.file)
+	}
+	if err != nil && len(r.maps) == 0 {
 		r.closed.Store(true)
-		p.forget(r)
+		l.p.forget(r)
 		return nil, fmt.Errorf("attach file %s: %w", path, err)
 	}
-	if len(r.maps) == 0 && r.config.leave {
-		r.closed.Store(true)
-		p.forget(r)
-		return nil, fmt.Errorf("attach file %s: %w but to be written to, which WithoutWritableMappings leaves alone", path, ErrNotMapped)
-	}
-	l.attached(id)
-	p.noteOwners(r)
+	l.forgetFailed(r.file)
+	l.p.noteOwners(r)
 	return r, nil
 }
 
@@ -120,53 +161,97 @@ func (r *Region) lookNow() error {
 
 // look compares the mappings of the region's file with what is armed: what is gone is forgotten,
 // what is new is covered. The caller holds r.mu.
-func (r *Region) look(l *Look) error {
-	if r.p.observes() {
-		return r.seeFile(l)
+func (r *Region) look(l *Look) error { return r.p.lookAll(l, []*Region{r}, r.guard())[0] }
+
+// visit is what a look finds of a region.
+type visit struct {
+	going   dropping
+	coming  coming
+	l       *Look
+	changed bool
+	over    bool // the region is closed
+}
+
+// lookAll is look for several regions, in as few stops of the other threads as fit: the errors are in their order. The caller holds
+// mu of each of them.
+func (p *Profiler) lookAll(l *Look, regions []*Region, guard engine.Guard) []error {
+	errs := make([]error, len(regions))
+	if p.observes() {
+		for i, r := range regions {
+			errs[i] = r.seeFile(l)
+		}
+		return errs
 	}
-	var errs []error
-	changed := len(r.maps) == 0
-	lost := r.lost(r.maps, l.list)
-	for _, m := range r.maps {
-		if r.leaves(m, l.list) {
-			if !slices.Contains(lost, m) {
-				lost = append(lost, m)
+	var maps []*mapping
+	for _, r := range regions {
+		maps = append(maps, r.maps...)
+	}
+	lost := make(map[*mapping]bool)
+	for _, m := range p.notIntact(maps, l.list) {
+		lost[m] = true
+	}
+	visits := make([]*visit, len(regions))
+	var drops []*dropping
+	for i, r := range regions {
+		v := &visit{l: l, going: dropping{Region: r}, coming: coming{Region: r, all: true}, changed: len(r.maps) == 0}
+		for _, m := range r.maps {
+			switch {
+			case lost[m] || r.leaves(m, l.list):
+				v.going.list = append(v.going.list, m)
+			case m.Rightless():
+				r.given(m, l.list)
 			}
-		} else if m.Rightless() && !slices.Contains(lost, m) {
-			r.given(m, l.list)
+		}
+		if visits[i] = v; len(v.going.list) > 0 {
+			v.changed, drops = true, append(drops, &v.going)
 		}
 	}
-	if len(lost) > 0 {
-		changed = true
-		errs = append(errs, r.drop(lost))
+	if len(drops) > 0 {
+		p.dropAll(drops, guard)
 		// What is left of them is to be seen as it is now.
-		if fresh, err := r.p.newLook(); err != nil {
-			errs = append(errs, err)
-		} else {
+		fresh, err := p.newLook()
+		if err == nil {
 			fresh.at = l.at
-			l = fresh
+		}
+		for _, v := range visits {
+			if len(v.going.list) > 0 && err == nil {
+				v.l = fresh
+			} else if len(v.going.list) > 0 {
+				v.going.err = errors.Join(v.going.err, err)
+			}
 		}
 	}
-	all := true
-	if !r.p.retired.Load() {
-		coming := r.uncovered(l.of(r.file))
-		if len(coming) > 0 && r.file.taken(strings.TrimSuffix(coming[0].path, " (deleted)")) {
-			return errors.Join(append(errs, r.detach())...)
+	var all []*coming
+	for i, r := range regions {
+		v := visits[i]
+		if p.retired.Load() {
+			continue
 		}
-		r.expect(coming)
-		changed = changed || len(coming) > 0
-		var err error
-		all, err = r.cover(l, coming)
-		errs = append(errs, err)
+		list := r.uncovered(v.l.of(r.file))
+		if len(list) > 0 && r.file.taken(strings.TrimSuffix(list[0].path, " (deleted)")) {
+			v.over, errs[i] = true, r.detach()
+			continue
+		}
+		r.expect(list)
+		v.changed = v.changed || len(list) > 0
+		v.coming.list, all = list, append(all, &v.coming)
 	}
-	if all {
-		r.complete = l.at
+	p.coverAll(l, all, guard)
+	for i, r := range regions {
+		v := visits[i]
+		errs[i] = errors.Join(append([]error{errs[i], v.going.err}, v.coming.errs...)...)
+		if v.over {
+			continue
+		}
+		if v.coming.all {
+			r.complete = l.at
+		}
+		if size := r.fileSize(); v.changed || size != r.lastSize {
+			r.lastSize = size
+			r.publishMaps(size)
+		}
 	}
-	if size := r.fileSize(); changed || size != r.lastSize {
-		r.lastSize = size
-		r.publishMaps(size)
-	}
-	return errors.Join(errs...)
+	return errs
 }
 
 // uncovered is what of the mappings of the file is not armed, less the engine's own duplicates.

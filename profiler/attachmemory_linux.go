@@ -184,7 +184,7 @@ func (r *Region) attachPiece(base uintptr, m piece) error {
 		}
 		dontfork = at.has("dc")
 	}
-	g, err := r.p.eng.AddMemory(r.eng, m.lo, m.hi, uintptr(r.config.granule), offset, r.know)
+	g, err := r.p.eng.AddMemory(r.eng, m.lo, m.hi, uintptr(r.config.granule), offset, r.p.know)
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sort"
 	"strings"
 	"time"
 	"unsafe"
@@ -157,74 +158,128 @@ func mapShared(path string, size int) ([]byte, error) {
 	return unsafe.Slice((*byte)(at), size), nil
 }
 
-// cover arms mappings, ascending by address, which did not exist yet when all of them were covered last. all is false where one of
-// them is not armed; one that went while we looked is no error. The caller holds r.mu.
+// coming are mappings of a region, ascending by address, that are to be armed, and did not exist yet when all of the region's were covered last.
+type coming struct {
+	*Region
+	list []procMap
+
+	// Answers: all is false where one of them is not armed; one that went while we looked is no error.
+	all  bool
+	errs []error
+}
+
+func (c *coming) refuse(err error) {
+	if c.all = false; !errors.Is(err, engine.ErrGone) {
+		c.errs = append(c.errs, err)
+	}
+}
+
+// cover is coverAll for one region, whose mapping may have a guard.
 func (r *Region) cover(l *Look, list []procMap) (all bool, err error) {
-	if len(list) == 0 {
-		return true, nil
+	c := &coming{Region: r, list: list}
+	r.p.coverAll(l, []*coming{c}, r.guard())
+	return c.all, errors.Join(c.errs...)
+}
+
+// coverAll arms mappings of several regions, in as few stops of the other threads as fit. The caller holds mu of each of the regions.
+func (p *Profiler) coverAll(l *Look, all []*coming, guard engine.Guard) {
+	var files []engine.File
+	var of []*coming
+	all = slices.DeleteFunc(all, func(c *coming) bool { c.all = true; return len(c.list) == 0 })
+	if len(all) == 0 {
+		return
 	}
 	fs, err := l.fileSystems()
-	if err != nil {
-		return false, err
+	locks, lockErr := p.locks()
+	if err = errors.Join(err, lockErr); err != nil {
+		for _, c := range all {
+			c.refuse(err)
+		}
+		return
 	}
-	locks, err := r.p.locks()
-	if err != nil {
-		return false, err
-	}
-	all = true
-	var errs []error
-	refuse := func(err error) {
-		if all = false; !errors.Is(err, engine.ErrGone) {
-			errs = append(errs, err)
-		}
-	}
-	var files []engine.File
-	for i := range list {
-		m := &list[i]
-		if !m.shared {
-			refuse(fmt.Errorf("%w: a private mapping of a file (MAP_PRIVATE) cannot be covered; map it shared", ErrNotSupported))
-			continue
-		}
-		done, err := r.coverShared(m, fs.of(m))
-		if done {
-			continue
-		}
-		onFault := false
-		if err == nil {
-			onFault, err = locks.file(m.lo, m.hi)
-		}
-		if err != nil {
-			refuse(err)
-			continue
-		}
-		files = append(files, engine.File{
-			Lo: m.lo, Hi: m.hi, Offset: m.offset, Dev: m.dev, Inode: m.inode, Prot: m.prot, Mincore: r.file.mincore, OnFault: onFault,
-		})
-	}
-	complete := r.complete
-	covered := r.p.eng.Cover(r.eng, files, uintptr(r.config.granule), r.sample(r.limit), r.know, r.guard(), func(done []*engine.Target, took time.Duration) {
-		r.longest = max(r.longest, took)
-		armed := make([]*mapping, len(done))
-		for i, g := range done {
-			armed[i] = &mapping{Target: g, prot: g.Prot()}
-			if complete != 0 {
-				armed[i].latency = g.Since - complete
+	for _, c := range all {
+		for i := range c.list {
+			m := &c.list[i]
+			if !m.shared {
+				c.refuse(fmt.Errorf("%w: a private mapping of a file (MAP_PRIVATE) cannot be covered; map it shared", ErrNotSupported))
+				continue
 			}
-		}
-		r.add(armed...)
-		r.openHeld(armed)
-	})
-	seen := make(map[string]bool) // one error for what all of them have in common
-	for _, c := range covered {
-		if c.Err != nil && !seen[c.Err.Error()] {
-			seen[c.Err.Error()] = true
-			refuse(r.p.wrap(c.Err))
+			done, err := c.coverShared(m, fs.of(m))
+			if done {
+				continue
+			}
+			onFault := false
+			if err == nil {
+				onFault, err = locks.file(m.lo, m.hi)
+			}
+			if err != nil {
+				c.refuse(err)
+				continue
+			}
+			files = append(files, engine.File{
+				Region: c.eng, Granule: uintptr(c.config.granule), Sample: c.sample(c.limit),
+				Lo: m.lo, Hi: m.hi, Offset: m.offset, Dev: m.dev, Inode: m.inode, Prot: m.prot, Mincore: c.file.mincore, OnFault: onFault,
+			})
+			of = append(of, c)
 		}
 	}
-	return all, errors.Join(errs...)
+	if len(files) == 0 {
+		return
+	}
+	sort.Sort(byAddress{files, of})
+	regions, complete := make(map[RegionID]*Region), make(map[RegionID]time.Duration)
+	for _, c := range of {
+		regions[c.id], complete[c.id] = c.Region, c.complete
+	}
+	p.eng.Begin(of[0].eng, len(files))
+	covered := p.eng.Cover(files, p.know, guard, func(done []*engine.Target, took time.Duration) {
+		armed := make(map[*Region][]*mapping)
+		for _, g := range done {
+			r := regions[RegionID(g.Region)]
+			m := &mapping{Target: g, prot: g.Prot()}
+			if since := complete[r.id]; since != 0 {
+				m.latency = g.Since - since
+			}
+			armed[r] = append(armed[r], m)
+		}
+		for r, list := range armed {
+			r.longest = max(r.longest, took)
+			r.add(list...)
+			r.openHeld(list)
+		}
+	})
+	for i, c := range covered {
+		if c.Err != nil {
+			of[i].refuseOnce(p.wrap(c.Err))
+		}
+	}
+}
+
+// refuseOnce is refuse, with one error for what several mappings have in common.
+func (c *coming) refuseOnce(err error) {
+	if slices.ContainsFunc(c.errs, func(have error) bool { return have.Error() == err.Error() }) {
+		return
+	}
+	c.refuse(err)
+}
+
+// byAddress sorts files, and whose they are.
+type byAddress struct {
+	files []engine.File
+	of    []*coming
+}
+
+func (b byAddress) Len() int           { return len(b.files) }
+func (b byAddress) Less(i, j int) bool { return b.files[i].Lo < b.files[j].Lo }
+func (b byAddress) Swap(i, j int) {
+	b.files[i], b.files[j] = b.files[j], b.files[i]
+	b.of[i], b.of[j] = b.of[j], b.of[i]
 }
 
 // add takes over mappings that are armed. The caller holds r.mu.
 func (r *Region) add(list ...*mapping) {
+	for _, m := range list {
+		m.region = r
+	}
 	r.maps, r.takenBy = append(r.maps, list...), nil
 }

@@ -179,7 +179,7 @@ func (r *Region) armHeap(lo, hi uintptr, latency time.Duration) error {
 	if err := r.p.locked(lo, hi); err != nil {
 		return err
 	}
-	g, err := r.p.eng.AddHeap(r.eng, lo, hi, uintptr(r.config.granule), r.heap.arenas.offset(lo), r.know)
+	g, err := r.p.eng.AddHeap(r.eng, lo, hi, uintptr(r.config.granule), r.heap.arenas.offset(lo), r.p.know)
 	if err != nil {
 		return err
 	}

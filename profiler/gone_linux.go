@@ -3,6 +3,7 @@
 package profiler
 
 import (
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -51,13 +52,14 @@ func inodeAt(path string) uint64 {
 	return st.Ino
 }
 
-// lookFile is look, and closes the region once its file is gone. The caller holds r.mu.
-func (r *Region) lookFile(l *Look) error {
+// due reports whether the region is to be looked at: its file is mapped, or was. It closes the region once its file is gone. The caller
+// holds r.mu.
+func (r *Region) due(l *Look) (bool, error) {
 	now := l.at
 	switch {
 	case len(r.maps) > 0 || len(l.of(r.file)) > 0:
 		r.unmapped = 0
-		return r.look(l)
+		return true, nil
 	case r.unmapped == 0:
 		r.unmapped = now
 	}
@@ -70,16 +72,16 @@ func (r *Region) lookFile(l *Look) error {
 		after = leaveGone
 	}
 	if now-r.unmapped < after || !gone && !r.config.untilUnmapped {
-		return nil
+		return false, nil
 	}
-	return r.detach()
+	return false, r.detach()
 }
 
 // giveWay closes the regions that stand in the way of a file, since it has taken the number of theirs, or its path where that
-// is not mapped any more. The caller holds p.mu.
-func (p *Profiler) giveWay(id *fileID) error {
+// is not mapped any more. beside are others whose mu the caller holds, and p.mu.
+func (p *Profiler) giveWay(id *fileID, beside []*Region) error {
 	for _, r := range p.openRegions() {
-		if r.kind != KindAttached || r.file.path != id.path && r.file.inode != id.inode {
+		if slices.Contains(beside, r) || r.kind != KindAttached || r.file.path != id.path && r.file.inode != id.inode {
 			continue
 		}
 		r.mu.Lock()

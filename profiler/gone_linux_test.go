@@ -8,10 +8,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"testing"
 	"time"
 
+	"github.com/firsttouch/firsttouch/internal/testproc"
 	"golang.org/x/sys/unix"
 )
 
@@ -203,5 +205,53 @@ func TestNamesAndNumbersAreUsedAgain(t *testing.T) {
 		if other.isAt(id.path) || !other.taken(id.path) || !id.isAt(id.path) || id.taken(id.path) {
 			t.Error("a number that is another file's now is not told from the first one's")
 		}
+	}
+}
+
+// What files leave behind that came and went is bounded: as many again take no more memory, no more mappings, and no more of the engine's
+// numbers than the first did.
+func TestMemoryOfFilesThatCameAndWent(t *testing.T) {
+	files := testproc.Times(2*closedMost+20, 3_500)
+	p := newProfiler(t, WithRescan(time.Hour))
+	dir := t.TempDir()
+	round := func(n int) (heap uint64, mappings, targets int) {
+		for i := range files {
+			path := filepath.Join(dir, fmt.Sprintf("%d-%d", n, i))
+			b, unmap := shortLived(t, path, 2)
+			r := attachNow(t, p, path, WithGroup("segments"))
+			if b[0] != 1 {
+				t.Fatal("not what the file holds")
+			}
+			unmap()
+			if err := os.Remove(path); err != nil {
+				t.Fatal(err)
+			}
+			for err := r.Close(); err != nil; err = r.Close() {
+				if !errors.Is(err, ErrBusy) {
+					t.Fatal(err)
+				}
+			}
+		}
+		p.Flush()
+		runtime.GC()
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		list, err := readMaps()
+		must(t, err)
+		p.foldMu.Lock()
+		defer p.foldMu.Unlock()
+		return m.HeapAlloc, len(list), len(p.targets)
+	}
+	round(0) // until what is kept of the latest is full
+	heap, mappings, targets := round(1)
+	heapAgain, mappingsAgain, targetsAgain := round(2)
+	t.Logf("after %d files %d KiB of heap, %d mappings, %d targets; after as many again %d KiB, %d, %d", 2*files, heap>>10, mappings, targets, heapAgain>>10, mappingsAgain, targetsAgain)
+	// What remembers where their totals have gone takes 8 bytes a region, up to movedMost of them.
+	if grown := int64(heapAgain) - int64(heap); grown > int64(files)*32+256<<10 {
+		t.Errorf("the heap has grown by %d KiB", grown>>10)
+	}
+	if mappingsAgain > mappings+32 || targetsAgain > targets+8 {
+		t.Errorf("%d mappings, %d before; %d targets, %d before", mappingsAgain, mappings, targetsAgain, targets)
 	}
 }

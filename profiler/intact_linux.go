@@ -26,15 +26,15 @@ type seenPiece struct {
 // touched, our placeholder elsewhere. Anything else means that its owner unmapped it.
 func (r *Region) intact(m *mapping, list []procMap) bool {
 	m.seen = nil
-	return len(r.lost([]*mapping{m}, list)) == 0
+	return len(r.p.notIntact([]*mapping{m}, list)) == 0
 }
 
-// lost returns those of some mappings that are not intact.
+// notIntact returns those of some mappings of files, of any regions, that are not intact.
 //
 // A list of mappings is not one moment's, and while it is read and after it granules are restored.
 // So a piece that contradicts counts only when a fresh list shows it too, and the engine did nothing
-// there while that one was read. The caller holds r.mu: nothing is armed meanwhile.
-func (r *Region) lost(maps []*mapping, list []procMap) (lost []*mapping) {
+// there while that one was read. The caller holds mu of their regions: nothing is armed meanwhile.
+func (p *Profiler) notIntact(maps []*mapping, list []procMap) (lost []*mapping) {
 	var rest []*mapping
 	for _, m := range maps {
 		if m.Lost() {
@@ -43,7 +43,7 @@ func (r *Region) lost(maps []*mapping, list []procMap) (lost []*mapping) {
 			rest = append(rest, m)
 		}
 	}
-	suspects := r.suspects(rest, list)
+	suspects := p.suspects(rest, list)
 	for try := 0; len(suspects) > 0 && try < intactTries; try++ {
 		before := make([]engine.Census, len(suspects))
 		rest = rest[:0]
@@ -51,12 +51,12 @@ func (r *Region) lost(maps []*mapping, list []procMap) (lost []*mapping) {
 			before[i] = s.Census(s.lo, s.hi)
 			rest = append(rest, s.mapping)
 		}
-		fresh, err := r.p.readMaps()
+		fresh, err := p.readMaps()
 		if err != nil {
 			return lost
 		}
 		var still []suspect
-		for _, n := range r.suspects(rest, fresh) {
+		for _, n := range p.suspects(rest, fresh) {
 			s, was := &suspects[n.index], before[n.index]
 			if n.lo < s.hi && s.lo < n.hi && was.InFlight == 0 && s.Census(s.lo, s.hi) == was {
 				lost = append(lost, n.mapping)
@@ -77,7 +77,7 @@ type suspect struct {
 }
 
 // suspects returns those of some mappings that a list contradicts, in their order.
-func (r *Region) suspects(maps []*mapping, list []procMap) (out []suspect) {
+func (p *Profiler) suspects(maps []*mapping, list []procMap) (out []suspect) {
 	var claims []engine.Claim
 	var of []int // maps, by claim
 	pieces := make([]engine.AddrRange, 0, len(maps))
@@ -87,7 +87,7 @@ func (r *Region) suspects(maps []*mapping, list []procMap) (out []suspect) {
 		if now-m.asked > askAgainAfter {
 			m.seen, m.asked = nil, now
 		}
-		w := walk{r: r, m: m, list: list}
+		w := walk{r: m.region, m: m, list: list}
 		w.run()
 		found[i] = suspect{m, w.lo, w.hi, i}
 		m.seen = w.seen
@@ -95,7 +95,7 @@ func (r *Region) suspects(maps []*mapping, list []procMap) (out []suspect) {
 			claims, of, pieces = append(claims, engine.Claim{Target: m.Target, AddrRange: c}), append(of, i), append(pieces, w.pieces[j])
 		}
 	}
-	for _, i := range r.p.eng.Foreign(claims) {
+	for _, i := range p.eng.Foreign(claims) {
 		// The one that lies lowest counts, as it does among those that look wrong.
 		if s := &found[of[i]]; s.lo >= s.hi || pieces[i].Lo < s.lo {
 			s.lo, s.hi = pieces[i].Lo, pieces[i].Hi

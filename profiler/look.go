@@ -12,3 +12,9 @@ type MappedAs struct {
 	Writable bool // shared, can be written to
 	Readable bool // shared, cannot be written to
 }
+
+// FoundFile is one that is to be attached, with the options of its region.
+type FoundFile struct {
+	Path    string
+	Options []RegionOption
+}

@@ -89,14 +89,14 @@ func (l *Look) sighted(id *fileID) time.Duration {
 	return l.before
 }
 
-// failed remembers that for the next try, and attached forgets it.
+// failed remembers that for the next try, and forgetFailed forgets it.
 func (l *Look) failed(id *fileID) {
 	if s := &l.p.sightings; l.before != 0 && len(s.tried) < triedMost {
 		s.tried[id.inode] = l.sighted(id)
 	}
 }
 
-func (l *Look) attached(id *fileID) {
+func (l *Look) forgetFailed(id *fileID) {
 	if l.before != 0 {
 		delete(l.p.sightings.tried, id.inode)
 	}
@@ -243,19 +243,20 @@ func (p *Profiler) lookLoop() {
 
 // look looks once.
 func (p *Profiler) look() {
-	var regions, memory []*Region // whose mappings other code changes, and whose pages may be moved aside
 	p.mu.Lock()
 	finder := p.finder
 	p.mu.Unlock()
+	var memory []*Region // whose pages may be moved aside
+	changing := finder != nil
 	for _, r := range p.openRegions() {
 		if r.closed.Load() {
 			continue
 		}
-		if !r.isMemory() || r.kind == KindGoHeap {
-			regions = append(regions, r)
-		}
 		if r.isMemory() {
 			memory = append(memory, r)
+		}
+		if !r.isMemory() || r.kind == KindGoHeap { // other code changes its mappings
+			changing = true
 		}
 	}
 	if p.observes() {
@@ -266,7 +267,7 @@ func (p *Profiler) look() {
 	if err := p.keepLocked(memory); err != nil {
 		p.note("pages that are moved aside are not locked: %v", err)
 	}
-	if len(regions) == 0 && finder == nil {
+	if !changing {
 		return
 	}
 	l, err := p.newLook()
@@ -275,22 +276,74 @@ func (p *Profiler) look() {
 		return
 	}
 	p.sight(l)
-	for _, r := range regions {
-		r.mu.Lock()
-		switch {
-		case r.closed.Load():
-		case r.kind == KindAttached:
-			err = r.lookFile(l)
-		case r.kind == KindGoHeap && !p.retired.Load():
-			err = r.lookHeap(l.list, l.at)
-		}
+	noteOf := func(r *Region, err error) {
 		if err != nil {
 			p.note("region %s: %v", r.name, err)
-			err = nil
+		}
+	}
+	together, _ := p.lockTogether(func(r *Region) error {
+		switch {
+		case r.kind == KindAttached:
+			noteOf(r, r.lookAlone(l))
+		case r.kind == KindGoHeap && !p.retired.Load():
+			noteOf(r, r.lookHeap(l.list, l.at))
+		}
+		return nil
+	})
+	var due []*Region
+	for _, r := range together {
+		yes, err := r.due(l)
+		if noteOf(r, err); yes {
+			due = append(due, r)
+		}
+	}
+	for i, err := range p.lookAll(l, due, nil) {
+		noteOf(due[i], err)
+	}
+	unlock(together)
+	if finder != nil && !p.retired.Load() {
+		finder(l)
+	}
+}
+
+// lookAlone looks at a file's region by itself. The caller holds r.mu.
+func (r *Region) lookAlone(l *Look) error {
+	yes, err := r.due(l)
+	if yes {
+		err = r.look(l)
+	}
+	return err
+}
+
+// lockTogether locks the open regions of files that have no guard, so that they can be changed together, and returns them. Those of
+// all others are locked one after the other for alone, and before: a guard's owner may wait for who holds another region's mu.
+func (p *Profiler) lockTogether(alone func(*Region) error) (together []*Region, errs []error) {
+	open := p.openRegions()
+	for _, r := range open {
+		if r.kind == KindAttached && r.config.guard == nil {
+			continue
+		}
+		r.mu.Lock()
+		if !r.closed.Load() {
+			errs = append(errs, alone(r))
 		}
 		r.mu.Unlock()
 	}
-	if finder != nil && !p.retired.Load() {
-		finder(l)
+	for _, r := range open {
+		if r.kind != KindAttached || r.config.guard != nil {
+			continue
+		}
+		if r.mu.Lock(); r.closed.Load() {
+			r.mu.Unlock()
+			continue
+		}
+		together = append(together, r)
+	}
+	return together, errs
+}
+
+func unlock(regions []*Region) {
+	for _, r := range regions {
+		r.mu.Unlock()
 	}
 }

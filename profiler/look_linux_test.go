@@ -5,7 +5,9 @@ package profiler
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -80,4 +82,79 @@ func TestLook(t *testing.T) {
 	if err := p.Look(t.Context()); !errors.Is(err, ErrClosed) {
 		t.Errorf("after Close: %v, want ErrClosed", err)
 	}
+}
+
+// All files that a look finds are attached in one stop of the other threads, those that have gone are given back in one, and so are all
+// when the profiler is closed. One that cannot be attached is not in the way of the others.
+func TestFilesOfALookTogether(t *testing.T) {
+	const files, pages = 9, 4
+	p := newProfiler(t, WithRescan(time.Hour))
+	stops := func(what string, most uint64, do func()) {
+		t.Helper()
+		before, reads := p.Snapshot().Stats.Stops, p.mapsReads.Load()
+		do()
+		s := p.Snapshot()
+		if n := s.Stats.Stops - before; n > most {
+			t.Errorf("%s: the threads were stopped %d times, want %d at most", what, n, most)
+		}
+		if n := p.mapsReads.Load() - reads; n > 4 {
+			t.Errorf("%s: the mappings were read %d times", what, n)
+		}
+	}
+	var list []FoundFile
+	var all [][]byte
+	for range files {
+		path := diskFile(t, pages*pageSize)
+		list = append(list, FoundFile{Path: path})
+		all = append(all, mapFile(t, path, pages*pageSize, unix.PROT_READ, unix.MAP_SHARED))
+	}
+	private := diskFile(t, pageSize)
+	mapFile(t, private, pageSize, unix.PROT_READ, unix.MAP_PRIVATE)
+	list = slices.Insert(list, 3, FoundFile{Path: private}, FoundFile{Path: diskFile(t, pageSize)})
+	var regions []*Region
+	var errs []error
+	p.Watch(func(l *Look) {
+		if regions == nil {
+			regions, errs = l.AttachFiles(list)
+		}
+	})
+	stops("attach", 1, func() { must(t, p.Look(t.Context())) })
+	for i := range list {
+		switch {
+		case i == 3 && !errors.Is(errs[i], ErrNotSupported), i == 4 && !errors.Is(errs[i], ErrNotMapped), i != 3 && i != 4 && errs[i] != nil, (errs[i] == nil) != (regions[i] != nil):
+			t.Errorf("file %d: %v, %v", i, regions[i], errs[i])
+		}
+	}
+	regions = slices.DeleteFunc(regions, func(r *Region) bool { return r == nil })
+	if len(regions) != files {
+		t.Fatalf("%d files are attached, want %d", len(regions), files)
+	}
+	for i, b := range all {
+		if j := different(b, contents(pages*pageSize)); j >= 0 {
+			t.Errorf("file %d: byte %d is wrong", i, j)
+		}
+	}
+	check := func(what string, faults uint64, mappings ...int) {
+		t.Helper()
+		s := p.Snapshot()
+		for i, r := range regions {
+			x := slices.IndexFunc(s.Regions, func(x RegionStats) bool { return x.ID == r.ID() })
+			if x < 0 || s.Regions[x].Name != list[i+2*min(i/3, 1)].Path || s.Regions[x].Faults != faults || len(s.Regions[x].Mappings) != mappings[i%len(mappings)] {
+				t.Errorf("%s: region %d is not as it should be", what, i)
+			}
+		}
+	}
+	check("attached", pages, 1)
+	// Each second one gets another mapping, and the others lose theirs.
+	for i := 0; i < files; i += 2 {
+		mapFile(t, regions[i].Name(), pages*pageSize, unix.PROT_READ, unix.MAP_SHARED)
+	}
+	for i := 1; i < files; i += 2 {
+		if _, _, n := unix.Syscall(unix.SYS_MUNMAP, addressOf(all[i]), uintptr(len(all[i])), 0); n != 0 {
+			t.Fatal(n)
+		}
+	}
+	stops("come and go", 2, func() { must(t, p.Look(t.Context())) })
+	check("come and go", pages, 2, 0)
+	stops("close", 1, func() { must(t, p.Close()) })
 }

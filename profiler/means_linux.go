@@ -44,7 +44,7 @@ func (r *Region) observe(p piece, offset int64) (*mapping, time.Duration, error)
 	if have != nil {
 		return nil, 0, have
 	}
-	g, err := r.p.eng.AddShared(r.eng, m, uintptr(r.config.granule), r.know)
+	g, err := r.p.eng.AddShared(r.eng, m, uintptr(r.config.granule), r.p.know)
 	if errors.Is(err, unix.EPERM) {
 		return nil, 0, fmt.Errorf("%w: the mapping may not become writable, which the kernel asks for: open its file for writing: %w", ErrNotSupported, err)
 	}
@@ -98,8 +98,11 @@ func (r *Region) release(m *mapping) (err error) {
 // takeAccess observes private memory by its access. The caller holds r.mu.
 func (r *Region) takeAccess(p piece, offset int64) error {
 	armed := &mapping{means: byAccess, prot: p.prot}
-	f := engine.File{Lo: p.lo, Hi: p.hi, Offset: offset, Prot: p.prot, Private: true}
-	c := r.p.eng.Cover(r.eng, []engine.File{f}, uintptr(r.config.granule), r.sample(r.limit), r.know, r.guard(), func(done []*engine.Target, took time.Duration) {
+	f := engine.File{
+		Region: r.eng, Granule: uintptr(r.config.granule), Sample: r.sample(r.limit),
+		Lo: p.lo, Hi: p.hi, Offset: offset, Prot: p.prot, Private: true,
+	}
+	c := r.p.eng.Cover([]engine.File{f}, r.p.know, r.guard(), func(done []*engine.Target, took time.Duration) {
 		armed.Target = done[0]
 		r.openHeld([]*mapping{armed})
 		r.longest = max(r.longest, took)

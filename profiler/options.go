@@ -91,8 +91,8 @@ func WithSignal(n int) Option {
 
 // WithStopLimit sets for how long one operation (AttachFile, AttachMemory, Rearm, SetSampling, Close) may stop the
 // process's other threads in all, where it has to: 1 ms to 10 s. The default is 20 ms. Each further mapping of the region
-// adds half a millisecond. An operation that could not be done within it is ErrBusy, and nobody is stopped again for a
-// hundred times as long.
+// adds half a millisecond. An operation that could not be done within it is ErrBusy, and nobody is stopped again for
+// fifty times as long, a second at most.
 func WithStopLimit(most time.Duration) Option {
 	return optionFunc(func(c *config) error {
 		if most < time.Millisecond || most > 10*time.Second {

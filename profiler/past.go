@@ -72,9 +72,9 @@ func (a *aggregate) addRegion(r *RegionStats) {
 	a.byID[r.ID] = r
 }
 
-// dropRegion forgets the region that was entered last, of which nothing was seen.
+// dropRegion forgets a region that was entered lately, of which nothing was seen.
 func (a *aggregate) dropRegion(id RegionID) {
-	a.regions = a.regions[:len(a.regions)-1]
+	a.regions = slices.DeleteFunc(a.regions, func(r *RegionStats) bool { return r.ID == id })
 	delete(a.byID, id)
 }
 

@@ -195,12 +195,9 @@ func (p *Profiler) Close() error {
 	}
 	p.retired.Store(true) // no region comes after those that are closed here
 	p.mu.Unlock()
-	var errs []error
-	for _, r := range p.openRegions() {
-		r.mu.Lock()
-		errs = append(errs, r.detach())
-		r.mu.Unlock()
-	}
+	together, errs := p.lockTogether(func(r *Region) error { return r.detach() })
+	errs = append(errs, p.detachAll(together, nil))
+	unlock(together)
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}

@@ -60,6 +60,15 @@ func (l *Look) Files() map[MappedFile]MappedAs { return nil }
 // AttachFile answers ErrNotSupported.
 func (l *Look) AttachFile(string, ...RegionOption) (*Region, error) { return nil, notHere() }
 
+// AttachFiles answers ErrNotSupported for each.
+func (l *Look) AttachFiles(files []FoundFile) ([]*Region, []error) {
+	errs := make([]error, len(files))
+	for i := range errs {
+		errs[i] = notHere()
+	}
+	return make([]*Region, len(files)), errs
+}
+
 // Looks returns 0.
 func (p *Profiler) Looks() (n uint64, every time.Duration) { return 0, 0 }
 

@@ -52,6 +52,7 @@ type Region struct {
 // mapping is one armed address range of a region.
 type mapping struct {
 	*engine.Target
+	region  *Region // where it is a file's
 	means   means
 	prot    int
 	latency time.Duration
@@ -143,13 +144,14 @@ func (p *Profiler) newRegion(name string, kind Kind, size int64, opts []RegionOp
 	return r, nil
 }
 
-// forget takes a region that could not be armed out of the books again: no fault of it was seen, and
-// since p.mu is held it is the last one.
+// forget takes a region that could not be armed out of the books again: no fault of it was seen. The caller holds p.mu.
 func (p *Profiler) forget(r *Region) {
 	p.foldMu.Lock()
 	defer p.foldMu.Unlock()
 	p.agg.dropRegion(r.id)
-	p.nextID = r.id
+	if r.id == p.nextID-1 {
+		p.nextID = r.id
+	}
 	p.uncount(r)
 	p.fold() // what it had is freed at once
 }
@@ -190,10 +192,10 @@ func (r *Region) update(f func(s *RegionStats)) {
 }
 
 // know makes a target's records readable; before its first fault can be folded.
-func (r *Region) know(g *engine.Target) {
-	r.p.foldMu.Lock()
-	defer r.p.foldMu.Unlock()
-	r.p.targets[g.Number] = g
+func (p *Profiler) know(g *engine.Target) {
+	p.foldMu.Lock()
+	defer p.foldMu.Unlock()
+	p.targets[g.Number] = g
 }
 
 // publishMaps takes over the current mappings. The caller holds r.mu.
@@ -374,47 +376,92 @@ func (r *Region) Close() error {
 }
 
 // detach makes the region plain memory again, with its contents. The caller holds r.mu.
-func (r *Region) detach() error {
-	if r.closed.Load() {
-		return nil
+func (r *Region) detach() error { return r.p.detachAll([]*Region{r}, r.guard()) }
+
+// detachAll is detach for several regions, in as few stops of the other threads as fit. The caller holds mu of each of them.
+func (p *Profiler) detachAll(regions []*Region, guard engine.Guard) error {
+	var all []*dropping
+	for _, r := range regions {
+		if !r.closed.Load() {
+			r.begin()
+			all = append(all, &dropping{Region: r, list: r.maps})
+		}
 	}
-	r.begin()
-	if err := r.drop(r.maps); err != nil {
-		return fmt.Errorf("region %q: %w", r.name, err)
+	p.dropAll(all, guard)
+	p.Flush()
+	var errs []error
+	for _, d := range all {
+		if d.err != nil {
+			errs = append(errs, fmt.Errorf("region %q: %w", d.name, d.err))
+			continue
+		}
+		d.closed.Store(true)
+		d.retire()
 	}
-	r.p.Flush()
-	r.closed.Store(true)
-	r.retire()
-	return nil
+	return errors.Join(errs...)
+}
+
+// dropping are mappings of a region that are to be plain again.
+type dropping struct {
+	*Region
+	list []*mapping
+	err  error // why not all of them are
 }
 
 // drop makes mappings plain again, up to the first one of which that fails. The caller holds r.mu.
 func (r *Region) drop(list []*mapping) error {
-	if r.p.observes() {
-		r.maps = nil // all of them: nothing was armed
-		return nil
+	d := &dropping{Region: r, list: list}
+	r.p.dropAll([]*dropping{d}, r.guard())
+	return d.err
+}
+
+// dropAll is drop for several regions, in as few stops of the other threads as fit. The caller holds mu of each of them.
+func (p *Profiler) dropAll(all []*dropping, guard engine.Guard) {
+	if p.observes() {
+		for _, d := range all {
+			d.maps = nil // all of them: nothing was armed
+		}
+		return
 	}
 	gone := make(map[*engine.Target]bool)
 	var covered []*engine.Target
-	var err error
-	for _, m := range list {
-		if m.means == byCover || m.means == byAccess {
-			covered = append(covered, m.Target)
-		} else if err == nil {
-			if err = r.release(m); err == nil {
-				gone[m.Target] = true
+	var of []*dropping
+	for _, d := range all {
+		for _, m := range d.list {
+			if m.means == byCover || m.means == byAccess {
+				continue
+			}
+			if d.err = d.release(m); d.err != nil {
+				d.err = p.wrap(d.err)
+				break
+			}
+			gone[m.Target] = true
+		}
+		if d.err != nil {
+			continue
+		}
+		for _, m := range d.list {
+			if m.means == byCover || m.means == byAccess {
+				covered, of = append(covered, m.Target), append(of, d)
 			}
 		}
 	}
-	if err == nil {
-		err = r.p.eng.Uncover(covered, r.guard(), func(part []*engine.Target, _ time.Duration) {
+	if len(covered) > 0 {
+		p.eng.Begin(of[0].eng, len(covered))
+		err := p.wrap(p.eng.Uncover(covered, guard, func(part []*engine.Target, _ time.Duration) {
 			for _, g := range part {
 				gone[g] = true
 			}
-		})
+		}))
+		for i, g := range covered {
+			if !gone[g] {
+				of[i].err = err
+			}
+		}
 	}
-	r.maps, r.takenBy = slices.DeleteFunc(slices.Clone(r.maps), func(o *mapping) bool { return gone[o.Target] }), nil
-	return r.p.wrap(err)
+	for _, d := range all {
+		d.maps, d.takenBy = slices.DeleteFunc(slices.Clone(d.maps), func(o *mapping) bool { return gone[o.Target] }), nil
+	}
 }
 
 // wrap gives the engine's errors their public names, and notes which thread cannot be stopped. The caller does not hold

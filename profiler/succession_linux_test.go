@@ -114,8 +114,8 @@ func TestAnotherFileWhileItIsDuplicated(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	file := engine.File{Lo: addressOf(b), Hi: addressOf(b) + uintptr(len(b)), Dev: id.dev, Inode: id.inode, Prot: unix.PROT_READ}
-	c := p.eng.Cover(r.eng, []engine.File{file}, uintptr(pageSize), r.sample(r.limit), func(*engine.Target) {
+	file := engine.File{Region: r.eng, Granule: uintptr(pageSize), Sample: r.sample(r.limit), Lo: addressOf(b), Hi: addressOf(b) + uintptr(len(b)), Dev: id.dev, Inode: id.inode, Prot: unix.PROT_READ}
+	c := p.eng.Cover([]engine.File{file}, func(*engine.Target) {
 		// The duplicate exists, of the file that passes by.
 		if _, err := unix.MmapPtr(int(f.Fd()), 0, unsafe.Pointer(&b[0]), uintptr(len(b)), unix.PROT_READ, unix.MAP_SHARED|unix.MAP_FIXED); err != nil {
 			t.Fatal(err)

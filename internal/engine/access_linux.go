@@ -20,6 +20,7 @@ const guardMost = 16 << 30
 // filing is a file whose access is to be taken away.
 type filing struct {
 	*Target
+	sm             Sample
 	prot           int
 	bitmap, before uintptr // of the sample
 	cursor         uintptr
@@ -28,7 +29,7 @@ type filing struct {
 
 // coverFiles is Cover for such files. Where only a part of one could be armed the target is there all the same, beside the
 // error.
-func (e *Engine) coverFiles(r *Region, files []File, out []Covered, granule uintptr, sm Sample, know func(*Target), guard Guard, placed func(done []*Target, took time.Duration)) {
+func (e *Engine) coverFiles(files []File, out []Covered, know func(*Target), guard Guard, placed func(done []*Target, took time.Duration)) {
 	for i, f := range files {
 		out[i] = Covered{Target: &Target{Lo: f.Lo, Hi: f.Hi}}
 	}
@@ -41,7 +42,7 @@ func (e *Engine) coverFiles(r *Region, files []File, out []Covered, granule uint
 		if out[i].Err != nil {
 			continue
 		}
-		g, err := e.newTarget(r, f.Lo, f.Hi, granule, f.Offset, len(list))
+		g, err := e.newTarget(f.Region, f.Lo, f.Hi, f.Granule, f.Offset, len(list))
 		if err != nil {
 			out[i] = Covered{Err: err}
 			continue
@@ -59,11 +60,11 @@ func (e *Engine) coverFiles(r *Region, files []File, out []Covered, granule uint
 		}
 		know(g)
 		out[i].Target = g
-		list, of, targets = append(list, &filing{Target: g, prot: f.Prot}), append(of, i), append(targets, g)
+		list, of, targets = append(list, &filing{Target: g, sm: f.Sample, prot: f.Prot}), append(of, i), append(targets, g)
 	}
 	e.insert(targets...)
 	e.mu.Unlock()
-	e.armFiles(opPlace, list, sm, guard, placed)
+	e.armFiles(opPlace, list, guard, placed)
 	var failed, parts []*Target
 	for i, f := range list {
 		switch out[of[i]].Err = f.err; {
@@ -84,15 +85,15 @@ func (e *Engine) coverFiles(r *Region, files []File, out []Covered, granule uint
 // WithoutGuards is for tests: as on a kernel that has no guard markers.
 var WithoutGuards bool
 
-// armFiles takes the access to the blocks of a sample away, of as many files at once as fit in a stop of the other threads.
+// armFiles takes the access to the blocks of their samples away, of as many files at once as fit in a stop of the other threads.
 // armed is told of those of one stop. The errors are in the list.
-func (e *Engine) armFiles(op uint32, list []*filing, sm Sample, guard Guard, armed func(done []*Target, took time.Duration)) {
+func (e *Engine) armFiles(op uint32, list []*filing, guard Guard, armed func(done []*Target, took time.Duration)) {
 	rest := make([]*filing, 0, len(list))
 	blind := e.blind()
 	for _, f := range list {
 		if f.err = blind; blind == nil {
 			f.before = f.t.sample
-			f.bitmap, f.err = sm.bitmap(f.t)
+			f.bitmap, f.err = f.sm.bitmap(f.t)
 		}
 		if f.err == nil {
 			rest = append(rest, f)
@@ -103,7 +104,7 @@ func (e *Engine) armFiles(op uint32, list []*filing, sm Sample, guard Guard, arm
 		cuts := make([]cutting, len(part))
 		for i, f := range part {
 			cuts[i] = f.cutting(0)
-			cuts[i].sample, cuts[i].blockShift, cuts[i].prot, cuts[i].cursor = f.bitmap, uintptr(sm.Shift), uint32(f.prot), f.cursor
+			cuts[i].sample, cuts[i].blockShift, cuts[i].prot, cuts[i].cursor = f.bitmap, uintptr(f.sm.Shift), uint32(f.prot), f.cursor
 		}
 		e.op.Lock()
 		took, worked, err := e.cutAll(op, part[0].Target, cuts, guard)

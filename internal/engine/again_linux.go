@@ -68,7 +68,7 @@ func memoryEvent(arg uintptr) {
 	case uffd.EventRemove:
 		s.removed(w, a, b)
 	case uffd.EventRemap:
-		if c := &s.cmd; c.cover != 0 && b-c.cover < at[target](c.target).hi-at[target](c.target).lo {
+		if s.moving.has(b) {
 			return // the surgeon's own
 		}
 		s.movedAway(w, a, b, length)

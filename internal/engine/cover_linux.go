@@ -14,8 +14,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// File is a shared file mapping of this process, as /proc/self/maps shows it.
+// File is a shared file mapping of this process, as /proc/self/maps shows it, and the region that it is to belong to.
 type File struct {
+	Region     *Region
+	Granule    uintptr
+	Sample     Sample
 	Lo, Hi     uintptr
 	Offset     int64
 	Dev, Inode uint64 // Dev is major<<32 | minor
@@ -34,10 +37,10 @@ type Covered struct {
 	Err error
 }
 
-// Cover arms file mappings of one region that other code owns, ascending by address. Without a guard the other threads of the
+// Cover arms file mappings that other code owns, ascending by address. Without a guard the other threads of the
 // process are parked for the moments of the change: for as many mappings at once as fit, and then they run before it goes on.
 // know is told of each target before its first fault. placed is told of those of one such moment, and how long that was.
-func (e *Engine) Cover(r *Region, files []File, granule uintptr, sm Sample, know func(*Target), guard Guard, placed func(done []*Target, took time.Duration)) []Covered {
+func (e *Engine) Cover(files []File, know func(*Target), guard Guard, placed func(done []*Target, took time.Duration)) []Covered {
 	out := make([]Covered, len(files))
 	if err := e.blind(); err != nil {
 		for i := range out {
@@ -46,7 +49,7 @@ func (e *Engine) Cover(r *Region, files []File, granule uintptr, sm Sample, know
 		return out
 	}
 	if e.s.signals {
-		e.coverFiles(r, files, out, granule, sm, know, guard, placed)
+		e.coverFiles(files, out, know, guard, placed)
 		return out
 	}
 	aliases := make([]AddrRange, 0, len(files))
@@ -74,15 +77,15 @@ func (e *Engine) Cover(r *Region, files []File, granule uintptr, sm Sample, know
 		}
 	}
 	e.supersede(out)
-	e.enlist(r, files, out, granule, know)
+	e.enlist(files, out, know)
 	var list []*laying
 	var of []int
 	for i, c := range out {
 		if c.Err == nil {
-			list, of = append(list, &laying{Target: c.Target, prot: files[i].Prot, onFault: files[i].OnFault}), append(of, i)
+			list, of = append(list, &laying{Target: c.Target, sm: files[i].Sample, prot: files[i].Prot, onFault: files[i].OnFault}), append(of, i)
 		}
 	}
-	e.lay(opPlace, list, sm, guard, func(done []*laying, took time.Duration) {
+	e.lay(opPlace, list, guard, func(done []*laying, took time.Duration) {
 		targets := make([]*Target, len(done))
 		for i, l := range done {
 			targets[i] = l.Target
@@ -139,7 +142,7 @@ func duplicate(f File) (alias uintptr, err error) {
 }
 
 // enlist makes targets of what was duplicated, and publishes them at once.
-func (e *Engine) enlist(r *Region, files []File, out []Covered, granule uintptr, know func(*Target)) {
+func (e *Engine) enlist(files []File, out []Covered, know func(*Target)) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	var list []*Target
@@ -148,7 +151,7 @@ func (e *Engine) enlist(r *Region, files []File, out []Covered, granule uintptr,
 		if c.Err != nil {
 			continue
 		}
-		g, err := e.newTarget(r, f.Lo, f.Hi, granule, f.Offset, len(list))
+		g, err := e.newTarget(f.Region, f.Lo, f.Hi, f.Granule, f.Offset, len(list))
 		if err != nil {
 			c.refuse(err)
 			continue
@@ -209,16 +212,16 @@ func (e *Engine) Rearm(list []Rearming, sm Sample, guard Guard, rearmed func(don
 	for i, a := range list {
 		// What is not in it would be forgotten, and not served any more.
 		if _, errs[i] = e.Release(a.Target, sm, guard); errs[i] == nil && a.Protected() {
-			files, filesOf = append(files, &filing{Target: a.Target, prot: a.Prot}), append(filesOf, i)
+			files, filesOf = append(files, &filing{Target: a.Target, sm: sm, prot: a.Prot}), append(filesOf, i)
 		} else if errs[i] == nil {
-			layings, of = append(layings, &laying{Target: a.Target, prot: a.Prot, onFault: a.OnFault}), append(of, i)
+			layings, of = append(layings, &laying{Target: a.Target, sm: sm, prot: a.Prot, onFault: a.OnFault}), append(of, i)
 		}
 	}
-	e.armFiles(opRearm, files, sm, guard, rearmed)
+	e.armFiles(opRearm, files, guard, rearmed)
 	for i, f := range files {
 		errs[filesOf[i]] = f.err
 	}
-	e.lay(opRearm, layings, sm, guard, func(done []*laying, took time.Duration) {
+	e.lay(opRearm, layings, guard, func(done []*laying, took time.Duration) {
 		targets := make([]*Target, len(done))
 		for i, l := range done {
 			targets[i] = l.Target
@@ -398,7 +401,7 @@ func (e *Engine) commandHeld(op uint32, g *Target, cover uintptr, guard Guard, d
 				ran = true
 				e.s.cmd.patient = 0
 				if trial.patient() {
-					e.s.cmd.patient = 1
+					e.s.cmd.patient = int64(trial.patience())
 				}
 				whilePlacing(func() { took += e.run(op, g, cover, guard == nil, trial.limit(guard == nil)) })
 			}

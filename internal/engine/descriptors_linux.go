@@ -152,12 +152,14 @@ func (d *descriptors) close() error {
 
 // handOver waits until every thread has its own table, and then closes what the process has.
 func (e *Engine) handOver() error {
+	deadline, ts := time.Now().Add(joinTimeout), unix.NsecToTimespec(int64(100*time.Millisecond))
 	for _, p := range e.workers {
 		w := at[worker](p)
-		for deadline := time.Now().Add(joinTimeout); raw.Load32(&w.apart) == 0; time.Sleep(50 * time.Microsecond) {
+		for raw.Load32(&w.apart) == 0 {
 			if time.Now().After(deadline) {
 				return fmt.Errorf("thread %d of the engine did not come up within %v", w.number, joinTimeout)
 			}
+			unix.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(&w.apart)), futexWaitPrivate, 0, uintptr(unsafe.Pointer(&ts)), 0, 0)
 		}
 		if v := raw.Load32(&w.apart); v != apartOK {
 			return fmt.Errorf("give the engine's threads descriptors of their own (close_range with CLOSE_RANGE_UNSHARE; a seccomp filter has to allow it): %w", unix.Errno(v))
@@ -181,11 +183,16 @@ func member(arg uintptr) {
 	// nosplit: the body of a thread without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
-	if e := s.separate(w); e != 0 {
+	e := s.separate(w)
+	if e != 0 {
 		raw.Store32(&w.apart, uint32(e))
+	} else {
+		raw.Store32(&w.apart, apartOK)
+	}
+	futexWake(&w.apart, 1)
+	if e != 0 {
 		return
 	}
-	raw.Store32(&w.apart, apartOK)
 	deep(w.body, arg)
 	// Not left to the end of the thread: whoever joins it may go on before its table is gone.
 	s.closeAll(w)

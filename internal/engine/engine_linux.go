@@ -131,6 +131,7 @@ func needed(without error) []calls.Refusal {
 func (e *Engine) Without() error { return e.opened.without }
 
 func (e *Engine) start(c Config) error {
+	defer promptly()()
 	if err := roomToStart(); err != nil {
 		return err
 	}
@@ -170,7 +171,7 @@ func (e *Engine) start(c Config) error {
 		e.offers = e.opened.arena.Features()
 	}
 	s.pageSize, s.pid, s.handler = uintptr(unix.Getpagesize()), uintptr(os.Getpid()), sigtrampPC()
-	s.parkedIn = parkSlow + 1 // before it is known
+	s.slowUntil = raw.Nanotime() + slowFor // before it is known
 	for _, nr := range harmless {
 		s.harmless[nr/64] |= 1 << (nr % 64)
 	}
@@ -306,18 +307,38 @@ func (e *Engine) startThreads() error {
 		}
 		e.threads = append(e.threads, t)
 		raw.Store32(at[uint32](e.s.own+uintptr(i)*4), uint32(t.TID()))
-		prompt(t.TID())
+		if i == surgeonNumber {
+			first(t.TID())
+		}
 	}
 	return e.allowFollower()
 }
 
-// prompt has a thread of the engine run soon when it is woken, also where other threads want all processors: with the
-// shortest slice it has the earliest deadline (sched_setattr(2), Linux 6.12; kernel/sched/fair.c, place_entity). What
-// waits for it is a toucher, or all of them while memory is armed again. Older kernels know no slices.
-func prompt(tid int) {
-	if a, err := unix.SchedGetAttr(tid, 0); err == nil && a.Policy == unix.SCHED_NORMAL {
+// promptly has the caller, until done, and threads that it starts meanwhile, for ever, run soon when they are started and when they are
+// woken, also where other threads want all processors: with the shortest slice, which they inherit, they have the earliest deadline (sched_setattr(2), Linux
+// 6.12; kernel/sched/fair.c, place_entity). What waits for them is a toucher, or all of them while memory is armed again. Older
+// kernels know no slices.
+func promptly() (done func()) {
+	runtime.LockOSThread()
+	done = runtime.UnlockOSThread
+	if a, err := unix.SchedGetAttr(0, 0); err == nil && a.Policy == unix.SCHED_NORMAL {
+		mine := *a
 		a.Runtime = uint64(100 * time.Microsecond)
-		unix.SchedSetAttr(tid, a, 0) // refused: as any other thread
+		if unix.SchedSetAttr(0, a, 0) == nil { // refused: as any other thread
+			done = func() {
+				unix.SchedSetAttr(0, &mine, 0)
+				runtime.UnlockOSThread()
+			}
+		}
+	}
+	return done
+}
+
+// first has who stops all threads go before others, where CAP_SYS_NICE allows it: while it waits for a processor they stand still.
+func first(tid int) {
+	if a, err := unix.SchedGetAttr(tid, 0); err == nil && a.Policy == unix.SCHED_NORMAL {
+		a.Nice = -20
+		unix.SchedSetAttr(tid, a, 0)
 	}
 }
 

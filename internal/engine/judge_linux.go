@@ -325,6 +325,7 @@ const (
 	taskStatus taskFile = iota
 	taskStat
 	taskSyscall
+	taskRuns
 )
 
 //go:nosplit
@@ -342,6 +343,8 @@ func readTask(arg uintptr) {
 		end += uintptr(copyText(end, "/status"))
 	case taskStat:
 		end += uintptr(copyText(end, "/stat"))
+	case taskRuns:
+		end += uintptr(copyText(end, "/schedstat"))
 	default:
 		end += uintptr(copyText(end, "/syscall"))
 	}

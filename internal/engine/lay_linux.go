@@ -16,6 +16,7 @@ import (
 // laying is a target over which a placeholder is to be laid.
 type laying struct {
 	*Target
+	sm      Sample
 	prot    int
 	onFault bool
 	bitmap  uintptr
@@ -28,16 +29,16 @@ const cutsMost = 512
 
 // lay makes placeholders, registers them and has them moved over the targets, as many at once as fit. done is told of those that
 // one stop has laid, and for how long it was.
-func (e *Engine) lay(op uint32, all []*laying, sm Sample, guard Guard, done func(part []*laying, took time.Duration)) {
+func (e *Engine) lay(op uint32, all []*laying, guard Guard, done func(part []*laying, took time.Duration)) {
 	list := make([]*laying, 0, len(all))
 	for _, l := range all {
-		if l.err = e.prepare(l, sm); l.err == nil {
+		if l.err = e.prepare(l); l.err == nil {
 			list = append(list, l)
 		}
 	}
 	for size := 64; len(list) > 0; {
 		n := min(len(list), size)
-		rest, took, worked, err := e.layNew(op, list[:n], sm.Shift, guard)
+		rest, took, worked, err := e.layNew(op, list[:n], guard)
 		var part []*laying
 		for _, l := range list[:n] {
 			if l.done {
@@ -64,7 +65,7 @@ func (e *Engine) lay(op uint32, all []*laying, sm Sample, guard Guard, done func
 }
 
 // prepare makes a target ready to be covered.
-func (e *Engine) prepare(l *laying, sm Sample) (err error) {
+func (e *Engine) prepare(l *laying) (err error) {
 	if err := e.blind(); err != nil {
 		return err
 	}
@@ -75,7 +76,7 @@ func (e *Engine) prepare(l *laying, sm Sample) (err error) {
 		}
 		l.Target.onFault = 1
 	}
-	l.bitmap, err = sm.bitmap(l.t)
+	l.bitmap, err = l.sm.bitmap(l.t)
 	return err
 }
 
@@ -94,7 +95,7 @@ func (e *Engine) msync(l *laying) {
 // layNew holds op from before the placeholders exist: where one is made, a target may have been that its owner
 // unmapped. When that one is given back meanwhile, its file would be put over what looks like its own placeholder. rest is what
 // it did not come to.
-func (e *Engine) layNew(op uint32, all []*laying, shift uint, guard Guard) (rest []*laying, took, worked time.Duration, err error) {
+func (e *Engine) layNew(op uint32, all []*laying, guard Guard) (rest []*laying, took, worked time.Duration, err error) {
 	e.op.Lock()
 	defer e.op.Unlock()
 	list := make([]*laying, 0, len(all))
@@ -117,9 +118,11 @@ func (e *Engine) layNew(op uint32, all []*laying, shift uint, guard Guard) (rest
 	before := make([]uintptr, len(list))
 	for i, l := range list {
 		cuts[i], before[i] = l.cutting(covers[i]), l.t.sample
-		cuts[i].sample, cuts[i].blockShift, cuts[i].prot, cuts[i].onFault = l.bitmap, uintptr(shift), uint32(l.prot), l.Target.onFault
+		cuts[i].sample, cuts[i].blockShift, cuts[i].prot, cuts[i].onFault = l.bitmap, uintptr(l.sm.Shift), uint32(l.prot), l.Target.onFault
 	}
+	over := e.moves(covers[0], covers[len(covers)-1]+list[len(list)-1].Hi-list[len(list)-1].Lo-covers[0])
 	took, worked, err = e.cutAll(op, list[0].Target, cuts, guard)
+	over()
 	for i, l := range list {
 		c := &cuts[i]
 		if left := l.Hi - l.Lo - c.moved; left > 0 {

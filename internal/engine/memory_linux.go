@@ -291,7 +291,12 @@ func (g *Target) KeepDontfork() { g.t.flags |= tgDontfork }
 // operateMemory has the surgeon do one operation and returns its answer.
 func (e *Engine) operateMemory(op uint32, g *Target, cover uintptr, guard Guard) (command, error) {
 	var answer command
-	_, err := e.commandWith(op, g, cover, guard, func(c *command) { answer = *c })
+	e.op.Lock()
+	defer e.op.Unlock()
+	if op != opMerge { // it takes what there is to a shadow
+		defer e.moves(cover, g.Hi-g.Lo)()
+	}
+	_, err := e.commandHeld(op, g, cover, guard, func(c *command) { answer = *c })
 	return answer, err
 }
 

@@ -114,7 +114,7 @@ func event(arg uintptr) {
 		return
 	}
 	from, to, length := *at[uintptr](m + 8), *at[uintptr](m + 16), *at[uintptr](m + 24)
-	if c := &s.cmd; c.cover != 0 && from-c.cover < at[target](c.target).hi-at[target](c.target).lo {
+	if s.moving.has(from) {
 		return // a placeholder moved into place by us
 	}
 	switch t := s.find(from); {

@@ -43,7 +43,9 @@ func (s *shared) parkAll(w *worker, deadline int64) bool {
 	for clean := false; ; {
 		left := s.askAll(w, askPark)
 		now := raw.Nanotime()
-		s.parkedIn = now - start
+		if now-start > parkSlow {
+			s.slowUntil = now + slowFor
+		}
 		switch {
 		case c.status != statusOK:
 			return false
@@ -73,15 +75,48 @@ func (s *shared) parkAll(w *worker, deadline int64) bool {
 	}
 }
 
-// parkSlow is for how long, in ns, threads may take to stop on a machine that has a processor for each: beyond that it is
-// looked which of them wait for one.
-const parkSlow = 1e6
+const (
+	// parkSlow is for how long, in ns, threads may take to stop on a machine that has a processor for each: beyond that it is
+	// looked which of them wait for one, for slowFor.
+	parkSlow = 1e6
+	slowFor  = 10e9
+	// patientLeast is how long, in ns, nobody is looked at between two looks at a process of which some thread waits for a processor,
+	// and patientShare how long at least, as a multiple of what the look took.
+	patientLeast = 1e6
+	patientShare = 4
+)
+
+// awaitRoom looks at the threads before anybody is stopped, until none of them waits for a processor, or the command's patience is over.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func awaitRoom(arg uintptr) {
+	// nosplit: runs without a g.
+	w := at[worker](arg)
+	s := at[shared](w.shared)
+	c := &s.cmd
+	for {
+		begun := raw.Nanotime()
+		c.culprit, c.why = 0, 0
+		s.askAll(w, askJudge)
+		if c.status != statusOK || c.why != whyWaits {
+			return
+		}
+		now := raw.Nanotime()
+		if now > c.patient {
+			return
+		}
+		s.nap(w, uint64(min(max(patientLeast, patientShare*(now-begun)), 50*patientLeast)))
+	}
+}
 
 // sleeps notes of the worker's thread that it sleeps in a system call that changes no mapping, and hears our signal. When it has not run
 // by the time that it has been sent one, it takes that before its next instruction, and counts as parked: where others want
-// the processors it would take milliseconds until it has done so.
+// the processors it would take milliseconds until it has done so. So does one that was seen to sleep like that some time ago, and has been
+// woken, but has not run since: it waits for a processor, in the kernel.
 //
-// One that waits for a processor may be in the middle of any call, and nobody is stopped to wait for it, while the command is patient.
+// One that waits for a processor otherwise may be in the middle of any call, and nobody is stopped to wait for it, while the command is patient.
 //
 //go:nosplit
 //go:norace
@@ -91,8 +126,14 @@ func sleeps(arg uintptr) {
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	a := &w.ask
+	t := at[thread](a.thread)
+	runs := s.runs(w, a.tid)
+	if runs == 0 || runs == t.asleep {
+		return
+	}
+	t.asleep = 0
 	before := s.processorTime(w, a.tid)
-	if before == 0 || !s.readTask(w, a.tid, taskSyscall) {
+	if !s.readTask(w, a.tid, taskSyscall) {
 		return
 	}
 	text := s.text + taskList
@@ -100,7 +141,7 @@ func sleeps(arg uintptr) {
 	case c == '-': // it waits for a page
 	case c < '0' || c > '9': // it is on a processor, or waits for one
 		if s.cmd.patient != 0 && s.processorTime(w, a.tid) == before {
-			s.blame(a.tid, whyWaits)
+			s.cmd.culprit, s.cmd.why = a.tid, whyWaits // the others are looked at all the same
 		}
 		return
 	case !s.isHarmless(uint64(decimal(text))):
@@ -108,8 +149,31 @@ func sleeps(arg uintptr) {
 	}
 	bit := uint64(1) << (raw.Load64(&s.signal) - 1)
 	if blocked, _, ok := s.masks(w, a.tid); ok && blocked&bit == 0 {
-		at[thread](a.thread).asleep = before
+		t.asleep = runs
 	}
+}
+
+// runs is how often a thread was given a processor (/proc/TID/schedstat), or 0 where the kernel does not count that. Its processor time
+// does not tell whether it has run: the time that a hypervisor and interrupts take is left out of it.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) runs(w *worker, tid uint32) (n uint32) {
+	// nosplit: runs without a g.
+	if !s.readTask(w, tid, taskRuns) {
+		return 0
+	}
+	p := s.text + taskList
+	for blanks := 0; blanks < 2; p++ {
+		switch *at[uint8](p) {
+		case 0:
+			return 0
+		case ' ':
+			blanks++
+		}
+	}
+	return decimal(p)
 }
 
 // isHarmless reports whether a system call changes no mapping.
@@ -199,7 +263,10 @@ func askOne(arg uintptr) {
 		if k := t.kind; k != threadHears && (k != threadKernel || raw.Nanotime()-t.judged > trust) {
 			deep(judge, arg)
 		}
-		if t.asleep = 0; c.status == statusOK && t.kind == threadHears && s.parkedIn > parkSlow {
+		switch {
+		case t.kind != threadHears:
+			t.asleep = 0
+		case c.status == statusOK && raw.Nanotime() < s.slowUntil:
 			deep(sleeps, arg)
 		}
 	case raw.Load32(&t.parked) == a.round:
@@ -220,7 +287,7 @@ func askOne(arg uintptr) {
 				if c.errno = uint32(e); denied(e) {
 					c.fail(callSignal, e) // trying again changes nothing
 				}
-			} else if t.asleep != 0 && s.processorTime(w, a.tid) == t.asleep {
+			} else if t.asleep != 0 && s.runs(w, a.tid) == t.asleep {
 				raw.Store32(&t.parked, a.round)
 				a.answer = 0
 			}

@@ -24,12 +24,12 @@ const (
 	stopLeast = time.Millisecond
 	// operationLimit bounds how long an operation waits, with all threads running, for a thread that is in the way.
 	operationLimit = 2 * time.Second
-	// waitsLimit is for how long of it, at the beginning, nobody is stopped while a thread waits for a processor, and waitsPause
-	// how often it is looked whether one does.
+	// waitsLimit is for how long of it, at the beginning, nobody is stopped while a thread waits for a processor.
 	waitsLimit = 500 * time.Millisecond
-	waitsPause = 2 * time.Millisecond
-	// restShare is for how long nobody is stopped after threads were stopped in vain, as a multiple of that.
-	restShare = 100
+	// restShare is for how long nobody is stopped after threads were stopped in vain, as a multiple of that, and restMost the
+	// longest: on a machine that is merely busy the next moment may be a better one.
+	restShare = 50
+	restMost  = time.Second
 )
 
 // Busy says why the other threads could not be stopped. It is an ErrBusy.
@@ -113,7 +113,10 @@ func (p *trial) limit(all bool) time.Duration {
 }
 
 // patient reports whether a better moment to stop the threads may be waited for.
-func (p *trial) patient() bool { return Now() < p.end-operationLimit+waitsLimit }
+func (p *trial) patient() bool { return Now() < p.patience() }
+
+// patience is until when.
+func (p *trial) patience() time.Duration { return p.end - operationLimit + waitsLimit }
 
 // over accounts for a command that was done: what it waited for others, since what it did has a bound of its own.
 func (p *trial) over(c *command) {
@@ -157,8 +160,7 @@ func (p *trial) busy(c *command, try int) error {
 	case whyAway:
 		b.Reason = fmt.Sprintf("waits in system call %d, which may change mappings", c.inCall-1)
 	case whyWaits:
-		wait = waitsPause
-		b.Reason = "waits for a processor"
+		return nil // until patience was over: this time it is not asked
 	case whyMany:
 		return p.rest(&Busy{Reason: "the process has too many threads"})
 	case whyUnsent:
@@ -179,9 +181,9 @@ func (p *trial) busy(c *command, try int) error {
 
 const reasonFaults = "faults of the region wait for storage"
 
-// rest has nobody stopped for as long as what was in vain is one in restShare of.
+// rest has nobody stopped for as long as what was in vain is one in restShare of, or for restMost.
 func (p *trial) rest(b *Busy) error {
-	if b.Again = p.lost * restShare; b.Again > 0 {
+	if b.Again = min(p.lost*restShare, restMost); b.Again > 0 {
 		p.e.resting = resting{Now() + b.Again, b}
 	}
 	return b

@@ -104,7 +104,7 @@ type shared struct {
 
 	stopped   uint64  // ns for which threads were parked
 	stops     uint64  // times that they were
-	parkedIn  int64   // surgeon: ns that the threads took to stop, the last time
+	slowUntil int64   // surgeon: until when it is looked which threads sleep, since they took long to stop
 	unsought  uintptr // surgeon: errno for which /proc/self/maps could not be read from its start, or 0
 	parkRound uint32  // surgeon: the round that threads are to park in, 0 is none
 	rounds    uint32
@@ -114,6 +114,7 @@ type shared struct {
 	queueSleep           uint32
 
 	place          placement
+	moving         moving
 	followerWorker uintptr
 	workers        [maxWorkers]uintptr // by number, 0 behind the last one
 

@@ -25,9 +25,14 @@ func (s *shared) whileStill(w *worker, work func(uintptr)) (took int64) {
 			c.status = statusSignal
 			return 0
 		}
-		if s.askAll(w, askJudge); c.status != statusOK {
+		deep(awaitRoom, uintptr(unsafe.Pointer(w)))
+		if c.status == statusOK && c.why == whyWaits && c.patient != 0 {
+			c.status = statusBusy
+		}
+		if c.status != statusOK {
 			return 0
 		}
+		c.culprit = 0
 	}
 	// What waits for a message to be read would wait for a thread of the idle class.
 	raw.Store32(&s.place.barred, 1)

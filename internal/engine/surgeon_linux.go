@@ -56,7 +56,7 @@ type command struct {
 	count, at uintptr // how many of them the command is for, 0 where it is for its target; which one it is at
 	deadline  int64   // until when to wait for faults that are in flight
 	slice     int64   // ns for which it may go on with one more of them
-	patient   uint32  // nobody is to be stopped while a thread waits for a processor
+	patient   int64   // until when nobody is to be stopped while a thread waits for a processor; 0 is not at all
 	line      mapLine // see disarmLine
 	heed      heed
 	locks     [maxLocks]AddrRange // what is locked of the target
@@ -290,6 +290,7 @@ func (s *shared) moveCover(c *command, from, length, to uintptr) bool {
 		return false
 	}
 	c.moved += length
+	raw.Add64(&s.moving.made, 1)
 	return true
 }
 

@@ -16,9 +16,10 @@ type thread struct {
 	kind        uint32  // what the surgeon knows of it, see judge
 	judged      int64   // when it was seen to be of that kind first
 	ran         int64   // its processor time then
-	asleep      int64   // its processor time while it slept in a harmless call and heard our signal, or 0; see sleeps
-	owed        uint32  // signals that asked it for stacks, since it answered one
-	knocked     uint32  // it was sent valueKnock, and has not answered
+	asleep      uint32  // how often it had run when it slept in a harmless call and heard our signal, or 0; see sleeps
+	_           uint32
+	owed        uint32 // signals that asked it for stacks, since it answered one
+	knocked     uint32 // it was sent valueKnock, and has not answered
 	lateBlocked uint32
 	mute        uint32 // it has not answered in time, and none of those since
 

@@ -145,6 +145,7 @@ func yank(arg uintptr) {
 				c.fail(callRemap, e)
 				continue
 			}
+			raw.Add64(&s.moving.made, 1)
 		}
 	}
 	s.forget(t, next, t.hi)

@@ -13,9 +13,11 @@ import (
 const (
 	// restShare is how long the rest is, as a multiple of the processor time of the look: 2% of a processor at most.
 	restShare = 50
-	// Longest is how long a mapping may stay unseen, whatever the looks cost and wherever the cheap question is not enough: a file
-	// that takes the place of another one of the same size leaves the size of the process as it was.
+	// Longest is how long a mapping may stay unseen that has changed the size of the process, whatever the looks cost.
 	Longest = time.Second
+	// Unchanged is how long one may stay unseen that has not, where a look costs more than one in restShare of Longest: a file that takes the place of
+	// another one of the same size leaves the size of the process as it was.
+	Unchanged = 10 * time.Second
 )
 
 // Pace is the pace of one that looks. It is not safe for concurrent use.
@@ -23,20 +25,21 @@ type Pace struct {
 	every  time.Duration
 	looked time.Time
 	rest   time.Duration
-	size   []byte // of the process at the last look
+	quiet  time.Duration // rest while the process keeps its size
+	size   []byte        // of the process at the last look
 }
 
 // New makes the pace of one that looks every so often where looks are cheap.
-func New(every time.Duration) *Pace { return &Pace{every: every, rest: every} }
+func New(every time.Duration) *Pace { return &Pace{every: every, rest: every, quiet: every} }
 
 // Wait is how long to wait before Due is asked next.
 func (p *Pace) Wait() time.Duration { return max(p.every, p.rest-time.Since(p.looked)) }
 
 // Due reports whether it is time for a look: the rest is over. Where looks are dear, the process's memory has to have another size than at
-// the last one, too, or that was long ago.
+// the last one, too, or that was a second ago, or where looks are that dear as long ago as the rest should be.
 func (p *Pace) Due() bool {
 	since := time.Since(p.looked)
-	return since >= p.rest && (p.rest <= p.every || since >= Longest || !bytes.Equal(size(), p.size))
+	return since >= p.rest && (p.rest <= p.every || since >= p.quiet || !bytes.Equal(size(), p.size))
 }
 
 // Look does the look, and settles the rest after it. It returns the rest.
@@ -56,6 +59,7 @@ func (p *Pace) Look(look func()) time.Duration {
 	runtime.UnlockOSThread()
 	p.looked = time.Now()
 	p.rest = min(max(p.every, restShare*took), max(p.every, Longest))
+	p.quiet = max(p.rest, Longest, min(restShare*took, Unchanged))
 	return p.rest
 }
 

@@ -46,7 +46,7 @@ func TestRestFollowsTheCost(t *testing.T) {
 func TestDue(t *testing.T) {
 	p := New(time.Millisecond)
 	p.Look(func() {})
-	p.rest, p.looked = 2*time.Millisecond, time.Now().Add(-3*time.Millisecond)
+	p.rest, p.quiet, p.looked = 2*time.Millisecond, Longest, time.Now().Add(-3*time.Millisecond)
 	for p.size = size(); string(size()) != string(p.size); p.size = size() { // the runtime maps memory too
 	}
 	if p.Due() && string(size()) == string(p.size) {
@@ -63,5 +63,18 @@ func TestDue(t *testing.T) {
 	p.size, p.looked = size(), time.Now().Add(-Longest)
 	if !p.Due() {
 		t.Errorf("no look is due after %v", Longest)
+	}
+	// Where a look costs 200 ms it is one in fifty of the time only while nothing tells that it is due.
+	p.rest, p.quiet, p.looked = Longest, 200*restShare*time.Millisecond, time.Now().Add(-Longest-time.Millisecond)
+	for p.size = size(); string(size()) != string(p.size); p.size = size() {
+	}
+	if p.Due() && string(size()) == string(p.size) {
+		t.Errorf("a dear look is due after %v, and nothing was mapped", Longest)
+	}
+	if p.size = nil; !p.Due() {
+		t.Errorf("no look is due after %v, and the size is another one", Longest)
+	}
+	if p.size, p.looked = size(), time.Now().Add(-p.quiet); !p.Due() {
+		t.Errorf("no look is due after %v", p.quiet)
 	}
 }

@@ -125,20 +125,17 @@ func TestMemoryOfHostileAgents(t *testing.T) {
 	mux.HandleFunc("/header/recording", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Long", strings.Repeat("x", 1<<20))
 	})
-	mux.HandleFunc("/objects/snapshot", func(w http.ResponseWriter, r *http.Request) {
-		_, _ = io.WriteString(w, `{"regions":[`+strings.Repeat("{},", 1<<20)+"{}]}")
-	})
 	mux.HandleFunc("/error/recording", func(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "\x1b[2J\nfirsttouch: all is well", http.StatusTeapot)
 	})
 	server := httptest.NewServer(mux)
 	defer server.Close()
 	for line, diag := range map[string]string{
-		"report " + server.URL + "/rows":          "more memory than a recording of its size can need",
-		"report " + server.URL + "/packed":        "the answer is packed",
-		"report " + server.URL + "/header":        "server response headers exceeded",
-		"report " + server.URL + "/error":         `\u001b[2J; firsttouch: all is well`,
-		"top -times 1 " + server.URL + "/objects": "the answer is no snapshot",
+		"report " + server.URL + "/rows":       "more memory than a recording of its size can need",
+		"report " + server.URL + "/packed":     "the answer is packed",
+		"report " + server.URL + "/header":     "server response headers exceeded",
+		"report " + server.URL + "/error":      `\u001b[2J; firsttouch: all is well`,
+		"top -times 1 " + server.URL + "/rows": "more memory than a recording of its size can need",
 	} {
 		r, peak := limited(t, strings.Fields(line)...)
 		if r.status != exitFailed && r.status != exitPartial || !strings.Contains(r.diag, diag) || strings.Count(r.diag, "\n") != 1 {

@@ -170,7 +170,7 @@ func TestDemo(t *testing.T) {
 			t.Errorf("step %d of 6 is missing from\n%s", n, r.diag)
 		}
 	}
-	for _, want := range []string{"Code that waited most", "Slowest requests", "Load: 20 requests of seed 9 by 2 clients", "What it means", "never touched",
+	for _, want := range []string{"Code that waited most", "Slowest requests", "Load: 20 requests of seed 9 by 2 clients", "never touched",
 		"go tool pprof -top -sample_index=stall " + filepath.Join("firsttouch-demo", "profile.pb.gz")} {
 		if !strings.Contains(r.out, want) {
 			t.Errorf("%q is missing from\n%s", want, r.out)

@@ -82,7 +82,9 @@ const show = () => keeping(draw)
 async function findings() {
   const answer = await fetch('snapshot?faults=0')
   if (!answer.ok) return
-  const { findings: list } = await answer.json()
+  const { findings: list, memory } = await answer.json()
+  byId('memory-section').hidden = !memory?.length
+  byId('memory').replaceChildren(...table([{ name: '', left: true, text: x => x.name.replace(/_(bytes|us)$/, '').replaceAll('_', ' ') }, { name: '', left: true, text: x => x.text }], memory ?? []))
   byId('findings-section').hidden = !list?.length
   byId('findings').replaceChildren(...(list ?? []).map(f => el('li', {}, f.text, el('small', {}, `Try: ${f.try}. See: ${f.evidence}.`))))
 }

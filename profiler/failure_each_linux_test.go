@@ -82,7 +82,7 @@ func refuseInCore(t *testing.T, list []calls.Call, errno unix.Errno, before bool
 		refuseAll(t, list, errno)
 	}
 	p, err := New(WithDelivery(testDelivery()), WithFailingSystemCalls(), WithStopLimit(10*time.Second)) // see newProfiler
-	needed := func(c calls.Call) bool { // delivery by signal starts without a userfaultfd
+	needed := func(c calls.Call) bool {                                                                  // delivery by signal starts without a userfaultfd
 		return c.Needed && (testDelivery() == DeliveryThread || !strings.HasPrefix(c.Name, "ioctl(UFFDIO_"))
 	}
 	if before && slices.ContainsFunc(list, needed) {

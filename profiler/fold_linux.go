@@ -262,9 +262,9 @@ func (p *Profiler) collect() {
 		p.noteFirstLocked("the kernel's messages cannot be read (%v): every region is plain memory again, and nothing is observed", unix.Errno(e.Failed))
 	}
 	if errno, over := p.eng.Muted(); over {
-		p.noteFirstLocked("ioctl(UFFDIO_WAKE) is refused since the profiler started (%v): every region is plain memory again, and nothing is observed; %s", errno, calls.Remedy)
+		p.noteFirstLocked("%s is refused since the profiler started (%v): every region is plain memory again, and nothing is observed; %s", p.eng.MutedBy(), errno, calls.Remedy)
 	} else if errno != 0 {
-		p.noteFirstLocked("ioctl(UFFDIO_WAKE) is refused since the profiler started (%v): every region is to become plain memory, and until then who touches what is armed waits; %s", errno, calls.Remedy)
+		p.noteFirstLocked("%s is refused since the profiler started (%v): every region is to become plain memory, and until then who touches what is armed waits; %s", p.eng.MutedBy(), errno, calls.Remedy)
 	}
 	if e.Relieved != 0 {
 		p.noteLocked("a thread of the engine stood still for 2 s or more while threads of the program waited: its watchdog answered in its place")

@@ -32,7 +32,7 @@ func (p *Profiler) Health() Health {
 	front, owner := p.eng.BusReplaced()
 	switch gone, taken := p.eng.Gone(), p.eng.SignalTaken(); {
 	case muted != 0:
-		broken = fmt.Errorf("ioctl(UFFDIO_WAKE) is refused since the profiler started: nobody who waits for a page could be woken: %w", muted)
+		broken = fmt.Errorf("%s is refused since the profiler started: nobody who waits for a page could be woken: %w", p.eng.MutedBy(), muted)
 	case s.Failed != 0:
 		broken = fmt.Errorf("the kernel's messages cannot be read any more: %w", unix.Errno(s.Failed))
 	case gone != "":

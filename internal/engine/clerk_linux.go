@@ -68,7 +68,7 @@ func runErrand(arg uintptr) {
 		c.errno = uint32(raw.Errno(raw.Syscall(unix.SYS_IOCTL, uintptr(c.fd), c.request, uintptr(unsafe.Pointer(&c.args)), 0, 0, 0)))
 		if c.request == uintptr(uffd.IoctlUnregister) && c.errno != 0 {
 			w.refused = uintptr(c.errno)
-			deep(silenced, arg)
+			deep(unreleased, arg)
 		}
 		return
 	case errandMaps:

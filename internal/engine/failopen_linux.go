@@ -16,7 +16,7 @@ func (e *Engine) blind() error {
 		return fmt.Errorf("the kernel's messages cannot be read: %w", unix.Errno(n))
 	}
 	if n := raw.Load64(&e.s.muted); n != 0 {
-		return mutedError(unix.Errno(n))
+		return e.mutedError(unix.Errno(n))
 	}
 	return nil
 }

@@ -318,6 +318,6 @@ func (s *shared) unregister(w *worker, fd uint32, lo, length uintptr) {
 	// nosplit: runs without a g.
 	w.args[0], w.args[1] = uint64(lo), uint64(length)
 	if w.refused = raw.Errno(raw.Syscall(unix.SYS_IOCTL, uintptr(fd), uintptr(uffd.IoctlUnregister), uintptr(unsafe.Pointer(&w.args)), 0, 0, 0)); w.refused != 0 {
-		deep(silenced, uintptr(unsafe.Pointer(w)))
+		deep(unreleased, uintptr(unsafe.Pointer(w)))
 	}
 }

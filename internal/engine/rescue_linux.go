@@ -48,6 +48,24 @@ func silenced(arg uintptr) {
 	}
 }
 
+// unreleased is silenced for UFFDIO_UNREGISTER, without which memory cannot be given back, nor who waits for it be woken.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func unreleased(arg uintptr) {
+	// nosplit: runs without a g.
+	w := at[worker](arg)
+	s := at[shared](w.shared)
+	switch unix.Errno(w.refused) {
+	case unix.EPERM, unix.EACCES, unix.ENOSYS:
+		if raw.Load64(&s.muted) == 0 {
+			raw.Store32(&s.bound, 1)
+		}
+	}
+	silenced(arg)
+}
+
 // probeWake asks whether threads may be woken still: an empty range is a wrong argument. It asks for descriptors of
 // the engine's threads, so no handler calls it.
 //
@@ -696,8 +714,16 @@ func (e *Engine) givenBack() bool {
 	return e.isOver()
 }
 
+// MutedBy is the call whose refusal Muted tells of.
+func (e *Engine) MutedBy() string {
+	if raw.Load32(&e.s.bound) != 0 {
+		return "ioctl(UFFDIO_UNREGISTER)"
+	}
+	return "ioctl(UFFDIO_WAKE)"
+}
+
 // mutedError is why nothing can be armed any more.
-func mutedError(errno unix.Errno) error {
-	return fmt.Errorf("%w: ioctl(UFFDIO_WAKE) is refused since the profiler started: %w: all memory is plain again, and nothing is observed: %s",
-		uffd.ErrNotSupported, errno, calls.Remedy)
+func (e *Engine) mutedError(errno unix.Errno) error {
+	return fmt.Errorf("%w: %s is refused since the profiler started: %w: all memory is plain again, and nothing is observed: %s",
+		uffd.ErrNotSupported, e.MutedBy(), errno, calls.Remedy)
 }

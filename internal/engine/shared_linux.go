@@ -86,6 +86,7 @@ type shared struct {
 	barred      [callNumber]uint64 // errno of each call that was refused, see barred_linux.go
 	failed      uint64             // errno for which everything was made plain memory, or 0
 	muted       uint64             // errno for which nobody can be woken by ioctl, or 0, see rescue_linux.go
+	bound       uint32             // it was UFFDIO_UNREGISTER that was refused first
 	rescuing    uint32             // the surgeon makes everything plain memory for that
 	over        uint32             // that is done, see overThreads
 	overSince   uint64             // when the process had closed its own

@@ -106,6 +106,9 @@ func event(arg uintptr) {
 	s := at[shared](w.shared)
 	m := w.now.message
 	raw.Add64(&s.events, 1)
+	if late := raw.Load64(&LateEvents); late != 0 {
+		s.nap(w, late)
+	}
 	if w.now.fd == s.arenaFD {
 		deep(memoryEvent, arg)
 		return

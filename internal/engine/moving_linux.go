@@ -8,6 +8,10 @@ import (
 	"github.com/firsttouch/firsttouch/internal/raw"
 )
 
+// LateEvents is for how many ns a reader does nothing between a message that is no fault and its answer, as one whose processor
+// others have. Tests set it.
+var LateEvents uint64
+
 // moving is registered memory that the surgeon moves: a placeholder from there, or pages to there. The kernel tells of each move as it
 // tells of the application's. mremap goes on when the message was read, so it may be gone through only when the command, or the next one,
 // is over: who has issued the command keeps the range until as many messages were gone through as moves were made. Otherwise a move out of the range of
@@ -32,7 +36,7 @@ func (m *moving) has(addr uintptr) bool {
 }
 
 // movesLimit is for how long the last message of a move is waited for: who is to go through it may be held by a debugger.
-const movesLimit = 2 * time.Second
+const movesLimit = 10 * time.Second
 
 // moves says that the surgeon is about to move registered memory from a range or to it. over waits until all moves were heard of. The
 // caller holds op.

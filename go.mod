@@ -3,7 +3,6 @@ module github.com/firsttouch/firsttouch
 go 1.26.0
 
 require (
-	github.com/dustin/go-humanize v1.1.0
 	github.com/google/pprof v0.0.0-20261016150608-1facf8f91b50
 	github.com/jedib0t/go-pretty/v6 v6.8.3
 	github.com/prometheus/client_golang v1.25.0

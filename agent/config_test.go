@@ -96,7 +96,7 @@ func TestBadVariables(t *testing.T) {
 		{"FIRSTTOUCH_RING", "many", "not a whole number"},
 		{"FIRSTTOUCH_SIGNAL", "33", "34 to 64"},
 		{"FIRSTTOUCH_STOP_LIMIT", "0.5ms", "1ms to 10s"},
-		{"FIRSTTOUCH_DELIVERY", "poll", "write thread, signal or observe"},
+		{"FIRSTTOUCH_DELIVERY", "poll", "write auto, thread, signal or observe"},
 		{"FIRSTTOUCH_RESCAN", "100", "not a duration"},
 		{"FIRSTTOUCH_RESCAN", "1us", "1ms or more"},
 		{"FIRSTTOUCH_WINDOWS", "1ms", "100ms or more"},

@@ -125,14 +125,14 @@ func muted(t *testing.T, p *Profiler, c *core, kernel bool) {
 	}
 	c.checkContents(t, "written")
 	s := p.Snapshot()
-	for !notesSay(s, "UFFDIO_WAKE", "plain memory again", "SECURITY.md") { // who was woken may be faster
+	for !notesSay(s, "ioctl(UFFDIO_", "plain memory again", "SECURITY.md") { // who was woken may be faster
 		time.Sleep(time.Millisecond)
 		s = p.Snapshot()
 	}
-	if b := p.Health().Broken; b == nil || !strings.Contains(b.Error(), "UFFDIO_WAKE") {
+	if b := p.Health().Broken; b == nil || !strings.Contains(b.Error(), "ioctl(UFFDIO_") {
 		t.Errorf("health: %v", b)
 	}
-	if _, err := p.NewArena("later", pageSize); !errors.Is(err, ErrNotSupported) || !strings.Contains(err.Error(), "UFFDIO_WAKE") {
+	if _, err := p.NewArena("later", pageSize); !errors.Is(err, ErrNotSupported) || !strings.Contains(err.Error(), "ioctl(UFFDIO_") {
 		t.Errorf("an arena: %v", err)
 	}
 	if list := registeredMappings(t); len(list) != 0 {
@@ -242,7 +242,7 @@ func TestNobodyCanBeWokenAtBadTimes(t *testing.T) {
 			b := memory[1]
 			touched.Store(int64(b) + 1)
 		}()
-		for !notesSay(p.Snapshot(), "UFFDIO_WAKE", "waits", "SECURITY.md") || !notesSay(p.Snapshot(), "a thread waits", "mremap") {
+		for !notesSay(p.Snapshot(), "ioctl(UFFDIO_", "waits", "SECURITY.md") || !notesSay(p.Snapshot(), "a thread waits", "mremap") {
 			time.Sleep(time.Millisecond)
 		}
 		if b := touched.Load(); b != 0 {

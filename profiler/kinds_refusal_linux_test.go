@@ -47,7 +47,7 @@ func TestRefusalNamesWritesAlone(t *testing.T) {
 		{"6.4 to 6.7, read only", between, readOnly, "it is not writable, and the kernel moves writable pages only", "it is not writable"},
 		{"6.4 to 6.7, a file on a disk", between, file, "it is a mapping of a file on a disk: use AttachFile with its path", noWrites},
 	} {
-		c.judge.files = fileSystems{fs: tmpfs}
+		c.judge.files, c.judge.p = fileSystems{fs: tmpfs}, &Profiler{}
 		if every, alone := c.judge.refusal(&c.mapping, false), c.judge.refusal(&c.mapping, true); every != c.every || alone != c.alone {
 			t.Errorf("%s: every touch is refused with %q, writes alone with %q; want %q and %q", c.name, every, alone, c.every, c.alone)
 		}

@@ -40,7 +40,7 @@ func TestOptions(t *testing.T) {
 		{"rescan every ms", WithRescan(time.Millisecond), false},
 		{"rescan at once", WithRescan(0), true},
 		{"delivery by signal", WithDelivery(DeliverySignal), false},
-		{"delivery by nothing", WithDelivery(DeliverySignal + 1), true},
+		{"delivery by nothing", WithDelivery(DeliveryAuto + 1), true},
 	} {
 		config := defaultConfig()
 		err := c.option.apply(&config)

@@ -228,7 +228,8 @@ func TestAccessTakenFromMemory(t *testing.T) {
 	}
 	for kind, make := range kinds {
 		for name, run := range cases {
-			inChild(t, top, name+"/"+kind, []string{testproc.WithoutUserfaultfdEnv + "=1"}, func(t *testing.T) {
+			inChild(t, top, name+"/"+kind, nil, func(t *testing.T) {
+				engine.WithoutUserfaultfd = true
 				p := newProfiler(t, WithDelivery(DeliverySignal), WithGranule(pageSize))
 				r, b, want := make(t, p)
 				run(t, p, r, b, want)

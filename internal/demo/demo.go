@@ -19,7 +19,7 @@ type demo struct {
 }
 
 // Execute runs the demo. It returns when all is printed and written, or, with Serve, when ctx ends.
-// The error matches profiler.ErrNotSupported where the system refuses, and ErrUsage for an option.
+// The error matches profiler.ErrNotSupported where the system refuses every way to observe, and ErrUsage for an option.
 func Execute(ctx context.Context, o Options) error {
 	if err := o.check(); err != nil {
 		return err

@@ -55,27 +55,64 @@ func TestDemoOfOrdinaryUser(t *testing.T) {
 	checkDemo(t, small(t))
 }
 
-// A system that refuses: no device, and a seccomp filter as a container has it.
+// Systems that refuse userfaultfd, as a container does, and more: the demo takes what is left and says so, and where nothing is left
+// it refuses before any work.
 func TestDemoWhereTheSystemRefuses(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("needs root, to become a user for whom the device is closed")
 	}
-	testproc.Run(t, "TestRefusedDemo", []string{inChild + "=1"}, childBudget, testproc.AsUser(65534))
+	for _, test := range []string{"TestDemoBySignal", "TestDemoObserving", "TestRefusedDemo"} {
+		t.Run(test, func(t *testing.T) {
+			testproc.Run(t, test, []string{inChild + "=1"}, childBudget, testproc.AsUser(65534))
+		})
+	}
+}
+
+func TestDemoBySignal(t *testing.T) {
+	deny(t, unix.SYS_USERFAULTFD, unix.SYS_PERF_EVENT_OPEN)
+	sum := checkDemo(t, small(t))
+	checkObserved(t, sum, profiler.DeliverySignal, "fail here (by signal;", "by signal: each first touch")
+}
+
+// Without close_range(2), as in containers of old, nothing can be armed.
+func TestDemoObserving(t *testing.T) {
+	childOnly(t)
+	if _, err := profiler.Observable(); err != nil {
+		t.Skipf("perf events cannot be had: %v", err)
+	}
+	deny(t, unix.SYS_USERFAULTFD, unix.SYS_CLOSE_RANGE)
+	sum := run(t, small(t))
+	if e := sum.Profile.Engine; e.Faults == 0 || e.UserModeOnly || !sum.SameAnswers {
+		t.Errorf("engine %+v, same answers %v, notes %q", e, sum.SameAnswers, sum.Notes)
+	}
+	checkObserved(t, sum, profiler.DeliveryObserve, "Nothing can be armed here", "by observing alone")
+}
+
+// checkObserved wants the result, and what is printed of it, to say how first touches were observed.
+func checkObserved(t *testing.T, sum Summary, want profiler.Delivery, texts ...string) {
+	t.Helper()
+	if got := sum.Profile.Engine.Delivery; got != want.String() {
+		t.Errorf("delivery %q, want %v", got, want)
+	}
+	var b strings.Builder
+	if err := Render(&b, sum, "out", ""); err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range texts {
+		if !strings.Contains(b.String(), text) {
+			t.Errorf("%q is not in\n%s", text, b.String())
+		}
+	}
 }
 
 func TestRefusedDemo(t *testing.T) {
-	childOnly(t)
-	if f, err := os.Open("/dev/userfaultfd"); err == nil {
-		f.Close()
-		t.Skip("the device is open to everyone here")
-	}
-	denyUserfaultfd(t)
+	deny(t, unix.SYS_USERFAULTFD, unix.SYS_PERF_EVENT_OPEN, unix.SYS_CLOSE_RANGE)
 	o := small(t)
 	err := Execute(context.Background(), o)
 	if !errors.Is(err, profiler.ErrNotSupported) {
 		t.Fatalf("got %v, want ErrNotSupported", err)
 	}
-	for _, want := range []string{"firsttouch doctor", "seccomp", "/dev/userfaultfd"} {
+	for _, want := range []string{"firsttouch doctor", "seccomp", "/dev/userfaultfd", "close_range", "perf_event_open"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%v: does not name %q", err, want)
 		}
@@ -97,20 +134,26 @@ func TestRefusedDemo(t *testing.T) {
 	}
 }
 
-// denyUserfaultfd makes userfaultfd(2) fail with EPERM in this process and its children.
-func denyUserfaultfd(t *testing.T) {
+// deny makes system calls fail with EPERM in this process and its children. It skips where the device of userfaultfd is open.
+func deny(t *testing.T, calls ...uint32) {
 	t.Helper()
+	childOnly(t)
+	if f, err := os.Open("/dev/userfaultfd"); err == nil {
+		f.Close()
+		t.Skip("the device is open to everyone here")
+	}
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 		t.Fatal(err)
 	}
-	filter := []unix.SockFilter{
-		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: 0}, // seccomp_data.nr
-		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jf: 1, K: unix.SYS_USERFAULTFD},
-		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ERRNO | uint32(unix.EPERM)},
-		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW},
+	filter := []unix.SockFilter{{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: 0}} // seccomp_data.nr
+	for _, nr := range calls {
+		filter = append(filter,
+			unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jf: 1, K: nr},
+			unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ERRNO | uint32(unix.EPERM)})
 	}
+	filter = append(filter, unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW})
 	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
 	_, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER,
 		unix.SECCOMP_FILTER_FLAG_TSYNC, uintptr(unsafe.Pointer(&program)))

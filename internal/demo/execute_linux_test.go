@@ -20,9 +20,9 @@ func TestDemo(t *testing.T) {
 }
 
 // checkDemo runs a demo and holds its results against each other.
-func checkDemo(t *testing.T, o Options) {
+func checkDemo(t *testing.T, o Options) (sum Summary) {
 	t.Helper()
-	sum := run(t, o)
+	sum = run(t, o)
 	if !sum.SameAnswers || !sum.Index.Built || sum.Index.Meta.Files != 40 {
 		t.Errorf("same answers %v, index %+v, notes %q", sum.SameAnswers, sum.Index, sum.Notes)
 	}
@@ -52,6 +52,7 @@ func checkDemo(t *testing.T, o Options) {
 	checkProfile(t, filepath.Join(o.Out, fileProfile), e.Faults, "go.etcd.io/bbolt.", "index.(*Index).Lookup")
 	checkProfile(t, filepath.Join(o.Out, fileAddress), e.Faults, filepath.Base(sum.Index.Path))
 	checkTraces(t, filepath.Join(o.Out, fileTraces), sum)
+	return sum
 }
 
 // checkProfile reads a profile as go tool pprof does.

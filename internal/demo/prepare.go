@@ -9,19 +9,19 @@ import (
 
 	"github.com/firsttouch/firsttouch/internal/demo/index"
 	"github.com/firsttouch/firsttouch/internal/demo/load"
-	"github.com/firsttouch/firsttouch/uffd"
+	"github.com/firsttouch/firsttouch/profiler"
 )
 
-// allowed finds out at once, not after the work, what the service would be refused.
+// allowed finds out at once, not after the work, what the service would be refused: it starts a profiler as the service's agent does.
 func allowed() error {
-	fd, err := uffd.Open()
-	if errors.Is(err, uffd.ErrNotSupported) {
+	p, err := profiler.New(profiler.WithDelivery(profiler.DeliveryAuto), profiler.WithFailingSystemCalls())
+	if errors.Is(err, profiler.ErrNotSupported) {
 		return refusedError(err.Error())
 	}
 	if err != nil {
 		return err
 	}
-	return fd.Close()
+	return p.Close()
 }
 
 // prepareIndex builds the database where there is none, and draws the requests.

@@ -11,6 +11,7 @@ import (
 	"github.com/firsttouch/firsttouch/exporter/summary"
 	"github.com/firsttouch/firsttouch/internal/plain"
 	"github.com/firsttouch/firsttouch/internal/report"
+	"github.com/firsttouch/firsttouch/profiler"
 )
 
 // Render writes the summary for a person; out is the directory of the files as it was given, and command how this program is run.
@@ -38,16 +39,29 @@ func renderHead(w io.Writer, s Summary) error {
 		"%s\nLoad: %s requests of seed %d by %d clients, cold (database on the disk), then the same again, warm\n\n",
 		summary.Count(m.Occurrences), summary.Count(m.Names), summary.Count(m.Files), summary.Bytes(s.Index.Bytes), built,
 		s.Index.Path, summary.Count(s.Load.Requests), s.Load.Seed, s.Load.Concurrency)
-	if s.Profile.Engine.UserModeOnly && err == nil {
-		_, err = fmt.Fprint(w, consent)
+	how := ""
+	switch e := &s.Profile.Engine; {
+	case e.Delivery == profiler.DeliveryObserve.String():
+		how = observing
+	case e.Delivery == profiler.DeliverySignal.String():
+		how = fmt.Sprintf(consent, "by signal")
+	case e.UserModeOnly:
+		how = fmt.Sprintf(consent, "user mode only")
+	}
+	if err == nil {
+		_, err = io.WriteString(w, how)
 	}
 	return err
 }
 
-// consent says what the demo allows in user mode only, and why it may.
-const consent = "Allowed for this service: system calls that are handed profiled memory before its first touch fail here (user mode\n" +
-	"only; firsttouch doctor has the ways to full service). This one copies what it answers, so none of its own does. For\n" +
+// consent says what the demo allows where system calls are not served, and why it may.
+const consent = "Allowed for this service: system calls that are handed profiled memory before its first touch fail here (%s;\n" +
+	"firsttouch doctor has the ways to full service). This one copies what it answers, so none of its own does. For\n" +
 	"another service that is WithFailingSystemCalls or FIRSTTOUCH_ALLOW_FAILING_SYSTEM_CALLS=true, and off by default.\n\n"
+
+// observing says that the demo has less to show.
+const observing = "Nothing can be armed here: page faults that the kernel counts are observed alone (firsttouch doctor has the ways to\n" +
+	"full service). Pages that the kernel maps together with one that faulted are not seen.\n\n"
 
 // renderCost puts the two runs side by side.
 func renderCost(w io.Writer, s Summary) error {

@@ -52,6 +52,7 @@ func TestPartFiltersRequestsAndLatency(t *testing.T) {
 // Pointing at a cell tells how many faults are there, when, where, and whose.
 func TestHoverTells(t *testing.T) {
 	ctx := open(t, serve(t, demoRecording(t)))
+	until(t, ctx, "!document.querySelector('#findings-section').hidden") // they come last, and move the plot
 	type point struct{ X, Y float64 }
 	// The middle of the cell of some fault in the middle.
 	p := eval[point](t, ctx, `(() => {

@@ -121,6 +121,7 @@ func inPart(t *testing.T, ctx context.Context, d agent.Document) int {
 // brush drags over a part of the heatmap, in shares of its plot.
 func brush(t *testing.T, ctx context.Context, x0, y0, x1, y1 float64) {
 	t.Helper()
+	until(t, ctx, "!document.querySelector('#findings-section').hidden") // they come last, and move the plot
 	type rect struct{ X, Y, Width, Height float64 }
 	box := eval[rect](t, ctx, `(() => { const e = document.querySelector('#map .u-over'); e.scrollIntoView({ block: 'center' }); return e.getBoundingClientRect().toJSON() })()`)
 	before := eval[string](t, ctx, "location.hash")

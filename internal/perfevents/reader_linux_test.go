@@ -266,8 +266,11 @@ func TestThreads(t *testing.T) {
 	b := r.Read()
 	seen := make(map[uint32]int)
 	for _, f := range within(b.Faults, mem) {
+		if f.Known == Unmeasured {
+			continue // a signal has interrupted it, and it comes again
+		}
 		seen[f.Thread]++
-		if f.Kind != Minor || f.Known == Unmeasured {
+		if f.Kind != Minor {
 			t.Errorf("%+v", f)
 		}
 	}

@@ -92,14 +92,14 @@ func TestTimeInWhichAllPsStood(t *testing.T) {
 				for _, x := range s.Blocked {
 					spans += x.All
 				}
-				if off := max(groups-got.All, got.All-groups); off > got.All/20 || spans != got.All {
+				if off := max(groups-got.All, got.All-groups); off > got.All/10 || spans != got.All {
 					t.Errorf("all Ps stood for %v, by file and code for %v, over time for %v", got.All, groups, spans)
 				}
 				if off := max(other.Blocked-truth, truth-other.Blocked); off > truth/10 || other.Faults != 0 {
 					t.Errorf("a request that touches nothing lost %v, and is told %v", truth, other.Blocked)
 				}
 				for i, o := range own {
-					if o.Blocked > o.Stall/10 {
+					if o.Blocked > o.Stall/5 {
 						t.Errorf("request %d is told that it lost %v to others, and its own faults took %v", i, o.Blocked, o.Stall)
 					}
 				}

@@ -4,9 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
-	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -21,26 +19,23 @@ func renderBlocked(w io.Writer, s summary.Summary) error {
 	}
 	t := NewTable(fmt.Sprintf("Who else waited: for %s at least, %s of the time, all %s Ps stood in page faults, and nothing of the program ran",
 		summary.Duration(b.All), summary.Percent(summary.Ratio(int64(b.All), int64(took))), summary.Count(uint64(b.Procs))),
-		Right("all stood"), Right("part"), Left("for a page of, or in"), Spare{Left("line")})
-	row := func(part time.Duration, name, line string) {
+		Right("all stood"), Right("part"), Left("for a page of, or in"), Spare{Left("line")}, Left("called from"))
+	row := func(part time.Duration, name, line, from string) {
 		if part > 0 {
-			t.Row(summary.Duration(part), summary.Percent(summary.Ratio(int64(part), int64(b.All))), shorten(name, nameWidth), line)
+			t.Row(summary.Duration(part), summary.Percent(summary.Ratio(int64(part), int64(b.All))), name, line, from)
 		}
 	}
 	regions := slices.Clone(s.Regions)
 	slices.SortStableFunc(regions, func(x, y summary.Region) int { return cmp.Compare(y.Blocked, x.Blocked) })
 	for i := range regions[:min(len(regions), rowsMost)] {
 		r := &regions[i]
-		row(r.Blocked, regionName(r), "")
+		row(r.Blocked, shorten(regionName(r), nameWidth), "", "")
 	}
 	callers := slices.Clone(s.Callers)
 	slices.SortStableFunc(callers, func(x, y summary.Caller) int { return cmp.Compare(y.Blocked, x.Blocked) })
 	for _, c := range callers[:min(len(callers), rowsMost)] {
-		if c.Function == "" {
-			row(c.Blocked, "(no stack taken)", "")
-		} else {
-			row(c.Blocked, summary.ShortFunction(c.Function), filepath.Base(c.File)+":"+strconv.Itoa(c.Line))
-		}
+		function, line, from := callerCells(c)
+		row(c.Blocked, function, line, from)
 	}
 	if b.All > 0 {
 		if err := t.Write(w); err != nil {

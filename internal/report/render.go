@@ -114,17 +114,22 @@ func renderCallers(s summary.Summary) *Table {
 	t := NewTable(title,
 		Right("sum"), Spare{Right("max")}, Right("faults"), Left("function"), Spare{Left("line")}, Left("called from"))
 	for _, c := range s.Callers {
-		function, line := summary.ShortFunction(c.Function), filepath.Base(c.File)+":"+strconv.Itoa(c.Line)
-		if c.Function == "" {
-			if c.Estimate.Faults == 0 {
-				continue // all of it was given to others
-			}
-			function, line = summary.NoStack, ""
+		if c.Function == "" && c.Estimate.Faults == 0 {
+			continue // all of it was given to others
 		}
+		function, line, from := callerCells(c)
 		t.Row(summary.Duration(c.Estimate.Stall), summary.Duration(c.Stall.Max), summary.Count(int64(c.Estimate.Faults+0.5)),
-			shorten(function, nameWidth), line, shorten(summary.ShortFunction(c.From), nameWidth))
+			function, line, from)
 	}
 	return t
+}
+
+// callerCells are the cells that name a caller.
+func callerCells(c summary.Caller) (function, line, from string) {
+	if c.Function == "" {
+		return summary.NoStack, "", ""
+	}
+	return shorten(summary.ShortFunction(c.Function), nameWidth), filepath.Base(c.File) + ":" + strconv.Itoa(c.Line), shorten(summary.ShortFunction(c.From), nameWidth)
 }
 
 func renderRequests(s summary.Summary) *Table {

@@ -49,6 +49,6 @@ func (f *FD) Wake(r Range) error {
 	return nil
 }
 
-// rangeArg is the kernel's form of a range. One that is not well formed gets a length of 0, which
+// toArg is the kernel's form of a range. One that is not well formed gets a length of 0, which
 // the kernel refuses.
 func toArg(r Range) rangeArg { return rangeArg{Start: uint64(r.Start), Len: uint64(r.Len())} }

@@ -79,19 +79,9 @@ func superviseOnce(ctx context.Context, c *exec.Cmd, files ...*os.File) (err err
 	if err := c.Start(); err != nil {
 		return err, false
 	}
-	ended := make(chan struct{})
-	killed := make(chan struct{})
-	go func() {
-		defer close(killed)
-		select {
-		case <-ctx.Done():
-			_ = c.Process.Kill() // fails where it has ended, which Wait tells
-		case <-ended:
-		}
-	}()
+	stop := context.AfterFunc(ctx, func() { _ = c.Process.Kill() }) // fails where it has ended, which Wait tells
+	defer stop()
 	err = c.Wait()
-	close(ended)
-	<-killed
 	if ctx.Err() != nil {
 		return context.Cause(ctx), false
 	}
@@ -103,9 +93,9 @@ func superviseOnce(ctx context.Context, c *exec.Cmd, files ...*os.File) (err err
 // where the last handler died. In a process that Supervise did not start it is ErrInvalid.
 func Supervised() (*uffd.FD, Option, error) {
 	text := os.Getenv(supervisedEnv)
-	fds, numbers, ok := strings.Cut(text, ",")
-	number, err := strconv.Atoi(fds)
-	journalFD, err2 := strconv.Atoi(numbers)
+	first, second, ok := strings.Cut(text, ",")
+	number, err := strconv.Atoi(first)
+	journalFD, err2 := strconv.Atoi(second)
 	if err := errors.Join(err, err2); !ok || err != nil {
 		return nil, nil, fmt.Errorf("%w: this process was not started by Supervise (%s=%q)", uffd.ErrInvalid, supervisedEnv, text)
 	}

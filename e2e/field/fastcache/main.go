@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"slices"
+	"reflect"
 	"strings"
 
 	"github.com/VictoriaMetrics/fastcache"
@@ -32,41 +32,26 @@ func open(string) (service.Instance, error) {
 	if err := unix.Prctl(unix.PR_SET_THP_DISABLE, 1, 0, 0, 0); err != nil {
 		return nil, fmt.Errorf("PR_SET_THP_DISABLE: %w", err)
 	}
-	before, err := anonymous()
-	if err != nil {
-		return nil, err
-	}
 	c := &cache{Cache: fastcache.New(32 << 20)}
 	c.fill(0)
-	after, err := anonymous()
-	if err != nil {
-		return nil, err
-	}
-	// The new mapping may have grown together with one that was there.
-	for _, m := range after {
-		start, end := m.Start, m.End
-		for _, b := range before {
-			if b.Start <= start && start < b.End {
-				start = b.End
-			}
-			if b.Start < end && end <= b.End {
-				end = b.Start
-			}
-		}
-		if end > start && end-start >= block {
-			c.start, c.end = start, start+block
-		}
-	}
-	if c.end == 0 {
-		return nil, fmt.Errorf("no mapping of %d bytes", block)
-	}
+	c.end = lastChunk(c.Cache)
+	c.start = c.end - block
 	return c, nil
 }
 
-// anonymous lists the private mappings without a file below Go's heap and above it.
-func anonymous() ([]service.Mapping, error) {
-	list, err := service.Mappings()
-	return slices.DeleteFunc(list, func(m service.Mapping) bool { return m.Path != "" || m.Rights != "rw-p" }), err
+// lastChunk is the end of the highest chunk in use. The cache maps a block at once and takes the chunks from its end, so that
+// is the block's end. The kernel's list of mappings does not tell it: there a block grows together with what is beside it.
+func lastChunk(c *fastcache.Cache) (end uintptr) {
+	buckets := reflect.ValueOf(c).Elem().FieldByName("buckets")
+	for i := range buckets.Len() {
+		chunks := buckets.Index(i).FieldByName("chunks")
+		for j := range chunks.Len() {
+			if b := chunks.Index(j); b.Cap() > 0 {
+				end = max(end, b.Pointer()+uintptr(b.Cap()))
+			}
+		}
+	}
+	return end
 }
 
 func key(i int) []byte { return fmt.Appendf(nil, "key %d", i) }

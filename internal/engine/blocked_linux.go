@@ -21,7 +21,8 @@ const (
 )
 
 // refuseBlocked refuses delivery by signal where a thread of this process blocks one of the signals: that would kill it, and
-// the process with it, at its first touch (force_sig_fault, kernel/signal.c).
+// the process with it, at its first touch (force_sig_fault, kernel/signal.c). A handler of ours
+// blocks them only while it waits for storage: there the mask to which it returns counts.
 func refuseBlocked(signals []unix.Signal) error {
 	tasks, err := os.ReadDir("/proc/self/task")
 	if err != nil {
@@ -43,7 +44,7 @@ func refuseBlocked(signals []unix.Signal) error {
 
 func refuseBlocking(tid int, sig unix.Signal) error {
 	for range blockedTries {
-		if _, blocks := Blocks(tid, sig); !blocks {
+		if _, blocks := Blocks(tid, sig); !blocks || storageEntry(uint32(tid)) == uint32(tid) {
 			return nil
 		}
 		time.Sleep(blockedPause)

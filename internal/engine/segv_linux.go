@@ -307,7 +307,7 @@ func touchFile(arg uintptr) {
 	q.shared, q.seq, q.page, q.tid = w.shared, w.now.seq-1, w.now.addr&^(s.pageSize-1), w.bus.tid
 	q.write, q.gone, q.failed, q.clock = w.now.flags&writeFlag != 0, false, false, w.now.clock
 	pc, _, _, _ := s.registers(w.bus.ctx)
-	q.blocked, q.holds = 0, s.holdsP(pc, w.goroutine(pc))
+	q.blocked, q.holds, q.masks = 0, s.holdsP(pc, w.goroutine(pc)), masks(w.bus.ctx)
 	raw.Add32(&inHandler, 1) // before the target is let go: then the engine may be closed
 	if raw.Nanotime()-w.now.time >= slowFault {
 		deep(blame, arg)

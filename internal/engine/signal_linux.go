@@ -183,6 +183,7 @@ func (q *request) goOn(r *Record, pc, g uintptr, moved bool) {
 		r.Flags |= FlagStallUnknown
 	}
 	q.wait.holds = s.holdsP(pc, g) && r.Flags&FlagStallUnknown == 0
+	q.wait.masks = masks(q.ctx)
 	q.wait.shared, q.wait.seq, q.wait.page, q.wait.tid = q.shared, q.seq, r.Address&^(s.pageSize-1), r.Thread
 }
 

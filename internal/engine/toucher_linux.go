@@ -17,13 +17,15 @@ import (
 // All signals are masked meanwhile, and nothing but storage ends the wait. So the thread counts as parked, is not counted among those in
 // our handler, and uses nothing of an engine that was stopped meanwhile: what is known of it is in a table that outlives engines.
 
-// inStorage are the ids of the threads that wait for storage in a handler of ours, 0 is a free place.
+// inStorage are the ids of the threads that wait for storage in a handler of ours, 0 is a free place. Those that block a signal by which
+// faults come after that, too, have storageMasks set.
 var inStorage [storageSlots]uint32
 
 const (
 	storageSlots = 1 << 14
 	storageProbe = 16
 	storageShift = 32 - 14
+	storageMasks = 1 << 31 // above any thread's id (PID_MAX_LIMIT, include/linux/threads.h)
 )
 
 // epoch is raised when an engine stops.
@@ -47,12 +49,32 @@ func storagePlace(tid uint32, i uintptr) *uint32 {
 //go:nocheckptr
 func waitsForStorage(tid uint32) bool {
 	// nosplit: runs without a g.
+	return storageEntry(tid) != 0
+}
+
+// storageEntry returns what a thread that waits in a handler of ours has put into its place, or 0.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func storageEntry(tid uint32) uint32 {
+	// nosplit: runs without a g.
 	for i := uintptr(0); i < storageProbe; i++ {
-		if raw.Load32(storagePlace(tid, i)) == tid {
-			return true
+		if v := raw.Load32(storagePlace(tid, i)); v&^storageMasks == tid {
+			return v
 		}
 	}
-	return false
+	return 0
+}
+
+// masks reports whether the code that a signal interrupted blocks a signal by which faults come.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func masks(ctx uintptr) bool {
+	// nosplit: runs in the signal handler.
+	return *at[uint64](ctx + ctxMask)&(1<<(unix.SIGBUS-1)|1<<(unix.SIGSEGV-1)) != 0
 }
 
 // standing is a record whose thread has to wait for the storage of its page: all else of it is written.
@@ -65,6 +87,7 @@ type standing struct {
 	holds   bool   // a P meanwhile, see holdsP
 	gone    bool   // the engine is: nothing of it may be used any more
 	failed  bool   // there was no place to wait in
+	masks   bool   // see there
 	clock   int64  // see beginHandling
 	blocked uint64 // for how long all Ps were held meanwhile, in units of heldUnit
 }
@@ -186,9 +209,12 @@ func awaitBack(arg uintptr) {
 //go:nocheckptr
 func (s *shared) stand(q *standing) {
 	// nosplit: runs in the signal handler.
-	engine, place := raw.Load64(&epoch), (*uint32)(nil)
+	engine, place, entry := raw.Load64(&epoch), (*uint32)(nil), q.tid
+	if q.masks {
+		entry |= storageMasks
+	}
 	for i := uintptr(0); i < storageProbe && place == nil; i++ {
-		if p := storagePlace(q.tid, i); raw.Cas32(p, 0, q.tid) {
+		if p := storagePlace(q.tid, i); raw.Cas32(p, 0, entry) {
 			place = p
 		}
 	}

@@ -158,7 +158,8 @@ func (p *prefetcher) load() (*touchorder.Order, error) {
 		return nil, fmt.Errorf("the directory to learn in: choose one that this process can write: %w", err)
 	}
 	var starts []*touchorder.Order
-	for _, name := range p.learnedFiles() {
+	names := p.learnedFiles()
+	for _, name := range names[max(len(names)-learnStarts, 0):] {
 		o, err := readOrder(name)
 		if err != nil { // of a disk that was full, say: the others are as good
 			p.mu.Lock()
@@ -178,7 +179,7 @@ func (p *prefetcher) load() (*touchorder.Order, error) {
 func (p *prefetcher) learnedFiles() []string {
 	names, _ := filepath.Glob(filepath.Join(escaped(p.cfg.learn), learnedName+"*"+orderSuffix))
 	slices.Sort(names)
-	return names[max(len(names)-learnStarts, 0):]
+	return names
 }
 
 // escaped is a path as a pattern that matches it alone.
@@ -199,25 +200,14 @@ func (p *prefetcher) keep() (path string, err error) {
 	if len(order.Files) == 0 {
 		return "", errors.New("it touched no file that can be read ahead")
 	}
-	f, err := os.CreateTemp(p.cfg.learn, ".firsttouch-*")
-	if err != nil {
+	path = filepath.Join(p.cfg.learn, fmt.Sprintf("%s%s-%d%s", learnedName, time.Now().UTC().Format("20060102T150405.000Z"), os.Getpid(), orderSuffix))
+	if err := writeWhole(path, order.Write); err != nil {
 		return "", err
 	}
-	path = filepath.Join(p.cfg.learn, fmt.Sprintf("%s%s-%d%s", learnedName, time.Now().UTC().Format("20060102T150405.000Z"), os.Getpid(), orderSuffix))
-	err = errors.Join(order.Write(f), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return "", errors.Join(err, os.Remove(f.Name()))
-	}
-	all, _ := filepath.Glob(filepath.Join(escaped(p.cfg.learn), learnedName+"*"+orderSuffix))
-	slices.Sort(all)
-	for len(all) > learnStarts {
+	for all := p.learnedFiles(); len(all) > learnStarts; all = all[1:] {
 		if e := os.Remove(all[0]); !errors.Is(e, fs.ErrNotExist) { // another process of the service may have
 			err = errors.Join(err, e)
 		}
-		all = all[1:]
 	}
 	return path, err
 }

@@ -3,6 +3,7 @@ package agent
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -116,21 +117,28 @@ func (r *recorder) record(reason string) {
 	}
 }
 
-// write makes a file that is either whole or not there.
 func (r *recorder) write(rec *recording.Recording, kind string) (path string, err error) {
 	path = filepath.Join(r.dir, strings.TrimSuffix(recordingName(rec), recordingSuffix)+"-"+kind+recordingSuffix)
-	f, err := os.CreateTemp(r.dir, ".firsttouch-*")
-	if err != nil {
+	if err := writeWhole(path, func(w io.Writer) error { return recording.Write(w, rec) }); err != nil {
 		return "", err
 	}
-	err = errors.Join(recording.Write(f, rec), f.Close())
+	return path, nil
+}
+
+// writeWhole makes a file that is either whole or not there.
+func writeWhole(path string, write func(io.Writer) error) error {
+	f, err := os.CreateTemp(filepath.Dir(path), ".firsttouch-*")
+	if err != nil {
+		return err
+	}
+	err = errors.Join(write(f), f.Close())
 	if err == nil {
 		err = os.Rename(f.Name(), path)
 	}
 	if err != nil {
-		return "", errors.Join(err, os.Remove(f.Name()))
+		return errors.Join(err, os.Remove(f.Name()))
 	}
-	return path, nil
+	return nil
 }
 
 func (r *recorder) notes() (notes []string) {

@@ -25,8 +25,12 @@ var choices = []choice{
 func newBest(c config) (*Profiler, error) {
 	var errs, reasons []error
 	allowed := c.failing
-	for _, way := range choices {
+	for i, way := range choices {
 		if way.failing && !allowed {
+			continue
+		}
+		// To allow it more helps the same way only where that was all it lacked.
+		if i > 0 && way.delivery == choices[i-1].delivery && !errors.Is(errs[len(errs)-1], ErrUserModeOnly) {
 			continue
 		}
 		c.delivery, c.failing = way.delivery, way.failing

@@ -57,8 +57,12 @@ func TestDeliveryAuto(t *testing.T) {
 			if s.Delivery != c.want || s.UserModeOnly != c.userOnly || !strings.HasPrefix(s.Observed(), "by ") {
 				t.Errorf("%s was taken (user mode only: %v), want %s (%v): %s", s.Delivery, s.UserModeOnly, c.want, c.userOnly, s.Observed())
 			}
-			if better := strings.Contains(strings.Join(s.Notes, "\n"), "a better way cannot be had"); better != (c.name != "root") {
+			notes := strings.Join(s.Notes, "\n")
+			if better := strings.Contains(notes, "a better way cannot be had"); better != (c.name != "root") {
 				t.Errorf("notes: %q", s.Notes)
+			}
+			if c.refused && strings.Count(notes, "by thread: ") != 1 {
+				t.Errorf("why it is not by thread has to be said once: %q", s.Notes)
 			}
 			continue
 		}

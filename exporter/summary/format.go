@@ -2,6 +2,7 @@ package summary
 
 import (
 	"math"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -97,6 +98,14 @@ func ShortFunction(name string) string {
 
 // NoStack stands for the code of faults whose stack was not taken.
 const NoStack = "(no stack taken)"
+
+// Place is the code as a table has it: its function and its line, or NoStack and nothing.
+func (c *Caller) Place() (function, line string) {
+	if c.Function == "" {
+		return NoStack, ""
+	}
+	return ShortFunction(c.Function), filepath.Base(c.File) + ":" + strconv.Itoa(c.Line)
+}
 
 // SourceName is a Source's name in words.
 func SourceName(name string) string { return strings.ReplaceAll(name, "_", " ") }

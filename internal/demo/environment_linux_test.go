@@ -103,6 +103,10 @@ func checkObserved(t *testing.T, sum Summary, want profiler.Delivery, texts ...s
 			t.Errorf("%q is not in\n%s", text, b.String())
 		}
 	}
+	// Which stacks are taken is the kernel's choice where page faults are observed alone.
+	if said := strings.Contains(b.String(), "had its stack taken"); said != (want != profiler.DeliveryObserve) {
+		t.Errorf("that every first touch had its stack taken is said: %v, in\n%s", said, b.String())
+	}
 }
 
 func TestRefusedDemo(t *testing.T) {

@@ -74,7 +74,7 @@ func (d *demo) drivePrefetched(ctx context.Context) (*Prefetched, error) {
 	}
 	p := &Prefetched{Bytes: order.Bytes(), Ranges: order.Ranges(), Rounds: startRounds, OtherSeed: d.Seed + 1}
 	d.steps.next("starts: cold, cold with prefetch, warm", roughly(15*time.Second))
-	var took, contiguous, whole []time.Duration
+	var contiguous, whole []time.Duration
 	starts := make([][]Start, len(startNames))
 	for range startRounds {
 		for _, part := range []struct {
@@ -97,12 +97,11 @@ func (d *demo) drivePrefetched(ctx context.Context) (*Prefetched, error) {
 			}
 			starts[kind] = append(starts[kind], s)
 		}
-		took = append(took, starts[startPrefetch][len(starts[startPrefetch])-1].Ready)
 	}
-	p.Took, p.Contiguous, p.WholeFile = median(took), median(contiguous), median(whole)
 	for _, list := range starts {
 		p.Starts = append(p.Starts, medians(list))
 	}
+	p.Took, p.Contiguous, p.WholeFile = p.Starts[startPrefetch].Ready, median(contiguous), median(whole)
 	d.steps.next("the same requests after a prefetch, with the profiler", roughly(5*time.Second))
 	if p.Same, err = d.measureOnce(ctx, order, d.paths); err != nil {
 		return nil, err

@@ -90,7 +90,11 @@ func renderCost(w io.Writer, s Summary) error {
 	if !s.SameAnswers {
 		answers = "The answers differ: see the notes."
 	}
-	_, err := fmt.Fprintf(w, "  %s\n  %s\n  Every first touch had its stack taken, where a service's agent takes at most 1,000 a second.\n\n", answers, coldText(s))
+	stacks := ""
+	if s.Profile.Engine.Delivery != profiler.DeliveryObserve.String() { // else the kernel takes stacks, or none, for an agent too
+		stacks = "  Every first touch had its stack taken, where a service's agent takes at most 1,000 a second.\n"
+	}
+	_, err := fmt.Fprintf(w, "  %s\n  %s\n%s\n", answers, coldText(s), stacks)
 	return err
 }
 

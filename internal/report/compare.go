@@ -2,13 +2,13 @@ package report
 
 import (
 	"cmp"
-	"github.com/firsttouch/firsttouch/exporter/summary"
 	"math"
 	"path/filepath"
 	"slices"
 	"time"
 
 	"github.com/firsttouch/firsttouch/exporter/recording"
+	"github.com/firsttouch/firsttouch/exporter/summary"
 	"github.com/firsttouch/firsttouch/profiler"
 )
 

@@ -2,11 +2,11 @@ package report
 
 import (
 	"fmt"
-	"github.com/firsttouch/firsttouch/exporter/summary"
 	"io"
 	"strings"
 	"time"
 
+	"github.com/firsttouch/firsttouch/exporter/summary"
 	"github.com/firsttouch/firsttouch/profiler"
 )
 
@@ -23,8 +23,11 @@ func renderEngine(w io.Writer, s summary.Summary) error {
 	if observed {
 		add("records        %s page faults that the kernel counted; at most %s missing, since its buffers were full; %s more of other memory", summary.Count(e.Records), summary.Count(e.Dropped), summary.Count(e.Elsewhere))
 	} else {
-		add("records        %s of %s faults, %s dropped; from %s messages of the kernel, which repeats itself when a wait is interrupted",
-			summary.Count(e.Records), summary.Count(e.Faults), summary.Count(e.Dropped), summary.Count(e.Messages))
+		from := "" // by signal the kernel sends no messages
+		if e.Delivery != profiler.DeliverySignal.String() {
+			from = fmt.Sprintf("; from %s messages of the kernel, which repeats itself when a wait is interrupted", summary.Count(e.Messages))
+		}
+		add("records        %s of %s faults, %s dropped%s", summary.Count(e.Records), summary.Count(e.Faults), summary.Count(e.Dropped), from)
 	}
 	add("stacks         %s (%s); %s missed, %s cut", summary.Count(e.Stacks), e.StackSampling, summary.Count(e.StacksMissed), summary.Count(e.StacksCut))
 	if e.StallsUnknown+e.Waiting > 0 {

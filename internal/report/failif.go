@@ -2,12 +2,13 @@ package report
 
 import (
 	"fmt"
-	"github.com/firsttouch/firsttouch/exporter/summary"
 	"math"
 	"regexp"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/firsttouch/firsttouch/exporter/summary"
 )
 
 // Limit is a condition on a comparison, under which B is not accepted: FailIf reads one.

@@ -2,11 +2,11 @@ package report
 
 import (
 	"fmt"
-	"github.com/firsttouch/firsttouch/exporter/summary"
 	"io"
 	"strings"
 	"time"
 
+	"github.com/firsttouch/firsttouch/exporter/summary"
 	"github.com/firsttouch/firsttouch/internal/plain"
 	"github.com/firsttouch/firsttouch/internal/prefetch"
 	"github.com/firsttouch/firsttouch/internal/touchorder"
@@ -22,34 +22,33 @@ type Prefetch struct {
 	Outcome *prefetch.Outcome `json:"outcome,omitempty"`
 }
 
-// prefetchOf is what an order promises, or nil where nothing came from the disk.
+// prefetchOf is promiseOf, or nil where nothing came from the disk.
 func prefetchOf(o *touchorder.Order) *Prefetch {
 	if o.Saves() == 0 {
 		return nil
 	}
+	return promiseOf(o)
+}
+
+// promiseOf is what an order promises.
+func promiseOf(o *touchorder.Order) *Prefetch {
 	return &Prefetch{Files: len(o.Files), Ranges: o.Ranges(), Bytes: o.Bytes(), Saves: o.Saves()}
 }
 
 // Measured adds what an order, which was read before the start that the document is of, has saved.
 func (d *Document) Measured(o *touchorder.Order, out prefetch.Outcome) {
-	d.Prefetch = &Prefetch{Files: len(o.Files), Ranges: o.Ranges(), Bytes: o.Bytes(), Saves: o.Saves(), Outcome: &out}
+	d.Prefetch = promiseOf(o)
+	d.Prefetch.Outcome = &out
 }
 
 // Expected says in a sentence what reading an order ahead is expected to save.
 func Expected(o *touchorder.Order) string {
-	return expected(&Prefetch{Files: len(o.Files), Ranges: o.Ranges(), Bytes: o.Bytes(), Saves: o.Saves()})
+	return expected(promiseOf(o))
 }
 
 func expected(p *Prefetch) string {
 	return fmt.Sprintf("%s in %s of %s, read ahead before the next start, save up to %s of waiting for the disk (the sum over threads)",
-		summary.Bytes(p.Bytes), several(p.Ranges, "range"), several(p.Files, "file"), summary.Duration(p.Saves))
-}
-
-func several(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return summary.Count(n) + " " + what + "s"
+		summary.Bytes(p.Bytes), plural(p.Ranges, "range"), plural(p.Files, "file"), summary.Duration(p.Saves))
 }
 
 func renderPrefetch(w io.Writer, source string, p *Prefetch) error {

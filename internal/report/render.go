@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path/filepath"
-	"strconv"
 
 	"github.com/firsttouch/firsttouch/exporter/summary"
 	"github.com/firsttouch/firsttouch/internal/plain"
@@ -126,10 +124,11 @@ func renderCallers(s summary.Summary) *Table {
 
 // callerCells are the cells that name a caller.
 func callerCells(c summary.Caller) (function, line, from string) {
-	if c.Function == "" {
-		return summary.NoStack, "", ""
+	function, line = c.Place()
+	if c.From != "" {
+		from = shorten(summary.ShortFunction(c.From), nameWidth)
 	}
-	return shorten(summary.ShortFunction(c.Function), nameWidth), filepath.Base(c.File) + ":" + strconv.Itoa(c.Line), shorten(summary.ShortFunction(c.From), nameWidth)
+	return shorten(function, nameWidth), line, from
 }
 
 func renderRequests(s summary.Summary) *Table {

@@ -3,10 +3,10 @@ package report
 import (
 	"errors"
 	"fmt"
-	"github.com/firsttouch/firsttouch/exporter/summary"
 	"io"
 	"time"
 
+	"github.com/firsttouch/firsttouch/exporter/summary"
 	"github.com/firsttouch/firsttouch/internal/plain"
 )
 

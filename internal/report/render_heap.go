@@ -2,8 +2,9 @@ package report
 
 import (
 	"fmt"
-	"github.com/firsttouch/firsttouch/exporter/summary"
 	"io"
+
+	"github.com/firsttouch/firsttouch/exporter/summary"
 )
 
 // renderHeap shows the Go heap, if it is among the regions.

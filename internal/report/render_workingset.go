@@ -3,11 +3,11 @@ package report
 import (
 	"errors"
 	"fmt"
-	"github.com/firsttouch/firsttouch/exporter/summary"
 	"io"
 	"slices"
 	"strconv"
 
+	"github.com/firsttouch/firsttouch/exporter/summary"
 	"github.com/firsttouch/firsttouch/internal/plain"
 	"github.com/firsttouch/firsttouch/profiler"
 )

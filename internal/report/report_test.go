@@ -101,6 +101,19 @@ func TestRender(t *testing.T) {
 	golden(t, "summary.txt", out.Bytes())
 }
 
+// By signal the kernel sends no messages, and none are spoken of.
+func TestRenderBySignal(t *testing.T) {
+	sum := summary.Build(snapshot(), summary.RequestList{}, summary.DefaultLimits())
+	sum.Engine.Delivery = profiler.DeliverySignal.String()
+	var out bytes.Buffer
+	if err := report.Render(&out, sum); err != nil {
+		t.Fatal(err)
+	}
+	if text := out.Bytes(); !bytes.Contains(text, []byte("105 of 110 faults, 5 dropped\n")) || bytes.Contains(text, []byte("messages")) {
+		t.Errorf("by signal:\n%s", text)
+	}
+}
+
 // The JSON is an interface: its names and units may not change by accident.
 func TestJSON(t *testing.T) {
 	sum := summary.Build(snapshot(), summary.Listed(requests()), summary.Limits{Callers: 1, Requests: 1})

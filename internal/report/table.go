@@ -2,11 +2,11 @@ package report
 
 import (
 	"fmt"
-	"github.com/firsttouch/firsttouch/exporter/summary"
 	"io"
 	"slices"
 	"strings"
 
+	"github.com/firsttouch/firsttouch/exporter/summary"
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
 )

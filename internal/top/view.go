@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"io"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -147,10 +146,8 @@ func delta(before, now *summary.Summary) (d change) {
 
 // at is the line of code of a caller, whoever called it.
 func at(total map[string]*caller, of *summary.Caller) *caller {
-	c := caller{function: summary.NoStack}
-	if of.Function != "" {
-		c = caller{function: summary.ShortFunction(of.Function), line: filepath.Base(of.File) + ":" + strconv.Itoa(of.Line)}
-	}
+	var c caller
+	c.function, c.line = of.Place()
 	key := c.function + c.line
 	if total[key] == nil {
 		total[key] = &c

@@ -30,20 +30,27 @@ func writeTree(t *testing.T, files map[string]string) string {
 // openTree builds the index of a directory and opens it.
 func openTree(t *testing.T, dir string) *index.Index {
 	t.Helper()
+	ix, _ := openTreeAt(t, dir)
+	return ix
+}
+
+// openTreeAt is openTree, and where the index is.
+func openTreeAt(t *testing.T, dir string) (ix *index.Index, path string) {
+	t.Helper()
 	tree, err := index.ListTree(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join(t.TempDir(), "index.db")
+	path = filepath.Join(t.TempDir(), "index.db")
 	if err := index.Build(context.Background(), tree, path, nil); err != nil {
 		t.Fatal(err)
 	}
-	ix, err := index.Open(path)
+	ix, err = index.Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { ix.Close() })
-	return ix
+	return ix, path
 }
 
 var small = map[string]string{

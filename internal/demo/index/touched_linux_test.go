@@ -1,13 +1,10 @@
 package index_test
 
 import (
-	"context"
 	"fmt"
-	"path/filepath"
 	"testing"
 
 	"github.com/firsttouch/firsttouch/exporter/touchtest"
-	"github.com/firsttouch/firsttouch/internal/demo/index"
 )
 
 // TestRareLookupTouchesFewPages: what the demo shows rests on it that a request needs the pages of its own answer only. A lookup that scanned a
@@ -21,19 +18,7 @@ func TestRareLookupTouchesFewPages(t *testing.T) {
 		}
 		files[fmt.Sprintf("p%d/file.go", i)] = text
 	}
-	tree, err := index.ListTree(writeTree(t, files))
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(t.TempDir(), "index.db")
-	if err := index.Build(context.Background(), tree, path, nil); err != nil {
-		t.Fatal(err)
-	}
-	ix, err := index.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { ix.Close() })
+	ix, path := openTreeAt(t, writeTree(t, files))
 	lookup := func(name string, count int) func() {
 		return func() {
 			if o, err := ix.Lookup(name, 10); err != nil || o.Count != count {

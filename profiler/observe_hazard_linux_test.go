@@ -114,14 +114,15 @@ func observedRefusedLater(t *testing.T) {
 	for _, call := range []uint32{unix.SYS_PPOLL, unix.SYS_PROCESS_VM_READV, unix.SYS_CLOCK_GETTIME} {
 		refuseWhere(t, call, anyArgument, 0, unix.EPERM)
 	}
-	before := processorTime()
 	s := p.StartSpan([16]byte{1}, [8]byte{1})
 	for i := range 32 {
 		a.Bytes()[i*pageSize] = 1
 	}
 	end := s.End()
 	s.Release()
+	before := processorTime()
 	time.Sleep(500 * time.Millisecond)
+	used := processorTime() - before
 	snap := p.Snapshot()
 	if snap.Stats.Records != 32 || end.Faults != 32 {
 		t.Errorf("%d records, %d in the span, want 32", snap.Stats.Records, end.Faults)
@@ -129,7 +130,7 @@ func observedRefusedLater(t *testing.T) {
 	if notes := strings.Join(snap.Stats.Notes, "\n"); !strings.Contains(notes, "process_vm_readv") {
 		t.Errorf("notes %s", notes)
 	}
-	if used := processorTime() - before; used > 400*time.Millisecond {
+	if used > 400*time.Millisecond && !raceEnabled { // whose memory is fresh all the time, so that to look at faults makes others
 		t.Errorf("%v of processor time in half a second in which nothing happens", used)
 	}
 }

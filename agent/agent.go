@@ -202,11 +202,7 @@ func (a *Agent) profile() error {
 				return make([]*profiler.Region, len(files)), errs
 			}
 			regions, errs := l.AttachFiles(files)
-			for _, r := range regions {
-				if r != nil {
-					a.own(r)
-				}
-			}
+			a.own(slices.DeleteFunc(slices.Clone(regions), func(r *profiler.Region) bool { return r == nil })...)
 			return regions, errs
 		})
 		a.lookout.givenBack = a.isGivenBack

@@ -3,6 +3,7 @@ package agent
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -179,12 +180,12 @@ func (k *keeper) observe() {
 // sooner.
 func (k *keeper) rearm() {
 	k.waiting = time.Time{}
-	for _, r := range k.regions() {
-		if share, wanted := r.Observed(); share < wanted {
-			if err := r.Rearm(); errors.Is(err, profiler.ErrBusy) {
-				k.waiting = time.Now().Add(budgetTick - budgetRearm)
-			}
-		}
+	less := slices.DeleteFunc(slices.Clone(k.regions()), func(r *profiler.Region) bool {
+		share, wanted := r.Observed()
+		return share >= wanted
+	})
+	if errors.Is(errors.Join(k.p.Rearm(less...)...), profiler.ErrBusy) {
+		k.waiting = time.Now().Add(budgetTick - budgetRearm)
 	}
 }
 

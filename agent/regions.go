@@ -86,14 +86,14 @@ func (a *Agent) AttachRange(name string, start, end uintptr, opts ...profiler.Re
 	return r, nil
 }
 
-// own remembers a region, to arm it again at the start of a window, and begins its windows. Those that have closed are forgotten.
-func (a *Agent) own(r *profiler.Region) {
-	if w := a.windows.Load(); w != nil {
-		w.Add(r)
+// own remembers regions, to arm them again at the start of a window, and begins their windows. Those that have closed are forgotten.
+func (a *Agent) own(regions ...*profiler.Region) {
+	if w := a.windows.Load(); w != nil && len(regions) > 0 {
+		w.Add(regions...)
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.regions = append(slices.DeleteFunc(a.regions, (*profiler.Region).Closed), r)
+	a.regions = append(slices.DeleteFunc(a.regions, (*profiler.Region).Closed), regions...)
 }
 
 // disown forgets a region that was closed.

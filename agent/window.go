@@ -49,10 +49,11 @@ func (a *Agent) record(ctx context.Context, d time.Duration) (*window, error) {
 	// the window, and would not fault again in it.
 	before := a.prof.Snapshot()
 	ours := make(map[profiler.RegionID]bool)
-	for _, r := range a.owned() {
-		ours[r.ID()] = true
-		if err := r.Rearm(); err != nil && !errors.Is(err, profiler.ErrClosed) {
-			w.limit(r.Name(), err)
+	owned := a.owned()
+	for i, err := range a.prof.Rearm(owned...) {
+		ours[owned[i].ID()] = true
+		if err != nil && !errors.Is(err, profiler.ErrClosed) {
+			w.limit(owned[i].Name(), err)
 		}
 	}
 	for _, r := range before.Regions {

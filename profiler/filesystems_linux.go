@@ -5,10 +5,12 @@ package profiler
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"math/bits"
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -22,17 +24,22 @@ const (
 	hugetlbfs = "hugetlbfs" // memfd and mappings of huge pages, too
 )
 
-// readFileSystems asks what is mounted, and by a file of each where the kernel keeps shared memory that has
-// no path.
+// readFileSystems asks what is mounted.
 func readFileSystems() (fileSystems, error) {
 	text, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
 		return nil, fmt.Errorf("look for file systems in memory: %w", err)
 	}
-	fs := make(fileSystems)
+	fs := maps.Clone(withoutPath())
 	for line := range bytes.Lines(text) {
 		fs.mount(string(line))
 	}
+	return fs, nil
+}
+
+// withoutPath asks, by a file of each, where the kernel keeps shared memory that has no path. That stays as it is as long as the system runs.
+var withoutPath = sync.OnceValue(func() fileSystems {
+	fs := make(fileSystems)
 	fs.memfd(tmpfs, 0)
 	// Without them the process has no huge pages either.
 	sizes, _ := os.ReadDir("/sys/kernel/mm/hugepages")
@@ -43,8 +50,8 @@ func readFileSystems() (fileSystems, error) {
 			fs.memfd(hugetlbfs, unix.MFD_HUGETLB|(bits.TrailingZeros64(kib)+10)<<sizeShift)
 		}
 	}
-	return fs, nil
-}
+	return fs
+})
 
 // mount enters a line such as "36 35 98:0 / /mnt rw,noatime master:1 - ext3 /dev/root rw"
 // (proc_pid_mountinfo(5)).

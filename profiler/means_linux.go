@@ -126,7 +126,7 @@ func (r *Region) accessAgain(m *mapping) error {
 	}
 	r.given(m, list)
 	m.prot = prot
-	return r.p.eng.Rearm([]engine.Rearming{{Target: m.Target, Prot: prot}}, r.sample(r.wanted()), r.guard(), func(_ []*engine.Target, took time.Duration) {
+	return r.p.eng.Rearm([]engine.Rearming{{Target: m.Target, Sample: r.sample(r.wanted()), Prot: prot}}, r.guard(), func(_ []*engine.Target, took time.Duration) {
 		r.openHeld([]*mapping{m})
 		r.longest = max(r.longest, took)
 	})[0]

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"slices"
 	"time"
 )
 
@@ -168,6 +169,11 @@ func (r *Region) Bytes() []byte { return nil }
 
 // Rearm answers ErrNotSupported.
 func (r *Region) Rearm() error { return notHere() }
+
+// Rearm answers ErrNotSupported.
+func (p *Profiler) Rearm(regions ...*Region) []error {
+	return slices.Repeat([]error{notHere()}, len(regions))
+}
 
 // Closed returns true.
 func (r *Region) Closed() bool { return true }

@@ -226,7 +226,50 @@ func (r *Region) publish(fileSize int64, with func(s *RegionStats)) {
 
 // Rearm arms the region again: what was touched is observed again at its next touch, and the
 // contents stay. Private memory (arenas, AttachMemory) needs Linux 6.8 for it, ErrNotSupported otherwise.
-func (r *Region) Rearm() error {
+func (r *Region) Rearm() error { return r.p.Rearm(r)[0] }
+
+// Rearm arms several regions again, each as Region.Rearm does, and returns the error of each, nil where it is armed. The process's other
+// threads are stopped together for all regions of files that have no guard, as rarely as fits.
+func (p *Profiler) Rearm(regions ...*Region) []error {
+	errs := make([]error, len(regions))
+	p.Flush()
+	var together []*rearming
+	at := make(map[*Region]*rearming)
+	for i, r := range regions {
+		if r.isMemory() || r.guard() != nil || p.observes() {
+			errs[i] = r.rearmAlone()
+			continue
+		}
+		if at[r] == nil {
+			at[r] = &rearming{Region: r, err: fmt.Errorf("region %q: %w", r.name, ErrClosed)}
+		}
+	}
+	if len(at) == 0 {
+		return errs
+	}
+	p.mu.Lock() // else who attaches several files may hold mu of one that is new, and wait for mu of one that is here
+	for _, r := range p.openRegions() {
+		if again := at[r]; again != nil {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			if !r.closed.Load() && !p.retired.Load() {
+				again.err = nil
+				together = append(together, again)
+			}
+		}
+	}
+	p.rearmTogether(together, nil)
+	p.mu.Unlock()
+	for i, r := range regions {
+		if again := at[r]; again != nil {
+			errs[i] = again.err
+		}
+	}
+	return errs
+}
+
+// rearmAlone is Rearm for a region that shares no stop with others.
+func (r *Region) rearmAlone() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closed.Load() || r.p.retired.Load() {
@@ -235,33 +278,100 @@ func (r *Region) Rearm() error {
 	if r.p.observes() {
 		return fmt.Errorf("region %q: %w", r.name, r.p.onlyObserves("to arm it again"))
 	}
-	r.p.Flush()
 	r.begin()
 	if r.heap != nil {
 		return r.rearmHeap()
 	}
-	start, limit := engine.Now(), r.wanted()
-	if limit == 0 {
-		return fmt.Errorf("region %q: %w", r.name, ErrPaused)
-	}
 	if r.isMemory() {
+		limit := r.wanted()
+		if limit == 0 {
+			return fmt.Errorf("region %q: %w", r.name, ErrPaused)
+		}
 		return r.rearmMemory(limit)
 	}
-	list, err := r.p.readMaps()
-	if err != nil {
-		return err
+	again := &rearming{Region: r}
+	r.p.rearmTogether([]*rearming{again}, r.guard())
+	return again.err
+}
+
+// rearming is a region of a file that is to be armed again.
+type rearming struct {
+	*Region
+	err error // why it is not
+
+	start time.Duration
+	limit uint64 // of the blocks
+	gone  bool   // a mapping is not what it was
+	errs  []error
+}
+
+// rearmTogether arms regions of files again, in as few stops of the other threads as fit. The caller holds mu of each of them.
+func (p *Profiler) rearmTogether(regions []*rearming, guard engine.Guard) {
+	if len(regions) == 0 {
+		return
 	}
-	locks, err := r.p.locks()
-	if err != nil {
-		return err
+	list, err := p.readMaps()
+	var locks locks
+	if err == nil {
+		locks, err = p.locks()
 	}
-	var errs []error
-	gone := false
 	var again []engine.Rearming
-	covered := make(map[*engine.Target]*mapping)
+	var of []*rearming
+	covered, armedOf := make(map[*engine.Target]*mapping), make(map[*engine.Target]*rearming)
+	for _, r := range regions {
+		if r.err = err; err != nil {
+			continue
+		}
+		if r.start, r.limit = engine.Now(), r.wanted(); r.limit == 0 {
+			r.err = fmt.Errorf("region %q: %w", r.name, ErrPaused)
+			continue
+		}
+		r.begin()
+		for _, a := range r.renewals(list, &locks, covered) {
+			armedOf[a.Target] = r
+			again, of = append(again, a), append(of, r)
+		}
+	}
+	if len(again) > 0 {
+		p.eng.Begin(of[0].eng, len(again))
+	}
+	for i, err := range p.eng.Rearm(again, guard, func(done []*engine.Target, took time.Duration) {
+		armed := make(map[*rearming][]*mapping)
+		for _, g := range done {
+			armed[armedOf[g]] = append(armed[armedOf[g]], covered[g])
+		}
+		for r, list := range armed {
+			r.openHeld(list)
+		}
+	}) {
+		if r := of[i]; errors.Is(err, engine.ErrGone) && r.kind == KindAttached {
+			r.gone = true
+		} else if err != nil {
+			r.errs = append(r.errs, fmt.Errorf("region %q: %w", r.name, p.wrap(err)))
+		}
+	}
+	for _, r := range regions {
+		if r.err != nil {
+			continue
+		}
+		if r.gone {
+			// Its owner changed a mapping since the last look: what is there now is armed as new.
+			r.errs = append(r.errs, r.lookNow())
+		}
+		if r.err = errors.Join(r.errs...); r.err == nil {
+			r.rearmed()
+			r.stepTo(r.limit, r.start)
+			r.publishMaps(r.fileSize()) // they are armed since now
+		}
+	}
+}
+
+// renewals are what of the region the engine is to cover again, by a list of all mappings; covered is told of them. What is covered by other means it
+// arms again itself. The caller holds r.mu.
+func (r *rearming) renewals(list []procMap, locks *locks, covered map[*engine.Target]*mapping) (again []engine.Rearming) {
 	for _, m := range r.maps {
 		if r.leaves(m, list) {
-			gone = true // lookNow gives it back
+			r.gone = true // lookNow gives it back
 			continue
 		}
 		if m.means != byCover {
@@ -270,55 +380,32 @@ func (r *Region) Rearm() error {
 				err = r.again(m, true)
 			}
 			if errors.Is(err, engine.ErrGone) {
-				gone = true
+				r.gone = true
 			} else if err != nil {
-				errs = append(errs, fmt.Errorf("region %q: %w", r.name, r.p.wrap(err)))
+				r.errs = append(r.errs, fmt.Errorf("region %q: %w", r.name, r.p.wrap(err)))
 			}
 			continue
 		}
 		r.given(m, list)
 		prot, ok := m.rights(list)
 		if !ok && r.kind == KindAttached && !r.intact(m, list) {
-			gone = true
+			r.gone = true
 			continue
 		}
 		if !ok {
-			errs = append(errs, fmt.Errorf("region %q: %w: parts of the mapping have different protection (mprotect)", r.name, ErrNotSupported))
+			r.errs = append(r.errs, fmt.Errorf("region %q: %w: parts of the mapping have different protection (mprotect)", r.name, ErrNotSupported))
 			continue
 		}
 		m.prot, m.seen = prot, nil
 		onFault, err := locks.file(m.Lo, m.Hi)
 		if err != nil {
-			errs = append(errs, fmt.Errorf("region %q: %w", r.name, err))
+			r.errs = append(r.errs, fmt.Errorf("region %q: %w", r.name, err))
 			continue
 		}
 		covered[m.Target] = m
-		again = append(again, engine.Rearming{Target: m.Target, Prot: m.prot, OnFault: onFault})
+		again = append(again, engine.Rearming{Target: m.Target, Sample: r.sample(r.limit), Prot: m.prot, OnFault: onFault})
 	}
-	for _, err := range r.p.eng.Rearm(again, r.sample(limit), r.guard(), func(done []*engine.Target, took time.Duration) {
-		armed := make([]*mapping, len(done))
-		for i, g := range done {
-			armed[i] = covered[g]
-		}
-		r.openHeld(armed)
-	}) {
-		if errors.Is(err, engine.ErrGone) && r.kind == KindAttached {
-			gone = true
-		} else if err != nil {
-			errs = append(errs, fmt.Errorf("region %q: %w", r.name, r.p.wrap(err)))
-		}
-	}
-	if gone {
-		// Its owner changed a mapping since the last look: what is there now is armed as new.
-		errs = append(errs, r.lookNow())
-	}
-	if err := errors.Join(errs...); err != nil {
-		return err
-	}
-	r.rearmed()
-	r.stepTo(limit, start)
-	r.publishMaps(r.fileSize()) // they are armed since now
-	return nil
+	return again
 }
 
 // rearmed counts that the region was armed again.

@@ -68,14 +68,21 @@ type cut struct {
 	heap            bool          // it is the Go heap
 }
 
-// arm begins a window. What is touched between the end of the last one and this belongs to the new one.
-func (r *windowed) arm() {
-	r.turn++
-	if !r.region.inTurn(r.turn) {
-		r.armed = ErrLeftOut
-		return
+// arm begins a window of regions. What is touched between the end of the last one and this belongs to the new one.
+func (p *Profiler) arm(list []*windowed) {
+	var due []*Region
+	var of []*windowed
+	for _, r := range list {
+		r.turn++
+		if !r.region.inTurn(r.turn) {
+			r.armed = ErrLeftOut
+			continue
+		}
+		due, of = append(due, r.region), append(of, r)
 	}
-	r.armed = r.region.Rearm()
+	for i, err := range p.Rearm(due...) {
+		of[i].armed = err
+	}
 }
 
 // What is remembered for WorkingSets: so many windows, and so many touches in them.

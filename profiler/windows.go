@@ -78,22 +78,24 @@ type WindowErrors struct {
 // windows.
 func (p *Profiler) NewWindows(regions ...*Region) *Windows {
 	w := &Windows{p: p}
-	for _, r := range regions {
-		w.Add(r)
-	}
+	w.Add(regions...)
 	return w
 }
 
-// Add begins windows over another region, with one from now to the end of the present window.
-func (w *Windows) Add(r *Region) {
+// Add begins windows over further regions, with one from now to the end of the present window.
+func (w *Windows) Add(regions ...*Region) {
 	w.turn.Lock()
 	defer w.turn.Unlock()
-	n := &windowed{region: r}
-	n.start, n.dropped = w.p.watch(r.ID(), &n.touches)
-	n.arm()
+	var list []*windowed
+	for _, r := range regions {
+		n := &windowed{region: r}
+		n.start, n.dropped = w.p.watch(r.ID(), &n.touches)
+		list = append(list, n)
+	}
+	w.p.arm(list)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.regions, w.known = append(w.regions, n), nil
+	w.regions, w.known = append(w.regions, list...), nil
 	w.generation++
 }
 
@@ -115,9 +117,10 @@ func (w *Windows) Next() ([]RegionWindow, error) {
 	w.known = nil
 	w.generation++
 	w.mu.Unlock()
+	w.p.arm(regions)
 	var errs []error
 	for _, r := range regions {
-		switch r.arm(); {
+		switch {
 		case errors.Is(r.armed, ErrClosed):
 			w.remove(r)
 		case !errors.Is(r.armed, ErrLeftOut):

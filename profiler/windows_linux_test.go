@@ -3,9 +3,13 @@
 package profiler
 
 import (
+	"errors"
+	"fmt"
 	"math/rand/v2"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Known sets of pages, touched window by window in an arena and in a file: every size is what counting
@@ -151,5 +155,52 @@ func TestWindowsBeyondTheLog(t *testing.T) {
 	}
 	if got, err := w.Next(); err != nil || got[0].Err != nil || got[0].Touched != 0 {
 		t.Errorf("afterwards: %+v, %v", got, err)
+	}
+}
+
+// A window of many files begins with as few stops of the other threads as that of one, and each file shows its own touches.
+func TestWindowOfManyFiles(t *testing.T) {
+	const files, pages = 24, 4
+	p := newProfiler(t, WithRescan(time.Hour), WithStopLimit(10*time.Second))
+	var regions []*Region
+	var all [][]byte
+	for i := range files {
+		path := diskFile(t, pages*pageSize)
+		all = append(all, mapFile(t, path, pages*pageSize, unix.PROT_READ, unix.MAP_SHARED))
+		r, err := attached(func() (*Region, error) { return p.AttachFile(path, WithName(fmt.Sprint("file ", i))) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		regions = append(regions, r)
+	}
+	w := p.NewWindows(regions...)
+	defer w.Close()
+	for round := range 3 {
+		for i, b := range all {
+			for j := range i % (pages + 1) {
+				sink = b[j*pageSize]
+			}
+		}
+		reads, stops := p.mapsReads.Load(), p.Snapshot().Stats.Stops
+		out, err := w.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := p.mapsReads.Load() - reads; n > 1 {
+			t.Errorf("window %d: the mappings were read %d times for %d files", round, n, files)
+		}
+		if n := p.Snapshot().Stats.Stops - stops; n > files/4 {
+			t.Errorf("window %d: the threads were stopped %d times for %d files", round, n, files)
+		}
+		for i, o := range out {
+			if want := int64(i % (pages + 1) * pageSize); o.Err != nil || o.Touched != want {
+				t.Errorf("window %d: %d bytes of file %d were touched, want %d; %v", round, o.Touched, i, want, o.Err)
+			}
+		}
+	}
+	must(t, regions[3].Close())
+	errs := p.Rearm(regions[3], regions[4], regions[4])
+	if !errors.Is(errs[0], ErrClosed) || errs[1] != nil || errs[2] != nil {
+		t.Errorf("a closed region and one that is named twice: %v", errs)
 	}
 }

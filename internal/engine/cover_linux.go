@@ -202,19 +202,19 @@ func (e *Engine) supersede(out []Covered) {
 // Lost reports whether a newer target has taken a part of this one's range. Nothing of it is armed any more.
 func (g *Target) Lost() bool { return g.lost.Load() }
 
-// Rearm covers the blocks of targets that are in the sample again, and maybe more of them than before:
+// Rearm covers the blocks of targets that are in their samples again, and maybe more of them than before:
 // what was touched there faults again when it is touched next. The errors are those of each target. rearmed is told of those of one stop.
-func (e *Engine) Rearm(list []Rearming, sm Sample, guard Guard, rearmed func(done []*Target, took time.Duration)) []error {
+func (e *Engine) Rearm(list []Rearming, guard Guard, rearmed func(done []*Target, took time.Duration)) []error {
 	errs := make([]error, len(list))
 	var layings []*laying
 	var files []*filing
 	var of, filesOf []int
 	for i, a := range list {
 		// What is not in it would be forgotten, and not served any more.
-		if _, errs[i] = e.Release(a.Target, sm, guard); errs[i] == nil && a.Protected() {
-			files, filesOf = append(files, &filing{Target: a.Target, sm: sm, prot: a.Prot}), append(filesOf, i)
+		if _, errs[i] = e.Release(a.Target, a.Sample, guard); errs[i] == nil && a.Protected() {
+			files, filesOf = append(files, &filing{Target: a.Target, sm: a.Sample, prot: a.Prot}), append(filesOf, i)
 		} else if errs[i] == nil {
-			layings, of = append(layings, &laying{Target: a.Target, sm: sm, prot: a.Prot, onFault: a.OnFault}), append(of, i)
+			layings, of = append(layings, &laying{Target: a.Target, sm: a.Sample, prot: a.Prot, onFault: a.OnFault}), append(of, i)
 		}
 	}
 	e.armFiles(opRearm, files, guard, rearmed)
@@ -237,6 +237,7 @@ func (e *Engine) Rearm(list []Rearming, sm Sample, guard Guard, rearmed func(don
 // Rearming is a target that is to be armed again. OnFault allows that some of it is locked, see File.OnFault.
 type Rearming struct {
 	*Target
+	Sample  Sample
 	Prot    int
 	OnFault bool
 }

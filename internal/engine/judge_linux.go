@@ -355,12 +355,9 @@ func readTask(arg uintptr) {
 	if raw.Errno(fd) != 0 {
 		return
 	}
-	for n < taskText-1 {
-		got := raw.Syscall(unix.SYS_READ, fd, text+n, taskText-1-n, 0, 0, 0)
-		if raw.Errno(got) != 0 || got == 0 {
-			break
-		}
-		n += got
+	// All of it in one read: the kernel makes the text of such a file at once (single_open, fs/seq_file.c).
+	if got := raw.Syscall(unix.SYS_READ, fd, text, taskText-1, 0, 0, 0); raw.Errno(got) == 0 {
+		n = got
 	}
 	raw.Syscall(unix.SYS_CLOSE, fd, 0, 0, 0, 0, 0)
 	*at[uint8](text + n) = 0

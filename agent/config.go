@@ -34,6 +34,7 @@ type config struct {
 	debugAddr string // host:port, or empty
 	token     string // or empty
 	addresses bool   // may be asked for
+	advice    bool   // may be given by requests
 	rescan    time.Duration
 	required  bool
 	disabled  bool

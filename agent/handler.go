@@ -30,6 +30,8 @@ const defaultFaults = 1000
 //	                                can be observed of each, see Mappings
 //	GET /debug/firsttouch/recording everything, for the command firsttouch, see package recording
 //	GET /debug/firsttouch/prefetch  JSON: what was read ahead, and what that saved, see WithPrefetch
+//	POST /debug/firsttouch/advise   with WithAdvice, gives the kernel advice about a region, for ?region=NAME&advice=random&confirm=true, and
+//	                                &from=BYTES&to=BYTES for a part of it, see profiler.Region.Advise; not for pages of other sites
 //	POST /debug/firsttouch/off      takes the profiler off, see SwitchOff, for ?reason=TEXT; not for pages of other sites
 //
 // The profiles and the recording cover all since the start, or with ?seconds=N (1 to 300) the next N seconds:
@@ -65,6 +67,7 @@ func (a *Agent) Handler() http.Handler {
 	mux.HandleFunc("GET "+basePath+"recording", a.serveRecording)
 	mux.HandleFunc("GET "+basePath+"mappings", a.serveMappings)
 	mux.HandleFunc("GET "+basePath+"prefetch", a.servePrefetch)
+	mux.HandleFunc("POST "+basePath+"advise", a.serveAdvise)
 	mux.HandleFunc("POST "+basePath+"off", a.serveOff)
 	return a.guard.Handler(mux)
 }

@@ -114,6 +114,12 @@ func WithAddresses() Option {
 	return named("WithAddresses", func(c *config) error { c.addresses = true; return nil })
 }
 
+// WithAdvice lets requests give the kernel advice about the memory of regions (POST advise, the command firsttouch advise, and a form on the
+// page), see profiler.Region.Advise: it changes how the process reads, and can slow it down. The variable is FIRSTTOUCH_ADVICE.
+func WithAdvice() Option {
+	return named("WithAdvice", func(c *config) error { c.advice = true; return nil })
+}
+
 // WithLogLimit sets how many first touches a snapshot keeps in order, see profiler.WithLogLimit.
 // The variable is FIRSTTOUCH_LOG_LIMIT.
 func WithLogLimit(faults int) Option {

@@ -64,7 +64,8 @@ type pageContent struct {
 	Off        bool // but nothing comes any more
 	Shadow     *Shadow
 	Reason     string
-	Host, Base string // where the client reached us, for the commands to copy
+	Advised    []string // regions that may be advised
+	Host, Base string   // where the client reached us, for the commands to copy
 	*summary.Summary
 	Total pageTotal
 }
@@ -92,8 +93,12 @@ func (a *Agent) servePage(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	header(w, "text/html; charset=utf-8")
-	// The page asks for nothing and runs nothing, whatever the names in it hold.
-	w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+	// The page asks for nothing but advice and runs nothing, whatever the names in it hold.
+	forms := "'none'"
+	if a.cfg.advice {
+		forms = "'self'"
+	}
+	w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action "+forms+"; frame-ancestors 'none'")
 	// An error here is the client's: it has left.
 	_, _ = w.Write(b.Bytes())
 }
@@ -105,6 +110,11 @@ func (a *Agent) page(host string) *pageContent {
 		return c
 	}
 	c.fill(a.totals())
+	if a.cfg.advice && a.observes() {
+		for _, r := range a.owned() {
+			c.Advised = append(c.Advised, r.Name())
+		}
+	}
 	c.Engine.Notes = joinNotes(a.Notes()[len(a.offNotes()):], slices.DeleteFunc(c.Engine.Notes, func(n string) bool { return slices.Contains(a.offNotes(), n) }))
 	return c
 }

@@ -56,6 +56,7 @@ func (c *config) parseWindowSpans(v string) error { return parseBool(v, &c.winSp
 
 func (c *config) parseRequired(v string) error  { return parseBool(v, &c.required) }
 func (c *config) parseAddresses(v string) error { return parseBool(v, &c.addresses) }
+func (c *config) parseAdvice(v string) error    { return parseBool(v, &c.advice) }
 func (c *config) parseShadow(v string) error    { return parseBool(v, &c.shadow) }
 func (c *config) parseDisabled(v string) error  { return parseBool(v, &c.disabled) }
 

@@ -28,6 +28,7 @@ var settings = []setting{
 	{"FIRSTTOUCH_DEBUG_ADDR", "host:port of the debug endpoint, ':port' is loopback only; not listening", (*config).setDebugAddr},
 	{"FIRSTTOUCH_TOKEN", "secret that requests to the endpoints must bring (Authorization: Bearer), 16 characters or more; none", (*config).setToken},
 	{"FIRSTTOUCH_ADDRESSES", "true lets requests ask for addresses beside offsets; false", (*config).parseAddresses},
+	{"FIRSTTOUCH_ADVICE", "true lets requests give the kernel advice about observed memory (madvise); false", (*config).parseAdvice},
 	{"FIRSTTOUCH_LOG_LIMIT", "first touches kept in order, 0 or more; 262144", (*config).parseLogLimit},
 	{"FIRSTTOUCH_RING", "records between the resolver and the totals, 64 to 16777216; 131072", (*config).parseRing},
 	{"FIRSTTOUCH_DELIVERY", "how a first touch reaches the profiler: thread, signal (which costs less, and serves no system calls), observe (which arms nothing, and sees the kernel's page faults), or auto, the best of them that is safe here; auto", (*config).parseDelivery},

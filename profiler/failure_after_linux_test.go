@@ -38,6 +38,9 @@ func notesSay(s *Snapshot, words ...string) bool {
 // vDSO: nothing depends on it, before the start and after.
 func TestClockRefused(t *testing.T) {
 	aside(t)
+	if !clockWithoutCall(t) {
+		t.Skip("the kernel's clock is read by clock_gettime(2) here, which Go itself cannot do without")
+	}
 	for _, when := range []string{"before the start", "after it"} {
 		inChildren(t, "TestClockRefused", when, nil, func(t *testing.T) {
 			if when == "before the start" {
@@ -300,4 +303,13 @@ func TestLateSignalsWhereAskingIsRefused(t *testing.T) {
 		}
 		t.Logf("seen: %d rounds, and the program's own faults", rounds)
 	})
+}
+
+// clockWithoutCall reports whether the clock can be read in the vDSO, without clock_gettime(2): an emulator may have a clock that only the kernel
+// reads (vdso_clock_mode, include/linux/clocksource.h).
+func clockWithoutCall(t *testing.T) bool {
+	t.Helper()
+	name, err := os.ReadFile("/sys/devices/system/clocksource/clocksource0/current_clocksource")
+	must(t, err)
+	return !slices.Contains([]string{"acpi_pm", "hpet", "jiffies", "refined-jiffies"}, strings.TrimSpace(string(name)))
 }

@@ -175,6 +175,9 @@ func (p *Profiler) Rearm(regions ...*Region) []error {
 	return slices.Repeat([]error{notHere()}, len(regions))
 }
 
+// Advise answers ErrNotSupported.
+func (r *Region) Advise(string, int64, int64) (int64, error) { return 0, notHere() }
+
 // Closed returns true.
 func (r *Region) Closed() bool { return true }
 

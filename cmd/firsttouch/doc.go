@@ -8,6 +8,7 @@
 //	firsttouch pprof     makes a profile for go tool pprof
 //	firsttouch convert   writes OTLP JSON or trace events
 //	firsttouch top       watches a live agent
+//	firsttouch advise    gives the kernel advice about memory of a live agent, and shows what changes
 //	firsttouch serve     shows a recording in the browser
 //	firsttouch version   version or commit, Go and kernel
 //

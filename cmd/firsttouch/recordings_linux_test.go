@@ -21,10 +21,10 @@ import (
 )
 
 // profiled is a recording of a real arena in this process, of which n pages were touched, and its agent.
-func profiled(t *testing.T, n int) (*agent.Agent, string) {
+func profiled(t *testing.T, n int, opts ...agent.Option) (*agent.Agent, string) {
 	t.Helper()
 	uffdtest.Need(t)
-	a, err := agent.Start(t.Context(), agent.Required(), agent.WithFailingSystemCalls(), agent.WithStacks(profiler.StacksEvery()))
+	a, err := agent.Start(t.Context(), append(opts, agent.Required(), agent.WithFailingSystemCalls(), agent.WithStacks(profiler.StacksEvery()))...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -45,11 +45,11 @@ func code(x in) *summary.Finding {
 	case steps < codeSteps:
 	case sequential >= sequentialFrom:
 		f.Text += fmt.Sprintf(", which goes on to the next %s in %s of its steps: it reads in sequence.", summary.Bytes(int64(granule)), summary.Percent(sequential))
-		f.Try = "madvise(MADV_SEQUENTIAL) or MADV_WILLNEED on what it reads, or one larger read: it then waits once for many pages"
+		f.Try = "madvise(MADV_SEQUENTIAL) or MADV_WILLNEED on what it reads, or one larger read: it then waits once for many pages (firsttouch advise tries the advice)"
 		return f
 	case sequential < scatteredBelow:
 		f.Text += fmt.Sprintf(", and %s of its steps go elsewhere in the memory: it reads here and there.", summary.Percent(1-sequential))
-		f.Try = "touch several places at once (prefetch in parallel), and MADV_RANDOM where read-ahead brings what nobody needs"
+		f.Try = "touch several places at once (prefetch in parallel), and MADV_RANDOM where read-ahead brings what nobody needs (firsttouch advise tries it)"
 		return f
 	}
 	f.Text += "."

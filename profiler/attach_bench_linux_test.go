@@ -39,7 +39,7 @@ func attachMany(b *testing.B, n int) {
 	begun := processorTime()
 	_, err := attached(func() (*Region, error) { return p.AttachFile(first) })
 	must(b, err)
-	b.ReportMetric(float64((processorTime()-begun).Microseconds()), "µs-cpu-first-attach")
+	b.ReportMetric(float64((processorTime() - begun).Microseconds()), "µs-cpu-first-attach")
 	before, start, cpu := p.Snapshot().Stats, time.Now(), processorTime()
 	r, err := attached(func() (*Region, error) { return p.AttachFile(path) })
 	if err != nil {

@@ -237,7 +237,6 @@ func (g *Target) open(lo, hi uintptr) (granules int) {
 //go:norace
 //go:nocheckptr
 func changeAccess(arg uintptr) {
-	// nosplit: runs without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	c := &s.cmd
@@ -315,7 +314,6 @@ func changeAccess(arg uintptr) {
 //go:norace
 //go:nocheckptr
 func (s *shared) opened(c *command, t *target, lo, hi uintptr) {
-	// nosplit: runs without a g.
 	for lo < hi {
 		end, stays := c.run(t, lo, hi)
 		if !stays {
@@ -331,7 +329,6 @@ func (s *shared) opened(c *command, t *target, lo, hi uintptr) {
 //go:norace
 //go:nocheckptr
 func accessPiece(arg uintptr) {
-	// nosplit: runs without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	c := &s.cmd
@@ -376,7 +373,6 @@ func accessPiece(arg uintptr) {
 //go:norace
 //go:nocheckptr
 func (s *shared) mappedAnew(w *worker, addr, length uintptr, prot uint32) bool {
-	// nosplit: runs without a g.
 	c := &w.carry
 	if prot == 0 {
 		prot = at[target](s.cmd.target).prot
@@ -392,7 +388,6 @@ func (s *shared) mappedAnew(w *worker, addr, length uintptr, prot uint32) bool {
 //go:norace
 //go:nocheckptr
 func (s *shared) takeAway(w *worker, t *target, addr, length uintptr) (errno uintptr) {
-	// nosplit: runs without a g.
 	if t.flags&tgAnonymous != 0 {
 		t.flags |= tgNone // markers would take the place of what it holds
 	} else if t.flags&tgGuard != 0 {
@@ -423,7 +418,6 @@ func (s *shared) takeAway(w *worker, t *target, addr, length uintptr) (errno uin
 //go:norace
 //go:nocheckptr
 func (t *target) setArmed(lo, hi uintptr) {
-	// nosplit: runs without a g.
 	for g := t.granule(lo); g <= t.granule(hi-1); g++ {
 		if p := t.state(g); raw.Load32(p) != gArmed {
 			raw.Store32(p, gArmed)
@@ -437,7 +431,6 @@ func (t *target) setArmed(lo, hi uintptr) {
 //go:norace
 //go:nocheckptr
 func (s *shared) armedRun(w *worker, c *command, t *target, lo, hi uintptr) (end uintptr, armed bool) {
-	// nosplit: runs without a g.
 	stays := false
 	if c.op == opRelease {
 		if hi, stays = c.run(t, lo, hi); stays {
@@ -474,7 +467,6 @@ func (s *shared) armedRun(w *worker, c *command, t *target, lo, hi uintptr) (end
 //go:norace
 //go:nocheckptr
 func (s *shared) untouched(w *worker, p uintptr) (n uintptr) {
-	// nosplit: runs without a g.
 	const most = 256
 	v := uintptr(unsafe.Pointer(&w.vec))
 	if raw.Errno(raw.Syscall(unix.SYS_MINCORE, p, most*s.pageSize, v, 0, 0, 0)) != 0 {
@@ -492,7 +484,6 @@ func (s *shared) untouched(w *worker, p uintptr) (n uintptr) {
 //go:norace
 //go:nocheckptr
 func liftMoved(arg uintptr) {
-	// nosplit: runs without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	c := &s.cmd

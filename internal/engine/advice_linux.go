@@ -39,7 +39,6 @@ type heed struct {
 //go:norace
 //go:nocheckptr
 func heedLine(arg uintptr) {
-	// nosplit: runs without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	c := &s.cmd
@@ -79,7 +78,6 @@ func heedLine(arg uintptr) {
 //go:norace
 //go:nocheckptr
 func (s *shared) heedBefore(t *target, lo uintptr, advice uint32) {
-	// nosplit: runs without a g.
 	h := &s.cmd.heed
 	if h.from >= lo || advice == unix.MADV_NORMAL {
 		return
@@ -95,7 +93,6 @@ func (s *shared) heedBefore(t *target, lo uintptr, advice uint32) {
 //go:norace
 //go:nocheckptr
 func adviseRange(lo, length uintptr, advice uint32) {
-	// nosplit: runs without a g.
 	raw.Syscall(unix.SYS_MADVISE, lo, length, uintptr(advice%adviceHuge), 0, 0, 0)
 	if advice&adviceHuge != 0 {
 		raw.Syscall(unix.SYS_MADVISE, lo, length, unix.MADV_HUGEPAGE, 0, 0, 0)
@@ -109,7 +106,6 @@ func adviseRange(lo, length uintptr, advice uint32) {
 //go:norace
 //go:nocheckptr
 func askAdvice(arg uintptr) {
-	// nosplit: runs without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	c := &w.carry
@@ -143,7 +139,6 @@ func askAdvice(arg uintptr) {
 //go:norace
 //go:nocheckptr
 func heedEnd(arg uintptr) {
-	// nosplit: runs without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	h := &s.cmd.heed
@@ -156,7 +151,6 @@ func heedEnd(arg uintptr) {
 //go:norace
 //go:nocheckptr
 func (s *shared) heedMapping(w *worker, lo, hi uintptr, cover bool) {
-	// nosplit: runs without a g.
 	h := &s.cmd.heed
 	h.lo, h.hi, h.cover = lo, hi, cover
 	deep(heedLine, uintptr(unsafe.Pointer(w)))

@@ -21,7 +21,6 @@ import (
 //go:norace
 //go:nocheckptr
 func openAgain(arg uintptr) {
-	// nosplit: runs without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	if w.now.moved.length != 0 {
@@ -59,7 +58,6 @@ func openAgain(arg uintptr) {
 //go:norace
 //go:nocheckptr
 func memoryEvent(arg uintptr) {
-	// nosplit: runs without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	m := w.now.message
@@ -81,7 +79,6 @@ func memoryEvent(arg uintptr) {
 //go:norace
 //go:nocheckptr
 func (s *shared) removed(w *worker, lo, hi uintptr) {
-	// nosplit: runs without a g.
 	tab := uintptr(raw.Load64(&s.table))
 	for i := uintptr(0); i < uintptr(at[table](tab).n); i++ {
 		t := at[target](*at[uintptr](tab + tableHeader + i*8))
@@ -111,7 +108,6 @@ func (s *shared) removed(w *worker, lo, hi uintptr) {
 //go:norace
 //go:nocheckptr
 func (t *target) mark(lo, hi, page uintptr) {
-	// nosplit: runs without a g.
 	for i := (lo - t.lo) / page; i < (hi-t.lo)/page; i++ {
 		*at[uint64](t.marks + i/64*8) |= 1 << (i % 64) // the one reader of the descriptor writes
 	}
@@ -123,7 +119,6 @@ func (t *target) mark(lo, hi, page uintptr) {
 //go:norace
 //go:nocheckptr
 func (s *shared) dropMarked(w *worker, t *target) {
-	// nosplit: runs without a g.
 	s.lock(w, &s.reading)
 	s.awaitHome(w)
 	pages := (t.hi - t.lo) / s.pageSize
@@ -146,7 +141,6 @@ func (s *shared) dropMarked(w *worker, t *target) {
 //go:norace
 //go:nocheckptr
 func marksLen(t *target, page uintptr) uintptr {
-	// nosplit: runs without a g.
 	return ((t.hi-t.lo)/page/8 + 4095 + 8) &^ 4095
 }
 
@@ -157,7 +151,6 @@ func marksLen(t *target, page uintptr) uintptr {
 //go:norace
 //go:nocheckptr
 func (s *shared) forget(t *target, lo, hi uintptr) {
-	// nosplit: runs without a g.
 	if lo >= hi {
 		return
 	}

@@ -24,7 +24,6 @@ const MostPage = zerosLen
 //go:norace
 //go:nocheckptr
 func (s *shared) fill(w *worker, t *target, g uintptr, flags uint64) (source uint8, ok bool) {
-	// nosplit: runs without a g.
 	addr, length := t.span(g, 1)
 	write := flags&uint64(uffd.PagefaultFlagWrite) != 0
 	source, tries, step := uint8(SourceZero), 0, uintptr(zerosLen)
@@ -70,7 +69,6 @@ func (s *shared) fill(w *worker, t *target, g uintptr, flags uint64) (source uin
 //go:norace
 //go:nocheckptr
 func (s *shared) fillOnce(w *worker, t *target, addr, length uintptr, write bool) (done, errno uintptr) {
-	// nosplit: runs without a g.
 	args := uintptr(unsafe.Pointer(&w.args))
 	request, out := uffd.IoctlZeropage, &w.args[3]
 	if write {
@@ -94,7 +92,6 @@ func (s *shared) fillOnce(w *worker, t *target, addr, length uintptr, write bool
 //go:norace
 //go:nocheckptr
 func (s *shared) openArena(w *worker, t *target, errno uintptr) (ok bool) {
-	// nosplit: runs without a g.
 	s.refuse(t, errno)
 	if raw.Load64(&t.old) != 0 {
 		w.fillErr = errno
@@ -112,7 +109,6 @@ func (s *shared) openArena(w *worker, t *target, errno uintptr) (ok bool) {
 //go:norace
 //go:nocheckptr
 func (s *shared) discarded(w *worker, t *target, addr uintptr) bool {
-	// nosplit: runs without a g.
 	if t.kind != kindArena {
 		return false
 	}

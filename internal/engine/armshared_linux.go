@@ -25,7 +25,6 @@ const armStep = 4 << 20
 //go:norace
 //go:nocheckptr
 func armShared(arg uintptr) {
-	// nosplit: runs without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	c := &s.cmd
@@ -88,7 +87,6 @@ func armShared(arg uintptr) {
 //go:norace
 //go:nocheckptr
 func (s *shared) protect(w *worker, t *target, lo, length uintptr) (errno uintptr) {
-	// nosplit: runs without a g.
 	for try := 0; ; try++ {
 		w.args[0], w.args[1], w.args[2] = uint64(lo), uint64(length), uint64(uffd.WriteProtectModeWP)
 		e := s.ioctl(w, t.uffd, uffd.IoctlWriteProtect)
@@ -106,7 +104,6 @@ func (s *shared) protect(w *worker, t *target, lo, length uintptr) (errno uintpt
 //go:norace
 //go:nocheckptr
 func (s *shared) leave(w *worker, t *target, to, length uintptr) {
-	// nosplit: runs without a g.
 	if lo, hi, _, ok := s.query(w, to); ok && lo == to && s.find(hi-1) == nil {
 		length = max(length, hi-to)
 	}
@@ -120,7 +117,6 @@ func (s *shared) leave(w *worker, t *target, to, length uintptr) {
 //go:norace
 //go:nocheckptr
 func strayShared(arg uintptr) {
-	// nosplit: runs without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	fd, addr := w.now.fd, w.now.addr&^(s.pageSize-1)

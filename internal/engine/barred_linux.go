@@ -46,7 +46,6 @@ var callNames = [callNumber]string{"UFFDIO_CONTINUE", "UFFDIO_COPY", "UFFDIO_WRI
 //go:norace
 //go:nocheckptr
 func denied(errno uintptr) bool {
-	// nosplit: runs without a g.
 	switch unix.Errno(errno) {
 	case unix.EPERM, unix.EACCES, unix.ENOSYS, unix.ENOTTY, unix.EOPNOTSUPP:
 		return true
@@ -60,7 +59,7 @@ func denied(errno uintptr) bool {
 //go:norace
 //go:nocheckptr
 func (s *shared) bar(call, errno uintptr) {
-	// nosplit: runs without a g. By address: see query.
+	// By address: see query.
 	raw.Store64(at[uint64](uintptr(unsafe.Pointer(&s.barred))+call*8), uint64(errno))
 }
 
@@ -70,7 +69,6 @@ func (s *shared) bar(call, errno uintptr) {
 //go:norace
 //go:nocheckptr
 func (s *shared) refuse(t *target, errno uintptr) {
-	// nosplit: runs without a g.
 	raw.Add64(&s.errors, 1)
 	raw.Add64(&s.refused, 1)
 	raw.Add64(&at[counters](t.counters).errors, 1)
@@ -83,7 +81,6 @@ func (s *shared) refuse(t *target, errno uintptr) {
 //go:norace
 //go:nocheckptr
 func (s *shared) barredBy(call uintptr) uintptr {
-	// nosplit: runs without a g.
 	return uintptr(raw.Load64(at[uint64](uintptr(unsafe.Pointer(&s.barred)) + call*8)))
 }
 

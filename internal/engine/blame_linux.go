@@ -22,7 +22,6 @@ const stillFrom = 2 * lookEvery * 1e6
 //go:norace
 //go:nocheckptr
 func blame(arg uintptr) {
-	// nosplit: runs without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	now := raw.Nanotime()
@@ -41,7 +40,6 @@ func blame(arg uintptr) {
 //go:norace
 //go:nocheckptr
 func (s *shared) standstill(then, now int64, before uint64) int64 {
-	// nosplit: runs without a g.
 	stood := int64(raw.Load64(&s.still) - before)
 	if asleep := int64(raw.Load64(&s.asleep)); now-asleep > stillFrom {
 		stood += now - max(asleep, then) // the watchdog has not told yet
@@ -55,7 +53,6 @@ func (s *shared) standstill(then, now int64, before uint64) int64 {
 //go:norace
 //go:nocheckptr
 func (w *worker) endStorage(begun int64) {
-	// nosplit: runs without a g.
 	w.now.waited += raw.Nanotime() - begun
 	raw.Store32(&w.storing, 0)
 }
@@ -67,7 +64,6 @@ func (w *worker) endStorage(begun int64) {
 //go:norace
 //go:nocheckptr
 func (s *shared) relieves(n uint64, from, to uintptr) {
-	// nosplit: runs without a g.
 	raw.Add64(&s.relieved, n)
 	for i := from; i < to; i++ {
 		p := *at[uintptr](uintptr(unsafe.Pointer(&s.workers)) + i*8)

@@ -122,7 +122,7 @@ func (e *Engine) busOwner(a *sigaction) string {
 //go:norace
 //go:nocheckptr
 func restoreMask(info, ctx uintptr) {
-	// nosplit: runs in the signal handler. By address: see query.
+	// By address: see query.
 	const most = ^uint64(1<<(unix.SIGKILL-1) | 1<<(unix.SIGSTOP-1))
 	own := *at[uint64](uintptr(unsafe.Pointer(&busMask)) + uintptr(*at[uint32](info))*8)
 	if own&most == most {

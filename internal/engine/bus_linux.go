@@ -59,7 +59,6 @@ var (
 //go:norace
 //go:nocheckptr
 func busMine(info, ctx, _ uintptr) uintptr {
-	// nosplit: runs on a signal stack, on any thread, at any instruction.
 	switch code := *at[uint32](info + 8); {
 	case *at[uint32](info) == uint32(unix.SIGBUS) && code == busAdrErr:
 		return 1
@@ -77,7 +76,6 @@ func busMine(info, ctx, _ uintptr) uintptr {
 //go:norace
 //go:nocheckptr
 func onBus(info, ctx, g, room uintptr) uintptr {
-	// nosplit: runs on a signal stack, on any thread, at any instruction.
 	w := at[worker](room)
 	w.reads, w.watches, w.relieved = 1, 0, 0 // like a reader it leaves to the disk threads what takes longer
 	w.bus.ctx, w.bus.g, w.bus.ours, w.bus.guard = ctx, g, false, *at[uint32](info + 8) == segvMapErr
@@ -114,7 +112,6 @@ func onBus(info, ctx, g, room uintptr) uintptr {
 //go:norace
 //go:nocheckptr
 func answerBus(arg uintptr) {
-	// nosplit: runs in the signal handler.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	if raw.Load32(&s.over) != 0 {
@@ -153,7 +150,6 @@ func answerBus(arg uintptr) {
 //go:norace
 //go:nocheckptr
 func (s *shared) claimBus(w *worker, t *target, p *uint32) bool {
-	// nosplit: runs in the signal handler.
 	c := at[counters](t.counters)
 	raw.Add64(&s.messages, 1)
 	w.bus.tid = s.threadID(w)
@@ -181,7 +177,6 @@ func (s *shared) claimBus(w *worker, t *target, p *uint32) bool {
 //go:norace
 //go:nocheckptr
 func serveBus(arg uintptr) {
-	// nosplit: runs in the signal handler.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	t := at[target](w.now.target)
@@ -231,7 +226,6 @@ func serveBus(arg uintptr) {
 //go:norace
 //go:nocheckptr
 func (s *shared) finishBus(w *worker, t *target) {
-	// nosplit: runs in the signal handler.
 	took := raw.Nanotime() - w.now.time
 	if took >= slowFault {
 		deep(blame, uintptr(unsafe.Pointer(w)))
@@ -253,7 +247,6 @@ func (s *shared) finishBus(w *worker, t *target) {
 //go:norace
 //go:nocheckptr
 func (s *shared) void(w *worker, t *target) {
-	// nosplit: runs in the signal handler.
 	raw.Store32(t.state(w.now.g), gOpen)
 	raw.Add64(&at[counters](t.counters).repeats, 1)
 	raw.Add64(&at[counters](t.counters).faults, ^uint64(0))

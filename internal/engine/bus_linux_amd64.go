@@ -25,7 +25,6 @@ const protRead = unix.PROT_READ | unix.PROT_WRITE | unix.PROT_EXEC
 //go:norace
 //go:nocheckptr
 func busAccess(ctx uintptr) uint64 {
-	// nosplit: runs in the signal handler.
 	if *at[uint64](ctx + ctxTrap) != trapPage {
 		return 0
 	}

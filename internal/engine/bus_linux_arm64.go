@@ -27,7 +27,6 @@ const protRead = unix.PROT_READ | unix.PROT_WRITE
 //go:norace
 //go:nocheckptr
 func busAccess(ctx uintptr) uint64 {
-	// nosplit: runs in the signal handler.
 	for p := ctx + ctxReserved; p < ctx+ctxEnd; {
 		magic, size := *at[uint32](p), *at[uint32](p + 4)
 		if magic == esrMagic {

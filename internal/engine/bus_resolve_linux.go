@@ -17,7 +17,6 @@ import (
 //go:norace
 //go:nocheckptr
 func resolveBus(arg uintptr) {
-	// nosplit: runs in the signal handler.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	t := at[target](w.now.target)
@@ -39,7 +38,6 @@ func resolveBus(arg uintptr) {
 //go:norace
 //go:nocheckptr
 func (s *shared) enterHome() bool {
-	// nosplit: runs in the signal handler.
 	raw.Add32(&s.homing, 1)
 	if raw.Load32(&s.reading) == 0 {
 		return true
@@ -55,7 +53,6 @@ func (s *shared) enterHome() bool {
 //go:norace
 //go:nocheckptr
 func (s *shared) awaitHome(w *worker) {
-	// nosplit: runs without a g.
 	for raw.Load32(&s.homing) != 0 {
 		s.nap(w, 10e3)
 	}
@@ -67,7 +64,6 @@ func (s *shared) awaitHome(w *worker) {
 //go:norace
 //go:nocheckptr
 func describe(arg uintptr) {
-	// nosplit: runs in the signal handler.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	if w.now.seq == 0 {
@@ -91,7 +87,6 @@ func describe(arg uintptr) {
 //go:norace
 //go:nocheckptr
 func (w *worker) goroutine(pc uintptr) (g uintptr) {
-	// nosplit: runs in the signal handler.
 	if !inGo(pc, w.bus.g) {
 		return currentG(w.bus.g)
 	}
@@ -104,7 +99,6 @@ func (w *worker) goroutine(pc uintptr) (g uintptr) {
 //go:norace
 //go:nocheckptr
 func (s *shared) threadID(w *worker) uint32 {
-	// nosplit: runs in the signal handler.
 	pc, _, _, _ := s.registers(w.bus.ctx)
 	if g := w.goroutine(pc); g != 0 && s.threadOff != 0 {
 		if m := *at[uintptr](g + s.machineOff); m != 0 {
@@ -123,7 +117,6 @@ func (s *shared) threadID(w *worker) uint32 {
 //go:norace
 //go:nocheckptr
 func (s *shared) exposedStill(w *worker, fd uint32) bool {
-	// nosplit: runs in the signal handler.
 	w.args[0], w.args[1] = 0, 0
 	e := raw.Errno(raw.Syscall(unix.SYS_IOCTL, uintptr(fd), uintptr(uffd.IoctlWake), uintptr(unsafe.Pointer(&w.args)), 0, 0, 0))
 	return e == uintptr(unix.EINVAL)

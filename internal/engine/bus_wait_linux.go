@@ -27,7 +27,6 @@ var placing, placed uint32
 //go:norace
 //go:nocheckptr
 func (w *worker) enterBus() {
-	// nosplit: runs in the signal handler.
 	w.bus.side, w.bus.in = uintptr(raw.Load32(&busSide)&1), true
 	raw.Add32(sideBus(w.bus.side), 1)
 }
@@ -36,7 +35,6 @@ func (w *worker) enterBus() {
 //go:norace
 //go:nocheckptr
 func (w *worker) leaveBus() {
-	// nosplit: runs in the signal handler.
 	if w.bus.in {
 		w.bus.in = false
 		raw.Add32(sideBus(w.bus.side), ^uint32(0))
@@ -47,7 +45,7 @@ func (w *worker) leaveBus() {
 //go:norace
 //go:nocheckptr
 func sideBus(side uintptr) *uint32 {
-	// nosplit: runs in the signal handler. By address: the check of an index needs stack.
+	// By address: the check of an index needs stack.
 	return at[uint32](uintptr(unsafe.Pointer(&busIn)) + side*unsafe.Sizeof(busIn[0]))
 }
 
@@ -64,7 +62,6 @@ const (
 //go:norace
 //go:nocheckptr
 func (s *shared) await(w *worker, p *uint32, busy uint32) {
-	// nosplit: runs in the signal handler.
 	raw.Add32(&s.busWaiting, 1)
 	for range awaitTimes {
 		bell := raw.Load32(&s.busBell)
@@ -82,7 +79,6 @@ func (s *shared) await(w *worker, p *uint32, busy uint32) {
 //go:norace
 //go:nocheckptr
 func (s *shared) callBus() {
-	// nosplit: hot path.
 	if raw.Load32(&s.busWaiting) != 0 {
 		raw.Add32(&s.busBell, 1)
 		futexWake(&s.busBell, 1<<30)
@@ -97,7 +93,6 @@ func (s *shared) callBus() {
 //go:norace
 //go:nocheckptr
 func realBus(arg uintptr) {
-	// nosplit: runs in the signal handler.
 	w := at[worker](arg)
 	w.enterBus()
 	before := raw.Load32(&placed)
@@ -131,7 +126,6 @@ func realBus(arg uintptr) {
 //go:norace
 //go:nocheckptr
 func touched(page uintptr, write bool) (errno uintptr) {
-	// nosplit: runs in the signal handler.
 	const wakeOp, add = 5 | 128, 1 << 28 // FUTEX_WAKE_OP with FUTEX_PRIVATE_FLAG, FUTEX_OP_ADD, include/uapi/linux/futex.h
 	if write {
 		errno = raw.Errno(raw.Syscall(unix.SYS_FUTEX, page, wakeOp, 0, 0, page, add))
@@ -151,7 +145,6 @@ func touched(page uintptr, write bool) (errno uintptr) {
 //go:norace
 //go:nocheckptr
 func (w *worker) ours() bool {
-	// nosplit: runs in the signal handler.
 	p := uintptr(raw.Load64(&sh))
 	if p == 0 || !at[shared](p).signals {
 		return false

@@ -301,7 +301,6 @@ const lookSignalEach = 10e6 // ns
 //go:norace
 //go:nocheckptr
 func (s *shared) signalStands(w *worker, now int64, atOnce bool) bool {
-	// nosplit: hot path.
 	sig := raw.Load64(&s.signal)
 	if sig == 0 {
 		return false

@@ -44,7 +44,6 @@ const (
 //go:norace
 //go:nocheckptr
 func clerk(arg uintptr) {
-	// nosplit: the body of a thread without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	s.serve(w, &s.errand.bell, &s.errand.done, runErrand)
@@ -54,7 +53,6 @@ func clerk(arg uintptr) {
 //go:norace
 //go:nocheckptr
 func runErrand(arg uintptr) {
-	// nosplit: runs without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	c := &s.errand

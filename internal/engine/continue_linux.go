@@ -27,7 +27,6 @@ const (
 //go:norace
 //go:nocheckptr
 func resolveShared(arg uintptr) {
-	// nosplit: runs without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	t, g := at[target](w.now.target), w.now.g
@@ -59,7 +58,6 @@ func resolveShared(arg uintptr) {
 //go:norace
 //go:nocheckptr
 func (s *shared) quiet(w *worker, t *target, g uintptr) {
-	// nosplit: runs without a g.
 	w.now.target, w.now.g, w.now.seq = uintptr(unsafe.Pointer(t)), g, 0
 	w.now.flags |= flagQuiet
 	deep(resolveShared, uintptr(unsafe.Pointer(w)))
@@ -73,7 +71,6 @@ func (s *shared) quiet(w *worker, t *target, g uintptr) {
 //go:norace
 //go:nocheckptr
 func share(arg uintptr) {
-	// nosplit: runs without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	t := at[target](w.now.target)
@@ -130,7 +127,6 @@ func share(arg uintptr) {
 //go:norace
 //go:nocheckptr
 func (s *shared) shareOnce(w *worker, t *target, addr, length uintptr) (done, errno uintptr) {
-	// nosplit: runs without a g.
 	if t.kind == kindWrites {
 		w.args[0], w.args[1], w.args[2] = uint64(addr), uint64(length), uint64(uffd.WriteProtectModeDontwake)
 		e := s.ioctl(w, t.uffd, uffd.IoctlWriteProtect)
@@ -150,7 +146,6 @@ func (s *shared) shareOnce(w *worker, t *target, addr, length uintptr) (done, er
 //go:norace
 //go:nocheckptr
 func filled(answer uint64) uintptr {
-	// nosplit: runs without a g.
 	return uintptr(max(int64(answer), 0))
 }
 
@@ -158,7 +153,6 @@ func filled(answer uint64) uintptr {
 //go:norace
 //go:nocheckptr
 func (s *shared) ioctl(w *worker, fd uint32, request uffd.Ioctl) (errno uintptr) {
-	// nosplit: runs without a g.
 	return raw.Errno(raw.Syscall(unix.SYS_IOCTL, uintptr(fd), uintptr(request), uintptr(unsafe.Pointer(&w.args)), 0, 0, 0))
 }
 
@@ -169,7 +163,6 @@ func (s *shared) ioctl(w *worker, fd uint32, request uffd.Ioctl) (errno uintptr)
 //go:norace
 //go:nocheckptr
 func giveUp(arg uintptr) {
-	// nosplit: runs without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	t, e := at[target](w.carry.target), uintptr(w.carry.flags)
@@ -194,7 +187,6 @@ const holeTries = 16
 //go:norace
 //go:nocheckptr
 func hole(arg uintptr) {
-	// nosplit: runs without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	t, addr, e := at[target](w.now.target), w.carry.src, uintptr(w.carry.flags)
@@ -237,7 +229,6 @@ func hole(arg uintptr) {
 //go:norace
 //go:nocheckptr
 func (s *shared) zero(w *worker, t *target, addr uintptr) (errno uintptr) {
-	// nosplit: runs without a g.
 	if t.page != s.pageSize {
 		w.args[0], w.args[1], w.args[2], w.args[3], w.args[4] = uint64(addr), uint64(s.zeros), uint64(t.page), uint64(uffd.CopyModeDontwake), 0
 		return s.ioctl(w, t.uffd, uffd.IoctlCopy)
@@ -253,7 +244,6 @@ func (s *shared) zero(w *worker, t *target, addr uintptr) (errno uintptr) {
 //go:norace
 //go:nocheckptr
 func (s *shared) swapped(w *worker, t *target, addr uintptr) bool {
-	// nosplit: runs without a g.
 	v := uintptr(unsafe.Pointer(&w.vec))
 	if t.page != s.pageSize || raw.Errno(raw.Syscall(unix.SYS_MINCORE, addr, s.pageSize, v, 0, 0, 0)) != 0 {
 		return false
@@ -269,7 +259,6 @@ func (s *shared) swapped(w *worker, t *target, addr uintptr) bool {
 //go:norace
 //go:nocheckptr
 func (s *shared) askedShared(w *worker, t *target, addr, length uintptr) int {
-	// nosplit: runs without a g.
 	for {
 		w.args[0], w.args[1], w.args[2], w.args[3], w.args[4] = uint64(addr), uint64(s.zeros), uint64(length), uint64(uffd.CopyModeDontwake|uffd.CopyModeWP), 0
 		e := s.ioctl(w, t.uffd, uffd.IoctlCopy)

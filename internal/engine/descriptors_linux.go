@@ -180,7 +180,6 @@ const (
 //go:norace
 //go:nocheckptr
 func member(arg uintptr) {
-	// nosplit: the body of a thread without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	e := s.separate(w)
@@ -205,7 +204,6 @@ func member(arg uintptr) {
 //go:norace
 //go:nocheckptr
 func (s *shared) separate(w *worker) uintptr {
-	// nosplit: runs without a g.
 	if e := closeRange(s.keep[keepLen-1]+1, ^uint32(0), closeRangeUnshare); e != 0 {
 		return e
 	}
@@ -237,6 +235,5 @@ func (s *shared) separate(w *worker) uintptr {
 //go:norace
 //go:nocheckptr
 func closeRange(first, last, flags uint32) uintptr {
-	// nosplit: runs without a g.
 	return raw.Errno(raw.Syscall(unix.SYS_CLOSE_RANGE, uintptr(first), uintptr(last), uintptr(flags), 0, 0, 0))
 }

@@ -35,7 +35,6 @@ const (
 //go:norace
 //go:nocheckptr
 func (s *shared) job(i uint64) *job {
-	// nosplit: hot path.
 	return at[job](s.queue + uintptr(i%queueLen)*jobSize)
 }
 
@@ -45,7 +44,6 @@ func (s *shared) job(i uint64) *job {
 //go:norace
 //go:nocheckptr
 func toDisk(arg uintptr) {
-	// nosplit: runs without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	for {
@@ -73,7 +71,6 @@ func toDisk(arg uintptr) {
 //go:norace
 //go:nocheckptr
 func disk(arg uintptr) {
-	// nosplit: the body of a thread without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	for {
@@ -99,7 +96,6 @@ func disk(arg uintptr) {
 //go:norace
 //go:nocheckptr
 func (s *shared) take(w *worker) bool {
-	// nosplit: runs without a g.
 	for {
 		tl := raw.Load64(&s.queueTail)
 		j := s.job(tl)
@@ -126,7 +122,6 @@ func (s *shared) take(w *worker) bool {
 //go:norace
 //go:nocheckptr
 func fromDisk(arg uintptr) {
-	// nosplit: runs without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	// From here on it is this thread's doing: before, storage kept all of them, or the watchdog says that they stand still.
@@ -163,7 +158,6 @@ func fromDisk(arg uintptr) {
 //go:norace
 //go:nocheckptr
 func (s *shared) nap(w *worker, ns uint64) {
-	// nosplit: runs without a g.
 	w.args[8], w.args[9] = 0, ns
 	raw.Syscall(unix.SYS_NANOSLEEP, uintptr(unsafe.Pointer(&w.args[8])), 0, 0, 0, 0, 0)
 }
@@ -174,7 +168,6 @@ func (s *shared) nap(w *worker, ns uint64) {
 //go:norace
 //go:nocheckptr
 func futexWait(w *worker, p *uint32, v uint32, ns uint64) {
-	// nosplit: runs without a g.
 	timeout := uintptr(0)
 	if ns != 0 {
 		w.args[8], w.args[9] = ns/1e9, ns%1e9
@@ -187,7 +180,6 @@ func futexWait(w *worker, p *uint32, v uint32, ns uint64) {
 //go:norace
 //go:nocheckptr
 func futexWake(p *uint32, n uintptr) {
-	// nosplit: runs without a g.
 	raw.Syscall(unix.SYS_FUTEX, uintptr(unsafe.Pointer(p)), futexWakePrivate, n, 0, 0, 0)
 }
 

@@ -28,7 +28,6 @@ func (e *Engine) blind() error {
 //go:norace
 //go:nocheckptr
 func listen(arg uintptr) {
-	// nosplit: runs without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	for _, fd := range [2]uint32{s.arenaFD, s.overlayFD} {
@@ -48,7 +47,6 @@ func listen(arg uintptr) {
 //go:norace
 //go:nocheckptr
 func (s *shared) heed(w *worker) {
-	// nosplit: runs without a g.
 	if e := unix.Errno(w.readErr); e != 0 && e != unix.EAGAIN && e != unix.EINTR {
 		raw.Store64(&s.failed, uint64(e))
 		deep(failOpen, uintptr(unsafe.Pointer(w)))
@@ -61,7 +59,6 @@ func (s *shared) heed(w *worker) {
 //go:norace
 //go:nocheckptr
 func failOpen(arg uintptr) {
-	// nosplit: runs without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	raw.Store64(&w.relieved, 0)
@@ -82,7 +79,6 @@ func failOpen(arg uintptr) {
 //go:norace
 //go:nocheckptr
 func openTarget(arg uintptr) {
-	// nosplit: runs without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	t := at[target](w.carry.target)
@@ -114,7 +110,6 @@ func openTarget(arg uintptr) {
 //go:norace
 //go:nocheckptr
 func (s *shared) comeHome(w *worker, t *target, g uintptr) {
-	// nosplit: runs without a g.
 	addr, length := t.span(g, 1)
 	for i := 0; i < 2; i++ {
 		layer := uintptr(raw.Load64(&t.young))

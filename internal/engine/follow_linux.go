@@ -52,7 +52,6 @@ type placement struct {
 //go:norace
 //go:nocheckptr
 func (s *shared) follow(w *worker, tid uint32, now int64) {
-	// nosplit: hot path.
 	if w.runs++; now-w.lastTime >= followGap {
 		w.runs = 0
 	}
@@ -80,7 +79,6 @@ func (s *shared) follow(w *worker, tid uint32, now int64) {
 //go:norace
 //go:nocheckptr
 func follower(arg uintptr) {
-	// nosplit: the body of a thread without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	for raw.Load32(&s.stop) == 0 {
@@ -105,7 +103,6 @@ func follower(arg uintptr) {
 //go:norace
 //go:nocheckptr
 func (s *shared) chase(w *worker, cpu, recalls uint32) {
-	// nosplit: runs without a g.
 	misses, faults := 0, 0
 	hot, other := s.arenaFD, s.overlayFD
 	for raw.Load32(&s.mode) == modeFollower && raw.Load32(&s.place.recalls) == recalls && raw.Load32(&s.stop) == 0 {
@@ -147,7 +144,6 @@ func (s *shared) chase(w *worker, cpu, recalls uint32) {
 //go:norace
 //go:nocheckptr
 func (s *shared) watch(w *worker, before uint64) uint64 {
-	// nosplit: runs without a g.
 	f := at[worker](s.followerWorker)
 	p := raw.Load64(&f.progress)
 	if p != before || s.wait(w, 0)&3 == 0 && raw.Load32(&f.busy) == 0 {
@@ -169,7 +165,6 @@ func (s *shared) watch(w *worker, before uint64) uint64 {
 //go:norace
 //go:nocheckptr
 func (s *shared) recall(w *worker) bool {
-	// nosplit: runs without a g.
 	if !raw.Cas32(&s.mode, modeFollower, modeKeeper) {
 		return false
 	}
@@ -187,7 +182,7 @@ func (s *shared) recall(w *worker) bool {
 //go:norace
 //go:nocheckptr
 func setClass(w *worker, tid uint32, policy uintptr) uintptr {
-	// nosplit: runs without a g. struct sched_param is one int, the priority, 0 here.
+	// struct sched_param is one int, the priority, 0 here.
 	w.args[10] = 0
 	return raw.Errno(raw.Syscall(unix.SYS_SCHED_SETSCHEDULER, uintptr(tid), policy, uintptr(unsafe.Pointer(&w.args[10])), 0, 0, 0))
 }
@@ -198,7 +193,6 @@ func setClass(w *worker, tid uint32, policy uintptr) uintptr {
 //go:norace
 //go:nocheckptr
 func (s *shared) bind(w *worker, cpu uint32) uint32 {
-	// nosplit: runs without a g.
 	if cpu >= cpuBits {
 		return cpu
 	}
@@ -220,7 +214,6 @@ const cpuBits = 1024
 //go:norace
 //go:nocheckptr
 func (s *shared) cpuOf(w *worker, tid uint32) uint32 {
-	// nosplit: runs without a g.
 	path := uintptr(unsafe.Pointer(&w.vec))
 	n := uintptr(copyText(path, taskPath))
 	n += formatUint(path+n, uint64(tid))
@@ -265,7 +258,6 @@ const (
 //go:norace
 //go:nocheckptr
 func copyText(to uintptr, text string) int {
-	// nosplit: runs without a g.
 	for i := 0; i < len(text); i++ {
 		*at[uint8](to + uintptr(i)) = text[i]
 	}
@@ -276,7 +268,6 @@ func copyText(to uintptr, text string) int {
 //go:norace
 //go:nocheckptr
 func formatUint(to uintptr, v uint64) (n uintptr) {
-	// nosplit: runs without a g.
 	for d := v; n == 0 || d > 0; d /= 10 {
 		n++
 	}

@@ -21,7 +21,6 @@ const handlerSample = 16
 //go:norace
 //go:nocheckptr
 func (s *shared) beginHandling() int64 {
-	// nosplit: runs in the signal handler.
 	if raw.Add32(&s.handled, 1)%handlerSample != handlerSample/2 {
 		return 0
 	}
@@ -34,7 +33,6 @@ func (s *shared) beginHandling() int64 {
 //go:norace
 //go:nocheckptr
 func (s *shared) endHandling(began int64) {
-	// nosplit: runs in the signal handler.
 	if began == 0 {
 		return
 	}
@@ -50,7 +48,6 @@ func (s *shared) endHandling(began int64) {
 //go:norace
 //go:nocheckptr
 func pauseClock(began int64) int64 {
-	// nosplit: runs in the signal handler.
 	if began == 0 {
 		return 0
 	}
@@ -61,7 +58,6 @@ func pauseClock(began int64) int64 {
 //go:norace
 //go:nocheckptr
 func resumeClock(began, paused int64) int64 {
-	// nosplit: runs in the signal handler.
 	if began == 0 {
 		return 0
 	}
@@ -75,7 +71,6 @@ func resumeClock(began, paused int64) int64 {
 //go:norace
 //go:nocheckptr
 func processorTime() int64 {
-	// nosplit: runs in the signal handler.
 	var ts [2]int64
 	if raw.Errno(raw.Syscall(unix.SYS_CLOCK_GETTIME, unix.CLOCK_THREAD_CPUTIME_ID, uintptr(unsafe.Pointer(&ts)), 0, 0, 0, 0)) != 0 {
 		return raw.Nanotime()

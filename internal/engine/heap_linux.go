@@ -35,7 +35,6 @@ func (e *Engine) AddHeap(r *Region, lo, hi, granule uintptr, offset int64, know 
 //go:norace
 //go:nocheckptr
 func (s *shared) byHandler(t *target, tid uint32) bool {
-	// nosplit: hot path.
 	if t.flags&tgHeap == 0 {
 		return false
 	}
@@ -51,7 +50,6 @@ func (s *shared) byHandler(t *target, tid uint32) bool {
 //go:norace
 //go:nocheckptr
 func (r *Record) markOwn(ctx uintptr) {
-	// nosplit: runs in the signal handler.
 	if r.Address-*at[uintptr](ctx + 16) < *at[uintptr](ctx + 32) {
 		r.Flags |= FlagOwn
 	}
@@ -64,7 +62,6 @@ func (r *Record) markOwn(ctx uintptr) {
 //go:norace
 //go:nocheckptr
 func (s *shared) handling() *thread {
-	// nosplit: runs in the signal handler.
 	if raw.Load32(&s.heaps) == 0 {
 		return nil
 	}

@@ -29,7 +29,6 @@ const (
 //go:norace
 //go:nocheckptr
 func (s *shared) holdsP(pc, g uintptr) bool {
-	// nosplit: runs in the signal handler.
 	return g != 0 && pc >= s.textLo && pc < s.textHi && !afterCall(pc)
 }
 
@@ -40,7 +39,6 @@ func (s *shared) holdsP(pc, g uintptr) bool {
 //go:norace
 //go:nocheckptr
 func (s *shared) hold(n uint64) uint64 {
-	// nosplit: runs in the signal handler.
 	for {
 		old := raw.Load64(&s.held)
 		now := max(uint64(raw.Nanotime()-s.heldFrom)>>heldUnit, old&heldTimes)
@@ -64,7 +62,6 @@ func (s *shared) hold(n uint64) uint64 {
 //go:norace
 //go:nocheckptr
 func (s *shared) blockedOf(seq uint64) *uint32 {
-	// nosplit: hot path.
 	return at[uint32](s.blocked + uintptr(seq&s.ringMask)*4)
 }
 
@@ -74,7 +71,6 @@ func (s *shared) blockedOf(seq uint64) *uint32 {
 //go:norace
 //go:nocheckptr
 func (s *shared) settleHeld(span, blocked uint64) {
-	// nosplit: runs in the signal handler.
 	if span != 0 && blocked != 0 {
 		raw.Add64(&s.spanSlot(span).blocked, blocked)
 	}

@@ -59,7 +59,6 @@ const (
 //go:norace
 //go:nocheckptr
 func judge(arg uintptr) {
-	// nosplit: runs without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	a := &w.ask
@@ -101,7 +100,6 @@ func judge(arg uintptr) {
 //go:norace
 //go:nocheckptr
 func judgeCall(arg uintptr) {
-	// nosplit: runs without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	a := &w.ask
@@ -147,7 +145,6 @@ func judgeCall(arg uintptr) {
 //go:norace
 //go:nocheckptr
 func deaf(arg uintptr) {
-	// nosplit: runs without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	a := &w.ask
@@ -177,7 +174,6 @@ func deaf(arg uintptr) {
 //go:norace
 //go:nocheckptr
 func (s *shared) processorTime(w *worker, tid uint32) int64 {
-	// nosplit: runs without a g.
 	p := uintptr(unsafe.Pointer(&w.args))
 	if raw.Errno(raw.Syscall(unix.SYS_CLOCK_GETTIME, threadClock(int(tid)), p, 0, 0, 0, 0)) != 0 {
 		return 0
@@ -192,7 +188,6 @@ func (s *shared) processorTime(w *worker, tid uint32) int64 {
 //go:norace
 //go:nocheckptr
 func idle(arg uintptr) {
-	// nosplit: runs without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	w.ask.answer = 0
@@ -209,7 +204,6 @@ func idle(arg uintptr) {
 //go:norace
 //go:nocheckptr
 func nameOf(arg uintptr) {
-	// nosplit: runs without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	if s.readTask(w, w.ask.tid, taskStatus) {
@@ -223,7 +217,6 @@ func nameOf(arg uintptr) {
 //go:norace
 //go:nocheckptr
 func (s *shared) setName(w *worker) {
-	// nosplit: runs without a g.
 	to := uintptr(unsafe.Pointer(&s.cmd.name))
 	p := find(s.text+taskList, "Name:\t")
 	if p == 0 {
@@ -248,7 +241,6 @@ func (s *shared) setName(w *worker) {
 //go:norace
 //go:nocheckptr
 func (s *shared) masks(w *worker, tid uint32) (blocked, pending uint64, ok bool) {
-	// nosplit: runs without a g.
 	if !s.readTask(w, tid, taskStatus) {
 		return 0, 0, false
 	}
@@ -269,7 +261,6 @@ func (s *shared) masks(w *worker, tid uint32) (blocked, pending uint64, ok bool)
 //go:norace
 //go:nocheckptr
 func (s *shared) behindName() (p uintptr) {
-	// nosplit: runs without a g.
 	p = s.text + taskList
 	for q := p; *at[uint8](q) != 0; q++ {
 		if *at[uint8](q) == ')' {
@@ -283,7 +274,6 @@ func (s *shared) behindName() (p uintptr) {
 //go:norace
 //go:nocheckptr
 func (s *shared) state() uint8 {
-	// nosplit: runs without a g.
 	return *at[uint8](s.behindName())
 }
 
@@ -293,7 +283,6 @@ func (s *shared) state() uint8 {
 //go:norace
 //go:nocheckptr
 func (s *shared) flags() uint32 {
-	// nosplit: runs without a g.
 	p := s.behindName()
 	for field := 3; field < 9; p++ {
 		switch *at[uint8](p) {
@@ -312,7 +301,6 @@ func (s *shared) flags() uint32 {
 //go:norace
 //go:nocheckptr
 func (s *shared) readTask(w *worker, tid uint32, file taskFile) bool {
-	// nosplit: runs without a g.
 	w.ask.tid, w.ask.file = tid, file
 	deep(readTask, uintptr(unsafe.Pointer(w)))
 	return w.ask.read
@@ -332,7 +320,6 @@ const (
 //go:norace
 //go:nocheckptr
 func readTask(arg uintptr) {
-	// nosplit: runs without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	w.ask.read = false
@@ -370,7 +357,6 @@ func readTask(arg uintptr) {
 //go:norace
 //go:nocheckptr
 func find(text uintptr, what string) uintptr {
-	// nosplit: runs without a g.
 	for ; *at[uint8](text) != 0; text++ {
 		i := 0
 		for i < len(what) && *at[uint8](text + uintptr(i)) == what[i] {

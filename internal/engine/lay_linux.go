@@ -232,7 +232,6 @@ func (e *Engine) cutAll(op uint32, first *Target, list []cutting, guard Guard) (
 //go:norace
 //go:nocheckptr
 func cutAll(arg uintptr) {
-	// nosplit: runs without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	c := &s.cmd

@@ -18,7 +18,6 @@ import (
 //go:norace
 //go:nocheckptr
 func (s *shared) open(w *worker, t *target, g uintptr, flags uint64) (source uint8, ok bool) {
-	// nosplit: runs without a g.
 	w.carry.target, w.carry.src, w.carry.flags = uintptr(unsafe.Pointer(t)), g, flags
 	deep(open, uintptr(unsafe.Pointer(w)))
 	return w.carry.source, w.carry.ok
@@ -28,7 +27,6 @@ func (s *shared) open(w *worker, t *target, g uintptr, flags uint64) (source uin
 //go:norace
 //go:nocheckptr
 func open(arg uintptr) {
-	// nosplit: runs without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	t, g, flags := at[target](w.carry.target), w.carry.src, w.carry.flags
@@ -56,7 +54,6 @@ func open(arg uintptr) {
 //go:norace
 //go:nocheckptr
 func (s *shared) bring(w *worker, t *target, src, dst, length uintptr) (moved, ok bool) {
-	// nosplit: runs without a g.
 	w.carry.target, w.carry.src, w.carry.dst, w.carry.length = uintptr(unsafe.Pointer(t)), src, dst, length
 	deep(bring, uintptr(unsafe.Pointer(w)))
 	return w.carry.moved, w.carry.ok
@@ -66,7 +63,6 @@ func (s *shared) bring(w *worker, t *target, src, dst, length uintptr) (moved, o
 //go:norace
 //go:nocheckptr
 func bring(arg uintptr) {
-	// nosplit: runs without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	p := &w.carry
@@ -109,7 +105,6 @@ func bring(arg uintptr) {
 //go:norace
 //go:nocheckptr
 func (s *shared) move(w *worker, fd uint32, src, dst uintptr) (errno uintptr) {
-	// nosplit: runs without a g.
 	w.args[0], w.args[1], w.args[2], w.args[3], w.args[4] = uint64(dst), uint64(src), uint64(s.pageSize), uint64(uffd.MoveModeDontwake), 0
 	return raw.Errno(raw.Syscall(unix.SYS_IOCTL, uintptr(fd), uintptr(uffd.IoctlMove), uintptr(unsafe.Pointer(&w.args)), 0, 0, 0))
 }
@@ -124,7 +119,6 @@ func (s *shared) move(w *worker, fd uint32, src, dst uintptr) (errno uintptr) {
 //go:norace
 //go:nocheckptr
 func force(arg uintptr) {
-	// nosplit: runs without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	t := at[target](w.carry.target)
@@ -137,7 +131,6 @@ func force(arg uintptr) {
 //go:norace
 //go:nocheckptr
 func (s *shared) forceLocked(w *worker, t *target, src, dst uintptr) (moved, ok bool) {
-	// nosplit: runs without a g.
 	is, known := s.present(w, src)
 	switch {
 	case !known && raw.Load64(&t.young) != 0 && raw.Load64(&t.old) != 0:
@@ -179,7 +172,6 @@ func (s *shared) forceLocked(w *worker, t *target, src, dst uintptr) (moved, ok 
 //go:norace
 //go:nocheckptr
 func (s *shared) lockScratch(w *worker, like uintptr) {
-	// nosplit: runs without a g.
 	if raw.Locked(like, s.pageSize) {
 		raw.Syscall(unix.SYS_MLOCK2, w.scratch, s.pageSize, unix.MLOCK_ONFAULT, 0, 0, 0)
 	} else {
@@ -195,7 +187,6 @@ func (s *shared) lockScratch(w *worker, like uintptr) {
 //go:norace
 //go:nocheckptr
 func (s *shared) split(addr uintptr) {
-	// nosplit: runs without a g.
 	raw.Syscall(unix.SYS_MADVISE, addr, s.pageSize, unix.MADV_COLD, 0, 0, 0)
 }
 
@@ -205,7 +196,6 @@ func (s *shared) split(addr uintptr) {
 //go:norace
 //go:nocheckptr
 func (s *shared) copyHome(w *worker, t *target, src, dst uintptr) (ok bool) {
-	// nosplit: runs without a g.
 	w.args[0], w.args[1], w.args[2], w.args[3], w.args[4] = uint64(dst), uint64(w.scratch), uint64(s.pageSize), uint64(uffd.CopyModeDontwake), 0
 	e := unix.Errno(raw.Errno(raw.Syscall(unix.SYS_IOCTL, uintptr(t.uffd), uintptr(uffd.IoctlCopy), uintptr(unsafe.Pointer(&w.args)), 0, 0, 0)))
 	switch e {
@@ -229,7 +219,6 @@ func (s *shared) copyHome(w *worker, t *target, src, dst uintptr) (ok bool) {
 //go:norace
 //go:nocheckptr
 func (s *shared) emptyScratch(w *worker) {
-	// nosplit: runs without a g.
 	if raw.Errno(raw.Syscall(unix.SYS_MADVISE, w.scratch, s.pageSize, unix.MADV_DONTNEED_LOCKED, 0, 0, 0)) == 0 {
 		return
 	}
@@ -243,7 +232,6 @@ func (s *shared) emptyScratch(w *worker) {
 //go:norace
 //go:nocheckptr
 func remapHome(arg uintptr) {
-	// nosplit: runs without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	t, src, dst := at[target](w.carry.target), w.carry.src, w.carry.dst
@@ -288,7 +276,6 @@ func remapHome(arg uintptr) {
 //go:norace
 //go:nocheckptr
 func (s *shared) remapPage(w *worker, src, dst uintptr) (errno uintptr) {
-	// nosplit: runs without a g.
 	locked := false
 	if raw.Load32(&s.locking) != 0 {
 		locked = raw.Locked(dst, s.pageSize)
@@ -308,7 +295,6 @@ func (s *shared) remapPage(w *worker, src, dst uintptr) (errno uintptr) {
 //go:norace
 //go:nocheckptr
 func (s *shared) copyAcross(w *worker, t *target, src, dst uintptr) (ok bool) {
-	// nosplit: runs without a g.
 	w.args[0], w.args[1], w.args[2], w.args[3], w.args[4] = uint64(dst), uint64(src), uint64(s.pageSize), uint64(uffd.CopyModeDontwake), 0
 	switch unix.Errno(raw.Errno(raw.Syscall(unix.SYS_IOCTL, uintptr(t.uffd), uintptr(uffd.IoctlCopy), uintptr(unsafe.Pointer(&w.args)), 0, 0, 0))) {
 	case 0, unix.EEXIST, unix.ENOENT, unix.ESRCH:
@@ -324,7 +310,6 @@ func (s *shared) copyAcross(w *worker, t *target, src, dst uintptr) (ok bool) {
 //go:norace
 //go:nocheckptr
 func (s *shared) present(w *worker, addr uintptr) (is, known bool) {
-	// nosplit: runs without a g.
 	const bits = 1<<63 | 1<<62
 	w.args[0] = 0
 	n := raw.Syscall(unix.SYS_PREAD64, uintptr(s.pagemapFD), uintptr(unsafe.Pointer(&w.args)), 8, addr/s.pageSize*8, 0, 0)
@@ -340,7 +325,6 @@ func (s *shared) present(w *worker, addr uintptr) (is, known bool) {
 //go:norace
 //go:nocheckptr
 func (s *shared) lock(w *worker, p *uint32) {
-	// nosplit: runs without a g.
 	for !raw.Cas32(p, 0, 1) {
 		s.nap(w, 10e3)
 	}
@@ -349,4 +333,4 @@ func (s *shared) lock(w *worker, p *uint32) {
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func unlock(p *uint32) { raw.Release32(p, 0) } // nosplit: runs without a g
+func unlock(p *uint32) { raw.Release32(p, 0) }

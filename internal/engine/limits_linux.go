@@ -75,6 +75,5 @@ func (e *Engine) roomFor(coming int) error {
 //go:norace
 //go:nocheckptr
 func (s *shared) mapsShort() bool {
-	// nosplit: hot path.
 	return int64(raw.Load64(&s.maps)) > int64(s.maxMaps) || s.barredBy(callRemap) != 0
 }

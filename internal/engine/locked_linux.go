@@ -55,7 +55,6 @@ func roomToStart() error {
 //go:norace
 //go:nocheckptr
 func (s *shared) anyLocks(w *worker, text uintptr) bool {
-	// nosplit: runs without a g.
 	w.lock.addr = text
 	deep(askLocks, uintptr(unsafe.Pointer(w)))
 	return w.lock.locked
@@ -65,7 +64,6 @@ func (s *shared) anyLocks(w *worker, text uintptr) bool {
 //go:norace
 //go:nocheckptr
 func askLocks(arg uintptr) {
-	// nosplit: runs without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	text := w.lock.addr
@@ -110,7 +108,7 @@ const statusPath = "/proc/self/status"
 //go:norace
 //go:nocheckptr
 func startsText(p uintptr, text string) bool {
-	// nosplit: runs without a g. By address: see query.
+	// By address: see query.
 	t := uintptr(unsafe.Pointer(unsafe.StringData(text)))
 	for i := uintptr(0); i < uintptr(len(text)); i++ {
 		if *at[uint8](p + i) != *at[uint8](t + i) {
@@ -126,7 +124,6 @@ func startsText(p uintptr, text string) bool {
 //go:norace
 //go:nocheckptr
 func findLocks(arg uintptr) {
-	// nosplit: runs without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	c := &s.cmd
@@ -159,7 +156,6 @@ const addrRangeSize = unsafe.Sizeof(AddrRange{})
 //go:norace
 //go:nocheckptr
 func (s *shared) lockAgain(c *command) {
-	// nosplit: runs without a g.
 	for i := uintptr(0); i < c.nlocks; i++ {
 		r := at[AddrRange](uintptr(unsafe.Pointer(&c.locks)) + i*addrRangeSize)
 		s.lockMemory(r.Lo, r.Hi-r.Lo)
@@ -172,7 +168,6 @@ func (s *shared) lockAgain(c *command) {
 //go:norace
 //go:nocheckptr
 func (s *shared) lockMemory(addr, length uintptr) {
-	// nosplit: runs without a g.
 	if e := raw.Errno(raw.Syscall(unix.SYS_MLOCK2, addr, length, unix.MLOCK_ONFAULT, 0, 0, 0)); e != 0 {
 		raw.Add64(&s.errors, 1)
 		raw.Store64(&s.lastErr, uint64(e))
@@ -187,7 +182,6 @@ func (s *shared) lockMemory(addr, length uintptr) {
 //go:norace
 //go:nocheckptr
 func (s *shared) relock(w *worker, addr, length uintptr, locked bool) {
-	// nosplit: runs without a g.
 	if locked || raw.Load32(&s.locking) != 0 {
 		w.lock.addr, w.lock.length, w.lock.locked = addr, length, locked
 		deep(relockPiece, uintptr(unsafe.Pointer(w)))
@@ -198,7 +192,6 @@ func (s *shared) relock(w *worker, addr, length uintptr, locked bool) {
 //go:norace
 //go:nocheckptr
 func relockPiece(arg uintptr) {
-	// nosplit: runs without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	raw.Store32(&s.locking, 1)

@@ -16,7 +16,6 @@ const textLen = 16 << 20
 //go:norace
 //go:nocheckptr
 func (s *shared) readMaps(w *worker) uintptr {
-	// nosplit: runs without a g.
 	if e := raw.Errno(raw.Syscall(unix.SYS_LSEEK, uintptr(s.mapsFD), 0, 0, 0, 0, 0)); e != 0 {
 		s.unsought = e
 		return 0
@@ -31,7 +30,6 @@ func (s *shared) readMaps(w *worker) uintptr {
 //go:norace
 //go:nocheckptr
 func (s *shared) unread() {
-	// nosplit: runs without a g.
 	if s.unsought != 0 {
 		s.cmd.fail(callSeek, s.unsought)
 		return
@@ -46,7 +44,6 @@ func (s *shared) unread() {
 //go:norace
 //go:nocheckptr
 func readText(fd uint32, to uintptr) uintptr {
-	// nosplit: runs without a g.
 	for n := uintptr(0); ; {
 		got := raw.Syscall(unix.SYS_READ, uintptr(fd), to+n, textLen-n, 0, 0, 0)
 		if raw.Errno(got) != 0 || n+got >= textLen {
@@ -75,7 +72,6 @@ type mapLine struct {
 //go:norace
 //go:nocheckptr
 func (l *mapLine) parse(p uintptr) uintptr {
-	// nosplit: runs without a g.
 	var v uint64
 	v, p = hexAt(p)
 	l.lo = uintptr(v)
@@ -114,7 +110,6 @@ func (l *mapLine) parse(p uintptr) uintptr {
 //go:norace
 //go:nocheckptr
 func hexAt(p uintptr) (v uint64, next uintptr) {
-	// nosplit: runs without a g.
 	for {
 		c := uint64(*at[uint8](p))
 		p++
@@ -136,6 +131,5 @@ func hexAt(p uintptr) (v uint64, next uintptr) {
 //go:norace
 //go:nocheckptr
 func (l *mapLine) isFile(c *command, t *target) bool {
-	// nosplit: runs without a g.
 	return l.shared == (t.flags&tgAnonymous == 0) && l.inode == c.inode && l.dev == c.dev && l.inPlace(t)
 }

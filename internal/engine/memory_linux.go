@@ -306,7 +306,6 @@ func (e *Engine) operateMemory(op uint32, g *Target, cover uintptr, guard Guard)
 //go:norace
 //go:nocheckptr
 func (s *shared) registerLayer(w *worker, lo, length uintptr) {
-	// nosplit: runs without a g.
 	w.args[0], w.args[1], w.args[2], w.args[3] = uint64(lo), uint64(length), uint64(uffd.ModeMissing), 0
 	raw.Syscall(unix.SYS_IOCTL, uintptr(s.layersFD), uintptr(uffd.IoctlRegister), uintptr(unsafe.Pointer(&w.args)), 0, 0, 0)
 }
@@ -315,7 +314,6 @@ func (s *shared) registerLayer(w *worker, lo, length uintptr) {
 //go:norace
 //go:nocheckptr
 func (s *shared) unregister(w *worker, fd uint32, lo, length uintptr) {
-	// nosplit: runs without a g.
 	w.args[0], w.args[1] = uint64(lo), uint64(length)
 	if w.refused = raw.Errno(raw.Syscall(unix.SYS_IOCTL, uintptr(fd), uintptr(uffd.IoctlUnregister), uintptr(unsafe.Pointer(&w.args)), 0, 0, 0)); w.refused != 0 {
 		deep(unreleased, uintptr(unsafe.Pointer(w)))

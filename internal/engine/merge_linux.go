@@ -18,7 +18,6 @@ const mergeRun = 2 << 20
 //go:norace
 //go:nocheckptr
 func merge(arg uintptr) {
-	// nosplit: runs without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	c := &s.cmd
@@ -76,7 +75,6 @@ func merge(arg uintptr) {
 //go:norace
 //go:nocheckptr
 func mergePiece(arg uintptr) {
-	// nosplit: runs without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	t, src, dst, length := at[target](s.cmd.target), w.carry.src, w.carry.dst, w.carry.length

@@ -19,7 +19,6 @@ import (
 //go:norace
 //go:nocheckptr
 func (s *shared) drain(w *worker, fd uint32) uintptr {
-	// nosplit: runs without a g.
 	arena := fd == s.arenaFD
 	if arena {
 		if !raw.Cas32(&s.reading, 0, 1) {
@@ -46,7 +45,6 @@ func (s *shared) drain(w *worker, fd uint32) uintptr {
 //go:norace
 //go:nocheckptr
 func (w *worker) drained() {
-	// nosplit: runs without a g.
 	w.wakeDue()
 	raw.Release32(&w.busy, 0)
 	raw.Release64(&w.progress, w.progress+1)
@@ -56,7 +54,6 @@ func (w *worker) drained() {
 //go:norace
 //go:nocheckptr
 func (w *worker) wakeDue() {
-	// nosplit: runs without a g.
 	if d := &w.due; d.length != 0 {
 		w.refused = raw.Errno(raw.Syscall(unix.SYS_IOCTL, uintptr(d.fd), uintptr(uffd.IoctlWake), uintptr(unsafe.Pointer(&d.addr)), 0, 0, 0))
 		d.length = 0
@@ -72,7 +69,6 @@ func (w *worker) wakeDue() {
 //go:norace
 //go:nocheckptr
 func (s *shared) drainOne(w *worker, fd uint32) uintptr {
-	// nosplit: runs without a g.
 	m := uintptr(unsafe.Pointer(&w.buf))
 	if n := raw.Syscall(unix.SYS_READ, uintptr(fd), m, msgSize, 0, 0, 0); n != msgSize {
 		w.readErr = raw.Errno(n)
@@ -101,7 +97,6 @@ func (s *shared) drainOne(w *worker, fd uint32) uintptr {
 //go:norace
 //go:nocheckptr
 func event(arg uintptr) {
-	// nosplit: runs without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	m := w.now.message
@@ -136,7 +131,6 @@ func event(arg uintptr) {
 //go:norace
 //go:nocheckptr
 func answer(arg uintptr) {
-	// nosplit: runs without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	now := raw.Nanotime()
@@ -221,7 +215,6 @@ func answer(arg uintptr) {
 //go:norace
 //go:nocheckptr
 func (t *target) pass(c *counters) {
-	// nosplit: hot path.
 	raw.Add64(&c.repeats, 1)
 	raw.Add32(&t.inflight, ^uint32(0))
 }
@@ -232,7 +225,6 @@ func (t *target) pass(c *counters) {
 //go:norace
 //go:nocheckptr
 func write(arg uintptr) {
-	// nosplit: runs without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	t, seq, now := at[target](w.now.target), w.now.seq-1, w.now.time
@@ -284,7 +276,6 @@ func write(arg uintptr) {
 //go:norace
 //go:nocheckptr
 func (s *shared) again(t *target, c *counters, state, tid uint32) {
-	// nosplit: runs without a g.
 	if state < gRecord {
 		raw.Store32(&t.unnamed, 1)
 		return
@@ -302,7 +293,6 @@ func (s *shared) again(t *target, c *counters, state, tid uint32) {
 //go:norace
 //go:nocheckptr
 func resolve(arg uintptr) {
-	// nosplit: runs without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	t, g, seq := at[target](w.now.target), w.now.g, w.now.seq
@@ -338,7 +328,6 @@ func resolve(arg uintptr) {
 //go:norace
 //go:nocheckptr
 func (s *shared) finish(w *worker, t *target, g uintptr, seq uint64, source uint8) {
-	// nosplit: runs without a g.
 	raw.Store32(t.state(g), gOpen) // before wake looks who waits
 	if seq != 0 {
 		r := s.record(seq - 1)
@@ -374,7 +363,6 @@ func (s *shared) finish(w *worker, t *target, g uintptr, seq uint64, source uint
 //go:norace
 //go:nocheckptr
 func (s *shared) wake(w *worker, t *target, g, n uintptr) {
-	// nosplit: runs without a g.
 	if s.signals {
 		s.callBus()
 		return
@@ -386,7 +374,7 @@ func (s *shared) wake(w *worker, t *target, g, n uintptr) {
 //go:norace
 //go:nocheckptr
 func (s *shared) wakeWaiting(w *worker, t *target, g, n uintptr) {
-	// nosplit: runs without a g. A function of its own for what stack wake has left.
+	// A function of its own for what stack wake has left.
 	addr, length := t.span(g, n)
 	w.args[0], w.args[1] = uint64(addr), uint64(length)
 	if w.refused = raw.Errno(raw.Syscall(unix.SYS_IOCTL, uintptr(t.uffd), uintptr(uffd.IoctlWake), uintptr(unsafe.Pointer(&w.args)), 0, 0, 0)); w.refused != 0 {
@@ -400,7 +388,6 @@ func (s *shared) wakeWaiting(w *worker, t *target, g, n uintptr) {
 //go:norace
 //go:nocheckptr
 func (s *shared) wantStack(now int64) bool {
-	// nosplit: runs without a g.
 	every, rate := raw.Load32(&s.stackEvery), raw.Load32(&s.stackRate)
 	if every == 0 || raw.Add64(&s.stackN, 1)%uint64(every) != 0 {
 		return false
@@ -429,6 +416,5 @@ func (s *shared) wantStack(now int64) bool {
 //go:norace
 //go:nocheckptr
 func (s *shared) targetOf(number uint32) uintptr {
-	// nosplit: hot path.
 	return s.targets + uintptr(number%targetSlots)*targetSize
 }

@@ -13,7 +13,6 @@ import (
 //go:norace
 //go:nocheckptr
 func (s *shared) movedAway(w *worker, from, to, length uintptr) {
-	// nosplit: runs without a g.
 	t := s.find(from)
 	if t != nil && t.kind == kindWrites {
 		s.leave(w, t, to, length)
@@ -36,7 +35,6 @@ const homeStep = 1 << 20
 //go:norace
 //go:nocheckptr
 func followMove(arg uintptr) {
-	// nosplit: runs without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	t, p := at[target](w.now.target), w.now.moved
@@ -70,7 +68,6 @@ func followMove(arg uintptr) {
 //go:norace
 //go:nocheckptr
 func (s *shared) bringBoth(w *worker, t *target, from, to, length uintptr) (ok bool) {
-	// nosplit: runs without a g.
 	for _, layer := range [2]uint64{raw.Load64(&t.young), raw.Load64(&t.old)} {
 		if layer == 0 {
 			continue

@@ -27,7 +27,6 @@ type moving struct {
 //go:norace
 //go:nocheckptr
 func (m *moving) has(addr uintptr) bool {
-	// nosplit: hot path.
 	if uint64(addr) < raw.Load64(&m.lo) || uint64(addr) >= raw.Load64(&m.hi) {
 		return false
 	}

@@ -34,7 +34,6 @@ func freeOffHeap(p, size uintptr) {
 //go:norace
 //go:nocheckptr
 func at[T any](p uintptr) *T {
-	// nosplit: used on threads without a g.
 	return (*T)(unsafe.Pointer(p))
 }
 
@@ -44,7 +43,6 @@ func at[T any](p uintptr) *T {
 //go:norace
 //go:nocheckptr
 func (s *shared) empty(p, size uintptr) {
-	// nosplit: runs without a g.
 	if p == 0 || raw.Errno(raw.Syscall(unix.SYS_MADVISE, p, size, unix.MADV_DONTNEED, 0, 0, 0)) == 0 {
 		return
 	}

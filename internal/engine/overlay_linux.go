@@ -17,7 +17,6 @@ const remapOver = unix.MREMAP_MAYMOVE | unix.MREMAP_FIXED
 //go:norace
 //go:nocheckptr
 func (s *shared) sourceOf(w *worker, t *target, addr uintptr) uint8 {
-	// nosplit: runs without a g.
 	page := addr &^ (s.pageSize - 1)
 	if t.kind == kindFile && t.flags&tgAnonymous != 0 {
 		return s.sourceOfMemory(w, page)
@@ -40,7 +39,6 @@ func (s *shared) sourceOf(w *worker, t *target, addr uintptr) uint8 {
 //go:norace
 //go:nocheckptr
 func (s *shared) sourceOfMemory(w *worker, page uintptr) uint8 {
-	// nosplit: runs in the signal handler.
 	if w.bus.guard {
 		return SourceZero // which the page map shows as swapped out
 	}
@@ -62,7 +60,6 @@ func (s *shared) sourceOfMemory(w *worker, page uintptr) uint8 {
 //go:norace
 //go:nocheckptr
 func resolveFile(arg uintptr) {
-	// nosplit: runs without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	t := at[target](w.now.target)
@@ -82,7 +79,6 @@ func resolveFile(arg uintptr) {
 //go:norace
 //go:nocheckptr
 func (s *shared) restored(w *worker) bool {
-	// nosplit: runs without a g.
 	w.now.left = false
 	deep(restore, uintptr(unsafe.Pointer(w)))
 	return !w.now.left
@@ -94,7 +90,6 @@ func (s *shared) restored(w *worker) bool {
 //go:norace
 //go:nocheckptr
 func restore(arg uintptr) {
-	// nosplit: runs without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	t, g := at[target](w.now.target), w.now.g
@@ -146,7 +141,6 @@ func restore(arg uintptr) {
 //go:norace
 //go:nocheckptr
 func restorePages(arg uintptr) {
-	// nosplit: runs without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	t := at[target](w.now.target)
@@ -186,7 +180,6 @@ func restorePages(arg uintptr) {
 //go:norace
 //go:nocheckptr
 func (s *shared) adopt(w *worker, t *target, addr, length uintptr) {
-	// nosplit: runs without a g.
 	lo, hi, prot, ok := s.query(w, addr)
 	if !ok {
 		return
@@ -207,7 +200,6 @@ func (s *shared) adopt(w *worker, t *target, addr, length uintptr) {
 //go:norace
 //go:nocheckptr
 func (s *shared) restoreFailed(w *worker, t *target, errno uintptr, try int) {
-	// nosplit: runs without a g.
 	s.refuse(t, errno)
 	raw.Store64(&s.maps, s.maxMaps+1)
 	if unix.Errno(errno) == unix.ENOMEM && s.giveUpReserve() {

@@ -32,7 +32,6 @@ const judgeAfter = 2e6
 //go:norace
 //go:nocheckptr
 func (s *shared) parkAll(w *worker, deadline int64) bool {
-	// nosplit: runs without a g.
 	c := &s.cmd
 	s.rounds = s.rounds + 1&(1<<31-1)
 	round := s.rounds | 1<<30 // never 0
@@ -92,7 +91,6 @@ const (
 //go:norace
 //go:nocheckptr
 func awaitRoom(arg uintptr) {
-	// nosplit: runs without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	c := &s.cmd
@@ -122,7 +120,6 @@ func awaitRoom(arg uintptr) {
 //go:norace
 //go:nocheckptr
 func sleeps(arg uintptr) {
-	// nosplit: runs without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	a := &w.ask
@@ -160,7 +157,6 @@ func sleeps(arg uintptr) {
 //go:norace
 //go:nocheckptr
 func (s *shared) runs(w *worker, tid uint32) (n uint32) {
-	// nosplit: runs without a g.
 	if !s.readTask(w, tid, taskRuns) {
 		return 0
 	}
@@ -182,7 +178,6 @@ func (s *shared) runs(w *worker, tid uint32) (n uint32) {
 //go:norace
 //go:nocheckptr
 func (s *shared) isHarmless(nr uint64) bool {
-	// nosplit: runs without a g.
 	return nr < 512 && *at[uint64](uintptr(unsafe.Pointer(&s.harmless)) + uintptr(nr/64)*8)>>(nr%64)&1 != 0
 }
 
@@ -192,7 +187,6 @@ func (s *shared) isHarmless(nr uint64) bool {
 //go:norace
 //go:nocheckptr
 func (s *shared) askAll(w *worker, what int) (left int) {
-	// nosplit: runs without a g.
 	w.ask.what = what
 	deep(askThreads, uintptr(unsafe.Pointer(w)))
 	return w.ask.left
@@ -202,7 +196,6 @@ func (s *shared) askAll(w *worker, what int) (left int) {
 //go:norace
 //go:nocheckptr
 func askThreads(arg uintptr) {
-	// nosplit: runs without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	w.ask.left = 0
@@ -242,7 +235,6 @@ func askThreads(arg uintptr) {
 //go:norace
 //go:nocheckptr
 func askOne(arg uintptr) {
-	// nosplit: runs without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	c := &s.cmd
@@ -301,7 +293,6 @@ func askOne(arg uintptr) {
 //go:norace
 //go:nocheckptr
 func (s *shared) rewind() bool {
-	// nosplit: runs without a g.
 	e := raw.Errno(raw.Syscall(unix.SYS_LSEEK, uintptr(s.taskFD), 0, 0, 0, 0, 0))
 	if e != 0 {
 		s.cmd.fail(callSeek, e)
@@ -315,7 +306,6 @@ func (s *shared) rewind() bool {
 //go:norace
 //go:nocheckptr
 func (s *shared) placeOf(tid uint32) *thread {
-	// nosplit: runs without a g.
 	if t := s.threadOf(tid, true); t != nil {
 		return t
 	}
@@ -336,7 +326,6 @@ func (s *shared) placeOf(tid uint32) *thread {
 //go:norace
 //go:nocheckptr
 func (s *shared) blame(tid, why uint32) {
-	// nosplit: runs without a g.
 	s.cmd.status, s.cmd.culprit, s.cmd.why = statusBusy, tid, why
 }
 
@@ -344,7 +333,6 @@ func (s *shared) blame(tid, why uint32) {
 //go:norace
 //go:nocheckptr
 func decimal(p uintptr) (v uint32) {
-	// nosplit: runs without a g.
 	for c := *at[uint8](p); c >= '0' && c <= '9'; c = *at[uint8](p) {
 		v = v*10 + uint32(c-'0')
 		p++
@@ -358,7 +346,6 @@ func decimal(p uintptr) (v uint32) {
 //go:norace
 //go:nocheckptr
 func (s *shared) ours(tid uint32) bool {
-	// nosplit: runs without a g.
 	for i := uintptr(0); i < maxWorkers; i++ {
 		if *at[uint32](uintptr(s.own) + i*4) == tid {
 			return true
@@ -371,7 +358,6 @@ func (s *shared) ours(tid uint32) bool {
 //go:norace
 //go:nocheckptr
 func (s *shared) unpark() {
-	// nosplit: runs without a g.
 	raw.Store32(&s.parkRound, 0)
 	futexWake(&s.parkRound, 1<<30)
 }
@@ -382,7 +368,6 @@ func (s *shared) unpark() {
 //go:norace
 //go:nocheckptr
 func (s *shared) park(round uint32) {
-	// nosplit: runs in the signal handler.
 	if raw.Load32(&s.parkRound) == round {
 		s.parkThread(uint32(raw.Syscall(unix.SYS_GETTID, 0, 0, 0, 0, 0, 0)), round)
 	}
@@ -394,7 +379,6 @@ func (s *shared) park(round uint32) {
 //go:norace
 //go:nocheckptr
 func (s *shared) parkThread(tid, round uint32) {
-	// nosplit: runs in the signal handler.
 	t := s.threadOf(tid, true)
 	if t == nil {
 		return

@@ -24,7 +24,6 @@ import (
 //go:norace
 //go:nocheckptr
 func (s *shared) putBack(w *worker, t *target, from, length, addr uintptr, prot uint32) (errno uintptr) {
-	// nosplit: runs without a g.
 	locked := raw.Locked(addr, s.pageSize)
 	e := raw.Errno(raw.Syscall(unix.SYS_MREMAP, t.alias+from-t.lo, 0, length, remapOver, addr, 0))
 	if unix.Errno(e) == unix.EAGAIN {
@@ -66,7 +65,6 @@ type backing struct {
 //go:norace
 //go:nocheckptr
 func (t *target) backing() *backing {
-	// nosplit: runs without a g.
 	return at[backing](t.counters + unsafe.Sizeof(counters{}))
 }
 
@@ -78,7 +76,6 @@ func (t *target) backing() *backing {
 //go:norace
 //go:nocheckptr
 func (s *shared) giveUpReserve() bool {
-	// nosplit: runs without a g.
 	p := raw.Load64(&s.reserve)
 	if p >= s.reserveEnd {
 		return false
@@ -99,7 +96,6 @@ func (s *shared) giveUpReserve() bool {
 //go:norace
 //go:nocheckptr
 func refile(arg uintptr) {
-	// nosplit: runs without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	c := &w.carry
@@ -149,7 +145,6 @@ func refile(arg uintptr) {
 //go:norace
 //go:nocheckptr
 func restoreMapping(arg uintptr) {
-	// nosplit: runs without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	t, g := at[target](w.now.target), w.now.g
@@ -194,7 +189,6 @@ func restoreMapping(arg uintptr) {
 //go:norace
 //go:nocheckptr
 func (s *shared) sameFile(w *worker, fd uintptr, b *backing) (same, told bool) {
-	// nosplit: runs without a g.
 	dev, inode, told := s.statOf(w, fd)
 	return inode == b.inode && dev == b.dev, told
 }
@@ -211,7 +205,6 @@ const (
 //go:norace
 //go:nocheckptr
 func sameMapping(arg uintptr) {
-	// nosplit: runs without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	c := &w.carry
@@ -242,7 +235,6 @@ func sameMapping(arg uintptr) {
 //go:norace
 //go:nocheckptr
 func (s *shared) sameInList(w *worker, fd, a, b uintptr) bool {
-	// nosplit: runs without a g.
 	l := &w.idLines
 	l[0].inode, l[1].inode = 0, 0
 	for have := uintptr(0); ; {
@@ -278,7 +270,7 @@ func (s *shared) sameInList(w *worker, fd, a, b uintptr) bool {
 //go:norace
 //go:nocheckptr
 func (s *shared) statOf(w *worker, fd uintptr) (dev, inode uint64, told bool) {
-	// nosplit: runs without a g. struct stat begins with the device and the number of the inode.
+	// struct stat begins with the device and the number of the inode.
 	p := uintptr(unsafe.Pointer(&w.vec))
 	if raw.Errno(raw.Syscall(unix.SYS_FSTAT, fd, p, 0, 0, 0, 0)) != 0 {
 		// A filter may have the one and not the other: Go's os.Stat and File.Stat each use one of them.

@@ -15,7 +15,6 @@ import (
 //go:norace
 //go:nocheckptr
 func (s *shared) mapped(w *worker, addr, length uintptr) bool {
-	// nosplit: runs without a g.
 	v := uintptr(unsafe.Pointer(&w.vec))
 	for length > 0 {
 		n := min(length, uintptr(len(w.vec))*s.pageSize)
@@ -40,7 +39,7 @@ func (s *shared) mapped(w *worker, addr, length uintptr) bool {
 //go:norace
 //go:nocheckptr
 func (s *shared) query(w *worker, addr uintptr) (lo, hi uintptr, prot uint32, ok bool) {
-	// nosplit: runs without a g. Not by askMaps: who calls it has no stack left for that.
+	// Not by askMaps: who calls it has no stack left for that.
 	q := uintptr(unsafe.Pointer(&w.vec)) // by address: see askMaps
 	for i := uintptr(0); i < querySize; i += 8 {
 		*at[uint64](q + i) = 0
@@ -74,7 +73,6 @@ func (s *shared) askMaps(w *worker, addr uintptr, flags uint64) (errno uintptr) 
 //go:norace
 //go:nocheckptr
 func (l *mapLine) asked(w *worker) {
-	// nosplit: runs without a g.
 	q := uintptr(unsafe.Pointer(&w.vec))
 	l.lo, l.hi, l.offset = *at[uintptr](q + 24), *at[uintptr](q + 32), *at[uint64](q + 56)
 	l.prot, l.shared = *at[uint32](q + 40)&queryProt, *at[uint32](q + 40)&queryShared != 0
@@ -97,7 +95,6 @@ const (
 //go:norace
 //go:nocheckptr
 func (s *shared) lineFrom(w *worker, l *mapLine, addr uintptr) bool {
-	// nosplit: runs without a g.
 	c := &s.cmd
 	c.lineFrom = addr
 	deep(findLine, uintptr(unsafe.Pointer(w)))
@@ -111,7 +108,6 @@ func (s *shared) lineFrom(w *worker, l *mapLine, addr uintptr) bool {
 //go:norace
 //go:nocheckptr
 func findLine(arg uintptr) {
-	// nosplit: runs without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	c := &s.cmd

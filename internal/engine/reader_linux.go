@@ -32,7 +32,6 @@ const (
 //go:norace
 //go:nocheckptr
 func keeper(arg uintptr) {
-	// nosplit: the body of a thread without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	stalled := uint64(0) // the follower's progress at the last look
@@ -63,7 +62,7 @@ func keeper(arg uintptr) {
 //go:norace
 //go:nocheckptr
 func (s *shared) wait(w *worker, timeoutMS uintptr) (ready uint32) {
-	// nosplit: runs without a g. struct pollfd, include/uapi/asm-generic/poll.h. ppoll would need a
+	// struct pollfd, include/uapi/asm-generic/poll.h. ppoll would need a
 	// timespec; a negative descriptor is skipped by the kernel.
 	w.poll[0] = uint64(s.arenaFD) | unix.POLLIN<<32
 	w.poll[1] = uint64(s.overlayFD) | unix.POLLIN<<32

@@ -31,7 +31,6 @@ const (
 //go:norace
 //go:nocheckptr
 func (s *shared) registered(w *worker, fd uint32, addr, length uintptr) int {
-	// nosplit: runs without a g.
 	raw.Add64(&s.questions, 1)
 	w.args[0], w.args[1], w.args[2], w.args[3] = uint64(addr), uint64(length), uint64(uffd.ContinueModeDontwake), 0
 	e := s.ioctl(w, fd, uffd.IoctlContinue)
@@ -52,7 +51,6 @@ func (s *shared) registered(w *worker, fd uint32, addr, length uintptr) int {
 //go:norace
 //go:nocheckptr
 func (s *shared) understood(errno uintptr) int {
-	// nosplit: runs without a g.
 	switch unix.Errno(errno) {
 	case unix.EINVAL:
 		return answerYes
@@ -82,7 +80,6 @@ func IsPlaceholder(path string, offset int64, lo uintptr) bool {
 //go:norace
 //go:nocheckptr
 func (s *shared) asked(w *worker, t *target, addr, length uintptr) int {
-	// nosplit: runs without a g.
 	w.ask.fd, w.ask.addr, w.ask.length = t.uffd, addr, length
 	deep(askKernel, uintptr(unsafe.Pointer(w)))
 	return w.ask.answer
@@ -92,7 +89,6 @@ func (s *shared) asked(w *worker, t *target, addr, length uintptr) int {
 //go:norace
 //go:nocheckptr
 func askKernel(arg uintptr) {
-	// nosplit: runs without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	w.ask.answer = s.registered(w, w.ask.fd, w.ask.addr, w.ask.length)
@@ -112,6 +108,5 @@ func askKernel(arg uintptr) {
 //go:norace
 //go:nocheckptr
 func (s *shared) whole(w *worker, t *target, addr, length uintptr) bool {
-	// nosplit: runs without a g.
 	return s.asked(w, t, addr, length) == answerYes
 }

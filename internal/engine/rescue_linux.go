@@ -37,7 +37,6 @@ import (
 //go:norace
 //go:nocheckptr
 func silenced(arg uintptr) {
-	// nosplit: runs without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	switch unix.Errno(w.refused) {
@@ -54,7 +53,6 @@ func silenced(arg uintptr) {
 //go:norace
 //go:nocheckptr
 func unreleased(arg uintptr) {
-	// nosplit: runs without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	switch unix.Errno(w.refused) {
@@ -73,7 +71,6 @@ func unreleased(arg uintptr) {
 //go:norace
 //go:nocheckptr
 func (s *shared) probeWake(w *worker) {
-	// nosplit: runs without a g.
 	w.args[0], w.args[1] = 0, 0
 	w.refused = s.ioctl(w, s.arenaFD, uffd.IoctlWake)
 	deep(silenced, uintptr(unsafe.Pointer(w)))
@@ -84,7 +81,7 @@ func (s *shared) probeWake(w *worker) {
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func (s *shared) mute() bool { return raw.Load64(&s.muted) != 0 } // nosplit: runs without a g
+func (s *shared) mute() bool { return raw.Load64(&s.muted) != 0 }
 
 const (
 	rescueParks  = 5   // tries to park the other threads
@@ -120,7 +117,6 @@ const (
 //go:norace
 //go:nocheckptr
 func rescue(arg uintptr) {
-	// nosplit: runs without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	c, r := &s.cmd, &w.rescuing
@@ -160,7 +156,6 @@ func rescue(arg uintptr) {
 //go:norace
 //go:nocheckptr
 func (s *shared) setFrozen(v uint32) {
-	// nosplit: runs without a g.
 	tab := uintptr(raw.Load64(&s.table))
 	for i := uintptr(0); i < uintptr(at[table](tab).n); i++ {
 		raw.Store32(&at[target](*at[uintptr](tab + tableHeader + i*8)).frozen, v)
@@ -173,7 +168,6 @@ func (s *shared) setFrozen(v uint32) {
 //go:norace
 //go:nocheckptr
 func (s *shared) settled(w *worker, ns int64) bool {
-	// nosplit: runs without a g.
 	deadline := raw.Nanotime() + ns
 	tab := uintptr(raw.Load64(&s.table))
 	for i := uintptr(0); i < uintptr(at[table](tab).n); i++ {
@@ -190,7 +184,6 @@ func (s *shared) settled(w *worker, ns int64) bool {
 //go:norace
 //go:nocheckptr
 func rescuePark(arg uintptr) {
-	// nosplit: runs without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	c, r := &s.cmd, &w.rescuing
@@ -218,7 +211,6 @@ func rescuePark(arg uintptr) {
 //go:norace
 //go:nocheckptr
 func rescueMaps(arg uintptr) {
-	// nosplit: runs without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	r := &w.rescuing
@@ -268,7 +260,6 @@ func rescueMaps(arg uintptr) {
 //go:norace
 //go:nocheckptr
 func rescueAccess(arg uintptr) {
-	// nosplit: runs without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	c, r := &s.cmd, &w.rescuing
@@ -308,7 +299,6 @@ func rescueAccess(arg uintptr) {
 //go:norace
 //go:nocheckptr
 func (s *shared) smapsLine(w *worker, p uintptr) uintptr {
-	// nosplit: runs without a g.
 	r := &w.rescuing
 	if c := *at[uint8](p); c >= 'a' && c <= 'f' || c >= '0' && c <= '9' {
 		return r.line.parse(p)
@@ -329,7 +319,7 @@ func (s *shared) smapsLine(w *worker, p uintptr) uintptr {
 //go:norace
 //go:nocheckptr
 func flagsOf(p uintptr) (flags uint32) {
-	// nosplit: runs without a g. Two letters each, with a space between (proc_pid_smaps(5)).
+	// Two letters each, with a space between (proc_pid_smaps(5)).
 	for ; *at[uint8](p + 1) != '\n'; p++ {
 		switch {
 		case startsText(p, " um"):
@@ -349,7 +339,6 @@ func flagsOf(p uintptr) (flags uint32) {
 //go:norace
 //go:nocheckptr
 func rescueMapping(arg uintptr) {
-	// nosplit: runs without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	r := &w.rescuing
@@ -385,7 +374,6 @@ func rescueMapping(arg uintptr) {
 //go:norace
 //go:nocheckptr
 func (s *shared) ownMemory(addr uintptr) bool {
-	// nosplit: runs without a g.
 	for i := uintptr(0); i < maxWorkers; i++ {
 		if p := *at[uintptr](uintptr(unsafe.Pointer(&s.workers)) + i*8); p != 0 && at[worker](p).scratch == addr&^(s.pageSize-1) {
 			return true
@@ -408,7 +396,6 @@ func (s *shared) ownMemory(addr uintptr) bool {
 //go:norace
 //go:nocheckptr
 func rescueFile(arg uintptr) {
-	// nosplit: runs without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	r := &w.rescuing
@@ -438,7 +425,6 @@ func rescueFile(arg uintptr) {
 //go:norace
 //go:nocheckptr
 func rescueMemory(arg uintptr) {
-	// nosplit: runs without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	r := &w.rescuing
@@ -474,7 +460,6 @@ func rescueMemory(arg uintptr) {
 //go:norace
 //go:nocheckptr
 func (s *shared) layerOf(w *worker, t *target, addr uintptr) uintptr {
-	// nosplit: runs without a g.
 	r := &w.rescuing
 	if r.from == 0 || addr-r.from >= pagemapLen*s.pageSize {
 		r.from = addr
@@ -500,7 +485,6 @@ func (s *shared) layerOf(w *worker, t *target, addr uintptr) uintptr {
 //go:norace
 //go:nocheckptr
 func (s *shared) pagemapText(which uintptr) uintptr {
-	// nosplit: runs without a g.
 	return s.text + smapsLen + which*pagemapLen*8
 }
 
@@ -512,7 +496,6 @@ func (s *shared) pagemapText(which uintptr) uintptr {
 //go:norace
 //go:nocheckptr
 func (s *shared) readPagemap(w *worker, t *target, which uintptr, start uint64) {
-	// nosplit: runs without a g.
 	r := &w.rescuing
 	to, addr := s.pagemapText(which), uintptr(start)+r.from-t.lo
 	n := min(pagemapLen, (t.hi-r.from)/s.pageSize)
@@ -543,7 +526,6 @@ func (s *shared) readPagemap(w *worker, t *target, which uintptr, start uint64) 
 //go:norace
 //go:nocheckptr
 func rescueRun(arg uintptr) {
-	// nosplit: runs without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	p, r := &w.carry, &w.rescuing
@@ -586,7 +568,6 @@ func rescueRun(arg uintptr) {
 //go:norace
 //go:nocheckptr
 func (s *shared) allOpen() {
-	// nosplit: runs without a g.
 	tab := uintptr(raw.Load64(&s.table))
 	for i := uintptr(0); i < uintptr(at[table](tab).n); i++ {
 		t := at[target](*at[uintptr](tab + tableHeader + i*8))
@@ -604,7 +585,6 @@ func (s *shared) allOpen() {
 //go:norace
 //go:nocheckptr
 func rescueEnd(arg uintptr) {
-	// nosplit: runs without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	raw.Store32(&s.stop, 1)
@@ -637,7 +617,6 @@ func rescueEnd(arg uintptr) {
 //go:norace
 //go:nocheckptr
 func (s *shared) closeAll(w *worker) {
-	// nosplit: runs without a g.
 	if closeRange(0, ^uint32(0), 0) != 0 {
 		for i := range s.keep {
 			raw.Syscall(unix.SYS_CLOSE, uintptr(s.keep[i]), 0, 0, 0, 0, 0)
@@ -665,7 +644,6 @@ const overGrace = 100e6 // ns
 //go:norace
 //go:nocheckptr
 func (s *shared) closeExposed(w *worker) (again bool) {
-	// nosplit: runs in the signal handler.
 	if raw.Cas32(&s.over, overThreads, overCloses) {
 		for i := uintptr(0); i < exposedUserfaultfds; i++ {
 			x := at[exposedID](uintptr(unsafe.Pointer(&s.exposed)) + i*unsafe.Sizeof(exposedID{}))

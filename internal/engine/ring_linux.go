@@ -66,7 +66,6 @@ const (
 //go:norace
 //go:nocheckptr
 func (s *shared) record(seq uint64) *Record {
-	// nosplit: hot path.
 	return at[Record](s.ring + uintptr(seq&s.ringMask)*64)
 }
 
@@ -74,7 +73,6 @@ func (s *shared) record(seq uint64) *Record {
 //go:norace
 //go:nocheckptr
 func (s *shared) generation(seq uint64) uint32 {
-	// nosplit: hot path.
 	return uint32(seq>>s.ringBits) & stGenMask << stBits
 }
 
@@ -84,7 +82,6 @@ func (s *shared) generation(seq uint64) uint32 {
 //go:norace
 //go:nocheckptr
 func (s *shared) claim() (seq uint64, ok bool) {
-	// nosplit: hot path.
 	for {
 		h := raw.Load64(&s.head)
 		if h-raw.Load64(&s.tail) > s.ringMask {
@@ -106,7 +103,6 @@ func (s *shared) claim() (seq uint64, ok bool) {
 //go:norace
 //go:nocheckptr
 func (r *Record) arrive(bit uint32) uint32 {
-	// nosplit: hot path.
 	for {
 		st := raw.Load32(&r.state)
 		if st&stWanted == 0 {

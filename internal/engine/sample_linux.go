@@ -179,7 +179,6 @@ func (e *Engine) ArmMore(g *Target, sm Sample, mine func(lo, hi uintptr) []AddrR
 //go:norace
 //go:nocheckptr
 func (t *target) run(addr, hi uintptr) (end uintptr, armed bool) {
-	// nosplit: runs without a g.
 	if t.sample == 0 {
 		return hi, true
 	}
@@ -196,7 +195,6 @@ func (t *target) run(addr, hi uintptr) (end uintptr, armed bool) {
 //go:norace
 //go:nocheckptr
 func (t *target) armed(block uintptr) bool {
-	// nosplit: runs without a g.
 	return *at[uint64](t.sample + block/64*8)&(1<<(block%64)) != 0
 }
 
@@ -206,7 +204,6 @@ func (t *target) armed(block uintptr) bool {
 //go:norace
 //go:nocheckptr
 func (t *target) setStates(lo, hi uintptr, state uint32) {
-	// nosplit: runs without a g.
 	for g := t.granule(lo); g <= t.granule(hi-1); g++ {
 		raw.Store32(t.state(g), state)
 	}
@@ -218,7 +215,6 @@ func (t *target) setStates(lo, hi uintptr, state uint32) {
 //go:norace
 //go:nocheckptr
 func (s *shared) resetStates(t *target) {
-	// nosplit: runs without a g.
 	s.empty(t.states, statesLen(t)) // zero is gArmed
 	for lo := t.lo; t.sample != 0 && lo < t.hi; {
 		end, armed := t.run(lo, t.hi)
@@ -240,7 +236,6 @@ const releaseStep = 1 << 20
 //go:norace
 //go:nocheckptr
 func releaseMemory(arg uintptr) {
-	// nosplit: runs without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	c := &s.cmd
@@ -281,7 +276,6 @@ func releaseMemory(arg uintptr) {
 //go:norace
 //go:nocheckptr
 func (c *command) run(t *target, addr, hi uintptr) (end uintptr, armed bool) {
-	// nosplit: runs without a g.
 	bitmap, shift := t.sample, t.blockShift
 	t.sample, t.blockShift = c.sample, c.blockShift // only the surgeon, who runs this, reads them
 	end, armed = t.run(addr, hi)
@@ -295,7 +289,6 @@ func (c *command) run(t *target, addr, hi uintptr) (end uintptr, armed bool) {
 //go:norace
 //go:nocheckptr
 func (s *shared) unregisterPieces(w *worker, t *target, lo, hi uintptr) {
-	// nosplit: runs without a g.
 	w.args[0], w.args[1] = uint64(lo), uint64(hi-lo)
 	if raw.Errno(raw.Syscall(unix.SYS_IOCTL, uintptr(t.uffd), uintptr(uffd.IoctlUnregister), uintptr(unsafe.Pointer(&w.args)), 0, 0, 0)) == 0 {
 		return
@@ -311,7 +304,6 @@ func (s *shared) unregisterPieces(w *worker, t *target, lo, hi uintptr) {
 //go:norace
 //go:nocheckptr
 func bringRuns(arg uintptr) {
-	// nosplit: runs without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	t, lo, length := at[target](w.carry.target), w.carry.dst, w.carry.length
@@ -345,7 +337,6 @@ func bringRuns(arg uintptr) {
 //go:norace
 //go:nocheckptr
 func (s *shared) bringHome(w *worker, t *target, src, dst, length uintptr) {
-	// nosplit: runs without a g.
 	for {
 		s.lock(w, &s.reading)
 		_, ok := s.bring(w, t, src, dst, length)

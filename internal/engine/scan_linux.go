@@ -29,7 +29,6 @@ const (
 //go:norace
 //go:nocheckptr
 func (s *shared) scan(w *worker, lo, hi, out uintptr) (n, end uintptr) {
-	// nosplit: runs without a g.
 	scanArg(&w.args, lo, hi, out, scanRegions)
 	n = raw.Syscall(unix.SYS_IOCTL, uintptr(s.pagemapFD), pagemapScan, uintptr(unsafe.Pointer(&w.args)), 0, 0, 0)
 	if e := raw.Errno(n); e != 0 {
@@ -43,7 +42,6 @@ func (s *shared) scan(w *worker, lo, hi, out uintptr) (n, end uintptr) {
 //go:norace
 //go:nocheckptr
 func scanArg(a *[16]uint64, lo, hi, out uintptr, n uint64) {
-	// nosplit: runs without a g.
 	for i := range a {
 		a[i] = 0
 	}

@@ -34,7 +34,6 @@ import (
 //go:norace
 //go:nocheckptr
 func onSegv(arg uintptr) {
-	// nosplit: runs in the signal handler.
 	w := at[worker](arg)
 	none := false // nothing of ours was there
 	if w.shared != 0 {
@@ -73,7 +72,6 @@ const (
 //go:norace
 //go:nocheckptr
 func answerSegv(arg uintptr) {
-	// nosplit: runs in the signal handler.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	t := at[target](w.now.target)
@@ -103,7 +101,6 @@ func answerSegv(arg uintptr) {
 //go:norace
 //go:nocheckptr
 func (s *shared) claimFile(w *worker, t *target) bool {
-	// nosplit: runs in the signal handler.
 	w.bus.tid = s.threadID(w)
 	p := t.state(w.now.g)
 	for {
@@ -133,7 +130,6 @@ func (s *shared) claimFile(w *worker, t *target) bool {
 //go:norace
 //go:nocheckptr
 func (w *worker) rights(t *target) uint32 {
-	// nosplit: runs in the signal handler.
 	if w.bus.vma.prot == 0 && !w.bus.guard && t.flags&tgNone != 0 {
 		return t.prot
 	}
@@ -146,7 +142,6 @@ func (w *worker) rights(t *target) uint32 {
 //go:norace
 //go:nocheckptr
 func (w *worker) accessible() bool {
-	// nosplit: runs in the signal handler.
 	return w.now.flags&flagExec == 0 && touched(w.now.addr&^(busPage-1), w.now.flags&writeFlag != 0) == 0
 }
 
@@ -156,7 +151,6 @@ func (w *worker) accessible() bool {
 //go:norace
 //go:nocheckptr
 func (w *worker) mayRetry() bool {
-	// nosplit: runs in the signal handler.
 	if !w.bus.guard {
 		return allows(w.bus.vma.prot, w.now.flags)
 	}
@@ -169,7 +163,6 @@ func (w *worker) mayRetry() bool {
 //go:norace
 //go:nocheckptr
 func allows(prot uint32, flags uint64) bool {
-	// nosplit: runs in the signal handler.
 	switch {
 	case flags&flagExec != 0:
 		return prot&unix.PROT_EXEC != 0
@@ -187,7 +180,6 @@ func allows(prot uint32, flags uint64) bool {
 //go:norace
 //go:nocheckptr
 func lookBus(arg uintptr) {
-	// nosplit: runs in the signal handler.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	t := at[target](w.now.target)
@@ -210,7 +202,6 @@ func lookBus(arg uintptr) {
 //go:norace
 //go:nocheckptr
 func (t *target) taken(prot uint32) bool {
-	// nosplit: runs in the signal handler.
 	return t.flags&tgGuard != 0 || prot == 0 && t.flags&tgNone != 0
 }
 
@@ -220,7 +211,6 @@ func (t *target) taken(prot uint32) bool {
 //go:norace
 //go:nocheckptr
 func (l *mapLine) of(t *target) bool {
-	// nosplit: runs in the signal handler.
 	return l.shared == (t.flags&tgAnonymous == 0) && l.inode == t.inode && l.dev == t.dev
 }
 
@@ -230,7 +220,6 @@ func (l *mapLine) of(t *target) bool {
 //go:norace
 //go:nocheckptr
 func (l *mapLine) inPlace(t *target) bool {
-	// nosplit: runs in the signal handler, and on threads without a g.
 	return t.flags&tgAnonymous != 0 || l.offset-uint64(l.lo) == uint64(t.offset)-uint64(t.lo)
 }
 
@@ -241,7 +230,6 @@ func (l *mapLine) inPlace(t *target) bool {
 //go:norace
 //go:nocheckptr
 func probeBus(arg uintptr) {
-	// nosplit: runs in the signal handler.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	t := at[target](w.now.target)
@@ -285,7 +273,6 @@ func probeBus(arg uintptr) {
 //go:norace
 //go:nocheckptr
 func lift(arg uintptr) {
-	// nosplit: runs in the signal handler.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	w.now.source = s.sourceOf(w, at[target](w.now.target), w.now.addr)
@@ -299,7 +286,6 @@ func lift(arg uintptr) {
 //go:norace
 //go:nocheckptr
 func touchFile(arg uintptr) {
-	// nosplit: runs in the signal handler.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	t := at[target](w.now.target)
@@ -338,7 +324,6 @@ func touchFile(arg uintptr) {
 //go:norace
 //go:nocheckptr
 func openFile(arg uintptr) {
-	// nosplit: runs in the signal handler, and on threads without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	t, g := at[target](w.now.target), w.now.g
@@ -379,7 +364,6 @@ func openFile(arg uintptr) {
 //go:norace
 //go:nocheckptr
 func openPieces(arg uintptr) {
-	// nosplit: runs in the signal handler, and on threads without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	t := at[target](w.now.target)
@@ -407,7 +391,6 @@ func openPieces(arg uintptr) {
 //go:norace
 //go:nocheckptr
 func (s *shared) giveBack(w *worker, t *target, addr, length uintptr, prot uint32) (errno uintptr) {
-	// nosplit: runs in the signal handler, and on threads without a g.
 	if prot == 0 && t.flags&tgNone != 0 {
 		w.carry.call = callProtect
 		errno = raw.Errno(raw.Syscall(unix.SYS_MPROTECT, addr, length, uintptr(t.prot), 0, 0, 0))
@@ -431,7 +414,6 @@ const (
 //go:norace
 //go:nocheckptr
 func openAnyhow(arg uintptr) {
-	// nosplit: runs without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	t := at[target](w.now.target)
@@ -459,7 +441,6 @@ func openAnyhow(arg uintptr) {
 //go:norace
 //go:nocheckptr
 func strayBus(arg uintptr) {
-	// nosplit: runs in the signal handler.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	v := &w.bus.vma
@@ -512,7 +493,6 @@ func strayBus(arg uintptr) {
 //go:norace
 //go:nocheckptr
 func strayMemory(arg uintptr) {
-	// nosplit: runs in the signal handler.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	v := &w.bus.vma
@@ -547,7 +527,6 @@ func strayMemory(arg uintptr) {
 //go:norace
 //go:nocheckptr
 func (s *shared) isMapped(w *worker, page uintptr) bool {
-	// nosplit: runs in the signal handler.
 	return unix.Errno(raw.Errno(raw.Syscall(unix.SYS_MINCORE, page, s.pageSize, uintptr(unsafe.Pointer(&w.vec)), 0, 0, 0))) != unix.ENOMEM
 }
 
@@ -558,7 +537,6 @@ func (s *shared) isMapped(w *worker, page uintptr) bool {
 //go:norace
 //go:nocheckptr
 func (s *shared) openForked(w *worker) {
-	// nosplit: runs in the signal handler.
 	t := s.find(w.now.addr)
 	if w.accessible() {
 		w.bus.ours = true // another thread was faster

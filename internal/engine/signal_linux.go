@@ -54,7 +54,6 @@ const mark = 0x66747374
 //go:norace
 //go:nocheckptr
 func (s *shared) onSignal(info, ctx, g uintptr) {
-	// nosplit: runs in the signal handler.
 	v := *at[uint64](info + 24)
 	switch {
 	case v == valueKnock:
@@ -77,7 +76,6 @@ type asked struct {
 //go:norace
 //go:nocheckptr
 func answerAsked(arg uintptr) {
-	// nosplit: runs in the signal handler.
 	a := at[asked](arg)
 	s := at[shared](a.shared)
 	start := raw.Nanotime()
@@ -122,7 +120,6 @@ type request struct {
 //go:norace
 //go:nocheckptr
 func capture(arg uintptr) {
-	// nosplit: runs in the signal handler.
 	q := at[request](arg)
 	s := at[shared](q.shared)
 	seq, g := q.seq, q.g
@@ -175,7 +172,6 @@ func capture(arg uintptr) {
 //go:norace
 //go:nocheckptr
 func (q *request) goOn(r *Record, pc, g uintptr, moved bool) {
-	// nosplit: runs in the signal handler.
 	s := at[shared](q.shared)
 	if afterCall(pc) {
 		r.Flags |= FlagStallBound
@@ -194,7 +190,6 @@ func (q *request) goOn(r *Record, pc, g uintptr, moved bool) {
 //go:norace
 //go:nocheckptr
 func (q *request) start(r *Record, pc, sp, fp, word uintptr) {
-	// nosplit: runs in the signal handler.
 	q.record, q.word = uintptr(unsafe.Pointer(r)), word
 	q.frame.pc, q.frame.fp, q.frame.lo, q.frame.hi = pc, fp, sp-recordBelowSP, sp
 }
@@ -205,7 +200,6 @@ func (q *request) start(r *Record, pc, sp, fp, word uintptr) {
 //go:norace
 //go:nocheckptr
 func walk(arg uintptr) {
-	// nosplit: runs in the signal handler.
 	q := at[request](arg)
 	s := at[shared](q.shared)
 	r, f, g, word := at[Record](q.record), q.frame, q.g, q.word
@@ -236,7 +230,6 @@ func walk(arg uintptr) {
 //go:norace
 //go:nocheckptr
 func (s *shared) moved(r *Record, pc, g uintptr) bool {
-	// nosplit: runs in the signal handler.
 	if s.goidOff == 0 {
 		return false
 	}
@@ -257,7 +250,6 @@ const flagStack = 1 << 9
 //go:norace
 //go:nocheckptr
 func tell(arg uintptr) {
-	// nosplit: runs in the signal handler.
 	q := at[request](arg)
 	s := at[shared](q.shared)
 	g := q.g
@@ -278,7 +270,6 @@ func tell(arg uintptr) {
 //go:norace
 //go:nocheckptr
 func (s *shared) remember(tid uint32, g uintptr, now int64) {
-	// nosplit: runs in the signal handler.
 	t := s.threadOf(tid, true)
 	if t == nil {
 		return
@@ -300,7 +291,6 @@ const owedMost = 2048
 //go:norace
 //go:nocheckptr
 func (s *shared) answered() {
-	// nosplit: runs in the signal handler.
 	if t := s.threadOf(uint32(raw.Syscall(unix.SYS_GETTID, 0, 0, 0, 0, 0, 0)), false); t != nil {
 		t.owed = 0
 		raw.Store32(&t.mute, 0)
@@ -315,7 +305,6 @@ func (s *shared) answered() {
 //go:norace
 //go:nocheckptr
 func (s *shared) ask(w *worker, seq uint64, r *Record, bits uint32) {
-	// nosplit: hot path.
 	r.arrive(bits)
 	e := uintptr(unix.ESRCH)
 	t := s.threadOf(r.Thread, true)
@@ -343,7 +332,7 @@ func (s *shared) ask(w *worker, seq uint64, r *Record, bits uint32) {
 //go:norace
 //go:nocheckptr
 func (s *shared) queueSignal(w *worker, tid uint32, value uint64) uintptr {
-	// nosplit: hot path. struct siginfo, include/uapi/asm-generic/siginfo.h
+	// struct siginfo, include/uapi/asm-generic/siginfo.h
 	sig := uintptr(raw.Load64(&s.signal))
 	if sig == 0 {
 		return uintptr(unix.ESRCH)

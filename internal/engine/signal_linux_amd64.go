@@ -27,7 +27,6 @@ const recordBelowSP = 0
 //go:norace
 //go:nocheckptr
 func (s *shared) registers(ctx uintptr) (pc, sp, fp, word uintptr) {
-	// nosplit: runs in the signal handler.
 	pc, sp, fp = *at[uintptr](ctx + ctxRIP), *at[uintptr](ctx + ctxRSP), *at[uintptr](ctx + ctxRBP)
 	if pc == s.preemptPC { // see sigctxt.pushCall, runtime/signal_amd64.go
 		pc, sp = *at[uintptr](sp), sp+8
@@ -40,12 +39,12 @@ func (s *shared) registers(ctx uintptr) (pc, sp, fp, word uintptr) {
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func inGo(pc, g uintptr) bool { return true } // nosplit: runs in the signal handler
+func inGo(pc, g uintptr) bool { return true }
 
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func currentG(g uintptr) uintptr { return g } // nosplit: runs in the signal handler
+func currentG(g uintptr) uintptr { return g }
 
 const archGetFS = 0x1003 // ARCH_GET_FS, arch/x86/include/uapi/asm/prctl.h
 
@@ -55,7 +54,6 @@ const archGetFS = 0x1003 // ARCH_GET_FS, arch/x86/include/uapi/asm/prctl.h
 //go:norace
 //go:nocheckptr
 func (s *shared) tlsSlot(g uintptr) uintptr {
-	// nosplit: runs in the signal handler.
 	base := threadBase()
 	if g == 0 || s.tlsOff == 0 || base == 0 || *at[uintptr](base - s.tlsOff) != g {
 		return 0
@@ -69,7 +67,6 @@ func (s *shared) tlsSlot(g uintptr) uintptr {
 //go:norace
 //go:nocheckptr
 func threadBase() (base uintptr) {
-	// nosplit: runs in the signal handler.
 	if raw.Errno(raw.Syscall(unix.SYS_ARCH_PRCTL, archGetFS, uintptr(unsafe.Pointer(&base)), 0, 0, 0, 0)) != 0 {
 		return 0
 	}
@@ -123,6 +120,6 @@ func tlsOffset() uintptr {
 //go:norace
 //go:nocheckptr
 func afterCall(pc uintptr) bool {
-	// nosplit: runs in the signal handler. The page before it may not be there.
+	// The page before it may not be there.
 	return pc&4095 >= 2 && *at[uint16](pc - 2) == 0x050f
 }

@@ -22,7 +22,6 @@ const recordBelowSP = 8
 //go:norace
 //go:nocheckptr
 func (s *shared) registers(ctx uintptr) (pc, sp, fp, word uintptr) {
-	// nosplit: runs in the signal handler.
 	pc, sp, fp, word = *at[uintptr](ctx + ctxPC), *at[uintptr](ctx + ctxSP), *at[uintptr](ctx + ctxFP), *at[uintptr](ctx + ctxLR)
 	if pc == s.preemptPC { // see sigctxt.pushCall, runtime/signal_arm64.go
 		pc, word, sp = word, *at[uintptr](sp), sp+16
@@ -37,7 +36,6 @@ func (s *shared) registers(ctx uintptr) (pc, sp, fp, word uintptr) {
 //go:norace
 //go:nocheckptr
 func inGo(pc, g uintptr) bool {
-	// nosplit: runs in the signal handler.
 	s := at[shared](uintptr(sh))
 	return pc >= s.textLo && pc < s.textHi
 }
@@ -45,14 +43,14 @@ func inGo(pc, g uintptr) bool {
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func currentG(g uintptr) uintptr { return 0 } // nosplit: runs in the signal handler
+func currentG(g uintptr) uintptr { return 0 }
 
 // tlsSlot is 0: without cgo, g is only in a register, so every goroutine is asked by signal.
 //
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func (s *shared) tlsSlot(g uintptr) uintptr { return 0 } // nosplit: runs in the signal handler
+func (s *shared) tlsSlot(g uintptr) uintptr { return 0 }
 
 func tlsOffset() uintptr { return 0 }
 
@@ -63,7 +61,7 @@ func tlsOffset() uintptr { return 0 }
 //go:norace
 //go:nocheckptr
 func afterCall(pc uintptr) bool {
-	// nosplit: runs in the signal handler. The page before it may not be there.
+	// The page before it may not be there.
 	const svc = 0xd4000001
 	return pc&4095 >= 4 && *at[uint32](pc - 4) == svc
 }

@@ -38,7 +38,6 @@ const (
 //go:norace
 //go:nocheckptr
 func (s *shared) goidBucket(goid uint64) uintptr {
-	// nosplit: hot path.
 	return s.goids + uintptr(goid*0x9e3779b97f4a7c15>>52)%goidBuckets*goidWays*goidEntrySize
 }
 
@@ -48,7 +47,6 @@ func (s *shared) goidBucket(goid uint64) uintptr {
 //go:norace
 //go:nocheckptr
 func (s *shared) spanOf(goid uint64) uint64 {
-	// nosplit: hot path.
 	if goid == 0 {
 		return 0
 	}
@@ -70,7 +68,6 @@ func (s *shared) spanOf(goid uint64) uint64 {
 //go:norace
 //go:nocheckptr
 func (s *shared) spanSlot(ref uint64) *spanSlot {
-	// nosplit: hot path.
 	return at[spanSlot](s.spans + uintptr(uint32(ref)-1)%spanSlots*spanSlotSize)
 }
 
@@ -80,7 +77,6 @@ func (s *shared) spanSlot(ref uint64) *spanSlot {
 //go:norace
 //go:nocheckptr
 func (s *shared) account(r *Record, goid, parent uint64, t *target) {
-	// nosplit: hot path.
 	r.Goid = goid
 	ref := s.spanOf(goid)
 	if ref == 0 {
@@ -116,7 +112,6 @@ const spanRegions = 48
 //go:norace
 //go:nocheckptr
 func (s *shared) settle(span uint64, stall int64) {
-	// nosplit: hot path.
 	if span == 0 {
 		return
 	}

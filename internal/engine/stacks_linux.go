@@ -32,7 +32,6 @@ type frame struct{ pc, fp, lo, hi uintptr }
 //go:norace
 //go:nocheckptr
 func (f *frame) next() bool {
-	// nosplit: runs in the signal handler.
 	if f.fp < f.lo || f.fp+16 > f.hi || f.fp&7 != 0 {
 		return false
 	}
@@ -50,7 +49,6 @@ func (f *frame) next() bool {
 //go:norace
 //go:nocheckptr
 func (s *shared) intern(start frame, word uintptr) (number uint32, cut bool) {
-	// nosplit: runs in the signal handler.
 	h := mix(mix(0x243f6a8885a308d3, uint64(start.pc)), uint64(word))
 	f := start
 	n := uint32(1)
@@ -91,7 +89,6 @@ func (s *shared) intern(start frame, word uintptr) (number uint32, cut bool) {
 //go:norace
 //go:nocheckptr
 func mix(h, v uint64) uint64 {
-	// nosplit: runs in the signal handler.
 	h = (h ^ v) * 0x9e3779b97f4a7c15
 	return h ^ h>>29
 }

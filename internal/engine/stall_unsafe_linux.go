@@ -15,7 +15,6 @@ import (
 //go:norace
 //go:nocheckptr
 func (r *Record) passes() {
-	// nosplit: runs in the signal handler.
 	raw.Cas64((*uint64)(unsafe.Pointer(&r.Stall)), 0, uint64(r.Time-raw.Nanotime()))
 }
 
@@ -28,7 +27,6 @@ func (r *Record) passes() {
 //go:norace
 //go:nocheckptr
 func (r *Record) stalled(stall, filling int64) {
-	// nosplit: runs without a g.
 	p := (*uint64)(unsafe.Pointer(&r.Stall))
 	for {
 		left := raw.Load64(p) // 0, or the stall until passes, negative

@@ -16,7 +16,6 @@ import (
 //go:norace
 //go:nocheckptr
 func (s *shared) whileStill(w *worker, work func(uintptr)) (took int64) {
-	// nosplit: runs without a g.
 	c := &s.cmd
 	t := at[target](c.target)
 	c.culprit, c.why = 0, 0
@@ -63,7 +62,6 @@ func (s *shared) whileStill(w *worker, work func(uintptr)) (took int64) {
 //go:norace
 //go:nocheckptr
 func (s *shared) lasted(start int64, still uint64) (took int64) {
-	// nosplit: runs without a g.
 	now := raw.Nanotime()
 	took = now - start
 	if s.cmd.park == 0 {
@@ -104,7 +102,6 @@ func (s *shared) freeze(w *worker, t *target, work func(uintptr), deadline int64
 //go:norace
 //go:nocheckptr
 func (s *shared) quiesce(w *worker, t *target, deadline int64) bool {
-	// nosplit: runs without a g.
 	for raw.Load32(&t.inflight) != 0 {
 		if raw.Nanotime() > deadline {
 			return false

@@ -17,7 +17,6 @@ import (
 //go:norace
 //go:nocheckptr
 func (s *shared) stray(w *worker, fd uint32, addr uintptr) {
-	// nosplit: runs without a g.
 	raw.Add64(&s.strays, 1)
 	deep(strayShared, uintptr(unsafe.Pointer(w)))
 	if lo, _, _, ok := s.query(w, addr); ok {
@@ -42,7 +41,6 @@ func (s *shared) stray(w *worker, fd uint32, addr uintptr) {
 //go:norace
 //go:nocheckptr
 func (s *shared) retrieve(w *worker, t *target, from, to, length uintptr) {
-	// nosplit: runs without a g.
 	raw.Add32(&t.inflight, 1) // the target stays until then
 	w.now.target, w.now.moved = uintptr(unsafe.Pointer(t)), piece{from, to, length}
 	deep(toDisk, uintptr(unsafe.Pointer(w)))
@@ -56,7 +54,6 @@ func (s *shared) retrieve(w *worker, t *target, from, to, length uintptr) {
 //go:norace
 //go:nocheckptr
 func bringBack(arg uintptr) {
-	// nosplit: runs without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	t := at[target](w.now.target)

@@ -102,7 +102,6 @@ const (
 //go:norace
 //go:nocheckptr
 func surgeon(arg uintptr) {
-	// nosplit: the body of a thread without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	s.serve(w, &s.cmd.bell, &s.cmd.done, operate)
@@ -118,7 +117,6 @@ func surgeon(arg uintptr) {
 //go:norace
 //go:nocheckptr
 func (s *shared) serve(w *worker, bell, done *uint32, work func(uintptr)) {
-	// nosplit: runs without a g.
 	for seen := uint32(0); ; {
 		rung := raw.Load32(bell)
 		switch {
@@ -145,7 +143,6 @@ func (s *shared) serve(w *worker, bell, done *uint32, work func(uintptr)) {
 //go:norace
 //go:nocheckptr
 func operate(arg uintptr) {
-	// nosplit: runs without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	c := &s.cmd
@@ -178,7 +175,6 @@ func operate(arg uintptr) {
 //go:norace
 //go:nocheckptr
 func cut(arg uintptr) {
-	// nosplit: runs without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	c := &s.cmd
@@ -220,7 +216,6 @@ func cut(arg uintptr) {
 //go:norace
 //go:nocheckptr
 func place(arg uintptr) {
-	// nosplit: runs without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	c := &s.cmd
@@ -261,7 +256,6 @@ func place(arg uintptr) {
 //go:norace
 //go:nocheckptr
 func (s *shared) takeBack(w *worker, c *command, t *target, hi uintptr) {
-	// nosplit: runs without a g.
 	for lo := t.lo; lo < hi; {
 		end, armed := t.run(lo, hi)
 		switch {
@@ -284,7 +278,6 @@ func (s *shared) takeBack(w *worker, c *command, t *target, hi uintptr) {
 //go:norace
 //go:nocheckptr
 func (s *shared) moveCover(c *command, from, length, to uintptr) bool {
-	// nosplit: runs without a g.
 	if e := raw.Errno(raw.Syscall(unix.SYS_MREMAP, from, length, length, remapOver, to, 0)); e != 0 {
 		c.fail(callRemap, e)
 		return false
@@ -300,7 +293,6 @@ func (s *shared) moveCover(c *command, from, length, to uintptr) bool {
 //go:norace
 //go:nocheckptr
 func (s *shared) intact(w *worker, c *command, t *target) bool {
-	// nosplit: runs without a g.
 	var l mapLine
 	c.heed = heed{}
 	for next := t.lo; next < t.hi; next = l.hi {
@@ -324,7 +316,6 @@ func (s *shared) intact(w *worker, c *command, t *target) bool {
 //go:norace
 //go:nocheckptr
 func (s *shared) aliasOf(w *worker, c *command, t *target) bool {
-	// nosplit: runs without a g.
 	var l mapLine
 	return s.lineFrom(w, &l, t.alias) && l.lo <= t.alias &&
 		l.shared && l.inode == c.inode && l.dev == c.dev && l.offset+uint64(t.alias-l.lo) == uint64(t.offset)
@@ -341,7 +332,6 @@ const cutSlice = 4e6
 //go:norace
 //go:nocheckptr
 func disarm(arg uintptr) {
-	// nosplit: runs without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	c := &s.cmd
@@ -386,7 +376,6 @@ func disarm(arg uintptr) {
 //go:norace
 //go:nocheckptr
 func disarmLine(arg uintptr) {
-	// nosplit: runs without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	c := &s.cmd
@@ -430,7 +419,6 @@ func disarmLine(arg uintptr) {
 //go:norace
 //go:nocheckptr
 func (s *shared) isCover(w *worker, t *target, l *mapLine) bool {
-	// nosplit: runs without a g.
 	lo, hi := max(l.lo, t.lo), min(l.hi, t.hi)
 	if l.shared || lo >= hi {
 		return false
@@ -448,7 +436,6 @@ func (s *shared) isCover(w *worker, t *target, l *mapLine) bool {
 //go:norace
 //go:nocheckptr
 func (c *command) fail(call, errno uintptr) {
-	// nosplit: runs without a g.
 	c.status, c.errno, c.call = statusFailed, uint32(errno), call+1
 }
 
@@ -458,6 +445,5 @@ func (c *command) fail(call, errno uintptr) {
 //go:norace
 //go:nocheckptr
 func statesLen(t *target) uintptr {
-	// nosplit: runs without a g.
 	return (t.granules()*4 + 4095) &^ 4095
 }

@@ -102,7 +102,6 @@ const (
 //go:norace
 //go:nocheckptr
 func (t *target) granule(addr uintptr) uintptr {
-	// nosplit: hot path.
 	return (addr - t.base) >> t.shift
 }
 
@@ -110,7 +109,6 @@ func (t *target) granule(addr uintptr) uintptr {
 //go:norace
 //go:nocheckptr
 func (t *target) state(g uintptr) *uint32 {
-	// nosplit: hot path.
 	return at[uint32](t.states + g*4)
 }
 
@@ -120,7 +118,6 @@ func (t *target) state(g uintptr) *uint32 {
 //go:norace
 //go:nocheckptr
 func (t *target) given(addr uintptr) bool {
-	// nosplit: hot path.
 	return addr < uintptr(raw.Load64(&t.plain))
 }
 
@@ -131,7 +128,6 @@ func (t *target) given(addr uintptr) bool {
 //go:norace
 //go:nocheckptr
 func (t *target) granules() uintptr {
-	// nosplit: hot path.
 	return (t.hi - t.base + 1<<t.shift - 1) >> t.shift
 }
 
@@ -141,7 +137,6 @@ func (t *target) granules() uintptr {
 //go:norace
 //go:nocheckptr
 func (t *target) span(g, n uintptr) (addr, length uintptr) {
-	// nosplit: hot path.
 	addr = t.base + g<<t.shift
 	end := addr + n<<t.shift
 	return max(addr, t.lo), min(end, t.hi) - max(addr, t.lo)
@@ -153,7 +148,6 @@ func (t *target) span(g, n uintptr) (addr, length uintptr) {
 //go:norace
 //go:nocheckptr
 func (s *shared) find(addr uintptr) *target {
-	// nosplit: hot path.
 	tab := uintptr(raw.Load64(&s.table)) // once: it may be replaced by a shorter one at any time
 	lo, hi := uintptr(0), uintptr(at[table](tab).n)
 	base := tab + tableHeader

@@ -52,7 +52,6 @@ const (
 //go:norace
 //go:nocheckptr
 func (s *shared) threadOf(tid uint32, add bool) *thread {
-	// nosplit: hot path.
 	h := uintptr(tid * threadHash >> threadShift)
 	for i := uintptr(0); i < threadProbe; i++ {
 		t := at[thread](s.threads + (h+i)%threadSlots*threadSize)
@@ -82,7 +81,6 @@ const threadSize = 128
 //go:norace
 //go:nocheckptr
 func (s *shared) goroutineOf(tid uint32, now int64) (goid, parent uint64, ok bool) {
-	// nosplit: hot path.
 	if s.goidOff == 0 {
 		return 0, 0, true // nobody can tell: a signal would not help
 	}
@@ -102,7 +100,6 @@ func (s *shared) goroutineOf(tid uint32, now int64) (goid, parent uint64, ok boo
 //go:norace
 //go:nocheckptr
 func (s *shared) goroutine(g uintptr) (goid, parent uint64, ok bool) {
-	// nosplit: hot path.
 	if g == 0 || s.goidOff == 0 {
 		return 0, 0, true
 	}
@@ -121,7 +118,6 @@ func (s *shared) goroutine(g uintptr) (goid, parent uint64, ok bool) {
 //go:norace
 //go:nocheckptr
 func (s *shared) absent(w *worker) bool {
-	// nosplit: hot path.
 	f := &w.now
 	if !f.known || f.goid != 0 || s.goidOff == 0 {
 		return false
@@ -140,7 +136,6 @@ func (s *shared) absent(w *worker) bool {
 //go:norace
 //go:nocheckptr
 func (s *shared) left(w *worker) bool {
-	// nosplit: hot path.
 	goid, _, ok := s.goroutineOf(w.now.tid, w.now.time)
 	return ok && goid != w.now.goid
 }

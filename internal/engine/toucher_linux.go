@@ -37,7 +37,6 @@ var epoch uint64
 //go:norace
 //go:nocheckptr
 func storagePlace(tid uint32, i uintptr) *uint32 {
-	// nosplit: runs in the signal handler, and without a g.
 	h := (uintptr(tid*threadHash>>storageShift) + i) % storageSlots
 	return at[uint32](uintptr(unsafe.Pointer(&inStorage)) + h*4)
 }
@@ -48,7 +47,6 @@ func storagePlace(tid uint32, i uintptr) *uint32 {
 //go:norace
 //go:nocheckptr
 func waitsForStorage(tid uint32) bool {
-	// nosplit: runs without a g.
 	return storageEntry(tid) != 0
 }
 
@@ -58,7 +56,6 @@ func waitsForStorage(tid uint32) bool {
 //go:norace
 //go:nocheckptr
 func storageEntry(tid uint32) uint32 {
-	// nosplit: runs without a g.
 	for i := uintptr(0); i < storageProbe; i++ {
 		if v := raw.Load32(storagePlace(tid, i)); v&^storageMasks == tid {
 			return v
@@ -73,7 +70,6 @@ func storageEntry(tid uint32) uint32 {
 //go:norace
 //go:nocheckptr
 func masks(ctx uintptr) bool {
-	// nosplit: runs in the signal handler.
 	return *at[uint64](ctx + ctxMask)&(1<<(unix.SIGBUS-1)|1<<(unix.SIGSEGV-1)) != 0
 }
 
@@ -99,7 +95,6 @@ type standing struct {
 //go:norace
 //go:nocheckptr
 func awaitPage(arg uintptr) {
-	// nosplit: runs in the signal handler.
 	q := at[standing](arg)
 	s := at[shared](q.shared)
 	r := s.record(q.seq)
@@ -170,7 +165,6 @@ var backSleep = [2]uint64{0, 1e6}
 //go:norace
 //go:nocheckptr
 func awaitBack(arg uintptr) {
-	// nosplit: runs in the signal handler.
 	q := at[standing](arg)
 	s := at[shared](q.shared)
 	r := s.record(q.seq)
@@ -208,7 +202,6 @@ func awaitBack(arg uintptr) {
 //go:norace
 //go:nocheckptr
 func (s *shared) stand(q *standing) {
-	// nosplit: runs in the signal handler.
 	engine, place, entry := raw.Load64(&epoch), (*uint32)(nil), q.tid
 	if q.masks {
 		entry |= storageMasks
@@ -247,7 +240,6 @@ func (s *shared) stand(q *standing) {
 //go:norace
 //go:nocheckptr
 func (s *shared) rejoin(tid uint32) {
-	// nosplit: runs in the signal handler.
 	if round := raw.Load32(&s.parkRound); round != 0 {
 		s.parkThread(tid, round)
 	}
@@ -259,7 +251,6 @@ func (s *shared) rejoin(tid uint32) {
 //go:norace
 //go:nocheckptr
 func readsBefore(source uint8) uint64 {
-	// nosplit: runs in signal handlers.
 	if source != SourceUnknown {
 		return 0
 	}
@@ -272,7 +263,6 @@ func readsBefore(source uint8) uint64 {
 //go:norace
 //go:nocheckptr
 func sourceAfter(source uint8, before uint64) uint8 {
-	// nosplit: runs in signal handlers.
 	switch {
 	case source != SourceUnknown:
 		return source
@@ -288,7 +278,7 @@ func sourceAfter(source uint8, before uint64) uint8 {
 //go:norace
 //go:nocheckptr
 func storageReads() uint64 {
-	// nosplit: runs in signal handlers. struct rusage, include/uapi/linux/resource.h: ru_majflt is its 10th
+	// struct rusage, include/uapi/linux/resource.h: ru_majflt is its 10th
 	// word and ru_inblock its 12th. The first alone is not enough: a fault that populates memory and had
 	// to drop the lock on the way is not counted as a major one (mm_account_fault, mm/memory.c).
 	const rusageThread = 1
@@ -306,7 +296,6 @@ func storageReads() uint64 {
 //go:norace
 //go:nocheckptr
 func handOver(arg uintptr) {
-	// nosplit: runs without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	t := at[target](w.now.target)
@@ -331,7 +320,6 @@ func handOver(arg uintptr) {
 //go:norace
 //go:nocheckptr
 func (s *shared) handRecord(w *worker, r *Record) bool {
-	// nosplit: runs without a g.
 	now, relieved := raw.Nanotime(), raw.Load64(&w.relieved)
 	if now-r.Time >= slowFault && relieved == 0 {
 		deep(blame, uintptr(unsafe.Pointer(w)))
@@ -364,7 +352,6 @@ func (s *shared) handRecord(w *worker, r *Record) bool {
 //go:norace
 //go:nocheckptr
 func (s *shared) unseen(r *Record) {
-	// nosplit: runs without a g.
 	if r.Flags&(flagStack|FlagHandlerAccounts) != 0 {
 		raw.Add32(&s.missed, 1)
 		r.Flags |= FlagStackMissed
@@ -379,7 +366,6 @@ func (s *shared) unseen(r *Record) {
 //go:norace
 //go:nocheckptr
 func (s *shared) learn(w *worker, t *target, g uintptr, now int64) bool {
-	// nosplit: runs without a g.
 	f := &w.now
 	if f.known || f.source == SourcePageCache {
 		return false

@@ -48,7 +48,6 @@ type looks struct {
 //go:norace
 //go:nocheckptr
 func watchdog(arg uintptr) {
-	// nosplit: the body of a thread without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	w.watches = 1
@@ -82,7 +81,6 @@ func watchdog(arg uintptr) {
 //go:norace
 //go:nocheckptr
 func look(arg uintptr) {
-	// nosplit: runs without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	k := &w.looks
@@ -160,7 +158,6 @@ func look(arg uintptr) {
 //go:norace
 //go:nocheckptr
 func readAll(arg uintptr) {
-	// nosplit: runs without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	w.reads = 1
@@ -191,7 +188,6 @@ func readAll(arg uintptr) {
 //go:norace
 //go:nocheckptr
 func relieve(arg uintptr) {
-	// nosplit: runs without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	v := at[worker](w.carry.target)

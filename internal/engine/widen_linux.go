@@ -13,7 +13,6 @@ import (
 //go:norace
 //go:nocheckptr
 func (t *target) mapsAdded(first, n uintptr) uint64 {
-	// nosplit: runs without a g.
 	added := uint64(2)
 	if first == 0 || raw.Load32(t.state(first-1)) == gOpen {
 		added--
@@ -40,7 +39,6 @@ const widenMost = 1 << 14
 //go:norace
 //go:nocheckptr
 func (s *shared) widen(w *worker, t *target, g uintptr) (first, n uintptr) {
-	// nosplit: runs without a g.
 	for reach := uintptr(widenMost); reach > 0; reach /= 4 {
 		first, n = s.claimRun(t, g, reach)
 		addr, length := t.span(first, n)
@@ -56,7 +54,6 @@ func (s *shared) widen(w *worker, t *target, g uintptr) (first, n uintptr) {
 //go:norace
 //go:nocheckptr
 func (s *shared) claimRun(t *target, g, reach uintptr) (first, n uintptr) {
-	// nosplit: runs without a g.
 	first, n = g, 1
 	for first > 0 && g-first < reach && !t.given(t.base+(first-1)<<t.shift) && raw.Cas32(t.state(first-1), gArmed, gPending) {
 		first--
@@ -74,7 +71,6 @@ func (s *shared) claimRun(t *target, g, reach uintptr) (first, n uintptr) {
 //go:norace
 //go:nocheckptr
 func (s *shared) openAround(w *worker, t *target, first, n, g uintptr) {
-	// nosplit: runs without a g.
 	if n == 1 {
 		return
 	}
@@ -92,7 +88,6 @@ func (s *shared) openAround(w *worker, t *target, first, n, g uintptr) {
 //go:norace
 //go:nocheckptr
 func (s *shared) unclaim(t *target, first, n, g uintptr) {
-	// nosplit: runs without a g.
 	for i := first; i < first+n; i++ {
 		if i != g {
 			raw.Store32(t.state(i), gArmed)

@@ -23,7 +23,6 @@ const discardGrace = 1e9
 //go:norace
 //go:nocheckptr
 func operateMemory(arg uintptr) {
-	// nosplit: runs without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	c := &s.cmd
@@ -49,7 +48,6 @@ func operateMemory(arg uintptr) {
 //go:norace
 //go:nocheckptr
 func stillMemory(arg uintptr) {
-	// nosplit: runs without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	c := &s.cmd
@@ -80,7 +78,6 @@ const (
 //go:norace
 //go:nocheckptr
 func yank(arg uintptr) {
-	// nosplit: runs without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	c := &s.cmd
@@ -159,7 +156,6 @@ func yank(arg uintptr) {
 //go:norace
 //go:nocheckptr
 func makeLayer(arg uintptr) {
-	// nosplit: runs without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	c := &s.cmd
@@ -186,7 +182,6 @@ func makeLayer(arg uintptr) {
 //go:norace
 //go:nocheckptr
 func (s *shared) piece(w *worker, t *target, lo, hi uintptr) (end uintptr, is int) {
-	// nosplit: runs without a g.
 	if is = s.asked(w, t, lo, hi-lo); is == answerYes {
 		return hi, is
 	}
@@ -204,7 +199,6 @@ func (s *shared) piece(w *worker, t *target, lo, hi uintptr) (end uintptr, is in
 //go:norace
 //go:nocheckptr
 func allKnown(arg uintptr) {
-	// nosplit: runs without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	t, n := at[target](s.cmd.target), w.carry.length
@@ -241,7 +235,6 @@ func allKnown(arg uintptr) {
 //go:norace
 //go:nocheckptr
 func goHome(arg uintptr) {
-	// nosplit: runs without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	c := &s.cmd
@@ -309,7 +302,6 @@ func goHome(arg uintptr) {
 //go:norace
 //go:nocheckptr
 func homePiece(arg uintptr) {
-	// nosplit: runs without a g.
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	from, to, length := w.carry.src, w.carry.dst, w.carry.length

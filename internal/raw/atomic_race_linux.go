@@ -28,13 +28,13 @@ func Store64(p *uint64, v uint64)
 //
 //go:nosplit
 //go:norace
-func Release32(p *uint32, v uint32) { Store32(p, v) } // nosplit: called on threads without a g.
+func Release32(p *uint32, v uint32) { Store32(p, v) }
 
 // Release64 is an atomic store with release order.
 //
 //go:nosplit
 //go:norace
-func Release64(p *uint64, v uint64) { Store64(p, v) } // nosplit: called on threads without a g.
+func Release64(p *uint64, v uint64) { Store64(p, v) }
 
 // Cas32 is an atomic compare-and-swap.
 //

@@ -21,7 +21,6 @@ var vdso uintptr
 //go:norace
 //go:nocheckptr
 func Nanotime() int64 {
-	// nosplit: runs without a g.
 	var ts [2]int64
 	if vdso != 0 {
 		vdsoClock(vdso, clockMonotonic, &ts)

@@ -92,6 +92,5 @@ func Unmap(p, size uintptr) { unix.Syscall(unix.SYS_MUNMAP, p, size, 0) }
 //go:norace
 //go:nocheckptr
 func Locked(addr, page uintptr) bool {
-	// nosplit: used on threads without a g.
 	return unix.Errno(Errno(Syscall(unix.SYS_MADVISE, addr, page, unix.MADV_COLD, 0, 0, 0))) == unix.EINVAL
 }

@@ -9,10 +9,10 @@ package raw
 //
 //go:nosplit
 //go:norace
-func Release32(p *uint32, v uint32) { *p = v } // nosplit: called on threads without a g.
+func Release32(p *uint32, v uint32) { *p = v }
 
 // Release64 is an atomic store with release order.
 //
 //go:nosplit
 //go:norace
-func Release64(p *uint64, v uint64) { *p = v } // nosplit: called on threads without a g.
+func Release64(p *uint64, v uint64) { *p = v }

@@ -233,10 +233,10 @@ func (a *Agent) Notes() []string {
 	notes = append(a.offNotes(), notes...)
 	if a.lookout != nil {
 		notes = append(notes, a.lookout.notes()...)
-		if _, every := a.prof.Looks(); a.observes() && every > max(lateFactor*a.cfg.rescan, lateFrom) {
+		if every := a.looksOnly(); every > 0 {
 			notes = append(notes, fmt.Sprintf("the mappings of this process are looked at only every %v, where every %v was asked for: "+
 				"reading their list takes long, or the processors are busy. New mappings are found that late, and what is touched before is unknown",
-				every.Round(10*time.Millisecond), a.cfg.rescan))
+				every, a.cfg.rescan))
 		}
 	}
 	if a.debug != nil {
@@ -273,6 +273,14 @@ const (
 	lateFactor = 4
 	lateFrom   = 500 * time.Millisecond
 )
+
+// looksOnly is how often the mappings are looked at where that is much less often than was asked for, and 0 otherwise.
+func (a *Agent) looksOnly() time.Duration {
+	if _, every := a.prof.Looks(); a.observes() && every > max(lateFactor*a.cfg.rescan, lateFrom) {
+		return every.Round(10 * time.Millisecond)
+	}
+	return 0
+}
 
 // notesMost bounds the agent's own notes. What repeats itself is one note already.
 const notesMost = 256

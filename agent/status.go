@@ -18,17 +18,26 @@ func (a *Agent) Status() string {
 	}
 	text := "firsttouch observes nothing yet"
 	if regions := a.owned(); len(regions) > 0 {
-		size := int64(0)
+		size, late, latest := int64(0), time.Duration(0), ""
 		for _, r := range regions {
 			size += a.prof.RegionSize(r.ID())
+			if unseen := a.prof.RegionUnseen(r.ID()); unseen > late {
+				late, latest = unseen, r.Name()
+			}
 		}
 		text = fmt.Sprintf("firsttouch observes %s of %d KiB", count(len(regions), "region"), size>>10)
+		if late > 0 {
+			text += fmt.Sprintf(", found %v late at most (%s)", late.Round(time.Millisecond), latest)
+		}
 	}
 	switch n := len(a.cfg.files); {
 	case n > 0 && !a.lookout.looked():
 		text += fmt.Sprintf("; mappings were not looked at yet for %s of files", count(n, "pattern"))
 	case n > 0:
 		text += fmt.Sprintf("; %d of %s of files matched", a.lookout.matched(), count(n, "pattern"))
+	}
+	if every := a.looksOnly(); every > 0 {
+		text += fmt.Sprintf("; looked only every %v", every)
 	}
 	if addr := a.DebugAddr(); addr != nil {
 		text += fmt.Sprintf("; page: http://%v%s", addr, basePath)

@@ -360,6 +360,13 @@ func (p *Profiler) RegionSize(id RegionID) int64 {
 	return p.agg.region(id).Size
 }
 
+// RegionUnseen returns how late a mapping of a region was found at most, see RegionStats.Unseen.
+func (p *Profiler) RegionUnseen(id RegionID) time.Duration {
+	p.foldMu.Lock()
+	defer p.foldMu.Unlock()
+	return p.agg.region(id).Unseen()
+}
+
 // Span returns what is known of a span that faults are attributed to, as Snapshot.Span does.
 func (p *Profiler) Span(ref SpanRef) (SpanStats, bool) {
 	p.foldMu.Lock()

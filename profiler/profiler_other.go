@@ -119,6 +119,9 @@ func (p *Profiler) Granule(RegionID) int { return 0 }
 // RegionSize returns 0.
 func (p *Profiler) RegionSize(RegionID) int64 { return 0 }
 
+// RegionUnseen returns 0.
+func (p *Profiler) RegionUnseen(RegionID) time.Duration { return 0 }
+
 // Span returns nothing.
 func (p *Profiler) Span(SpanRef) (SpanStats, bool) { return SpanStats{}, false }
 

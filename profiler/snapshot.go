@@ -103,6 +103,14 @@ type MappingStats struct {
 	Latency    time.Duration // at most this long between the mapping's creation and its arming; 0 when the engine made it, or it was there before the look that found the file
 }
 
+// Unseen is the longest time for which a mapping of the region was there before it was observed, at most: what was touched in it until then is unknown.
+func (r *RegionStats) Unseen() (longest time.Duration) {
+	for _, m := range r.Mappings {
+		longest = max(longest, m.Latency)
+	}
+	return longest
+}
+
 // Kind is the kind of memory of a region.
 type Kind uint8
 

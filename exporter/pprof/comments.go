@@ -98,11 +98,7 @@ func regionComment(r *profiler.RegionStats) string {
 	if r.Discarded > 0 {
 		c += fmt.Sprintf("; %d pages were discarded by their owner: writes to them are not seen until the region is armed again", r.Discarded)
 	}
-	var late time.Duration
-	for _, m := range r.Mappings {
-		late = max(late, m.Latency)
-	}
-	if late > 0 {
+	if late := r.Unseen(); late > 0 {
 		c += fmt.Sprintf("; found up to %v after it was mapped, touches before that are unknown", late)
 	}
 	if r.Detached {

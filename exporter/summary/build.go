@@ -120,7 +120,7 @@ func region(s *profiler.Snapshot, r *profiler.RegionStats, groups []profiler.Gro
 		Faults: r.Faults, Messages: r.Messages, CoTouches: r.CoTouch,
 		Stall:   Stall{Sum: r.Stall.Sum, Max: r.Stall.Max, Quantiles: bucketsOf(r.Stall).quantiles(r.Stall.Max)},
 		Sources: sources(r, groups), Unknown: r.StallsUnknown, Rearms: r.Rearms, Widened: r.Widened, Left: r.Left, Discarded: r.Discarded,
-		Detached: r.Detached, Past: r.Past, Note: r.Note, Heap: heap(r, groups), Observed: r.Share(), Estimate: Estimate(r.Estimate),
+		Detached: r.Detached, Past: r.Past, Note: r.Note, Heap: heap(r, groups), Observed: r.Share(), Estimate: Estimate(r.Estimate), Unseen: r.Unseen(),
 	}
 	for _, g := range groups {
 		out.Blocked += g.Blocked
@@ -128,9 +128,8 @@ func region(s *profiler.Snapshot, r *profiler.RegionStats, groups []profiler.Gro
 	if len(r.Sampling) > 0 {
 		out.Sampling = s.SamplingNote(r.ID)
 	}
-	for _, m := range r.Mappings {
-		out.Unseen = max(out.Unseen, m.Latency)
-		if n.Mappings {
+	if n.Mappings {
+		for _, m := range r.Mappings {
 			d := Mapping{Offset: m.Offset, Length: int64(m.End - m.Start), Since: m.Since - s.StartMono, Latency: m.Latency}
 			if n.Addresses {
 				d.Address = Address(m.Start)

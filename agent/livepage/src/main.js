@@ -174,6 +174,7 @@ function showRegions(r, chosen) {
     { name: 'faults', text: x => (sampled(x) ? withError(x.estimateFaults, x.estimateFaultsError, count) : count(x.faults)) },
     { name: 'stall', text: x => (sampled(x) ? withError(x.estimateStall, x.estimateStallError, duration) : duration(x.stallSum)) },
     { name: 'longest', text: x => duration(x.stallMax) },
+    ...(r.regions.some(x => x.unseen) ? [{ name: 'found late by', text: x => (x.unseen ? el('span', { title: 'A mapping of it was there for at most so long before it was observed: what was touched until then is unknown.' }, duration(x.unseen)) : '') }] : []),
   ], r.regions, { chosen: x => x.id === chosen }))
 }
 

@@ -101,6 +101,11 @@ function join(r) {
   r.frames = [[], ...r.stacks.map(({ pcs }) => pcs.flatMap((pc, i) => named.get(i === 0 ? pc + 1 : pc) ?? []))]
   r.spanOf = new Map(r.spans.map(x => [x.ref, x]))
   r.regionOf = new Map(r.regions.map(x => [x.id, x]))
+  // The longest time for which one of its mappings was there before it was observed.
+  for (const m of r.mappings) {
+    const region = r.regionOf.get(m.region)
+    if (region) region.unseen = Math.max(region.unseen ?? 0, m.latency)
+  }
   return r
 }
 

@@ -22,7 +22,7 @@ func ask(t *testing.T, h http.Handler, target string, with func(*http.Request)) 
 	return w.Code, w.Body.String()
 }
 
-var endpoints = []string{"", "live", "profile", "address", "snapshot", "windows", "recording", "mappings"}
+var endpoints = []string{"", "live", "profile", "address", "snapshot", "windows", "recording", "mappings", "engine"}
 
 // Every endpoint wants the token, and nothing of an answer is there without it.
 func TestToken(t *testing.T) {

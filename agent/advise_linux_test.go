@@ -35,6 +35,11 @@ func TestAdvice(t *testing.T) {
 	}
 
 	plain := start(t)
+	if m, err := plain.Arena("armed", 1<<20); err != nil {
+		t.Fatal(err)
+	} else if code, text := ask(t, plain.Handler(), basePath+"engine", nil); m == nil || code != 200 || !strings.Contains(text, "ranges armed: 0x?-0x?") {
+		t.Errorf("the dump: %d %s", code, text)
+	}
 	if code, text := post(plain, form()); code != http.StatusForbidden || !strings.Contains(text, "FIRSTTOUCH_ADVICE=true") {
 		t.Errorf("without WithAdvice: %d %s", code, text)
 	}

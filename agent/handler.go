@@ -29,6 +29,7 @@ const defaultFaults = 1000
 //	GET /debug/firsttouch/mappings  JSON, or with ?text=true a table: all mappings of the process, and what
 //	                                can be observed of each, see Mappings
 //	GET /debug/firsttouch/recording everything, for the command firsttouch, see package recording
+//	GET /debug/firsttouch/engine    text: what the profiler is doing at this moment, see profiler.Dump
 //	GET /debug/firsttouch/prefetch  JSON: what was read ahead, and what that saved, see WithPrefetch
 //	POST /debug/firsttouch/advise   with WithAdvice, gives the kernel advice about a region, for ?region=NAME&advice=random&confirm=true, and
 //	                                &from=BYTES&to=BYTES for a part of it, see profiler.Region.Advise; not for pages of other sites
@@ -66,6 +67,7 @@ func (a *Agent) Handler() http.Handler {
 	mux.HandleFunc("GET "+basePath+"windows", a.serveWindows)
 	mux.HandleFunc("GET "+basePath+"recording", a.serveRecording)
 	mux.HandleFunc("GET "+basePath+"mappings", a.serveMappings)
+	mux.HandleFunc("GET "+basePath+"engine", a.serveEngine)
 	mux.HandleFunc("GET "+basePath+"prefetch", a.servePrefetch)
 	mux.HandleFunc("POST "+basePath+"advise", a.serveAdvise)
 	mux.HandleFunc("POST "+basePath+"off", a.serveOff)

@@ -40,6 +40,9 @@ func New(opts ...Option) (*Profiler, error) {
 // Observable answers ErrNotSupported.
 func Observable() (systemCalls bool, err error) { return false, notHere() }
 
+// Dump says that there is none.
+func Dump() string { return notHere().Error() + "\n" }
+
 // Close does nothing.
 func (p *Profiler) Close() error { return nil }
 

@@ -3,6 +3,7 @@
 package profiler
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"runtime"
@@ -192,6 +193,10 @@ func doesNotAnswer(t *testing.T, path string, pages, silent int, ends string) {
 	if s.Stats.Dropped != 0 || s.Stats.Waiting != 1 || p.Stalled() != 1 {
 		t.Errorf("%d waiting, %d stalled, %+v", s.Stats.Waiting, p.Stalled(), s.Stats)
 	}
+	stands := fmt.Sprintf("waits for the storage of the page at %#x, for ", uintptr(ptrOf(b[silent*pageSize:])))
+	if text := Dump(); strings.Count(text, stands) != 1 || !strings.Contains(text, " ms\n") {
+		t.Errorf("%q does not have %q", text, stands)
+	}
 	rearm(t, quick)
 	rearm(t, slow)
 	pending("arming again")
@@ -209,6 +214,9 @@ func doesNotAnswer(t *testing.T, path string, pages, silent int, ends string) {
 	case "profiler":
 		closeBusy(t, p.Close)
 		pending("closing the profiler")
+		if text := Dump(); !strings.Contains(text, "it was closed") || strings.Count(text, stands) != 1 {
+			t.Errorf("closed: %q does not have %q", text, stands)
+		}
 		p = newProfiler(t)
 		again := attach(t, p, other)
 		readPages(o)

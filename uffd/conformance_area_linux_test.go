@@ -183,6 +183,10 @@ func reserveHugePages(t *testing.T) {
 	t.Helper()
 	const file = "/proc/sys/vm/nr_hugepages"
 	add := func(n int) int {
+		if pool, err := os.Open(file); err == nil { // others who add or take away wait
+			defer pool.Close()
+			noErr(t, "flock", unix.Flock(int(pool.Fd()), unix.LOCK_EX))
+		}
 		text, err := os.ReadFile(file)
 		if err != nil {
 			return 0

@@ -363,6 +363,9 @@ func TestProtectStopsInTheMiddle(t *testing.T) {
 		t.Errorf("Protect over a mapping that is not registered: %v", err)
 	}
 	for n, want := range []bool{true, false, false} {
+		if n == 0 && HaveFeatures(FeatureWPUnpopulated) != nil {
+			continue // until Linux 6.3 a range was of one mapping, or refused
+		}
 		if got := entry(t, pageRange(mem, n).Start).WriteProtected(); got != want {
 			t.Errorf("page %d: protected %v, want %v", n, got, want)
 		}

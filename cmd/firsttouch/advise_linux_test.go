@@ -24,6 +24,7 @@ func TestAdviseCommand(t *testing.T) {
 		status int
 		out    string
 	}{
+		{[]string{"dump", at}, exitDone, "firsttouch profiles this process: "},
 		{[]string{"advise", at, "memory", "cold"}, exitUsage, "add -yes"},
 		{[]string{"advise", "-seconds", "301", "-yes", at, "memory", "cold"}, exitUsage, "1 to 300"},
 		{[]string{"advise", at, "memory"}, exitUsage, "wants the advice"},

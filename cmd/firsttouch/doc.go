@@ -9,6 +9,7 @@
 //	firsttouch convert   writes OTLP JSON or trace events
 //	firsttouch top       watches a live agent
 //	firsttouch advise    gives the kernel advice about memory of a live agent, and shows what changes
+//	firsttouch dump      what the profiler of a live agent is doing, for a service that hangs
 //	firsttouch serve     shows a recording in the browser
 //	firsttouch version   version or commit, Go and kernel
 //

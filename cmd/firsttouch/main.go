@@ -125,7 +125,7 @@ diff -fail-if was not kept; 130 interrupted.`,
 		SilenceUsage:      true,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
-	root.AddCommand(newDoctor(), newTrial(), newDemo(), newService(), newReport(), newDiff(), newPprof(), newHeatmap(), newConvert(), newTop(), newServe(), newPrefetch(), newAdvise(), newOff(), newVersion())
+	root.AddCommand(newDoctor(), newTrial(), newDemo(), newService(), newReport(), newDiff(), newPprof(), newHeatmap(), newConvert(), newTop(), newServe(), newPrefetch(), newAdvise(), newDump(), newOff(), newVersion())
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	return root
 }

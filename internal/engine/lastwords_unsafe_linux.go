@@ -13,7 +13,7 @@ import (
 // armed, and where. Go has no hook for that, but all that the runtime prints goes through one function, which may be
 // replaced. While the runtime prints why it ends the process, one of the functions of dying is on the stack, and in no
 // other case: a panic that is recovered prints nothing, and what a program prints by itself comes from elsewhere. So the
-// first such piece has one line in front of it.
+// first such piece has one line in front of it, and more where something is under way.
 //
 // What the replacement does in all other cases is what the runtime's own does: one write(2).
 
@@ -30,7 +30,7 @@ var (
 	dyingAt  [len(dying)][2]uintptr
 	wordsSet bool
 	saidLast uint32
-	words    [4 << 10]byte // of the line; it is written once
+	words    [16 << 10]byte // what is said; it is written once
 )
 
 // lastWords has the engine named when the process crashes. It stays so for the life of the process, as the handlers do.
@@ -85,52 +85,15 @@ func isDying(fp uintptr) bool {
 	return false
 }
 
-// rangesSaid bounds how many armed ranges the line has.
-const rangesSaid = 64
-
-// sayLast writes the line.
+// sayLast writes the line, and what is under way.
 //
 //go:nosplit
 //go:norace
 //go:nocheckptr
 func sayLast(uintptr) {
-	// nosplit: see printed.
 	out := uintptr(unsafe.Pointer(&words))
-	p := out
-	raw.Add32(&inHandler, 1) // nothing is freed meanwhile
-	if a := uintptr(raw.Load64(&sh)); a == 0 {
-		p = put(p, "firsttouch: it was closed or taken off, no memory is armed\n")
-	} else {
-		s := at[shared](a)
-		tab := uintptr(raw.Load64(&s.table))
-		n := uintptr(at[table](tab).n)
-		p = putNumber(put(p, "firsttouch profiles this process: "), uint64(raw.Load64(&s.head)), 10)
-		p = put(p, " first touches seen")
-		if s.signals {
-			p = put(p, " by signal")
-		}
-		if raw.Load32(&s.parkRound) != 0 {
-			p = put(p, ", threads are stopped")
-		}
-		if raw.Load64(&s.failed) != 0 {
-			p = put(p, ", messages cannot be read")
-		}
-		if raw.Load64(&s.refused) != 0 {
-			p = put(p, ", a restore was refused")
-		}
-		p = put(putNumber(put(p, "; "), uint64(n), 10), " ranges armed:")
-		for i := uintptr(0); i < min(n, rangesSaid); i++ {
-			t := at[target](*at[uintptr](tab + tableHeader + i*8))
-			p = putNumber(put(p, " 0x"), uint64(t.lo), 16)
-			p = putNumber(put(p, "-0x"), uint64(t.hi), 16)
-		}
-		if n > rangesSaid {
-			p = put(p, " and more")
-		}
-		p = put(p, "\n")
-	}
-	raw.Add32(&inHandler, ^uint32(0))
-	raw.Syscall(unix.SYS_WRITE, 2, out, p-out, 0, 0, 0)
+	end := dumpTo(out, out+unsafe.Sizeof(words))
+	raw.Syscall(unix.SYS_WRITE, 2, out, end-out, 0, 0, 0)
 }
 
 //go:nosplit

@@ -21,6 +21,12 @@ import (
 // faults come after that, too, have storageMasks set.
 var inStorage [storageSlots]uint32
 
+// storageFor has for each of them, at the same place, the page that it waits for and since when, to be shown.
+var storageFor [storageSlots]struct {
+	page  uintptr
+	since int64
+}
+
 const (
 	storageSlots = 1 << 14
 	storageProbe = 16
@@ -202,15 +208,7 @@ func awaitBack(arg uintptr) {
 //go:norace
 //go:nocheckptr
 func (s *shared) stand(q *standing) {
-	engine, place, entry := raw.Load64(&epoch), (*uint32)(nil), q.tid
-	if q.masks {
-		entry |= storageMasks
-	}
-	for i := uintptr(0); i < storageProbe && place == nil; i++ {
-		if p := storagePlace(q.tid, i); raw.Cas32(p, 0, entry) {
-			place = p
-		}
-	}
+	engine, place := raw.Load64(&epoch), takePlace(q)
 	if place == nil {
 		q.failed = true // the thread waits at its instruction
 		return
@@ -232,6 +230,27 @@ func (s *shared) stand(q *standing) {
 	if p := uintptr(raw.Load64(&sh)); p != 0 { // it may be another engine whose surgeon has looked
 		at[shared](p).rejoin(q.tid)
 	}
+}
+
+// takePlace puts a thread into a free place, with the page that it waits for from now on, or returns nil.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func takePlace(q *standing) *uint32 {
+	entry := q.tid
+	if q.masks {
+		entry |= storageMasks
+	}
+	for i := uintptr(0); i < storageProbe; i++ {
+		if p := storagePlace(q.tid, i); raw.Cas32(p, 0, entry) {
+			f := at[[2]uint64](uintptr(unsafe.Pointer(&storageFor)) + (uintptr(unsafe.Pointer(p))-uintptr(unsafe.Pointer(&inStorage)))*4)
+			raw.Store64(&f[0], uint64(q.page))
+			raw.Store64(&f[1], uint64(raw.Nanotime()))
+			return p
+		}
+	}
+	return nil
 }
 
 // rejoin parks a thread that has waited for storage, if the others are parked.

@@ -55,7 +55,7 @@ func BenchmarkSparse(b *testing.B) {
 //
 //	go test ./profiler -run '^$' -bench AttachResident -benchtime 20x
 func BenchmarkAttachResident(b *testing.B) {
-	for _, size := range []int{0, 256 << 20, 1 << 30} {
+	for _, size := range []int{0, 256 << 20, 1 << 30, 4 << 30} {
 		b.Run(fmt.Sprintf("MiB=%d", size>>20), func(b *testing.B) {
 			if size > 0 {
 				m, err := unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_POPULATE)

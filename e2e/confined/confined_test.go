@@ -120,22 +120,103 @@ func TestNamespacesAlone(t *testing.T) {
 	}
 }
 
+// The demo runs in the same confinement, with a volume to write to, and says how it observed: the best way in which its own service, which
+// copies what it writes, loses nothing. What it saw is the same by each way.
+func TestDemo(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("only root makes user namespaces that are mapped to another user")
+	}
+	command := filepath.Join(t.TempDir(), "firsttouch")
+	build := exec.Command("go", "build", "-o", command, "./cmd/firsttouch")
+	build.Dir = filepath.Join("..", "..")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	goroot, err := exec.Command("go", "env", "GOROOT").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	source := filepath.Join(strings.TrimSpace(string(goroot)), "src", "net") // a small one
+	touched := make(map[string]int64)
+	for _, c := range []struct {
+		name, env string
+		says      []string
+		delivery  string
+	}{
+		{"Docker's filter", "FIRSTTOUCH_TEST_SECCOMP=1", []string{"fail here (by signal;"}, "signal"},
+		{"namespaces alone", "FIRSTTOUCH_TEST_SECCOMP=", []string{"fail here (user mode only;"}, "thread"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			at := volume(t)
+			for from, name := range map[string]string{"/proc/self/exe": "program", command: "firsttouch"} {
+				text, err := os.ReadFile(from)
+				if err == nil {
+					err = os.WriteFile(filepath.Join(at, name), text, 0o755)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			numbersAt(t, at)
+			out := confined(t, filepath.Join(at, "program"), []string{stageEnv + "=confine", c.env, "FIRSTTOUCH_TEST_DEMO=" + source,
+				"FIRSTTOUCH_TEST_NUMBERS=" + filepath.Join(at, "numbers"), "FIRSTTOUCH_TEST_DATA=" + filepath.Join(at, "data.db")})
+			for _, text := range append(c.says, "What it means", "Memory: how much was needed", "Code that waited most") {
+				if !bytes.Contains(out, []byte(text)) {
+					t.Errorf("%q is not in\n%s", text, out)
+				}
+			}
+			text, err := os.ReadFile(filepath.Join(at, "out", "summary.json"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var sum struct {
+				SameAnswers bool `json:"same_answers"`
+				Profile     struct {
+					Engine struct {
+						Delivery string `json:"delivery"`
+						Dropped  uint64 `json:"dropped"`
+					} `json:"engine"`
+					Regions []struct {
+						Touched int64  `json:"touched_bytes"`
+						Faults  uint64 `json:"faults"`
+					} `json:"regions"`
+				} `json:"profile"`
+			}
+			if err := json.Unmarshal(text, &sum); err != nil {
+				t.Fatal(err)
+			}
+			if e := sum.Profile.Engine; e.Delivery != c.delivery || e.Dropped != 0 || !sum.SameAnswers || len(sum.Profile.Regions) != 1 {
+				t.Fatalf("%s", text)
+			}
+			touched[c.name] = sum.Profile.Regions[0].Touched
+		})
+	}
+	t.Logf("touched: %v", touched)
+	if touched["Docker's filter"] != touched["namespaces alone"] || touched["namespaces alone"] == 0 {
+		t.Errorf("touched bytes: %v, want the same by each way", touched)
+	}
+}
+
+// numbersAt copies the table of the numbers of system calls to a directory.
+func numbersAt(t *testing.T, dir string) {
+	t.Helper()
+	module, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "golang.org/x/sys").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	table, err := os.ReadFile(filepath.Join(strings.TrimSpace(string(module)), "unix", "zsysnum_linux_"+runtime.GOARCH+".go"))
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, "numbers"), table, 0o644)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // run starts the program in namespaces of its own, and returns what it says.
 func run(t *testing.T, env []string) (s seen) {
 	t.Helper()
-	// In the directory of the test: it is on a disk, and the namespace hides /tmp.
-	dir, err := os.MkdirTemp(".", "data-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	full, err := filepath.Abs(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Chown(full, nobody, nobody); err != nil {
-		t.Fatal(err)
-	}
+	full := volume(t)
 	program, err := os.ReadFile("/proc/self/exe")
 	if err != nil {
 		t.Fatal(err)
@@ -151,19 +232,38 @@ func run(t *testing.T, env []string) (s seen) {
 	if err := os.Chown(data, nobody, nobody); err != nil {
 		t.Fatal(err)
 	}
-	numbers, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "golang.org/x/sys").Output()
+	numbersAt(t, full)
+	out := confined(t, exe, append([]string{"FIRSTTOUCH_TEST_NUMBERS=" + filepath.Join(full, "numbers"), "FIRSTTOUCH_TEST_DATA=" + data, "FIRSTTOUCH_FILES=" + data}, env...))
+	if err := json.Unmarshal(out, &s); err != nil {
+		t.Fatalf("%v in %q", err, out)
+	}
+	t.Logf("%+v", s)
+	return s
+}
+
+// volume is a directory on the disk of the test, which the other user may write to: the namespaces hide /tmp.
+func volume(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp(".", "data-")
 	if err != nil {
 		t.Fatal(err)
 	}
-	table, err := os.ReadFile(filepath.Join(strings.TrimSpace(string(numbers)), "unix", "zsysnum_linux_"+runtime.GOARCH+".go"))
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	full, err := filepath.Abs(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(full, "numbers"), table, 0o644); err != nil {
+	if err := os.Chown(full, nobody, nobody); err != nil {
 		t.Fatal(err)
 	}
+	return full
+}
+
+// confined runs a copy of the test's program, which goes on as env says, in namespaces of its own and with half a processor, and returns its output.
+func confined(t *testing.T, exe string, env []string) []byte {
+	t.Helper()
 	c := exec.Command(exe)
-	c.Env = append(os.Environ(), append([]string{"FIRSTTOUCH_TEST_NUMBERS=" + filepath.Join(full, "numbers"), "FIRSTTOUCH_TEST_DATA=" + data, "FIRSTTOUCH_FILES=" + data}, env...)...)
+	c.Env = append(os.Environ(), env...)
 	c.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags:                 unix.CLONE_NEWUSER | unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWIPC,
 		UidMappings:                []syscall.SysProcIDMap{{ContainerID: 0, HostID: 0, Size: 1}, {ContainerID: nobody, HostID: nobody, Size: 1}},
@@ -173,9 +273,9 @@ func run(t *testing.T, env []string) (s seen) {
 	enter := halfProcessor(t)
 	var out, diag bytes.Buffer
 	c.Stdout, c.Stderr = &out, &diag
-	err = c.Start()
+	err := c.Start()
 	if err == nil {
-		timer := time.AfterFunc(2*time.Minute, func() { c.Process.Kill() })
+		timer := time.AfterFunc(4*time.Minute, func() { c.Process.Kill() })
 		defer timer.Stop()
 		enter(c.Process.Pid)
 		err = c.Wait()
@@ -184,13 +284,9 @@ func run(t *testing.T, env []string) (s seen) {
 		if errors.Is(err, unix.EPERM) || errors.Is(err, unix.ENOSPC) {
 			t.Skipf("no user namespace: %v", err)
 		}
-		t.Fatalf("%v: %s", err, diag.Bytes())
+		t.Fatalf("%v: %s\n%s", err, out.Bytes(), diag.Bytes())
 	}
-	if err := json.Unmarshal(out.Bytes(), &s); err != nil {
-		t.Fatalf("%v in %q", err, out.Bytes())
-	}
-	t.Logf("%+v", s)
-	return s
+	return out.Bytes()
 }
 
 // halfProcessor makes a control group with half a processor, and returns what puts a process into it.
@@ -240,8 +336,23 @@ func confine() error {
 	if err := unix.Chroot("/"); err != nil {
 		return err
 	}
+	at := filepath.Dir(os.Getenv("FIRSTTOUCH_TEST_DATA"))
+	demo := os.Getenv("FIRSTTOUCH_TEST_DEMO") != ""
+	if demo { // it has a volume
+		if err := unix.Mount(at, at, "", unix.MS_BIND, ""); err != nil {
+			return fmt.Errorf("a volume: %w", err)
+		}
+	}
 	if err := unix.MountSetattr(-1, "/", unix.AT_RECURSIVE, &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY}); err != nil {
 		return fmt.Errorf("a read-only root: %w", err)
+	}
+	if demo {
+		if err := unix.MountSetattr(-1, at, 0, &unix.MountAttr{Attr_clr: unix.MOUNT_ATTR_RDONLY}); err != nil {
+			return fmt.Errorf("a volume to write to: %w", err)
+		}
+		if err := os.Chdir(at); err != nil {
+			return err
+		}
 	}
 	for c := uintptr(0); c <= unix.CAP_LAST_CAP; c++ {
 		if err := unix.Prctl(unix.PR_CAPBSET_DROP, c, 0, 0, 0); err != nil {
@@ -260,7 +371,11 @@ func confine() error {
 		}
 	}
 	env := slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, stageEnv+"=") })
-	exe := filepath.Join(filepath.Dir(os.Getenv("FIRSTTOUCH_TEST_DATA")), "program")
+	exe := filepath.Join(at, "program")
+	if demo {
+		exe = filepath.Join(at, "firsttouch")
+		return unix.Exec(exe, []string{exe, "demo", "-requests", "100", "-source", os.Getenv("FIRSTTOUCH_TEST_DEMO"), "-cache", at, "-out", filepath.Join(at, "out")}, append(env, "HOME="+at, "TMPDIR="+at))
+	}
 	return unix.Exec(exe, []string{exe}, append(env, stageEnv+"=observe"))
 }
 

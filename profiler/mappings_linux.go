@@ -31,6 +31,11 @@ func (p *Profiler) Mappings() ([]Mapping, error) {
 		maps[i] = list[i].procMap
 	}
 	heap := findHeap(maps)
+	if !heap.all { // it has grown since the list was made, and addresses that are the heap's stay so
+		if heap, err = p.heapNow(); err != nil {
+			return nil, err
+		}
+	}
 	regions := p.openRegions()
 	out := make([]Mapping, 0, len(list))
 	for i := range list {

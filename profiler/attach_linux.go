@@ -99,11 +99,11 @@ func (l *Look) begin(path string, opts []RegionOption, beside []*Region) (*Regio
 	if first < 0 {
 		return nil, fmt.Errorf("attach file %s: %w in this process: map it first, or try again later", path, ErrNotMapped)
 	}
-	files, err := l.fileSystems()
+	fs, err := l.fileSystemOf(&l.list[first])
 	if err != nil {
 		return nil, fmt.Errorf("attach file: %w", err)
 	}
-	if files.of(&l.list[first]) == hugetlbfs {
+	if fs == hugetlbfs {
 		opts = append(slices.Clone(opts), withLeastGranule(p.probe(&l.list[first], hugetlbfs).page))
 	}
 	r, err := p.newRegion(path, KindAttached, info.Size(), opts)

@@ -189,9 +189,8 @@ func (p *Profiler) coverAll(l *Look, all []*coming, guard engine.Guard) {
 	if len(all) == 0 {
 		return
 	}
-	fs, err := l.fileSystems()
-	locks, lockErr := p.locks()
-	if err = errors.Join(err, lockErr); err != nil {
+	locks, err := p.locks()
+	if err != nil {
 		for _, c := range all {
 			c.refuse(err)
 		}
@@ -204,7 +203,12 @@ func (p *Profiler) coverAll(l *Look, all []*coming, guard engine.Guard) {
 				c.refuse(fmt.Errorf("%w: a private mapping of a file (MAP_PRIVATE) cannot be covered; map it shared", ErrNotSupported))
 				continue
 			}
-			done, err := c.coverShared(m, fs.of(m))
+			fs, err := l.fileSystemOf(m)
+			if err != nil {
+				c.refuse(err)
+				continue
+			}
+			done, err := c.coverShared(m, fs)
 			if done {
 				continue
 			}

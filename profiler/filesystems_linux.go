@@ -53,6 +53,26 @@ var withoutPath = sync.OnceValue(func() fileSystems {
 	return fs
 })
 
+// kindAt is the file system of a mapping by its path, where that leads to the file still and the file system shows one device in the list of
+// mappings and in stat(2); most do, and overlayfs does not. What is mounted need not be read then, which in a node of a cluster is a long list.
+func kindAt(m *procMap) (kind string, ok bool) {
+	if kind, ok = withoutPath()[m.dev]; ok {
+		return kind, true
+	}
+	var st unix.Stat_t
+	var fs unix.Statfs_t
+	if unix.Stat(m.path, &st) != nil || st.Ino != m.inode || uint64(unix.Major(st.Dev))<<32|uint64(unix.Minor(st.Dev)) != m.dev || unix.Statfs(m.path, &fs) != nil {
+		return "", false
+	}
+	switch fs.Type {
+	case unix.TMPFS_MAGIC:
+		return tmpfs, true
+	case unix.HUGETLBFS_MAGIC:
+		return hugetlbfs, true
+	}
+	return "", true
+}
+
 // mount enters a line such as "36 35 98:0 / /mnt rw,noatime master:1 - ext3 /dev/root rw"
 // (proc_pid_mountinfo(5)).
 func (fs fileSystems) mount(line string) {

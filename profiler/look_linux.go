@@ -26,14 +26,29 @@ type Look struct {
 	had    map[uint64]bool
 
 	inodes map[uint64][]procMap // see of
-	fs     fileSystems          // nil until it was asked for
+	kinds  map[uint64]string    // see fileSystemOf, by device
+	mounts fileSystems          // nil until they were asked for
 }
 
-func (l *Look) fileSystems() (fs fileSystems, err error) {
-	if l.fs == nil {
-		l.fs, err = readFileSystems()
+// fileSystemOf is the file system of a mapping: tmpfs, hugetlbfs, or another word.
+func (l *Look) fileSystemOf(m *procMap) (kind string, err error) {
+	if l.kinds == nil {
+		l.kinds = make(map[uint64]string)
 	}
-	return l.fs, err
+	kind, ok := l.kinds[m.dev]
+	if ok {
+		return kind, nil
+	}
+	if kind, ok = kindAt(m); !ok {
+		if l.mounts == nil {
+			if l.mounts, err = readFileSystems(); err != nil {
+				return "", err
+			}
+		}
+		kind = l.mounts.of(m)
+	}
+	l.kinds[m.dev] = kind
+	return kind, nil
 }
 
 // of lists the mappings of a file.

@@ -37,7 +37,7 @@ type stepResult struct {
 	wire.End
 }
 
-// testResult is what .ci/testlog.go writes.
+// testResult is what internal/testlog writes.
 type testResult struct {
 	Passed  int
 	Failed  []string
@@ -138,7 +138,7 @@ func (c *collector) summary() error {
 	if err := os.RemoveAll(path); err != nil {
 		return err
 	}
-	args := []string{"run", ".ci/testlog.go", "-json", path, "-skips", ".ci/skips.txt", "-skips", ".ci/vm-skips.txt"}
+	args := []string{"run", "./internal/testlog", "-json", path, "-skips", ".ci/skips.txt", "-skips", ".ci/vm-skips.txt"}
 	if own := ".ci/vm-skips-" + c.result.Name + ".txt"; exists(own) { // what this kernel lacks
 		args = append(args, "-skips", own)
 	}

@@ -1,7 +1,7 @@
 // Testlog reads the events of go test -json, prints what go test prints, each skipped test or benchmark with
 // its reason, and a summary, and fails when a test failed, or skipped without being on the list.
 //
-//	go test -json ./... | go run .ci/testlog.go -skips .ci/skips.txt
+//	go test -json ./... | go run ./internal/testlog -skips .ci/skips.txt
 //
 // With -json it also writes the summary to a file.
 package main
@@ -38,16 +38,9 @@ func main() {
 	})
 	out := flag.String("json", "", "file for the summary")
 	flag.Parse()
-	s := &summary{allowed: allowed, output: make(map[string]*strings.Builder)}
-	dec := json.NewDecoder(bufio.NewReader(os.Stdin))
-	for {
-		var e event
-		if err := dec.Decode(&e); errors.Is(err, io.EOF) {
-			break
-		} else if err != nil {
-			log.Fatalf("reading the output of go test: %v", err)
-		}
-		s.add(e)
+	s, err := readEvents(os.Stdin, os.Stdout, allowed)
+	if err != nil {
+		log.Fatalf("reading the output of go test: %v", err)
 	}
 	ok := s.print()
 	if *out != "" {
@@ -60,7 +53,23 @@ func main() {
 	}
 }
 
+// readEvents sums up the events of go test -json, and writes what people read of them while they come.
+func readEvents(events io.Reader, out io.Writer, allowed []skip) (*summary, error) {
+	s := &summary{out: out, allowed: allowed, output: make(map[string]*strings.Builder)}
+	dec := json.NewDecoder(bufio.NewReader(events))
+	for {
+		var e event
+		if err := dec.Decode(&e); errors.Is(err, io.EOF) {
+			return s, nil
+		} else if err != nil {
+			return s, err
+		}
+		s.add(e)
+	}
+}
+
 type summary struct {
+	out     io.Writer
 	allowed []skip
 	output  map[string]*strings.Builder // by package and test
 	passed  int
@@ -80,7 +89,7 @@ func (s *summary) add(e event) {
 	case "output":
 		if e.Test == "" {
 			if !noise(e.Output) {
-				fmt.Print(e.Output)
+				fmt.Fprint(s.out, e.Output)
 			}
 			return
 		}
@@ -92,7 +101,7 @@ func (s *summary) add(e event) {
 			s.measured(e, key)
 		}
 	case "build-output":
-		fmt.Print(e.Output)
+		fmt.Fprint(s.out, e.Output)
 	case "build-fail":
 		s.failed = append(s.failed, e.ImportPath)
 	case "pass", "fail", "skip":
@@ -110,7 +119,7 @@ func (s *summary) measured(e event, key string) {
 	if strings.HasPrefix(e.Output, "===") || strings.TrimSpace(e.Output) == e.Test {
 		return
 	}
-	fmt.Print(e.Output)
+	fmt.Fprint(s.out, e.Output)
 	if ran.MatchString(e.Output) {
 		s.passed++
 		delete(s.output, key)
@@ -134,7 +143,7 @@ func (s *summary) end(e event, key string) {
 		// What its tests have not said yet: one of them ended the process. Benchmarks of which others are a part say nothing.
 		for k, b := range s.output {
 			if test, ok := strings.CutPrefix(k, e.Package+"."); ok && !benchmark(test) {
-				fmt.Print(b)
+				fmt.Fprint(s.out, b)
 				s.failed = append(s.failed, k)
 				delete(s.output, k)
 			}
@@ -146,13 +155,13 @@ func (s *summary) end(e event, key string) {
 	case e.Action == "fail":
 		s.failed = append(s.failed, key)
 		if !benchmark(e.Test) {
-			fmt.Print(text)
+			fmt.Fprint(s.out, text)
 		}
 	case e.Action == "skip":
 		why := reason(text)
 		planned := s.mayskip(key, why)
 		if !planned && !benchmark(e.Test) {
-			fmt.Print(text)
+			fmt.Fprint(s.out, text)
 		}
 		s.skipped = append(s.skipped, skipped{key, why, planned})
 	default:
@@ -196,7 +205,7 @@ func reason(text string) string {
 
 func (s *summary) print() (ok bool) {
 	if len(s.skipped) > 0 {
-		fmt.Println("skipped:")
+		fmt.Fprintln(s.out, "skipped:")
 	}
 	unplanned := 0
 	for _, k := range s.skipped {
@@ -205,9 +214,9 @@ func (s *summary) print() (ok bool) {
 			note = " (not on the list)"
 			unplanned++
 		}
-		fmt.Printf("  %s%s\n      %s\n", k.Test, note, strings.ReplaceAll(k.Reason, "\n", "\n      "))
+		fmt.Fprintf(s.out, "  %s%s\n      %s\n", k.Test, note, strings.ReplaceAll(k.Reason, "\n", "\n      "))
 	}
-	fmt.Printf("%d passed, %d failed, %d skipped, %d of them not on the list\n", s.passed, len(s.failed), len(s.skipped), unplanned)
+	fmt.Fprintf(s.out, "%d passed, %d failed, %d skipped, %d of them not on the list\n", s.passed, len(s.failed), len(s.skipped), unplanned)
 	return len(s.failed) == 0 && unplanned == 0 && s.passed > 0
 }
 

@@ -18,11 +18,11 @@ import (
 type builder func(*profiler.Snapshot, ...pprof.Option) *profile.Profile
 
 func (a *Agent) serveProfile(w http.ResponseWriter, r *http.Request) {
-	a.servePprof(w, r, "profile.pb.gz", pprof.WorkingSet)
+	a.servePprof(w, r, "profile.pb.gz", pprof.ByCode)
 }
 
 func (a *Agent) serveAddress(w http.ResponseWriter, r *http.Request) {
-	a.servePprof(w, r, "address.pb.gz", pprof.AddressSpace)
+	a.servePprof(w, r, "address.pb.gz", pprof.ByAddress)
 }
 
 func (a *Agent) servePprof(w http.ResponseWriter, r *http.Request, name string, build builder) {

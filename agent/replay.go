@@ -28,8 +28,8 @@ func RecordingHandler(r *recording.Recording, traceURL string) (http.Handler, er
 	mux.Handle("GET /{$}", http.RedirectHandler(basePath, http.StatusFound))
 	mux.HandleFunc("GET "+basePath+"{$}", livepage.Serve)
 	mux.HandleFunc("GET "+basePath+"live", livepage.Serve)
-	mux.HandleFunc("GET "+basePath+"profile", p.profile("profile.pb.gz", pprof.WorkingSet))
-	mux.HandleFunc("GET "+basePath+"address", p.profile("address.pb.gz", pprof.AddressSpace))
+	mux.HandleFunc("GET "+basePath+"profile", p.profile("profile.pb.gz", pprof.ByCode))
+	mux.HandleFunc("GET "+basePath+"address", p.profile("address.pb.gz", pprof.ByAddress))
 	mux.HandleFunc("GET "+basePath+"snapshot", p.snapshot)
 	mux.HandleFunc("GET "+basePath+"recording", p.recording)
 	return mux, nil

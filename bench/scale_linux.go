@@ -102,7 +102,7 @@ func exportCost(w io.Writer) error {
 	for _, p := range []struct {
 		name  string
 		build func(*profiler.Snapshot, ...pprof.Option) *profile.Profile
-	}{{"by call stack", pprof.WorkingSet}, {"by place in memory", pprof.AddressSpace}} {
+	}{{"by call stack", pprof.ByCode}, {"by place in memory", pprof.ByAddress}} {
 		var out bytes.Buffer
 		start, before := time.Now(), processorTime()
 		if err := pprof.Write(&out, p.build(s)); err != nil {

@@ -331,7 +331,7 @@ func useAll(t *testing.T, data []byte) {
 		t.Error("what was written is no UTF-8")
 	}
 	// The library's CheckValid is part of Write.
-	for _, p := range []*profile.Profile{pprof.WorkingSet(r.Snapshot, pprof.WithSpans(), pprof.WithExecutables(r.Executables)), pprof.AddressSpace(r.Snapshot)} {
+	for _, p := range []*profile.Profile{pprof.ByCode(r.Snapshot, pprof.WithSpans(), pprof.WithExecutables(r.Executables)), pprof.ByAddress(r.Snapshot)} {
 		if err := pprof.Write(io.Discard, p); err != nil {
 			t.Fatal(err)
 		}

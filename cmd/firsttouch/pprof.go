@@ -31,9 +31,9 @@ func newPprof() *cobra.Command {
 				if spans {
 					opts = append(opts, pprof.WithSpans())
 				}
-				build := pprof.WorkingSet
+				build := pprof.ByCode
 				if address {
-					build = pprof.AddressSpace
+					build = pprof.ByAddress
 				}
 				return toFile(c, out, true, func(w io.Writer) error { return pprof.Write(w, build(r.Snapshot, opts...)) })
 			})

@@ -12,10 +12,10 @@ import (
 	"github.com/google/pprof/profile"
 )
 
-// AddressSpace returns the profile of a snapshot by memory: the stack of a sample is its region, then
-// its MiB, its 64 KiB and its granule. The caller owns the result. AddressSpace is safe for concurrent
+// ByAddress returns the profile of a snapshot by memory: the stack of a sample is its region, then
+// its MiB, its 64 KiB and its granule. The caller owns the result. ByAddress is safe for concurrent
 // use.
-func AddressSpace(s *profiler.Snapshot, opts ...Option) *profile.Profile {
+func ByAddress(s *profiler.Snapshot, opts ...Option) *profile.Profile {
 	c := newConfig(opts)
 	b := newBuilder(s, c, "address space: which memory was touched")
 	unit := resolution(s, c.places)

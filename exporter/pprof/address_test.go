@@ -34,7 +34,7 @@ func TestAddressStacks(t *testing.T) {
 		b := profiler.NewSnapshotBuilder()
 		r := b.AddRegion(profiler.RegionStats{Name: "f", Granule: c.granule, Size: 1 << 30})
 		b.AddFault(profiler.Fault{Region: r, Offset: c.offset, Messages: 1})
-		p := AddressSpace(b.Snapshot())
+		p := ByAddress(b.Snapshot())
 		if len(p.Sample) != 1 {
 			t.Fatalf("%d samples", len(p.Sample))
 		}
@@ -49,7 +49,7 @@ func TestAddressesOfLargeRegionsSortByName(t *testing.T) {
 	r := b.AddRegion(profiler.RegionStats{Name: "f", Granule: 4096, Size: 8 << 30})
 	b.AddFault(profiler.Fault{Region: r, Offset: 5 << 30, Messages: 1})
 	b.AddFault(profiler.Fault{Region: r, Offset: 0, Messages: 1})
-	p := AddressSpace(b.Snapshot())
+	p := ByAddress(b.Snapshot())
 	low, high := names(p.Sample[0]), names(p.Sample[1])
 	if low[1] != "f 0x000000000 +1MiB" || high[1] != "f 0x140000000 +1MiB" {
 		t.Errorf("%q, %q", low[1], high[1])
@@ -68,7 +68,7 @@ func TestManyPlacesEndEarlier(t *testing.T) {
 		samples int
 		leaf    string
 	}{{pages, 64, "+4KiB"}, {pages - 1, 8, "+64KiB"}, {3, 4, "+1MiB"}, {1, 4, "+1MiB"}, {0, 64, "+4KiB"}} {
-		p := AddressSpace(b.Snapshot(), WithMaxPlaces(c.most))
+		p := ByAddress(b.Snapshot(), WithMaxPlaces(c.most))
 		if got := totals(p, nil); got != [3]int64{pages, pages * 4096, 0} {
 			t.Errorf("at most %d places: %v", c.most, got)
 		}
@@ -87,7 +87,7 @@ func TestManyPlacesEndEarlier(t *testing.T) {
 
 // What the log does not place stays in the totals of its region, and its pages are still drawn.
 func TestAddressesBeyondTheLog(t *testing.T) {
-	p := AddressSpace(cut(synthetic(), 2))
+	p := ByAddress(cut(synthetic(), 2))
 	if got := totals(p, under(exporter.FrameNotLogged)); got != [3]int64{3, 0, 28_000} {
 		t.Errorf("%v stand under %s", got, exporter.FrameNotLogged)
 	}
@@ -104,7 +104,7 @@ func TestFilesOfOneNameKeepTheirPaths(t *testing.T) {
 		r.Granule, r.Size = 4096, 1<<20
 		b.AddFault(profiler.Fault{Region: b.AddRegion(r), Messages: 1})
 	}
-	p := AddressSpace(b.Snapshot())
+	p := ByAddress(b.Snapshot())
 	var roots []string
 	for _, s := range p.Sample {
 		roots = append(roots, names(s)[0])
@@ -123,6 +123,6 @@ func TestAddressesDoNotDependOnWhereAFileIsMapped(t *testing.T) {
 			m.Start, m.End = m.Start+1<<30, m.End+1<<30
 		}
 	}
-	assertNothingLeft(t, AddressSpace(synthetic()), AddressSpace(moved), 3)
-	assertNothingLeft(t, WorkingSet(synthetic()), WorkingSet(moved), 3)
+	assertNothingLeft(t, ByAddress(synthetic()), ByAddress(moved), 3)
+	assertNothingLeft(t, ByCode(synthetic()), ByCode(moved), 3)
 }

@@ -17,7 +17,7 @@ func BenchmarkProfiles(b *testing.B) {
 		builder.AddFault(profiler.Fault{Seq: uint64(i), Region: r, Offset: i * 4096, Stack: stack, Stall: 5000, Messages: 1})
 	}
 	s := builder.Snapshot()
-	for name, build := range map[string]func(*profiler.Snapshot, ...Option) *profile.Profile{"workingset": WorkingSet, "addressspace": AddressSpace} {
+	for name, build := range map[string]func(*profiler.Snapshot, ...Option) *profile.Profile{"workingset": ByCode, "addressspace": ByAddress} {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {

@@ -59,13 +59,13 @@ func TestTwoCapturesOfTheSameWorkDiffToNothing(t *testing.T) {
 		s[i] = capture(t, 64) // from one place, or the stacks would differ
 	}
 	// Not the stalls: time is never the same twice.
-	assertNothingLeft(t, WorkingSet(s[0]), WorkingSet(s[1]), 2)
-	assertNothingLeft(t, AddressSpace(s[0]), AddressSpace(s[1]), 2)
+	assertNothingLeft(t, ByCode(s[0]), ByCode(s[1]), 2)
+	assertNothingLeft(t, ByAddress(s[0]), ByAddress(s[1]), 2)
 }
 
 func TestCaptureInTheTool(t *testing.T) {
 	s := capture(t, 64)
-	p := WorkingSet(s)
+	p := ByCode(s)
 	if got := totals(p, under("github.com/firsttouch/firsttouch/exporter/pprof.workload")); got[0] != 64 || got[1] != 64*page {
 		t.Errorf("workload has %d faults and %d bytes, want 64 and %d", got[0], got[1], 64*page)
 	}
@@ -76,7 +76,7 @@ func TestCaptureInTheTool(t *testing.T) {
 	if want := regexp.MustCompile(`100%\s+\S+pprof\.workload\n`); !want.MatchString(out) {
 		t.Errorf("all of the waiting is not in workload:\n%s", out)
 	}
-	out = pprofTool(t, AddressSpace(s), "-top", "-sample_index=faults")
+	out = pprofTool(t, ByAddress(s), "-top", "-sample_index=faults")
 	if !strings.Contains(out, "64   100%  cache\n") {
 		t.Errorf("the arena is not at the root of all faults:\n%s", out)
 	}
@@ -90,7 +90,7 @@ func TestSampledStacksLeaveTheCountsAlone(t *testing.T) {
 		"none": {profiler.StacksNone(), 64}, "every": {profiler.StacksEvery(), 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := WorkingSet(capture(t, 64, profiler.WithStacks(c.stacks)))
+			p := ByCode(capture(t, 64, profiler.WithStacks(c.stacks)))
 			if got := totals(p, nil); got[0] != 64 || got[1] != 64*page {
 				t.Errorf("%d faults and %d bytes, want 64 and %d", got[0], got[1], 64*page)
 			}
@@ -100,7 +100,7 @@ func TestSampledStacksLeaveTheCountsAlone(t *testing.T) {
 		})
 	}
 	t.Run("one in four", func(t *testing.T) {
-		p := WorkingSet(capture(t, 64, profiler.WithStacks(profiler.StacksOneIn(4))))
+		p := ByCode(capture(t, 64, profiler.WithStacks(profiler.StacksOneIn(4))))
 		without := totals(p, under(exporter.FrameNoStack))[0]
 		if all := totals(p, nil)[0]; all != 64 || without < 32 || without == 64 {
 			t.Errorf("%d faults, %d of them without a stack", all, without)

@@ -34,10 +34,10 @@ func assertNothingLeft(t *testing.T, a, b *profile.Profile, n int) {
 }
 
 func TestEqualWorkDiffsToNothing(t *testing.T) {
-	assertNothingLeft(t, WorkingSet(synthetic()), WorkingSet(synthetic()), 3)
-	assertNothingLeft(t, WorkingSet(synthetic(), WithSpans()), WorkingSet(synthetic(), WithSpans()), 3)
-	assertNothingLeft(t, AddressSpace(synthetic()), AddressSpace(synthetic()), 3)
-	if d := difference(t, WorkingSet(synthetic()), WorkingSet(twice())); totals(d, nil)[0] != -2 {
+	assertNothingLeft(t, ByCode(synthetic()), ByCode(synthetic()), 3)
+	assertNothingLeft(t, ByCode(synthetic(), WithSpans()), ByCode(synthetic(), WithSpans()), 3)
+	assertNothingLeft(t, ByAddress(synthetic()), ByAddress(synthetic()), 3)
+	if d := difference(t, ByCode(synthetic()), ByCode(twice())); totals(d, nil)[0] != -2 {
 		t.Errorf("different work differs by %v", totals(d, nil))
 	}
 }

@@ -1,7 +1,7 @@
 // Package pprof turns a snapshot of first touches into profiles that go tool pprof opens.
 //
-// The profile by code (WorkingSet) has the code as its stacks: who touched memory first, how
-// much of it, and how long that took. The profile by memory (AddressSpace) has the
+// The profile by code (ByCode) has the code as its stacks: who touched memory first, how
+// much of it, and how long that took. The profile by memory (ByAddress) has the
 // memory as its stacks, from the region over its MiB and 64 KiB parts down to the granule, so that a
 // flame graph draws the address space.
 //

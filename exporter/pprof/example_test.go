@@ -22,17 +22,17 @@ func ExampleWrite() {
 		log.Fatal(err)
 	}
 	defer f.Close()
-	if err := pprof.Write(f, pprof.WorkingSet(prof.Snapshot())); err != nil {
+	if err := pprof.Write(f, pprof.ByCode(prof.Snapshot())); err != nil {
 		log.Fatal(err)
 	}
 }
 
 // The address profile has places in memory as its stacks.
-func ExampleAddressSpace() {
+func ExampleByAddress() {
 	b := profiler.NewSnapshotBuilder()
 	region := b.AddRegion(profiler.RegionStats{Name: "cache", Granule: 4096, Size: 16 << 20})
 	b.AddFault(profiler.Fault{Region: region, Offset: 0x211008, Messages: 1})
-	p := pprof.AddressSpace(b.Snapshot())
+	p := pprof.ByAddress(b.Snapshot())
 	for _, l := range p.Sample[0].Location {
 		fmt.Println(l.Line[0].Function.Name)
 	}

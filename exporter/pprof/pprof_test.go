@@ -17,7 +17,7 @@ import (
 // both are the two profiles of a snapshot, and the one by span.
 func both(s *profiler.Snapshot) map[string]*profile.Profile {
 	return map[string]*profile.Profile{
-		"working set": WorkingSet(s), "working set by span": WorkingSet(s, WithSpans()), "address space": AddressSpace(s),
+		"working set": ByCode(s), "working set by span": ByCode(s, WithSpans()), "address space": ByAddress(s),
 	}
 }
 
@@ -63,7 +63,7 @@ func TestEmptySnapshot(t *testing.T) {
 
 func TestGolden(t *testing.T) {
 	for name, p := range map[string]*profile.Profile{
-		"workingset": WorkingSet(synthetic(), WithSpans(), WithComment("from a test")), "addressspace": AddressSpace(synthetic()),
+		"workingset": ByCode(synthetic(), WithSpans(), WithComment("from a test")), "addressspace": ByAddress(synthetic()),
 	} {
 		m := p.Mapping[0]
 		m.File, m.BuildID, m.Start, m.Limit, m.Offset = "main", "", 0, 0, 0
@@ -109,22 +109,22 @@ func TestSpansAreLabelledOnlyWhenAskedFor(t *testing.T) {
 		p    *profile.Profile
 		want int64
 	}{
-		{"not asked for", WorkingSet(synthetic()), 0},
-		{"asked for", WorkingSet(synthetic(), WithSpans()), 3},
-		{"of a log with room for one", WorkingSet(cut(synthetic(), 1), WithSpans()), 1},
-		{"of a log without room", WorkingSet(cut(synthetic(), 0), WithSpans()), 0},
+		{"not asked for", ByCode(synthetic()), 0},
+		{"asked for", ByCode(synthetic(), WithSpans()), 3},
+		{"of a log with room for one", ByCode(cut(synthetic(), 1), WithSpans()), 1},
+		{"of a log without room", ByCode(cut(synthetic(), 0), WithSpans()), 0},
 	} {
 		if n := totals(c.p, labelled)[0]; n != c.want {
 			t.Errorf("%s: %d faults carry a span, want %d", c.name, n, c.want)
 		}
-		if all, want := totals(c.p, nil), totals(WorkingSet(synthetic()), nil); all != want {
+		if all, want := totals(c.p, nil), totals(ByCode(synthetic()), nil); all != want {
 			t.Errorf("%s: adds up to %v, want %v", c.name, all, want)
 		}
 	}
 }
 
 func TestFaultsWithoutAStackAreNotScaledAway(t *testing.T) {
-	p := WorkingSet(synthetic())
+	p := ByCode(synthetic())
 	if got := totals(p, under(exporter.FrameNoStack)); got != [3]int64{1, 100, 5000} {
 		t.Errorf("%v stand under %s", got, exporter.FrameNoStack)
 	}
@@ -140,10 +140,10 @@ var errBroken = errors.New("no space left")
 func (brokenWriter) Write([]byte) (int, error) { return 0, errBroken }
 
 func TestWriteReportsErrors(t *testing.T) {
-	if err := Write(brokenWriter{}, WorkingSet(synthetic())); !errors.Is(err, errBroken) {
+	if err := Write(brokenWriter{}, ByCode(synthetic())); !errors.Is(err, errBroken) {
 		t.Errorf("error %v of a full disk", err)
 	}
-	p := WorkingSet(synthetic())
+	p := ByCode(synthetic())
 	p.Sample[0].Value = p.Sample[0].Value[:1]
 	var buf bytes.Buffer
 	if err := Write(&buf, p); err == nil || buf.Len() != 0 {

@@ -27,7 +27,7 @@ func TestProfilesOfASampleAreScaled(t *testing.T) {
 	if e := s.Regions[0].Estimate; e.Faults != 40 || e.Touched != 40*4096 || e.Stall != 40*time.Microsecond || e.FaultsError <= 0 {
 		t.Fatalf("estimate %+v", e)
 	}
-	for name, p := range map[string]*profile.Profile{"working set": WorkingSet(s), "address space": AddressSpace(s)} {
+	for name, p := range map[string]*profile.Profile{"working set": ByCode(s), "address space": ByAddress(s)} {
 		sum := make([]int64, 3)
 		for _, sample := range p.Sample {
 			for i, v := range sample.Value {

@@ -77,27 +77,27 @@ const pkg = "github.com/firsttouch/firsttouch/exporter/pprof."
 
 // The pprof tool itself reads the profile and names the function that waited.
 func TestGoToolPprof(t *testing.T) {
-	out := pprofTool(t, WorkingSet(stalled(handler())), "-top", "-sample_index=stall")
+	out := pprofTool(t, ByCode(stalled(handler())), "-top", "-sample_index=stall")
 	if want := "3ms   100%   100%        3ms   100%  " + pkg + "inlined"; !strings.Contains(out, want) {
 		t.Errorf("the function that waited is not on top:\n%s", out)
 	}
 	if want := "0     0%   100%        3ms   100%  " + pkg + "handler"; !strings.Contains(out, want) {
 		t.Errorf("its caller is missing:\n%s", out)
 	}
-	out = pprofTool(t, AddressSpace(stalled(handler())), "-top", "-sample_index=touched")
+	out = pprofTool(t, ByAddress(stalled(handler())), "-top", "-sample_index=touched")
 	for _, want := range []string{"4kB   100%   100%        4kB   100%  cache 0x00011000 +4KiB", "4kB   100%  cache 0x00010000 +64KiB", "4kB   100%  cache\n"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("%q is missing:\n%s", want, out)
 		}
 	}
-	if out = pprofTool(t, WorkingSet(stalled(handler())), "-comments"); !strings.Contains(out, "nothing is scaled") {
+	if out = pprofTool(t, ByCode(stalled(handler())), "-comments"); !strings.Contains(out, "nothing is scaled") {
 		t.Errorf("the comments are lost:\n%s", out)
 	}
 }
 
 // A call that was inlined is a line of its own in the location of the function around it.
 func TestInlinedCallsAreExpanded(t *testing.T) {
-	p := WorkingSet(stalled(handler()))
+	p := ByCode(stalled(handler()))
 	var got []string
 	for _, n := range p.Sample[0].Location[0].Line {
 		got = append(got, strings.TrimPrefix(n.Function.Name, pkg))

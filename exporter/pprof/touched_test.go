@@ -27,7 +27,7 @@ func TestTouchedIsDistinct(t *testing.T) {
 }
 
 func TestTouchedGoesToTheFirstToucher(t *testing.T) {
-	p := WorkingSet(twice())
+	p := ByCode(twice())
 	if got := totals(p, at(0x10)); got != [3]int64{4, 4 * 4096, 4000} {
 		t.Errorf("the first toucher has %v", got)
 	}
@@ -37,7 +37,7 @@ func TestTouchedGoesToTheFirstToucher(t *testing.T) {
 }
 
 func TestTouchedWithoutAKnownToucher(t *testing.T) {
-	p := WorkingSet(cut(twice(), 3))
+	p := ByCode(cut(twice(), 3))
 	if got := totals(p, under(exporter.FrameNotLogged)); got != [3]int64{0, 2 * 4096, 0} {
 		t.Errorf("%v stand under %s", got, exporter.FrameNotLogged)
 	}

@@ -111,8 +111,8 @@ func (s *Service) Finish(_ *struct{}, reply *FinishReply) error {
 }
 
 func (s *Service) writeProfiles(snap *profiler.Snapshot) error {
-	working := func(w io.Writer) error { return pprof.Write(w, pprof.WorkingSet(snap, pprof.WithSpans())) }
-	address := func(w io.Writer) error { return pprof.Write(w, pprof.AddressSpace(snap)) }
+	working := func(w io.Writer) error { return pprof.Write(w, pprof.ByCode(snap, pprof.WithSpans())) }
+	address := func(w io.Writer) error { return pprof.Write(w, pprof.ByAddress(snap)) }
 	if err := writeFile(s.args.Out, fileProfile, working); err != nil {
 		return err
 	}

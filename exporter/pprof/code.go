@@ -8,9 +8,9 @@ import (
 	"github.com/google/pprof/profile"
 )
 
-// WorkingSet returns the profile of a snapshot by code: who touched memory first, how much of it, and
-// how long that took. The caller owns the result. WorkingSet is safe for concurrent use.
-func WorkingSet(s *profiler.Snapshot, opts ...Option) *profile.Profile {
+// ByCode returns the profile of a snapshot by code: who touched memory first, how much of it, and
+// how long that took. The caller owns the result. ByCode is safe for concurrent use.
+func ByCode(s *profiler.Snapshot, opts ...Option) *profile.Profile {
 	c := newConfig(opts)
 	b := newBuilder(s, c, "working set: who touched memory first, and how long that took")
 	stacks := make(map[profiler.StackID][]*profile.Location)

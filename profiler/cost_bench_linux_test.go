@@ -58,6 +58,11 @@ func BenchmarkAttachResident(b *testing.B) {
 	for _, size := range []int{0, 256 << 20, 1 << 30, 4 << 30} {
 		b.Run(fmt.Sprintf("MiB=%d", size>>20), func(b *testing.B) {
 			if size > 0 {
+				var has unix.Sysinfo_t
+				must(b, unix.Sysinfo(&has))
+				if uint64(has.Freeram)*uint64(has.Unit) < 2*uint64(size) {
+					b.Skipf("less than %d MiB of memory are free", 2*size>>20)
+				}
 				m, err := unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_POPULATE)
 				must(b, err)
 				defer unix.Munmap(m)

@@ -32,7 +32,6 @@ type Agent struct {
 	flight  *recording.Flight
 	figures *figures
 	files   *recorder // nil where no recordings are written to files
-	budget  *keeper   // nil without a budget
 	journal *journal  // nil without a logger
 	ahead   *prefetcher
 	// windows holds nil where regions are not armed again and again, and until they are: metrics may be
@@ -186,12 +185,6 @@ func (a *Agent) profile() error {
 	if a.files != nil {
 		a.files.start()
 	}
-	if observes && a.cfg.budget != (limit{}) {
-		a.note("the budget of %v is not kept: with delivery observe nothing is armed, so that there is nothing to leave out; what it costs is in the snapshot", a.cfg.budget)
-	} else if a.cfg.budget != (limit{}) {
-		a.budget = newKeeper(p, a.cfg.budget, a.cfg.stacks, a.owned)
-		a.budget.start()
-	}
 	if len(a.cfg.files) > 0 {
 		a.lookout = newLookout(a.cfg.files, func(l *profiler.Look, files []profiler.FoundFile) ([]*profiler.Region, []error) {
 			if !a.observes() {
@@ -245,8 +238,10 @@ func (a *Agent) Notes() []string {
 	if a.files != nil {
 		notes = append(notes, a.files.notes()...)
 	}
-	if a.budget != nil {
-		notes = append(notes, a.budget.notes()...)
+	if a.prof != nil {
+		if b := a.prof.Budget(); b.Cuts > 0 {
+			notes = append(notes, fmt.Sprintf("budget of %s: %s; %d cuts, %d raises so far", b.Limit, b.State, b.Cuts, b.Raises))
+		}
 	}
 	if a.ahead != nil {
 		notes = append(notes, a.ahead.notes()...)

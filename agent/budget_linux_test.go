@@ -4,10 +4,8 @@ package agent
 
 import (
 	"cmp"
-	"errors"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -16,23 +14,6 @@ import (
 	"github.com/firsttouch/firsttouch/profiler"
 	"golang.org/x/sys/unix"
 )
-
-func TestParseBudget(t *testing.T) {
-	for v, want := range map[string]limit{
-		"1%": {share: 0.01}, "0.5%": {share: 0.005}, "100%": {share: 1}, "500/s": {faults: 500}, "off": {},
-	} {
-		c := config{budget: limit{faults: 1}}
-		if err := c.parseBudget(v); err != nil || c.budget != want {
-			t.Errorf("%s: %+v, %v", v, c.budget, err)
-		}
-	}
-	for _, v := range []string{"", "1", "0%", "-1%", "101%", "NaN%", "x/s", "5%/s", "1 %", "1e99/s"} {
-		var c config
-		if err := c.parseBudget(v); !errors.Is(err, profiler.ErrInvalid) {
-			t.Errorf("%q was taken: %v", v, err)
-		}
-	}
-}
 
 // storm is a service that touches far more than a budget allows.
 type storm struct {
@@ -190,33 +171,4 @@ func TestBudgetOfProcessorTimeIsKept(t *testing.T) {
 		t.Errorf("too much was spent: %+v, steps %+v", p.Cost(), r.Sampling)
 	}
 	load.checkEstimate(t, s)
-}
-
-// A region that is to be observed more, and whose memory cannot tell what was touched meanwhile, is armed again
-// when nobody else does it.
-func TestMoreIsObservedOnceArmed(t *testing.T) {
-	a := start(t, WithBudget("50%"))
-	path := filepath.Join(t.TempDir(), "data")
-	if err := os.WriteFile(path, make([]byte, 256*os.Getpagesize()), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	r, err := a.Profiler().MapFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	a.own(r)
-	for _, share := range []float64{0.25, 1} {
-		if err := r.SetSampling(share); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if share, wanted := r.Observed(); share != 0.25 || wanted != 1 {
-		t.Fatalf("observed %v, wanted %v", share, wanted)
-	}
-	a.budget.join()
-	a.budget.rearm()
-	if share, wanted := r.Observed(); share != 1 || wanted != 1 {
-		t.Errorf("observed %v, wanted %v", share, wanted)
-	}
-	a.budget = nil
 }

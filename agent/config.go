@@ -15,7 +15,6 @@ import (
 	"github.com/firsttouch/firsttouch/exporter/recording"
 	"github.com/firsttouch/firsttouch/internal/endpoint"
 	"github.com/firsttouch/firsttouch/profiler"
-	"github.com/firsttouch/firsttouch/uffd"
 	"go.opentelemetry.io/otel/metric"
 )
 
@@ -44,8 +43,6 @@ type config struct {
 	winSpans  bool
 	traceURL  string // or empty
 	noMetrics bool
-	budget    limit
-	stacks    profiler.StackSampling
 	log       *slog.Logger // or nil
 	// meterProvider is nil for the global one.
 	meterProvider metric.MeterProvider
@@ -62,8 +59,7 @@ type config struct {
 
 func newConfig(environ []string, opts []Option) (c config, notes []string, err error) {
 	c = config{arenas: []string{"*"}}
-	c.setStacks(profiler.StacksPerSecond(defaultStacksPerSecond))
-	errs := []error{c.setRescan(100 * time.Millisecond), c.setDelivery(profiler.DeliveryAuto)}
+	errs := []error{c.setStacks(profiler.StacksPerSecond(defaultStacksPerSecond)), c.setRescan(100 * time.Millisecond), c.setDelivery(profiler.DeliveryAuto)}
 	notes, err = c.fromEnviron(environ)
 	errs = append(errs, err)
 	for _, o := range opts {
@@ -128,69 +124,41 @@ func (c *config) wantsArena(name string) bool {
 	return false
 }
 
+// setEngine hands an option on to the profiler, which says what it refuses.
+func (c *config) setEngine(o profiler.Option) error {
+	c.engine = append(c.engine, o)
+	return profiler.Check(o)
+}
+
 func (c *config) setGranule(bytes int) error {
-	page := uffd.PageSize()
-	if bytes < page || bytes&(bytes-1) != 0 || bytes > 1<<30 {
-		return fmt.Errorf("%w: granule of %d bytes: choose a power of two from the page size, %d, to 1 GiB", profiler.ErrInvalid, bytes, page)
-	}
 	c.granule = bytes
-	c.engine = append(c.engine, profiler.WithGranule(bytes))
-	return nil
+	return c.setEngine(profiler.WithGranule(bytes))
 }
 
 func (c *config) setDelivery(d profiler.Delivery) error {
-	if d > profiler.DeliveryAuto {
-		return fmt.Errorf("%w: delivery %v: choose DeliveryAuto, DeliveryThread, DeliverySignal or DeliveryObserve", profiler.ErrInvalid, d)
-	}
 	c.delivery = d
-	c.engine = append(c.engine, profiler.WithDelivery(d))
-	return nil
+	return c.setEngine(profiler.WithDelivery(d))
 }
 
-func (c *config) setStacks(s profiler.StackSampling) {
-	c.stacks = s
-	c.engine = append(c.engine, profiler.WithStacks(s))
+func (c *config) setBudget(limit string) error { return c.setEngine(profiler.WithBudget(limit)) }
+
+func (c *config) setStacks(s profiler.StackSampling) error {
+	return c.setEngine(profiler.WithStacks(s))
 }
 
-func (c *config) setLogLimit(faults int) error {
-	if faults < 0 {
-		return fmt.Errorf("%w: log limit %d is negative: choose 0 or more", profiler.ErrInvalid, faults)
-	}
-	c.engine = append(c.engine, profiler.WithLogLimit(faults))
-	return nil
-}
+func (c *config) setLogLimit(faults int) error { return c.setEngine(profiler.WithLogLimit(faults)) }
 
-func (c *config) setRing(records int) error {
-	if records < 64 || records > 1<<24 {
-		return fmt.Errorf("%w: ring of %d records: choose 64 to 16,777,216", profiler.ErrInvalid, records)
-	}
-	c.engine = append(c.engine, profiler.WithRing(records))
-	return nil
-}
+func (c *config) setRing(records int) error { return c.setEngine(profiler.WithRing(records)) }
 
-func (c *config) setSignal(n int) error {
-	if n < 34 || n > 64 {
-		return fmt.Errorf("%w: signal %d: choose a real-time signal from 34 to 64", profiler.ErrInvalid, n)
-	}
-	c.engine = append(c.engine, profiler.WithSignal(n))
-	return nil
-}
+func (c *config) setSignal(n int) error { return c.setEngine(profiler.WithSignal(n)) }
 
 func (c *config) setStopLimit(most time.Duration) error {
-	if most < time.Millisecond || most > 10*time.Second {
-		return fmt.Errorf("%w: stop threads for at most %v: choose 1ms to 10s", profiler.ErrInvalid, most)
-	}
-	c.engine = append(c.engine, profiler.WithStopLimit(most))
-	return nil
+	return c.setEngine(profiler.WithStopLimit(most))
 }
 
 func (c *config) setRescan(every time.Duration) error {
-	if every < time.Millisecond {
-		return fmt.Errorf("%w: rescan every %v: choose 1ms or more", profiler.ErrInvalid, every)
-	}
 	c.rescan = every
-	c.engine = append(c.engine, profiler.WithRescan(every))
-	return nil
+	return c.setEngine(profiler.WithRescan(every))
 }
 
 // CheckTraceURL reports why a text cannot be the address of traces, see WithTraceURL.

@@ -77,7 +77,10 @@ func TestObserve(t *testing.T) {
 		t.Errorf("comments %s", c)
 	}
 	notes := strings.Join(a.Notes(), "\n")
-	if !strings.Contains(notes, "the budget of 1% of a processor is not kept") || strings.Contains(notes, "system calls of this service can fail") {
+	if n := strings.Join(doc.Engine.Notes, "\n"); !strings.Contains(n, "the budget of 1% of a processor is not kept") {
+		t.Errorf("the engine's notes %s", n)
+	}
+	if strings.Contains(notes, "system calls of this service can fail") {
 		t.Errorf("notes %s", notes)
 	}
 	if _, err := a.AttachGoHeap(); !errors.Is(err, profiler.ErrNotSupported) {

@@ -105,9 +105,6 @@ func (a *Agent) joinArming() {
 	if w := a.windows.Load(); w != nil {
 		w.halt()
 	}
-	if a.budget != nil {
-		a.budget.join()
-	}
 }
 
 // observes reports whether memory may be armed.

@@ -60,7 +60,7 @@ func WithGranule(bytes int) Option {
 // a storm of faults cannot make stacks expensive. Counts are exact whatever it is. The variable is
 // FIRSTTOUCH_STACKS.
 func WithStacks(s profiler.StackSampling) Option {
-	return named("WithStacks", func(c *config) error { c.setStacks(s); return nil })
+	return named("WithStacks", func(c *config) error { return c.setStacks(s) })
 }
 
 // WithDelivery sets how a first touch reaches the profiler, see profiler.WithDelivery. The default is profiler.DeliveryAuto, the best
@@ -70,13 +70,11 @@ func WithDelivery(d profiler.Delivery) Option {
 }
 
 // WithBudget bounds what the profiler may cost: a share of one processor's time such as "1%", or first
-// touches a second such as "500/s". Where more would be spent, stacks become rare, then a sample of each
-// region's memory is observed in place of all of it, and at last observation pauses; it comes back when there
-// is less to do. What is left out is said wherever results are shown, and counts are given as estimated from
-// the sample, with their standard error. The default, "off", observes everything. The variable is
+// touches a second such as "500/s", see profiler.WithBudget. What is left out is said wherever results are shown, and counts are
+// given as estimated from the sample, with their standard error. The default, "off", observes everything. The variable is
 // FIRSTTOUCH_BUDGET.
 func WithBudget(limit string) Option {
-	return named("WithBudget", func(c *config) error { return c.parseBudget(limit) })
+	return named("WithBudget", func(c *config) error { return c.setBudget(limit) })
 }
 
 // WithLogger has the agent write to the service's log: a line at the start that says what it observes or why it does nothing

@@ -87,23 +87,19 @@ func (c *config) parseStacks(v string) error {
 	bad := fmt.Errorf("%w: write all, none, 1/N for one fault in N, or N/s for at most N a second", profiler.ErrInvalid)
 	switch v {
 	case "all":
-		c.setStacks(profiler.StacksEvery())
-		return nil
+		return c.setStacks(profiler.StacksEvery())
 	case "none":
-		c.setStacks(profiler.StacksNone())
-		return nil
+		return c.setStacks(profiler.StacksNone())
 	}
 	if n, ok := strings.CutPrefix(v, "1/"); ok {
 		if k, err := strconv.ParseUint(n, 10, 31); err == nil && k > 0 {
-			c.setStacks(profiler.StacksOneIn(int(k)))
-			return nil
+			return c.setStacks(profiler.StacksOneIn(int(k)))
 		}
 		return bad
 	}
 	if n, ok := strings.CutSuffix(v, "/s"); ok {
 		if k, err := strconv.ParseUint(n, 10, 31); err == nil && k > 0 {
-			c.setStacks(profiler.StacksPerSecond(int(k)))
-			return nil
+			return c.setStacks(profiler.StacksPerSecond(int(k)))
 		}
 	}
 	return bad
@@ -134,7 +130,6 @@ func parseBool(v string, to *bool) error {
 	return nil
 }
 
-// parseBytes reads a whole number of bytes with an optional binary suffix.
 // parsePercent reads a share, such as 50%.
 func parsePercent(v string, set func(share float64) error) error {
 	digits, ok := strings.CutSuffix(v, "%")
@@ -145,6 +140,7 @@ func parsePercent(v string, set func(share float64) error) error {
 	return set(n / 100)
 }
 
+// parseBytes reads a whole number of bytes with an optional binary suffix.
 func parseBytes(v string) (int, error) {
 	digits, shift := v, 0
 	for _, u := range []struct {

@@ -24,7 +24,7 @@ var settings = []setting{
 	{"FIRSTTOUCH_GOHEAP", "share of the Go heap to profile: false, 1/N or all; false", (*config).parseGoHeap},
 	{"FIRSTTOUCH_GRANULE", "bytes that one fault resolves, a power of two such as 4096, 64KiB or 2MiB; the page size", (*config).parseGranule},
 	{"FIRSTTOUCH_STACKS", "faults whose stack is taken: all, none, 1/N or N/s; 1000/s", (*config).parseStacks},
-	{"FIRSTTOUCH_BUDGET", "what the profiler may cost: N% of one processor, or N/s first touches; off", (*config).parseBudget},
+	{"FIRSTTOUCH_BUDGET", "what the profiler may cost: N% of one processor, or N/s first touches; off", (*config).setBudget},
 	{"FIRSTTOUCH_DEBUG_ADDR", "host:port of the debug endpoint, ':port' is loopback only; not listening", (*config).setDebugAddr},
 	{"FIRSTTOUCH_TOKEN", "secret that requests to the endpoints must bring (Authorization: Bearer), 16 characters or more; none", (*config).setToken},
 	{"FIRSTTOUCH_ADDRESSES", "true lets requests ask for addresses beside offsets; false", (*config).parseAddresses},

@@ -33,16 +33,15 @@ func (b Budget) String() string {
 // Total is the processor time of all of it.
 func (c Cost) Total() time.Duration { return c.Engine + c.Touchers }
 
-// Budget is what the policy that keeps the cost within a limit says of itself, see Profiler.SetBudget. The zero
-// value stands for none.
+// Budget is what was done to keep the cost within a limit, see WithBudget. The zero value stands for none.
 type Budget struct {
 	Limit   string        // in words, such as "1% of a processor"
 	Spent   string        // in words, how much it was lately
 	State   string        // in words, what is reduced and since when
 	Cost    time.Duration // processor time in all, see Cost
 	Share   float64       // of the blocks of the regions that is to be observed now; 0 is a pause
-	Cuts    uint64        // how often less was observed
-	Raises  uint64        // how often more was
+	Cuts    uint64        // how often less was observed, or fewer stacks were taken
+	Raises  uint64        // how often it was more again
 	Paused  time.Duration // in which nothing was observed
 	Changed time.Time     // when the share was changed last; zero is never
 }

@@ -27,8 +27,15 @@ func (p *Profiler) Cost() Cost {
 	return p.cost
 }
 
-// SetBudget has snapshots say what the policy reports that keeps the cost within a limit.
-func (p *Profiler) SetBudget(b Budget) {
+// Budget is what was done until now to keep the cost within the limit of WithBudget.
+func (p *Profiler) Budget() Budget {
+	p.foldMu.Lock()
+	defer p.foldMu.Unlock()
+	return p.agg.stats.Budget
+}
+
+// setBudget has snapshots say what the steward reports.
+func (p *Profiler) setBudget(b Budget) {
 	p.foldMu.Lock()
 	defer p.foldMu.Unlock()
 	p.agg.stats.Budget = b

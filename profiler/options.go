@@ -19,7 +19,8 @@ type config struct {
 	delivery  Delivery
 	failing   bool          // see WithFailingSystemCalls
 	observe   []func(Fault) // see WithObserver
-	share     float64       // see WithSampling
+	budget    costLimit
+	share     float64 // see WithSampling
 	seed      uint64
 }
 
@@ -29,6 +30,22 @@ func defaultConfig() config {
 
 // Option configures a Profiler.
 type Option interface{ apply(*config) error }
+
+// Check reports which of the options New would refuse, and why: ErrInvalid. It starts nothing.
+func Check(opts ...Option) error {
+	_, err := newConfig(opts)
+	return err
+}
+
+func newConfig(opts []Option) (config, error) {
+	c := defaultConfig()
+	for _, o := range opts {
+		if err := o.apply(&c); err != nil {
+			return c, err
+		}
+	}
+	return c, nil
+}
 
 type optionFunc func(*config) error
 
@@ -57,7 +74,7 @@ func WithRing(records int) Option {
 func WithLogLimit(faults int) Option {
 	return optionFunc(func(c *config) error {
 		if faults < 0 {
-			return fmt.Errorf("%w: log limit %d is negative", ErrInvalid, faults)
+			return fmt.Errorf("%w: log limit %d is negative: choose 0 or more", ErrInvalid, faults)
 		}
 		c.logLimit = faults
 		return nil

@@ -81,16 +81,21 @@ const foldEvery = 50 * time.Millisecond
 // New starts a profiler. Where the kernel, the user or the container refuses, the error wraps
 // ErrNotSupported and names what to change.
 func New(opts ...Option) (*Profiler, error) {
-	c := defaultConfig()
-	for _, o := range opts {
-		if err := o.apply(&c); err != nil {
-			return nil, err
-		}
+	c, err := newConfig(opts)
+	if err != nil {
+		return nil, err
 	}
+	var p *Profiler
 	if c.delivery == DeliveryAuto {
-		return newBest(c)
+		p, err = newBest(c)
+	} else {
+		p, err = start(c)
 	}
-	return start(c)
+	if err != nil {
+		return nil, err
+	}
+	p.keepBudget()
+	return p, nil
 }
 
 // start is New for a way that was chosen.

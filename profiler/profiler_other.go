@@ -28,11 +28,8 @@ func notHere() error {
 
 // New answers ErrNotSupported.
 func New(opts ...Option) (*Profiler, error) {
-	c := defaultConfig()
-	for _, o := range opts {
-		if err := o.apply(&c); err != nil {
-			return nil, err
-		}
+	if err := Check(opts...); err != nil {
+		return nil, err
 	}
 	return nil, notHere()
 }
@@ -152,14 +149,11 @@ func (p *Profiler) Health() Health { return Health{} }
 // SetOff does nothing.
 func (p *Profiler) SetOff(string) {}
 
-// SetBudget does nothing.
-func (p *Profiler) SetBudget(Budget) {}
+// Budget returns no budget.
+func (p *Profiler) Budget() Budget { return Budget{} }
 
 // Observed returns nothing.
 func (r *Region) Observed() (share, wanted float64) { return 0, 0 }
-
-// SetStacks does nothing.
-func (p *Profiler) SetStacks(StackSampling) {}
 
 // SetSampling answers ErrNotSupported.
 func (r *Region) SetSampling(float64) error { return notHere() }

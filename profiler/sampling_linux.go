@@ -32,8 +32,8 @@ func (p *Profiler) SetSampling(share float64) error {
 	return errors.Join(errs...)
 }
 
-// SetStacks sets from now on which faults have their stack taken, see WithStacks.
-func (p *Profiler) SetStacks(s StackSampling) {
+// setStacks sets from now on which faults have their stack taken, see WithStacks.
+func (p *Profiler) setStacks(s StackSampling) {
 	p.foldMu.Lock()
 	defer p.foldMu.Unlock()
 	if p.eng != nil {

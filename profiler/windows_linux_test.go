@@ -6,9 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/firsttouch/firsttouch/internal/testproc"
 	"golang.org/x/sys/unix"
 )
 
@@ -203,4 +209,74 @@ func TestWindowOfManyFiles(t *testing.T) {
 	if !errors.Is(errs[0], ErrClosed) || errs[1] != nil || errs[2] != nil {
 		t.Errorf("a closed region and one that is named twice: %v", errs)
 	}
+}
+
+// Windows end, looks attach several files that take the place of others, and regions are armed, sampled and closed, all at once: nobody waits for
+// who waits for it, and every page holds what its file does.
+func TestWindowsWhileFilesComeAndGo(t *testing.T) {
+	inChild(t, "TestWindowsWhileFilesComeAndGo", "windows", nil, func(t *testing.T) {
+		const files = 6
+		p := newProfiler(t, WithRescan(5*time.Millisecond), WithStopLimit(10*time.Second))
+		dir := t.TempDir()
+		w := p.NewWindows()
+		p.Watch(func(l *Look) {
+			var found []FoundFile
+			for f := range l.Files() {
+				if strings.HasPrefix(f.Path, dir) && !strings.HasSuffix(f.Path, ")") {
+					found = append(found, FoundFile{f.Path, []RegionOption{WithName(fmt.Sprint(f)), UntilUnmapped()}})
+				}
+			}
+			regions, _ := l.AttachFiles(found)
+			w.Add(slices.DeleteFunc(regions, func(r *Region) bool { return r == nil })...)
+		})
+		over := make(chan struct{})
+		var others sync.WaitGroup
+		each := func(do func()) {
+			others.Go(func() {
+				for {
+					select {
+					case <-over:
+						return
+					default:
+						do()
+					}
+				}
+			})
+		}
+		each(func() { _, _ = w.Next() })
+		each(func() { _ = p.Rearm(p.openRegions()...) })
+		each(func() {
+			for _, r := range p.openRegions() {
+				_ = r.SetSampling(rand.Float64())
+			}
+		})
+		each(func() {
+			if open := p.openRegions(); len(open) > 0 {
+				_ = open[rand.IntN(len(open))].Close()
+			}
+			time.Sleep(time.Millisecond)
+		})
+		for round := range testproc.Times(3, 40) {
+			var unmap []func()
+			for i := range files {
+				path := filepath.Join(dir, fmt.Sprint(i))
+				_ = os.Remove(path)
+				b, gone := shortLived(t, path, 4)
+				unmap = append(unmap, gone)
+				if err := p.Look(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				if at := different(b, contents(len(b))); at >= 0 {
+					t.Fatalf("round %d: byte %d of file %d is wrong", round, at, i)
+				}
+			}
+			for _, f := range unmap {
+				f()
+			}
+		}
+		close(over)
+		others.Wait()
+		w.Close()
+		must(t, patiently(p.Close))
+	})
 }

@@ -247,6 +247,7 @@ var hazards = slices.Concat([]hazard{
 	{"stopped in a storm: profiler", "profiler", "TestCloseInAStorm", "profiler", "plain memory, one mapping as before, contents intact"},
 	{"stopped in a storm, by several at once", "profiler", "TestCloseInAStorm", "both at once, twice", "plain memory, one mapping as before, contents intact"},
 	{"windows in a storm", "profiler", "TestRearmInAStorm", "all", exact + " in each window"},
+	{"windows, looks, shares and Close at once, while files take each other's place", "profiler", "TestWindowsWhileFilesComeAndGo", "windows", "nobody waits for who waits for it; contents are the files'"},
 	{"started and stopped again and again", "profiler", "TestCloseGivesEverythingBack", "all", "no thread, descriptor or mapping is left"},
 	{"observed: threads, mappings and children come and go, buffers overflow", "profiler", "TestObserveHazards", "storm", "contents intact, nobody waits for ever; what is lost is counted"},
 	{"observed: perf_event_open is refused", "profiler", "TestObserveHazards", "refused", "an error says why, and what would change it"},

@@ -12,5 +12,5 @@ func (a *Agent) newGuard() *endpoint.Guard {
 }
 
 func refuseAddresses(w http.ResponseWriter) {
-	http.Error(w, "addresses are not shown: start the agent with WithAddresses or FIRSTTOUCH_ADDRESSES=true", http.StatusForbidden)
+	http.Error(w, "addresses are not shown: start the agent with WithAddresses", http.StatusForbidden)
 }

@@ -83,7 +83,7 @@ func TestAddressesAreNotShown(t *testing.T) {
 	touchPage(file, 1)
 	h := a.Handler()
 	for _, name := range []string{"snapshot", "mappings"} {
-		if code, body := ask(t, h, basePath+name+"?addresses=true", nil); code != 403 || !strings.Contains(body, "FIRSTTOUCH_ADDRESSES") {
+		if code, body := ask(t, h, basePath+name+"?addresses=true", nil); code != 403 || !strings.Contains(body, "WithAddresses") {
 			t.Errorf("%s: %d %s", name, code, body)
 		}
 		if code, body := ask(t, h, basePath+name, nil); code != 200 || strings.Contains(body, `"address"`) {

@@ -13,7 +13,7 @@
 //
 // # Caveats
 //
-// Files are found by looking at the process's mappings every 100 ms (FIRSTTOUCH_RESCAN): what is
+// Files are found by looking at the process's mappings every 100 ms (WithRescan): what is
 // touched before a mapping is found stays unknown, and Start does not wait for the first look. Where that matters,
 // call Agent.Look after the mappings were made and before they are touched.
 //

@@ -107,7 +107,7 @@ func WithToken(secret string) Option {
 }
 
 // WithAddresses lets requests ask for addresses of this process (?addresses=true) beside the offsets. Who knows
-// them can get around address space layout randomization. The variable is FIRSTTOUCH_ADDRESSES.
+// them can get around address space layout randomization.
 func WithAddresses() Option {
 	return named("WithAddresses", func(c *config) error { c.addresses = true; return nil })
 }
@@ -119,13 +119,11 @@ func WithAdvice() Option {
 }
 
 // WithLogLimit sets how many first touches a snapshot keeps in order, see profiler.WithLogLimit.
-// The variable is FIRSTTOUCH_LOG_LIMIT.
 func WithLogLimit(faults int) Option {
 	return named("WithLogLimit", func(c *config) error { return c.setLogLimit(faults) })
 }
 
 // WithRing sets how many records fit between the resolver and the totals, see profiler.WithRing.
-// The variable is FIRSTTOUCH_RING.
 func WithRing(records int) Option {
 	return named("WithRing", func(c *config) error { return c.setRing(records) })
 }
@@ -142,7 +140,7 @@ func WithFailingSystemCalls() Option {
 }
 
 // WithSignal sets the real-time signal that asks a thread for its stack, and to stop where mappings change, see
-// profiler.WithSignal. Without it a free one is chosen. The variable is FIRSTTOUCH_SIGNAL.
+// profiler.WithSignal. Without it a free one is chosen.
 func WithSignal(n int) Option {
 	return named("WithSignal", func(c *config) error { return c.setSignal(n) })
 }
@@ -156,7 +154,7 @@ func WithStopLimit(most time.Duration) Option {
 // WithRescan sets how often the agent looks for new mappings of the files of WithFiles, and the
 // profiler for new mappings of files that it knows. What is touched between the making of a mapping and
 // the next look stays unknown. The default is 100 ms; a look that takes processor time is followed by a rest of 50 times as much, of a
-// second at most. The variable is FIRSTTOUCH_RESCAN.
+// second at most.
 func WithRescan(every time.Duration) Option {
 	return named("WithRescan", func(c *config) error { return c.setRescan(every) })
 }
@@ -171,14 +169,13 @@ func WithWindows(every time.Duration) Option {
 
 // WithWindowSpans makes a span working_set.window of each window of each region, a trace of its own with links to
 // the requests that waited longest in it: history for who has only traces. It takes the way of the first
-// SpanProcessor. The variable is FIRSTTOUCH_WINDOW_SPANS.
+// SpanProcessor.
 func WithWindowSpans() Option {
 	return named("WithWindowSpans", func(c *config) error { c.winSpans = true; return nil })
 }
 
 // WithFlightRecorder bounds the flight recorder, which holds the latest faults and requests for recordings:
-// how long at least, and in how much memory, which goes before. The defaults are 10 s and 8 MiB. The
-// variables are FIRSTTOUCH_FLIGHT_AGE and FIRSTTOUCH_FLIGHT_BYTES.
+// how long at least, and in how much memory, which goes before. The defaults are 10 s and 8 MiB.
 func WithFlightRecorder(minAge time.Duration, maxBytes int) Option {
 	return named("WithFlightRecorder", func(c *config) error {
 		return errors.Join(c.setFlightAge(minAge), c.setFlightBytes(maxBytes))
@@ -199,7 +196,7 @@ func WithRecordSlow(threshold time.Duration) Option {
 	return named("WithRecordSlow", func(c *config) error { return c.setRecordSlow(threshold) })
 }
 
-// WithRecordAtShutdown has a recording written by Shutdown. The variable is FIRSTTOUCH_RECORD_EXIT.
+// WithRecordAtShutdown has a recording written by Shutdown.
 func WithRecordAtShutdown() Option {
 	return named("WithRecordAtShutdown", func(c *config) error { c.recordEnd = true; return nil })
 }
@@ -214,15 +211,13 @@ func WithPrefetch(order string) Option {
 }
 
 // WithPrefetchLimits bounds WithPrefetch: how many bytes it reads a second, where 0 is no bound; what share of the memory that is free at the start it
-// may fill, above 0 and at most 1, where 0 is one half; and the directories whose files it may open, all without any. The variables are
-// FIRSTTOUCH_PREFETCH_BANDWIDTH, FIRSTTOUCH_PREFETCH_MEMORY and FIRSTTOUCH_PREFETCH_UNDER.
+// may fill, above 0 and at most 1, where 0 is one half; and the directories whose files it may open, all without any.
 func WithPrefetchLimits(bandwidth int64, memory float64, under ...string) Option {
 	return named("WithPrefetchLimits", func(c *config) error { return c.setPrefetchLimits(bandwidth, memory, under) })
 }
 
 // WithTraceURL sets where a trace can be seen, for links from the requests of the live page: an http address with
-// {trace} in place of the trace's id, and {span} in place of the request's if that is wanted. The variable is
-// FIRSTTOUCH_TRACE_URL.
+// {trace} in place of the trace's id, and {span} in place of the request's if that is wanted.
 func WithTraceURL(pattern string) Option {
 	return named("WithTraceURL", func(c *config) error { return c.setTraceURL(pattern) })
 }
@@ -234,7 +229,7 @@ func WithMeterProvider(p metric.MeterProvider) Option {
 	return named("WithMeterProvider", func(c *config) error { c.meterProvider = p; return nil })
 }
 
-// WithoutMetrics makes no metrics. The variable is FIRSTTOUCH_METRICS, which false switches off.
+// WithoutMetrics makes no metrics.
 func WithoutMetrics() Option {
 	return named("WithoutMetrics", func(c *config) error { c.noMetrics = true; return nil })
 }

@@ -31,10 +31,6 @@ func (c *config) parseGranule(v string) error {
 	return c.setGranule(n)
 }
 
-func (c *config) parseLogLimit(v string) error { return parseInt(v, c.setLogLimit) }
-func (c *config) parseRing(v string) error     { return parseInt(v, c.setRing) }
-func (c *config) parseSignal(v string) error   { return parseInt(v, c.setSignal) }
-
 func (c *config) parseDelivery(v string) error {
 	for _, d := range []profiler.Delivery{profiler.DeliveryAuto, profiler.DeliveryThread, profiler.DeliverySignal, profiler.DeliveryObserve} {
 		if v == d.String() {
@@ -48,24 +44,12 @@ func (c *config) parseFailing(v string) error { return parseBool(v, &c.failing) 
 
 func (c *config) parseStopLimit(v string) error { return parseDuration(v, c.setStopLimit) }
 
-func (c *config) parseRescan(v string) error { return parseDuration(v, c.setRescan) }
-
 func (c *config) parseWindows(v string) error { return parseDuration(v, c.setWindows) }
 
-func (c *config) parseWindowSpans(v string) error { return parseBool(v, &c.winSpans) }
-
-func (c *config) parseRequired(v string) error  { return parseBool(v, &c.required) }
-func (c *config) parseAddresses(v string) error { return parseBool(v, &c.addresses) }
-func (c *config) parseAdvice(v string) error    { return parseBool(v, &c.advice) }
-func (c *config) parseShadow(v string) error    { return parseBool(v, &c.shadow) }
-func (c *config) parseDisabled(v string) error  { return parseBool(v, &c.disabled) }
-
-func (c *config) parseMetrics(v string) error {
-	on := false
-	err := parseBool(v, &on)
-	c.noMetrics = !on
-	return err
-}
+func (c *config) parseRequired(v string) error { return parseBool(v, &c.required) }
+func (c *config) parseAdvice(v string) error   { return parseBool(v, &c.advice) }
+func (c *config) parseShadow(v string) error   { return parseBool(v, &c.shadow) }
+func (c *config) parseDisabled(v string) error { return parseBool(v, &c.disabled) }
 
 func (c *config) parseGoHeap(v string) error {
 	switch v {
@@ -105,14 +89,6 @@ func (c *config) parseStacks(v string) error {
 	return bad
 }
 
-func parseInt(v string, set func(int) error) error {
-	n, err := strconv.Atoi(v)
-	if err != nil {
-		return fmt.Errorf("%w: not a whole number", profiler.ErrInvalid)
-	}
-	return set(n)
-}
-
 func parseDuration(v string, set func(time.Duration) error) error {
 	d, err := time.ParseDuration(v)
 	if err != nil {
@@ -128,16 +104,6 @@ func parseBool(v string, to *bool) error {
 	}
 	*to = b
 	return nil
-}
-
-// parsePercent reads a share, such as 50%.
-func parsePercent(v string, set func(share float64) error) error {
-	digits, ok := strings.CutSuffix(v, "%")
-	n, err := strconv.ParseFloat(digits, 64)
-	if !ok || err != nil || !(n > 0 && n <= 100) {
-		return fmt.Errorf("%w: write a share above 0 and at most 100, such as 50%%", profiler.ErrInvalid)
-	}
-	return set(n / 100)
 }
 
 // parseBytes reads a whole number of bytes with an optional binary suffix.
@@ -158,14 +124,4 @@ func parseBytes(v string) (int, error) {
 	return int(n) << shift, nil
 }
 
-func (c *config) parseFlightAge(v string) error  { return parseDuration(v, c.setFlightAge) }
 func (c *config) parseRecordSlow(v string) error { return parseDuration(v, c.setRecordSlow) }
-func (c *config) parseRecordEnd(v string) error  { return parseBool(v, &c.recordEnd) }
-
-func (c *config) parseFlightBytes(v string) error {
-	n, err := parseBytes(v)
-	if err != nil {
-		return err
-	}
-	return c.setFlightBytes(n)
-}

@@ -62,22 +62,6 @@ func (c *config) setPrefetchLimits(bandwidth int64, memory float64, under []stri
 	return nil
 }
 
-func (c *config) parsePrefetchBandwidth(v string) error {
-	n, err := parseBytes(v)
-	if err != nil {
-		return err
-	}
-	return c.setPrefetchLimits(int64(n), c.ahead.Memory, c.ahead.Under)
-}
-
-func (c *config) parsePrefetchMemory(v string) error {
-	return parsePercent(v, func(share float64) error { return c.setPrefetchLimits(c.ahead.Bandwidth, share, c.ahead.Under) })
-}
-
-func (c *config) parsePrefetchUnder(v string) error {
-	return c.setPrefetchLimits(c.ahead.Bandwidth, c.ahead.Memory, filepath.SplitList(v))
-}
-
 // prefetcher reads ahead what earlier starts touched first, and learns what this one does.
 type prefetcher struct {
 	cfg  ahead

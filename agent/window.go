@@ -74,7 +74,7 @@ func (a *Agent) record(ctx context.Context, d time.Duration) (*window, error) {
 	}
 	w.Snapshot = a.prof.Snapshot().Sub(before)
 	if w.Stats.LogCut > 0 {
-		w.limits = append(w.limits, fmt.Sprintf("%d first touches did not fit into the log (WithLogLimit or FIRSTTOUCH_LOG_LIMIT): "+
+		w.limits = append(w.limits, fmt.Sprintf("%d first touches did not fit into the log (agent.WithLogLimit): "+
 			"faults and stalls are exact, touched is a lower bound", w.Stats.LogCut))
 	}
 	return w, nil

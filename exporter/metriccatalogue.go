@@ -116,8 +116,8 @@ var metricAttributes = []MetricAttribute{
 	{KeyAccess, "read or write, or unknown where page faults are only observed."},
 	{KeySource, "Where the contents came from: zero, page_cache, disk, memory (armed with its contents) or unknown."},
 	{KeyResult, ResultRecorded + ", or " + ResultDropped + " where the record was lost."},
-	{KeyReason, ReasonRingFull + ": the ring between the resolver and the totals (FIRSTTOUCH_RING); " +
-		ReasonLogFull + ": counted in all totals, but not in the order of first touches (FIRSTTOUCH_LOG_LIMIT); " +
+	{KeyReason, ReasonRingFull + ": the ring between the resolver and the totals (agent.WithRing); " +
+		ReasonLogFull + ": counted in all totals, but not in the order of first touches (agent.WithLogLimit); " +
 		ReasonQueueFull + ": missing from the histograms, counted everywhere else."},
 	{KeyChange, ChangeLess + " or " + ChangeMore + "."},
 	{KeyWindow, WindowTotal + ": all since the start; " + Window1s + ", " + Window10s + ", " + Window60s + ": the last so long."},

@@ -74,7 +74,7 @@ func (l library) compare(ctx context.Context, quick bool, logs string) (row, err
 			env := append(os.Environ(), "TMPDIR="+tmp)
 			if profiled {
 				to = r.with
-				env = append(env, "FIRSTTOUCH_COMPAT_OUT="+out, "FIRSTTOUCH_RESCAN=1ms", "FIRSTTOUCH_METRICS=false")
+				env = append(env, "FIRSTTOUCH_COMPAT_OUT="+out)
 			}
 			args := append([]string{"tool", "test2json", "-p", s.path, binary}, s.args(quick)...)
 			if l.short {

@@ -18,5 +18,5 @@ func lost(x in) *summary.Finding {
 	return &summary.Finding{Rule: "lost", Weight: 10,
 		Text:     fmt.Sprintf("%s of %s first touches (%s) left no record, since the ring was full: all figures but that count are too small.", summary.Count(x.Engine.Dropped), summary.Count(x.Engine.Faults), summary.Percent(part)),
 		Evidence: "the line of records under Trust and cost",
-		Try:      "more room between the engine and the totals (FIRSTTOUCH_RING), or a budget (FIRSTTOUCH_BUDGET=1%)"}
+		Try:      "more room between the engine and the totals (agent.WithRing), or a budget (FIRSTTOUCH_BUDGET=1%)"}
 }

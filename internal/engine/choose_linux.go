@@ -246,7 +246,7 @@ func (e *Engine) LookSignal() {
 			g.nothing = err.Error()
 		}
 	} else {
-		g.nothing = fmt.Sprintf("signal %d is the one that was chosen (WithSignal, FIRSTTOUCH_SIGNAL)", g.chosen)
+		g.nothing = fmt.Sprintf("signal %d is the one that was chosen (WithSignal)", g.chosen)
 	}
 	if g.now == 0 {
 		if news != "" {

@@ -34,7 +34,7 @@ func renderEngine(w io.Writer, s summary.Summary) error {
 		add("stalls         of %s faults unknown; %s threads wait for storage longer than 250 ms, and are not in the figures yet", summary.Count(e.StallsUnknown), summary.Count(e.Waiting))
 	}
 	if e.LogCut > 0 {
-		add("not one by one %s records are in the totals only: they are in no heatmap and no list (FIRSTTOUCH_LOG_LIMIT)", summary.Count(e.LogCut))
+		add("not one by one %s records are in the totals only: they are in no heatmap and no list (agent.WithLogLimit)", summary.Count(e.LogCut))
 	}
 	why := ""
 	if s.Requests.Why != "" {

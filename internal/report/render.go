@@ -148,7 +148,7 @@ func notKept(q summary.Requests) string {
 	if q.Kept >= q.Count {
 		return ""
 	}
-	return fmt.Sprintf("; %s earlier ones are in these sums only, see FIRSTTOUCH_FLIGHT_AGE and FIRSTTOUCH_FLIGHT_BYTES", summary.Count(q.Count-q.Kept))
+	return fmt.Sprintf("; %s earlier ones are in these sums only, see agent.WithFlightRecorder", summary.Count(q.Count-q.Kept))
 }
 
 func regionName(r *summary.Region) string { return shorten(cmp.Or(r.Label, r.Name), nameWidth) }

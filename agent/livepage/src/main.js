@@ -142,8 +142,8 @@ function showHead(r) {
   byId('notes').replaceChildren(...[
     `Faults ${count(s.faults)} = records ${count(s.records)} + dropped ${count(s.dropped)}; from ${count(s.messages)} messages of the kernel.`,
     `Stacks: ${count(s.stacks)} taken, ${count(s.stacksMissed)} missed, ${count(s.stacksCut)} cut.`,
-    ...(s.logCut ? [`${count(s.logCut)} first touches are in the totals only (FIRSTTOUCH_LOG_LIMIT): where and when they were is in no picture and no list.`] : []),
-    ...(kept(r) < r.ended.count ? [`${count(r.ended.count)} requests ended, of which ${count(kept(r))} are known one by one; the others are in the sums only (FIRSTTOUCH_FLIGHT_AGE, FIRSTTOUCH_FLIGHT_BYTES).`] : []),
+    ...(s.logCut ? [`${count(s.logCut)} first touches are in the totals only (agent.WithLogLimit): where and when they were is in no picture and no list.`] : []),
+    ...(kept(r) < r.ended.count ? [`${count(r.ended.count)} requests ended, of which ${count(kept(r))} are known one by one; the others are in the sums only (agent.WithFlightRecorder).`] : []),
     ...r.regions.filter(sampled).map(x => `${x.label}: a part of it was observed; its figures are estimates from that, ± their standard errors. ${bytes(x.touched)} and ${count(x.faults)} first touches were seen.`),
     ...(r.faults.forgotten ? [`The page shows the latest ${count(r.faults.length)} first touches one by one; ${count(r.faults.forgotten)} earlier ones only in the totals.`] : []),
     ...r.regions.filter(x => x.note).map(x => `${x.label}: ${x.note}`), ...r.notes.filter(x => x !== failing).map(x => x.text),

@@ -25,7 +25,7 @@ var tests = []struct {
 	{"internal/engine", ".", time.Minute},
 	{"internal/pclntab", ".", time.Minute},
 	{"uffd", ".", 3 * time.Minute},
-	{"profiler", groundTruth + "|" + kinds + "|" + hangs, 6 * time.Minute},
+	{"profiler", groundTruth + "|" + kinds + "|" + ways + "|" + hangs, 8 * time.Minute},
 }
 
 // Of the profiler's tests, those of what it sees, those of the kinds of memory, and those of what may hang, with
@@ -36,6 +36,8 @@ const (
 		"TestSources|TestWindows|TestDiscardedPagesAreTouchedAgain"
 	kinds = "TestArenaWindows|TestAttachedMemoryWindows|TestFileWindows|TestSharedMemoryWindows|TestWritesOnlyWindows|TestHugePages|" +
 		"TestSwappedMemory|TestOtherSignalsAreAsBefore"
+	// Those that need no userfaultfd, and so no new kernel.
+	ways  = "TestAccessTaken|TestAccessTakenFromMemory|TestNoUserfaultfd|TestObserve|TestObserveHazards|TestAdvise"
 	hangs = "TestNoWayOfTouchingHangs/^(load|copy|write)/^" + cpus + "|TestForkDoesNotHang/./^" + cpus + "|TestGoroutineAsResolverHangs|TestNoCrewHangs"
 )
 

@@ -165,7 +165,11 @@ func (e *Engine) Maps(parse func(text []byte) error) error {
 		return fmt.Errorf("read /proc/self/maps: %w", unix.Errno(c.errno))
 	}
 	text := unsafe.Slice(at[byte](e.s.list), c.n)
-	e.s.correctMaps(before, bytes.Count(text, []byte{'\n'}))
+	counted := bytes.Count(text, []byte{'\n'})
+	e.s.correctMaps(before, counted)
+	if err := e.s.noLists(counted); err != nil {
+		return err
+	}
 	return parse(text)
 }
 

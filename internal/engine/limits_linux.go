@@ -25,7 +25,7 @@ func (e *Engine) limits() error {
 	if err != nil {
 		return fmt.Errorf("read vm.max_map_count: %w", err)
 	}
-	e.s.maxMaps = most - min(mapsMargin, most/4)
+	e.s.maxMaps, e.s.mostMaps = most-min(mapsMargin, most/4), most
 	maps, err := os.ReadFile("/proc/self/maps")
 	if err != nil {
 		return fmt.Errorf("count mappings: %w", err)
@@ -65,6 +65,18 @@ func (e *Engine) roomFor(coming int) error {
 	}
 	return fmt.Errorf("%w: each takes %d more, and the process would have more than %d, so that fewer than %d were left to its own: raise vm.max_map_count",
 		ErrMaps, mapsOfTarget, e.s.maxMaps, mapsMargin)
+}
+
+// lastMaps is how many mappings a process may be from its limit for a list of all of them to be made: the list can take another piece of Go's heap,
+// and the runtime ends a process that cannot have one.
+const lastMaps = 64
+
+// noLists refuses lists of so many mappings.
+func (s *shared) noLists(counted int) error {
+	if uint64(counted)+lastMaps < s.mostMaps {
+		return nil
+	}
+	return fmt.Errorf("%w: the process has almost as many as the kernel allows (%d), and a list of them takes memory that it may not have: raise vm.max_map_count", ErrMaps, s.mostMaps)
 }
 
 // mapsShort reports whether the process comes near its limit of mappings. The estimate may be a few too

@@ -3,6 +3,7 @@
 package engine
 
 import (
+	"errors"
 	"math"
 	"sync"
 	"testing"
@@ -48,6 +49,16 @@ func TestMapsShort(t *testing.T) {
 		s := &shared{maxMaps: 1000, maps: uint64(c.maps)}
 		if got := s.mapsShort(); got != c.want {
 			t.Errorf("%d of 1000 mappings: short %v", c.maps, got)
+		}
+	}
+}
+
+// Near the limit of mappings no list of them is made, since the runtime ends a process that can have no memory for it.
+func TestNoListsNearTheLimit(t *testing.T) {
+	s := &shared{mostMaps: 1000}
+	for counted, refused := range map[int]bool{1: false, 1000 - lastMaps - 1: false, 1000 - lastMaps: true, 1000: true, 1001: true} {
+		if err := s.noLists(counted); errors.Is(err, ErrMaps) != refused {
+			t.Errorf("%d mappings of 1000: %v", counted, err)
 		}
 	}
 }

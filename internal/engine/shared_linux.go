@@ -44,7 +44,8 @@ type shared struct {
 	harmless   [8]uint64       // system calls that change no mapping, a bit each by number
 	stopFD     uint32          // eventfd that ends the resolvers' poll
 	keep       [keepLen]uint32 // all of these, ascending
-	maxMaps    uint64          // vm.max_map_count less a margin
+	mostMaps   uint64          // vm.max_map_count
+	maxMaps    uint64          // that less a margin
 	reserve    uint64          // where mappings begin that can be given up when the process runs out of them
 	reserveEnd uint64
 	reserveLen uintptr

@@ -36,7 +36,7 @@ func code(x in) *summary.Finding {
 		at += ", called from " + summary.ShortFunction(c.From)
 	}
 	f := &summary.Finding{Rule: "code", Weight: 2 + min(part, 1), Text: fmt.Sprintf("%s of the wait is in %s", summary.Percent(min(part, 1)), at),
-		Evidence: "go tool pprof -top -sample_index=stall profile.pb.gz; the callers below",
+		Evidence: "firsttouch pprof recording.ftr && go tool pprof -top -sample_index=stall profile.pb.gz; the callers below",
 		Try:      "look at that code: what it touches first is what the others wait for"}
 	if x.Stacked < 0.99 {
 		f.Text += fmt.Sprintf(" (from the %s of the stall that has a stack)", summary.Percent(x.Stacked))

@@ -161,8 +161,8 @@ func (c *config) setRescan(every time.Duration) error {
 	return c.setEngine(profiler.WithRescan(every))
 }
 
-// CheckTraceURL reports why a text cannot be the address of traces, see WithTraceURL.
-func CheckTraceURL(text string) error {
+// checkTraceURL reports why a text cannot be the address of traces, see WithTraceURL.
+func checkTraceURL(text string) error {
 	u, err := url.Parse(text)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || !strings.Contains(text, "{trace}") || strings.ContainsAny(text, "\r\n") {
 		return fmt.Errorf("%w: %q is no address of traces: write it with {trace} for the id, such as http://localhost:16686/trace/{trace}", profiler.ErrInvalid, text)
@@ -172,7 +172,7 @@ func CheckTraceURL(text string) error {
 
 func (c *config) setTraceURL(text string) error {
 	c.traceURL = text
-	return CheckTraceURL(text)
+	return checkTraceURL(text)
 }
 
 // shortestWindow keeps the arming from being most of what goes on.

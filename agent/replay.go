@@ -15,7 +15,7 @@ import (
 // can be downloaded from it. The recording must not change any more. traceURL is as in WithTraceURL, or empty.
 func RecordingHandler(r *recording.Recording, traceURL string) (http.Handler, error) {
 	if traceURL != "" {
-		if err := CheckTraceURL(traceURL); err != nil {
+		if err := checkTraceURL(traceURL); err != nil {
 			return nil, err
 		}
 	}

@@ -43,9 +43,6 @@ func (p *Profiler) onlyObserves(what string) error {
 
 // newObserving is New with DeliveryObserve.
 func newObserving(c config) (*Profiler, error) {
-	if c.share < 1 {
-		return nil, fmt.Errorf("%w: a share of the memory (WithSampling): with DeliveryObserve nothing is armed, and what the kernel counts is all observed", ErrNotSupported)
-	}
 	text, textErr := functionTable()
 	known := engine.MeasureGoRuntime(text, false)
 	if forget != nil {

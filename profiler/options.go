@@ -20,12 +20,11 @@ type config struct {
 	failing   bool          // see WithFailingSystemCalls
 	observe   []func(Fault) // see WithObserver
 	budget    costLimit
-	share     float64 // see WithSampling
-	seed      uint64
+	seed      uint64 // of the choice of blocks where a share of a region is observed
 }
 
 func defaultConfig() config {
-	return config{ring: 1 << 17, logLimit: 1 << 18, stacks: StacksEvery(), rescan: 100 * time.Millisecond, share: 1}
+	return config{ring: 1 << 17, logLimit: 1 << 18, stacks: StacksEvery(), rescan: 100 * time.Millisecond}
 }
 
 // Option configures a Profiler.
@@ -137,18 +136,6 @@ func WithRescan(every time.Duration) Option {
 // and not call the profiler. Several observers each see every fault.
 func WithObserver(observe func(Fault)) Option {
 	return optionFunc(func(c *config) error { c.observe = append(c.observe, observe); return nil })
-}
-
-// WithSampling sets which share of each region is observed from the beginning, 0 (nothing) to 1 (all), which
-// is the default; see Profiler.SetSampling.
-func WithSampling(share float64) Option {
-	return optionFunc(func(c *config) error { c.share = share; return checkShare(share) })
-}
-
-// WithSamplingSeed varies which blocks of a region are observed where only a share of them is. Without it they
-// are the same for a region of the same name and size in every run, so that runs can be compared.
-func WithSamplingSeed(seed uint64) Option {
-	return optionFunc(func(c *config) error { c.seed = seed; return nil })
 }
 
 func checkShare(share float64) error {

@@ -60,13 +60,13 @@ func TestOptionsSet(t *testing.T) {
 	c := defaultConfig()
 	for _, o := range []Option{
 		WithGranule(1 << 20), WithRing(100), WithLogLimit(7), WithStacks(StacksNone()), WithSignal(40), WithStopLimit(5 * time.Millisecond), WithRescan(time.Second), WithDelivery(DeliverySignal),
-		WithSampling(0.25), WithSamplingSeed(3), WithFailingSystemCalls(), WithBudget("1%"),
+		WithFailingSystemCalls(), WithBudget("1%"),
 	} {
 		if err := o.apply(&c); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if want := (config{1 << 20, 100, 7, StacksNone(), 40, 5 * time.Millisecond, time.Second, DeliverySignal, true, nil, costLimit{share: 0.01}, 0.25, 3}); !reflect.DeepEqual(c, want) {
+	if want := (config{1 << 20, 100, 7, StacksNone(), 40, 5 * time.Millisecond, time.Second, DeliverySignal, true, nil, costLimit{share: 0.01}, 0}); !reflect.DeepEqual(c, want) {
 		t.Errorf("%+v, want %+v", c, want)
 	}
 	var r regionConfig

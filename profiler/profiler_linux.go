@@ -145,7 +145,7 @@ func newUnstarted(c config, text *pclntab.Table, known engine.GoRuntime) *Profil
 	p := &Profiler{
 		config: c, user: os.Geteuid(), agg: newAggregate(c.logLimit),
 		targets: make(map[uint32]*engine.Target), stackOf: make(map[uint32]StackID), actors: make(map[StackID]Actor),
-		spans: make(map[uint64]*spanInfo), stop: make(chan struct{}), ended: make(chan struct{}), sightings: sightings{tried: make(map[uint64]time.Duration)}, asked: make(chan chan struct{}), due: make(chan struct{}, 1), share: c.share,
+		spans: make(map[uint64]*spanInfo), stop: make(chan struct{}), ended: make(chan struct{}), sightings: sightings{tried: make(map[uint64]time.Duration)}, asked: make(chan chan struct{}), due: make(chan struct{}, 1), share: 1,
 		text: text, frames: known.Frames,
 	}
 	p.agg.start, p.agg.mono = time.Now(), engine.Now()

@@ -193,8 +193,8 @@ func (p *Profiler) cut(regions []*windowed) []cut { return make([]cut, len(regio
 // Ref returns 0.
 func (s *Span) Ref() SpanRef { return 0 }
 
-// Unexported does nothing.
-func (s *Span) Unexported() {}
+// MarkUnsampled does nothing.
+func (s *Span) MarkUnsampled() {}
 
 // End returns empty totals.
 func (s *Span) End() SpanStats { return SpanStats{} }

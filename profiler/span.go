@@ -14,6 +14,6 @@ type SpanStats struct {
 	// others, if it had anything to do meanwhile. A lower bound, see Blocked. Span.End tells it; it is 0 in a Snapshot.
 	Blocked time.Duration
 	Regions []RegionID // at most 8, in order of first touch
-	// Unexported: its trace is not kept, so nothing should link to it; see Span.Unexported.
-	Unexported bool
+	// Unsampled: its trace is not kept, so nothing should link to it; see Span.MarkUnsampled.
+	Unsampled bool
 }

@@ -96,9 +96,9 @@ func (s *Span) Ref() SpanRef {
 	return SpanRef(s.ref)
 }
 
-// Unexported says that the span is known here alone, since a sampler dropped its trace. Call it before the
+// MarkUnsampled says that the span is known here alone, since a sampler dropped its trace. Call it before the
 // span's work begins.
-func (s *Span) Unexported() {
+func (s *Span) MarkUnsampled() {
 	if s == nil || s.ref == 0 {
 		return
 	}
@@ -250,6 +250,6 @@ func (p *Profiler) nameSpan(f Fault) {
 		p.spanKept++
 	}
 	if p.agg.spans[f.Span] == nil {
-		p.agg.keepSpan(f.Span, &SpanStats{TraceID: info.trace, SpanID: info.id, Unexported: info.unexported})
+		p.agg.keepSpan(f.Span, &SpanStats{TraceID: info.trace, SpanID: info.id, Unsampled: info.unexported})
 	}
 }

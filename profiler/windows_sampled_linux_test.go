@@ -16,7 +16,7 @@ import (
 func TestSampledWindows(t *testing.T) {
 	const pages = 1536
 	runs := testproc.Times(30, 60)
-	p := newProfiler(t, WithStacks(StacksNone()), WithLogLimit(1<<22), WithSamplingSeed(3))
+	p := newProfiler(t, WithStacks(StacksNone()), WithLogLimit(1<<22), withSamplingSeed(3))
 	sets := [][]int{pattern(1, pages), pattern(2, pages), pattern(3, pages)}
 	var touched, fresh, again, never [3]estimates
 	var curve [3]estimates

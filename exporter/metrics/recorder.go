@@ -53,7 +53,7 @@ func (r *recorder) context(ref profiler.SpanRef) context.Context {
 	if !ok {
 		ctx = context.Background()
 		// A trace that is not kept is not linked to.
-		if s, ok := r.src.Span(ref); ok && !s.Unexported {
+		if s, ok := r.src.Span(ref); ok && !s.Unsampled {
 			ctx = trace.ContextWithSpanContext(ctx, trace.NewSpanContext(trace.SpanContextConfig{
 				TraceID: s.TraceID, SpanID: s.SpanID, TraceFlags: trace.FlagsSampled,
 			}))

@@ -61,7 +61,7 @@ func (s *source) Span(r profiler.SpanRef) (profiler.SpanStats, bool) {
 
 // span makes a span known.
 func (s *source) span(trace, id byte, unexported bool) profiler.SpanRef {
-	v := profiler.SpanStats{TraceID: [16]byte{trace}, SpanID: [8]byte{id}, Unexported: unexported}
+	v := profiler.SpanStats{TraceID: [16]byte{trace}, SpanID: [8]byte{id}, Unsampled: unexported}
 	ref := s.b.AddSpan(v)
 	s.spans[ref] = v
 	return ref

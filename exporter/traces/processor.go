@@ -50,7 +50,7 @@ var _ sdktrace.SpanProcessor = (*Processor)(nil)
 
 // observed is what a Processor needs of a *profiler.Span.
 type observed interface {
-	Unexported()
+	MarkUnsampled()
 	End() profiler.SpanStats
 	Faults() []profiler.Fault
 	Release()
@@ -106,7 +106,7 @@ func (p *Processor) OnStart(parent context.Context, s sdktrace.ReadWriteSpan) {
 		c := s.SpanContext()
 		o := p.begin(c.TraceID(), c.SpanID())
 		if !c.IsSampled() {
-			o.Unexported()
+			o.MarkUnsampled()
 		}
 		p.live.Store(spanKey{c.TraceID(), c.SpanID()}, &liveSpan{o, s.TracerProvider()})
 	}

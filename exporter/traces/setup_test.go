@@ -32,7 +32,7 @@ type fakeSpan struct {
 	unexported atomic.Bool
 }
 
-func (s *fakeSpan) Unexported()              { s.unexported.Store(true) }
+func (s *fakeSpan) MarkUnsampled()           { s.unexported.Store(true) }
 func (s *fakeSpan) End() profiler.SpanStats  { s.ends.Add(1); return s.stats }
 func (s *fakeSpan) Faults() []profiler.Fault { return s.faults }
 func (s *fakeSpan) Release()                 { s.released.Add(1) }

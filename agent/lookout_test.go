@@ -32,7 +32,7 @@ func TestParseMaps(t *testing.T) {
 		{Path: "/var/lib/app/x\ny.db", Dev: 8<<32 | 2, Inode: 135870}: {Readable: true},
 		{Path: "/memfd:arena (deleted)", Dev: 0<<32 | 1, Inode: 9}:    {Writable: true},
 	}
-	got := parseMaps([]byte(text))
+	got := filesIn([]byte(text))
 	if !maps.Equal(got, want) {
 		t.Errorf("got %v\nwant %v", got, want)
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/firsttouch/firsttouch/exporter/summary"
+	"github.com/firsttouch/firsttouch/internal/procmaps"
 	"github.com/firsttouch/firsttouch/profiler"
 	"github.com/firsttouch/firsttouch/uffd"
 )
@@ -254,25 +255,23 @@ func smapsOfFiles() (map[profiler.MappedFile]smapped, int, error) {
 			m.resident += kib << 10
 			files[file] = m
 		}
-		fields := bytes.Fields(line)
-		if len(fields) < 5 || len(fields[1]) != 4 || !bytes.Contains(fields[0], []byte("-")) || bytes.HasSuffix(fields[0], []byte(":")) {
+		l, name, err := procmaps.Parse(line)
+		if err != nil {
 			continue
 		}
 		n++
 		file = profiler.MappedFile{}
-		for found, as := range parseMaps(line) {
-			if !as.Readable && !as.Writable && !as.Code {
-				continue // private
-			}
-			file = found
-			var lo, hi int64
-			fmt.Sscanf(string(fields[0]), "%x-%x", &lo, &hi)
-			m := files[found]
-			m.mappings++
-			m.bytes += hi - lo
-			m.as = profiler.MappedAs{Code: m.as.Code || as.Code, Writable: m.as.Writable || as.Writable, Readable: m.as.Readable || as.Readable}
-			files[found] = m
+		found, ok := fileOf(l, name)
+		as := mappedAs(l)
+		if !ok || as == (profiler.MappedAs{}) {
+			continue // private
 		}
+		file = found
+		m := files[file]
+		m.mappings++
+		m.bytes += int64(l.Hi - l.Lo)
+		m.as = joined(m.as, as)
+		files[file] = m
 	}
 	return files, n, nil
 }

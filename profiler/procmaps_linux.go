@@ -4,15 +4,12 @@ package profiler
 
 import (
 	"bytes"
-	"fmt"
-	"io"
 	"sort"
-	"strconv"
 
-	"golang.org/x/sys/unix"
+	"github.com/firsttouch/firsttouch/internal/procmaps"
 )
 
-// procMap is one line of /proc/self/maps (proc_pid_maps(5)).
+// procMap is a mapping as /proc/self/maps lists it.
 type procMap struct {
 	lo, hi uintptr
 	prot   int
@@ -51,7 +48,7 @@ func parseMaps(text []byte) ([]procMap, error) {
 	list := make([]procMap, 0, bytes.Count(text, []byte{'\n'}))
 	path := ""
 	for line := range bytes.Lines(text) {
-		m, name, err := parseMap(bytes.TrimSuffix(line, []byte{'\n'}))
+		m, name, err := parseMap(line)
 		if err != nil {
 			return nil, err
 		}
@@ -73,36 +70,8 @@ func parseMaps(text []byte) ([]procMap, error) {
 	return list, nil
 }
 
-// parseMap parses a line such as
-// "7f0-7f8 r--s 00001000 fe:01 1234    /data/app.db (deleted)".
+// parseMap parses one line.
 func parseMap(line []byte) (m procMap, path []byte, err error) {
-	var f [5][]byte
-	rest, more := line, true
-	for i := range f {
-		if !more {
-			return m, nil, fmt.Errorf("mapping %q: %w", line, io.ErrUnexpectedEOF)
-		}
-		f[i], rest, more = bytes.Cut(rest, []byte{' '})
-	}
-	lo, hi, _ := bytes.Cut(f[0], []byte{'-'})
-	major, minor, _ := bytes.Cut(f[3], []byte{':'})
-	var v [5]uint64
-	for i, s := range [...][]byte{lo, hi, f[2], major, minor} {
-		if v[i], err = strconv.ParseUint(string(s), 16, 64); err != nil {
-			return m, nil, fmt.Errorf("mapping %q: %w", line, err)
-		}
-	}
-	if m.inode, err = strconv.ParseUint(string(f[4]), 10, 64); err != nil {
-		return m, nil, fmt.Errorf("mapping %q: %w", line, err)
-	}
-	m.lo, m.hi, m.offset, m.dev = uintptr(v[0]), uintptr(v[1]), int64(v[2]), v[3]<<32|v[4]
-	if p := f[1]; len(p) == 4 {
-		for i, prot := range [...]int{unix.PROT_READ, unix.PROT_WRITE, unix.PROT_EXEC} {
-			if p[i] == "rwx"[i] {
-				m.prot |= prot
-			}
-		}
-		m.shared = p[3] == 's'
-	}
-	return m, bytes.TrimLeft(rest, " "), nil
+	l, path, err := procmaps.Parse(line)
+	return procMap{lo: l.Lo, hi: l.Hi, prot: int(l.Prot), shared: l.Shared, offset: int64(l.Offset), dev: l.Dev, inode: l.Inode}, path, err
 }

@@ -5,9 +5,9 @@ import (
 	"encoding/hex"
 	"os"
 	"reflect"
-	"strings"
 	"sync"
 
+	"github.com/firsttouch/firsttouch/internal/procmaps"
 	"github.com/google/pprof/profile"
 )
 
@@ -21,8 +21,8 @@ func Executables() []*profile.Mapping {
 	}
 	var main *profile.Mapping
 	var others []*profile.Mapping
-	for line := range strings.Lines(string(text)) {
-		m := parseMapping(line)
+	for l, name := range procmaps.Lines(text) {
+		m := executableOf(l, name)
 		switch {
 		case m == nil:
 		case m.Start <= own && own < m.Limit:

@@ -2,9 +2,12 @@ package pprof
 
 import (
 	"testing"
+
+	"github.com/firsttouch/firsttouch/internal/procmaps"
+	"github.com/google/pprof/profile"
 )
 
-func TestParseMapping(t *testing.T) {
+func TestExecutableOf(t *testing.T) {
 	for _, c := range []struct {
 		name, line           string
 		start, limit, offset uint64
@@ -19,7 +22,10 @@ func TestParseMapping(t *testing.T) {
 		{"no hexadecimal", "hello-world r-xp 00000000 00:00 0 /x\n", 0, 0, 0, ""},
 		{"empty", "", 0, 0, 0, ""},
 	} {
-		m := parseMapping(c.line)
+		var m *profile.Mapping
+		for l, name := range procmaps.Lines([]byte(c.line)) {
+			m = executableOf(l, name)
+		}
 		if m == nil {
 			if c.file != "" {
 				t.Errorf("%s: nothing", c.name)
@@ -30,14 +36,4 @@ func TestParseMapping(t *testing.T) {
 			t.Errorf("%s: %+v", c.name, m)
 		}
 	}
-}
-
-func FuzzParseMapping(f *testing.F) {
-	f.Add("00400000-0052b000 r-xp 00001000 fe:01 1234567                            /usr/bin/program\n")
-	f.Add("7f00-8f00 r-xp 0 fe:01 1\n")
-	f.Fuzz(func(t *testing.T, line string) {
-		if m := parseMapping(line); m != nil && m.File == "" {
-			t.Errorf("%q: a mapping without a name", line)
-		}
-	})
 }

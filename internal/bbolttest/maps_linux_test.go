@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/firsttouch/firsttouch/internal/procmaps"
 	"golang.org/x/sys/unix"
 )
 
@@ -16,7 +17,7 @@ import (
 type vma struct {
 	lo, hi uintptr
 	perms  string
-	offset int64
+	offset uint64
 	inode  uint64
 	flags  string // VmFlags, less what only tells that the mapping is young
 	dirty  int    // KiB
@@ -35,12 +36,10 @@ func vmas(t *testing.T, lo, hi uintptr) (list []vma) {
 	}
 	in := false
 	for sc := bufio.NewScanner(bytes.NewReader(b)); sc.Scan(); {
-		var v vma
-		var dev string
 		line := sc.Text()
-		if n, _ := fmt.Sscanf(line, "%x-%x %s %x %s %d", &v.lo, &v.hi, &v.perms, &v.offset, &dev, &v.inode); n == 6 {
-			if in = v.lo < hi && lo < v.hi; in {
-				list = append(list, v)
+		if l, _, err := procmaps.Parse(sc.Bytes()); err == nil {
+			if in = l.Lo < hi && lo < l.Hi; in {
+				list = append(list, vma{lo: l.Lo, hi: l.Hi, perms: strings.Fields(line)[1], offset: l.Offset, inode: l.Inode})
 			}
 			continue
 		}

@@ -254,21 +254,21 @@ func changeAccess(arg uintptr) {
 	next, step, holes := from, uintptr(armStep), c.holes
 	l := &c.line
 	for next < t.hi && c.cursor == 0 && c.status == statusOK && s.lineFrom(w, l, next) {
-		if arming && (l.lo > next || !l.isFile(c, t) || c.prot == 0 || l.prot != 0 && l.prot != c.prot) {
+		if arming && (l.Lo > next || !l.isFile(c, t) || c.prot == 0 || l.Prot != 0 && l.Prot != c.prot) {
 			c.status = statusGone
 			break
 		}
-		if l.lo >= t.hi {
+		if l.Lo >= t.hi {
 			break
 		}
-		lo, hi := max(l.lo, next), min(l.hi, t.hi)
+		lo, hi := max(l.Lo, next), min(l.Hi, t.hi)
 		if next = hi; !l.isFile(c, t) {
 			c.holes++
 			continue
 		}
 		for ; lo < hi; lo = next {
 			next = min(hi, t.base+(t.granule(lo)+max(step>>t.shift, 1))<<t.shift)
-			w.carry.dst, w.carry.length, w.carry.flags = lo, next-lo, uint64(l.prot)
+			w.carry.dst, w.carry.length, w.carry.flags = lo, next-lo, uint64(l.Prot)
 			began := raw.Nanotime()
 			if deep(accessPiece, arg); c.status != statusOK {
 				next = lo
@@ -284,8 +284,8 @@ func changeAccess(arg uintptr) {
 				break
 			}
 		}
-		if c.op == opDisarm && next == t.hi && l.hi > t.hi && t.flags&tgAnonymous == 0 && t.taken(l.prot) && raw.Load32(t.state(t.granule(t.hi-1))) == gArmed && s.find(t.hi) == nil {
-			s.giveBack(w, t, t.hi, l.hi-t.hi, l.prot) // its owner has grown it in place
+		if c.op == opDisarm && next == t.hi && l.Hi > t.hi && t.flags&tgAnonymous == 0 && t.taken(l.Prot) && raw.Load32(t.state(t.granule(t.hi-1))) == gArmed && s.find(t.hi) == nil {
+			s.giveBack(w, t, t.hi, l.Hi-t.hi, l.Prot) // its owner has grown it in place
 		}
 	}
 	switch {
@@ -437,7 +437,7 @@ func (s *shared) armedRun(w *worker, c *command, t *target, lo, hi uintptr) (end
 			return hi, false
 		}
 	}
-	if c.line.prot != 0 {
+	if c.line.Prot != 0 {
 		return hi, true // of a guard marker there is no doubt, and where none is removing it does nothing
 	}
 	// What has rights is a line of its own. So all of this one is armed, but for what its owner has taken the rights from, too.
@@ -491,14 +491,14 @@ func liftMoved(arg uintptr) {
 	n := s.readMaps(w)
 	l := &c.line
 	for p := s.text; p < s.text+n; {
-		p = l.parse(p)
-		if !l.shared || l.inode != c.inode || l.dev != c.dev || !t.taken(l.prot) || s.find(l.lo) != nil || s.find(l.hi-1) != nil {
+		_, p = l.ParseAt(p, s.text+n)
+		if !l.Shared || l.Inode != c.inode || l.Dev != c.dev || !t.taken(l.Prot) || s.find(l.Lo) != nil || s.find(l.Hi-1) != nil {
 			continue
 		}
-		from, to := max(l.offset, uint64(t.offset)), min(l.offset+uint64(l.hi-l.lo), uint64(t.offset)+uint64(t.hi-t.lo))
+		from, to := max(l.Offset, uint64(t.offset)), min(l.Offset+uint64(l.Hi-l.Lo), uint64(t.offset)+uint64(t.hi-t.lo))
 		for o := from; o < to; o += uint64(s.pageSize) {
 			if raw.Load32(t.state(t.granule(t.lo+uintptr(o-uint64(t.offset))))) == gArmed {
-				s.giveBack(w, t, l.lo, l.hi-l.lo, l.prot)
+				s.giveBack(w, t, l.Lo, l.Hi-l.Lo, l.Prot)
 				break
 			}
 		}

@@ -38,8 +38,8 @@ func armShared(arg uintptr) {
 	c.cover, c.holes = 0, 1
 	var l mapLine
 	for p := s.text; p < s.text+n && c.cover == 0; {
-		p = l.parse(p)
-		lo, hi := max(l.lo, from), min(l.hi, t.hi)
+		_, p = l.ParseAt(p, s.text+n)
+		lo, hi := max(l.Lo, from), min(l.Hi, t.hi)
 		for lo < hi {
 			next := min(hi, t.base+(t.granule(lo)+max(uintptr(armStep)>>t.shift, 1))<<t.shift)
 			e := uintptr(unix.ENOENT)

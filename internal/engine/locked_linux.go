@@ -129,8 +129,8 @@ func findLocks(arg uintptr) {
 	c := &s.cmd
 	t := at[target](c.target)
 	var l mapLine
-	for next := t.lo; next < t.hi && s.lineFrom(w, &l, next) && l.lo < t.hi; next = l.hi {
-		lo, hi := max(l.lo, t.lo), min(l.hi, t.hi)
+	for next := t.lo; next < t.hi && s.lineFrom(w, &l, next) && l.Lo < t.hi; next = l.Hi {
+		lo, hi := max(l.Lo, t.lo), min(l.Hi, t.hi)
 		if !raw.Locked(lo, s.pageSize) {
 			continue
 		}

@@ -3,6 +3,7 @@
 package engine
 
 import (
+	"github.com/firsttouch/firsttouch/internal/procmaps"
 	"github.com/firsttouch/firsttouch/internal/raw"
 	"golang.org/x/sys/unix"
 )
@@ -56,53 +57,8 @@ func readText(fd uint32, to uintptr) uintptr {
 	}
 }
 
-// mapLine is one line of /proc/self/maps (proc_pid_maps(5)).
-type mapLine struct {
-	lo, hi uintptr
-	offset uint64
-	dev    uint64 // major<<32 | minor
-	inode  uint64
-	prot   uint32 // PROT_READ, PROT_WRITE, PROT_EXEC
-	shared bool
-}
-
-// parse reads the line at p and returns the start of the next one.
-//
-//go:nosplit
-//go:norace
-//go:nocheckptr
-func (l *mapLine) parse(p uintptr) uintptr {
-	var v uint64
-	v, p = hexAt(p)
-	l.lo = uintptr(v)
-	v, p = hexAt(p)
-	l.hi = uintptr(v)
-	l.prot = 0
-	if *at[uint8](p) == 'r' {
-		l.prot |= unix.PROT_READ
-	}
-	if *at[uint8](p + 1) == 'w' {
-		l.prot |= unix.PROT_WRITE
-	}
-	if *at[uint8](p + 2) == 'x' {
-		l.prot |= unix.PROT_EXEC
-	}
-	l.shared = *at[uint8](p + 3) == 's'
-	l.offset, p = hexAt(p + 5)
-	v, p = hexAt(p)
-	l.dev = v << 32
-	v, p = hexAt(p)
-	l.dev |= v
-	l.inode = 0
-	for c := *at[uint8](p); c >= '0' && c <= '9'; c = *at[uint8](p) {
-		l.inode = l.inode*10 + uint64(c-'0')
-		p++
-	}
-	for *at[uint8](p) != '\n' {
-		p++
-	}
-	return p + 1
-}
+// mapLine is one line of /proc/self/maps.
+type mapLine struct{ procmaps.Line }
 
 // hexAt reads a hexadecimal number and steps over the character behind it.
 //
@@ -131,5 +87,5 @@ func hexAt(p uintptr) (v uint64, next uintptr) {
 //go:norace
 //go:nocheckptr
 func (l *mapLine) isFile(c *command, t *target) bool {
-	return l.shared == (t.flags&tgAnonymous == 0) && l.inode == c.inode && l.dev == c.dev && l.inPlace(t)
+	return l.Shared == (t.flags&tgAnonymous == 0) && l.Inode == c.inode && l.Dev == c.dev && l.inPlace(t)
 }

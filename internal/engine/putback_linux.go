@@ -236,7 +236,7 @@ func sameMapping(arg uintptr) {
 //go:nocheckptr
 func (s *shared) sameInList(w *worker, fd, a, b uintptr) bool {
 	l := &w.idLines
-	l[0].inode, l[1].inode = 0, 0
+	l[0].Inode, l[1].Inode = 0, 0
 	for have := uintptr(0); ; {
 		n := raw.Syscall(unix.SYS_READ, fd, s.identity+have, idText-have, 0, 0, 0)
 		if raw.Errno(n) != 0 || n == 0 {
@@ -248,11 +248,11 @@ func (s *shared) sameInList(w *worker, fd, a, b uintptr) bool {
 			end--
 		}
 		for p := s.identity; p < end; {
-			p = l[2].parse(p)
-			if l[2].lo <= a && a < l[2].hi {
+			_, p = l[2].ParseAt(p, end)
+			if l[2].Lo <= a && a < l[2].Hi {
 				l[0] = l[2]
 			}
-			if l[2].lo <= b && b < l[2].hi {
+			if l[2].Lo <= b && b < l[2].Hi {
 				l[1] = l[2]
 			}
 		}
@@ -261,7 +261,7 @@ func (s *shared) sameInList(w *worker, fd, a, b uintptr) bool {
 			*at[uint8](s.identity + i) = *at[uint8](end + i)
 		}
 	}
-	return l[0].inode != 0 && l[0].inode == l[1].inode && l[0].dev == l[1].dev
+	return l[0].Inode != 0 && l[0].Inode == l[1].Inode && l[0].Dev == l[1].Dev
 }
 
 // statOf is what stat tells of an open file. dev is major<<32 | minor.

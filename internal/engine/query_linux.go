@@ -74,9 +74,9 @@ func (s *shared) askMaps(w *worker, addr uintptr, flags uint64) (errno uintptr) 
 //go:nocheckptr
 func (l *mapLine) asked(w *worker) {
 	q := uintptr(unsafe.Pointer(&w.vec))
-	l.lo, l.hi, l.offset = *at[uintptr](q + 24), *at[uintptr](q + 32), *at[uint64](q + 56)
-	l.prot, l.shared = *at[uint32](q + 40)&queryProt, *at[uint32](q + 40)&queryShared != 0
-	l.inode, l.dev = *at[uint64](q + 64), uint64(*at[uint32](q + 72))<<32|uint64(*at[uint32](q + 76))
+	l.Lo, l.Hi, l.Offset = *at[uintptr](q + 24), *at[uintptr](q + 32), *at[uint64](q + 56)
+	l.Prot, l.Shared = *at[uint32](q + 40)&queryProt, *at[uint32](q + 40)&queryShared != 0
+	l.Inode, l.Dev = *at[uint64](q + 64), uint64(*at[uint32](q + 72))<<32|uint64(*at[uint32](q + 76))
 }
 
 // PROCMAP_QUERY and struct procmap_query, include/uapi/linux/fs.h.
@@ -129,12 +129,12 @@ func findLine(arg uintptr) {
 		}
 		c.list, c.listEnd, c.listAt = s.text, s.text+n, s.text
 	}
-	if l.parse(c.listAt); l.lo > addr {
+	if l.ParseAt(c.listAt, c.listEnd); l.Lo > addr {
 		c.listAt = c.list
 	}
 	for p := c.listAt; p < c.listEnd; {
-		next := l.parse(p)
-		if l.hi > addr {
+		_, next := l.ParseAt(p, c.listEnd)
+		if l.Hi > addr {
 			c.listAt = p
 			return
 		}

@@ -239,7 +239,7 @@ func rescueMaps(arg uintptr) {
 			end--
 		}
 		for p < end {
-			p = s.smapsLine(w, p)
+			p = s.smapsLine(w, p, end)
 		}
 		have = s.text + have - end
 		for i := uintptr(0); i < have; i++ {
@@ -298,14 +298,15 @@ func rescueAccess(arg uintptr) {
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func (s *shared) smapsLine(w *worker, p uintptr) uintptr {
+func (s *shared) smapsLine(w *worker, p, end uintptr) uintptr {
 	r := &w.rescuing
 	if c := *at[uint8](p); c >= 'a' && c <= 'f' || c >= '0' && c <= '9' {
-		return r.line.parse(p)
+		_, next := r.line.ParseAt(p, end)
+		return next
 	}
 	if startsText(p, "VmFlags:") {
 		r.flags, r.known = flagsOf(p), true
-		if l := &r.line; r.flags&vmMissing != 0 && !l.shared {
+		if l := &r.line; r.flags&vmMissing != 0 && !l.Shared {
 			deep(rescueMapping, uintptr(unsafe.Pointer(w)))
 		}
 	}
@@ -342,16 +343,16 @@ func rescueMapping(arg uintptr) {
 	w := at[worker](arg)
 	s := at[shared](w.shared)
 	r := &w.rescuing
-	next := r.line.lo
+	next := r.line.Lo
 	tab := uintptr(raw.Load64(&s.table))
 	for i := uintptr(0); i < uintptr(at[table](tab).n); i++ {
 		w.carry.target = *at[uintptr](tab + tableHeader + i*8)
 		t := at[target](w.carry.target)
-		if r.lo, r.hi = max(r.line.lo, t.lo), min(r.line.hi, t.hi); r.lo >= r.hi {
+		if r.lo, r.hi = max(r.line.Lo, t.lo), min(r.line.Hi, t.hi); r.lo >= r.hi {
 			continue
 		}
-		if t.kind == kindOverlay && r.lo == next && r.hi < r.line.hi && s.find(r.hi) == nil {
-			r.hi = r.line.hi // the application has grown its mapping in place
+		if t.kind == kindOverlay && r.lo == next && r.hi < r.line.Hi && s.find(r.hi) == nil {
+			r.hi = r.line.Hi // the application has grown its mapping in place
 		}
 		if r.lo == next {
 			next = r.hi
@@ -363,7 +364,7 @@ func rescueMapping(arg uintptr) {
 			deep(rescueMemory, arg)
 		}
 	}
-	if next < r.line.hi && r.flags&vmDontcopy != 0 && r.line.prot != 0 && !s.ownMemory(next) {
+	if next < r.line.Hi && r.flags&vmDontcopy != 0 && r.line.Prot != 0 && !s.ownMemory(next) {
 		r.failed = true
 	}
 }
@@ -400,12 +401,12 @@ func rescueFile(arg uintptr) {
 	s := at[shared](w.shared)
 	r := &w.rescuing
 	t := at[target](w.carry.target)
-	if raw.Load32(&t.changed) != 0 || r.line.prot != t.prot {
+	if raw.Load32(&t.changed) != 0 || r.line.Prot != t.prot {
 		raw.Store32(&t.changed, 1)
-		raw.Syscall(unix.SYS_MPROTECT, t.alias+r.lo-t.lo, min(r.hi, t.hi)-r.lo, uintptr(r.line.prot), 0, 0, 0)
+		raw.Syscall(unix.SYS_MPROTECT, t.alias+r.lo-t.lo, min(r.hi, t.hi)-r.lo, uintptr(r.line.Prot), 0, 0, 0)
 	}
 	for {
-		e := s.putBack(w, t, r.lo, r.hi-r.lo, r.lo, r.line.prot)
+		e := s.putBack(w, t, r.lo, r.hi-r.lo, r.lo, r.line.Prot)
 		if e == 0 {
 			return
 		}
@@ -536,8 +537,8 @@ func rescueRun(arg uintptr) {
 		locked = raw.Locked(p.dst, s.pageSize)
 		raw.Syscall(unix.SYS_MUNLOCK, p.src, p.length, 0, 0, 0, 0)
 	}
-	if r.line.prot != unix.PROT_READ|unix.PROT_WRITE {
-		raw.Syscall(unix.SYS_MPROTECT, p.src, p.length, uintptr(r.line.prot), 0, 0, 0)
+	if r.line.Prot != unix.PROT_READ|unix.PROT_WRITE {
+		raw.Syscall(unix.SYS_MPROTECT, p.src, p.length, uintptr(r.line.Prot), 0, 0, 0)
 	}
 	for n := p.length; p.length > 0; {
 		n = min(n, p.length)

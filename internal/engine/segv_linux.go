@@ -111,7 +111,7 @@ func (s *shared) claimFile(w *worker, t *target) bool {
 			w.bus.ours = true
 			return false
 		}
-		w.bus.vma.lo = w.now.addr &^ (s.pageSize - 1)
+		w.bus.vma.Lo = w.now.addr &^ (s.pageSize - 1)
 		deep(lookBus, uintptr(unsafe.Pointer(w)))
 		// An open granule without access was taken from us by its owner.
 		if !w.bus.armed || v == gOpen || t.given(w.now.addr) || !allows(w.rights(t), w.now.flags) {
@@ -130,10 +130,10 @@ func (s *shared) claimFile(w *worker, t *target) bool {
 //go:norace
 //go:nocheckptr
 func (w *worker) rights(t *target) uint32 {
-	if w.bus.vma.prot == 0 && !w.bus.guard && t.flags&tgNone != 0 {
+	if w.bus.vma.Prot == 0 && !w.bus.guard && t.flags&tgNone != 0 {
 		return t.prot
 	}
-	return w.bus.vma.prot
+	return w.bus.vma.Prot
 }
 
 // accessible reports whether the access that made the worker's fault can be had by now. Of one to execute it cannot be told.
@@ -152,7 +152,7 @@ func (w *worker) accessible() bool {
 //go:nocheckptr
 func (w *worker) mayRetry() bool {
 	if !w.bus.guard {
-		return allows(w.bus.vma.prot, w.now.flags)
+		return allows(w.bus.vma.Prot, w.now.flags)
 	}
 	return w.accessible()
 }
@@ -184,13 +184,13 @@ func lookBus(arg uintptr) {
 	s := at[shared](w.shared)
 	t := at[target](w.now.target)
 	v := &w.bus.vma
-	addr := v.lo
+	addr := v.Lo
 	switch unix.Errno(s.askMaps(w, addr, 0)) {
 	case 0:
 		v.asked(w)
-		w.bus.armed = t.taken(v.prot) && v.of(t) && v.inPlace(t)
+		w.bus.armed = t.taken(v.Prot) && v.of(t) && v.inPlace(t)
 	case unix.ENOENT:
-		v.prot, v.hi, w.bus.armed = 0, addr+s.pageSize, false
+		v.Prot, v.Hi, w.bus.armed = 0, addr+s.pageSize, false
 	default:
 		deep(probeBus, arg)
 	}
@@ -211,7 +211,7 @@ func (t *target) taken(prot uint32) bool {
 //go:norace
 //go:nocheckptr
 func (l *mapLine) of(t *target) bool {
-	return l.shared == (t.flags&tgAnonymous == 0) && l.inode == t.inode && l.dev == t.dev
+	return l.Shared == (t.flags&tgAnonymous == 0) && l.Inode == t.inode && l.Dev == t.dev
 }
 
 // inPlace reports whether a mapping of the target's file has that part of it which belongs there.
@@ -220,7 +220,7 @@ func (l *mapLine) of(t *target) bool {
 //go:norace
 //go:nocheckptr
 func (l *mapLine) inPlace(t *target) bool {
-	return t.flags&tgAnonymous != 0 || l.offset-uint64(l.lo) == uint64(t.offset)-uint64(t.lo)
+	return t.flags&tgAnonymous != 0 || l.Offset-uint64(l.Lo) == uint64(t.offset)-uint64(t.lo)
 }
 
 // probeBus is lookBus where the kernel cannot be asked. An access tells whether there is any, and a duplicate whether the
@@ -234,12 +234,12 @@ func probeBus(arg uintptr) {
 	s := at[shared](w.shared)
 	t := at[target](w.now.target)
 	v := &w.bus.vma
-	page := v.lo
-	v.hi, v.prot, w.bus.armed = page+s.pageSize, 0, false
+	page := v.Lo
+	v.Hi, v.Prot, w.bus.armed = page+s.pageSize, 0, false
 	if touched(page, false) == 0 {
-		v.prot = unix.PROT_READ
+		v.Prot = unix.PROT_READ
 		if w.now.flags&writeFlag != 0 && touched(page, true) == 0 {
-			v.prot |= unix.PROT_WRITE
+			v.Prot |= unix.PROT_WRITE
 		}
 		return
 	}
@@ -247,9 +247,9 @@ func probeBus(arg uintptr) {
 		// A private mapping without access is its owner's guard page, or ours.
 		w.bus.armed = s.isMapped(w, page)
 		if w.bus.guard {
-			v.prot = t.prot
+			v.Prot = t.prot
 		}
-		w.bus.armed = w.bus.armed && t.taken(v.prot)
+		w.bus.armed = w.bus.armed && t.taken(v.Prot)
 		return
 	}
 	p := raw.Syscall(unix.SYS_MREMAP, page, 0, s.pageSize, unix.MREMAP_MAYMOVE, 0, 0)
@@ -262,9 +262,9 @@ func probeBus(arg uintptr) {
 		w.bus.armed = true // refused, or no mapping left: it cannot be told
 	}
 	if w.bus.armed && w.bus.guard {
-		v.prot = t.prot
+		v.Prot = t.prot
 	}
-	w.bus.armed = w.bus.armed && t.taken(v.prot)
+	w.bus.armed = w.bus.armed && t.taken(v.Prot)
 }
 
 // lift gives the claimed granule of the worker's fault its rights back.
@@ -370,15 +370,15 @@ func openPieces(arg uintptr) {
 	c := &w.carry
 	c.flags = 0
 	v := &w.bus.vma
-	for lo, end := c.dst, c.dst+c.length; lo < end; lo = max(v.hi, lo+s.pageSize) {
-		if !w.bus.armed || lo < v.lo || lo >= v.hi { // else it was looked at when it was claimed
-			v.lo = lo
+	for lo, end := c.dst, c.dst+c.length; lo < end; lo = max(v.Hi, lo+s.pageSize) {
+		if !w.bus.armed || lo < v.Lo || lo >= v.Hi { // else it was looked at when it was claimed
+			v.Lo = lo
 			deep(lookBus, arg)
 		}
 		if !w.bus.armed {
 			continue
 		}
-		if c.flags = uint64(s.giveBack(w, t, lo, min(v.hi, end)-lo, v.prot)); c.flags != 0 {
+		if c.flags = uint64(s.giveBack(w, t, lo, min(v.Hi, end)-lo, v.Prot)); c.flags != 0 {
 			return
 		}
 	}
@@ -449,18 +449,18 @@ func strayBus(arg uintptr) {
 	if asked == 0 {
 		v.asked(w)
 	} else {
-		v.lo, v.hi, v.prot, v.inode, v.shared = page, page+s.pageSize, 0, 0, unix.Errno(asked) != unix.ENOENT
+		v.Lo, v.Hi, v.Prot, v.Inode, v.Shared = page, page+s.pageSize, 0, 0, unix.Errno(asked) != unix.ENOENT
 	}
-	if !v.shared {
+	if !v.Shared {
 		deep(strayMemory, arg)
 		return
 	}
 	tab := uintptr(raw.Load64(&s.table))
-	lo, hi, of := v.lo, v.hi, uintptr(0)
+	lo, hi, of := v.Lo, v.Hi, uintptr(0)
 	for i := uintptr(0); i < uintptr(at[table](tab).n); i++ {
 		p := *at[uintptr](tab + tableHeader + i*8)
 		t := at[target](p)
-		if t.kind == kindFile && t.flags&tgAnonymous == 0 && of == 0 && (asked != 0 || v.of(t) && t.taken(v.prot)) {
+		if t.kind == kindFile && t.flags&tgAnonymous == 0 && of == 0 && (asked != 0 || v.of(t) && t.taken(v.Prot)) {
 			of = p
 		}
 		if t.hi <= page {
@@ -475,12 +475,12 @@ func strayBus(arg uintptr) {
 	}
 	t := at[target](of)
 	w.now.target = of
-	if v.lo = page; asked != 0 {
+	if v.Lo = page; asked != 0 {
 		if deep(probeBus, arg); !w.bus.armed {
 			return
 		}
 	}
-	if allows(w.rights(t), w.now.flags) && s.giveBack(w, t, lo, hi-lo, v.prot) == 0 {
+	if allows(w.rights(t), w.now.flags) && s.giveBack(w, t, lo, hi-lo, v.Prot) == 0 {
 		raw.Add64(&s.strays, 1)
 		w.bus.ours = w.now.flags&flagExec != 0 || touched(page, false) == 0
 	}
@@ -497,11 +497,11 @@ func strayMemory(arg uintptr) {
 	s := at[shared](w.shared)
 	v := &w.bus.vma
 	page := w.now.addr &^ (s.pageSize - 1)
-	if v.prot != 0 || w.bus.guard || v.inode != 0 || !s.isMapped(w, page) {
+	if v.Prot != 0 || w.bus.guard || v.Inode != 0 || !s.isMapped(w, page) {
 		return
 	}
 	tab := uintptr(raw.Load64(&s.table))
-	lo, hi, of := v.lo, v.hi, uintptr(0)
+	lo, hi, of := v.Lo, v.Hi, uintptr(0)
 	for i := uintptr(0); i < uintptr(at[table](tab).n); i++ {
 		p := *at[uintptr](tab + tableHeader + i*8)
 		t := at[target](p)

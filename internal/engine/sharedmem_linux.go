@@ -7,8 +7,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
-	"unsafe"
 
+	"github.com/firsttouch/firsttouch/internal/procmaps"
 	"github.com/firsttouch/firsttouch/uffd"
 )
 
@@ -185,12 +185,9 @@ func (e *Engine) pieces(g *Target) (out []uffd.Range, err error) {
 		return nil, nil
 	}
 	err = e.Maps(func(text []byte) error {
-		var l mapLine
-		p := uintptr(unsafe.Pointer(unsafe.SliceData(text)))
-		for end := p + uintptr(len(text)); p < end; {
-			p = l.parse(p)
-			lo, hi := max(l.lo, g.Lo), min(l.hi, g.Hi)
-			if lo < hi && l.inode == g.inode && (g.inode == 0 || l.dev == g.dev) {
+		for l := range procmaps.Lines(text) {
+			lo, hi := max(l.Lo, g.Lo), min(l.Hi, g.Hi)
+			if lo < hi && l.Inode == g.inode && (g.inode == 0 || l.Dev == g.dev) {
 				out = append(out, uffd.Range{Start: uffd.Addr(lo), End: uffd.Addr(hi)})
 			}
 		}

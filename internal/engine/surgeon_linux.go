@@ -295,12 +295,12 @@ func (s *shared) moveCover(c *command, from, length, to uintptr) bool {
 func (s *shared) intact(w *worker, c *command, t *target) bool {
 	var l mapLine
 	c.heed = heed{}
-	for next := t.lo; next < t.hi; next = l.hi {
-		if !s.lineFrom(w, &l, next) || l.lo > next || !l.isFile(c, t) && (c.op != opRearm || !s.isCover(w, t, &l)) {
+	for next := t.lo; next < t.hi; next = l.Hi {
+		if !s.lineFrom(w, &l, next) || l.Lo > next || !l.isFile(c, t) && (c.op != opRearm || !s.isCover(w, t, &l)) {
 			return false
 		}
 		if c.op == opRearm {
-			s.heedMapping(w, next, min(l.hi, t.hi), !l.shared)
+			s.heedMapping(w, next, min(l.Hi, t.hi), !l.Shared)
 		}
 	}
 	if c.op == opRearm {
@@ -317,8 +317,8 @@ func (s *shared) intact(w *worker, c *command, t *target) bool {
 //go:nocheckptr
 func (s *shared) aliasOf(w *worker, c *command, t *target) bool {
 	var l mapLine
-	return s.lineFrom(w, &l, t.alias) && l.lo <= t.alias &&
-		l.shared && l.inode == c.inode && l.dev == c.dev && l.offset+uint64(t.alias-l.lo) == uint64(t.offset)
+	return s.lineFrom(w, &l, t.alias) && l.Lo <= t.alias &&
+		l.Shared && l.Inode == c.inode && l.Dev == c.dev && l.Offset+uint64(t.alias-l.Lo) == uint64(t.offset)
 }
 
 // cutSlice bounds, in ns, how long one command gives pieces back: the other threads are stopped meanwhile.
@@ -343,19 +343,19 @@ func disarm(arg uintptr) {
 	limit := raw.Nanotime() + cutSlice
 	c.heed = heed{}
 	var l mapLine
-	for next < t.hi && s.lineFrom(w, &l, next) && l.lo < t.hi {
-		lo := max(l.lo, next)
+	for next < t.hi && s.lineFrom(w, &l, next) && l.Lo < t.hi {
+		lo := max(l.Lo, next)
 		if !l.isFile(c, t) {
 			w.carry.dst = lo
 			c.line = l
 			deep(disarmLine, arg)
 		} else {
-			s.heedMapping(w, lo, min(l.hi, t.hi), false)
+			s.heedMapping(w, lo, min(l.Hi, t.hi), false)
 		}
 		if c.status != statusOK {
 			break
 		}
-		next = min(l.hi, t.hi)
+		next = min(l.Hi, t.hi)
 		if raw.Nanotime() > limit && next < t.hi {
 			c.cursor = next - t.lo
 			break
@@ -381,14 +381,14 @@ func disarmLine(arg uintptr) {
 	c := &s.cmd
 	t := at[target](c.target)
 	l := &c.line
-	lo, hi := w.carry.dst, min(l.hi, t.hi)
+	lo, hi := w.carry.dst, min(l.Hi, t.hi)
 	if !s.isCover(w, t, l) {
 		c.holes++ // unless it cannot be told, which isCover says
 		return
 	}
 	s.heedMapping(w, lo, hi, true)
-	if t.changed != 0 || l.prot != t.prot {
-		raw.Syscall(unix.SYS_MPROTECT, t.alias+lo-t.lo, hi-lo, uintptr(l.prot), 0, 0, 0)
+	if t.changed != 0 || l.Prot != t.prot {
+		raw.Syscall(unix.SYS_MPROTECT, t.alias+lo-t.lo, hi-lo, uintptr(l.Prot), 0, 0, 0)
 	}
 	for end := lo; lo < hi; lo = end {
 		stays := false
@@ -398,10 +398,10 @@ func disarmLine(arg uintptr) {
 			}
 		}
 		length := end - lo
-		if c.op == opDisarm && l.hi > hi && s.find(hi) == nil {
-			length = l.hi - lo // the application has grown its mapping in place
+		if c.op == opDisarm && l.Hi > hi && s.find(hi) == nil {
+			length = l.Hi - lo // the application has grown its mapping in place
 		}
-		if e := s.putBack(w, t, lo, length, lo, l.prot); e != 0 {
+		if e := s.putBack(w, t, lo, length, lo, l.Prot); e != 0 {
 			c.fail(callRemap, e)
 			return
 		}
@@ -419,8 +419,8 @@ func disarmLine(arg uintptr) {
 //go:norace
 //go:nocheckptr
 func (s *shared) isCover(w *worker, t *target, l *mapLine) bool {
-	lo, hi := max(l.lo, t.lo), min(l.hi, t.hi)
-	if l.shared || lo >= hi {
+	lo, hi := max(l.Lo, t.lo), min(l.Hi, t.hi)
+	if l.Shared || lo >= hi {
 		return false
 	}
 	is := s.asked(w, t, lo, hi-lo)

@@ -102,8 +102,8 @@ func yank(arg uintptr) {
 	next := t.lo
 	var l mapLine
 	for p := s.text; p < s.text+n; {
-		p = l.parse(p)
-		lo, hi := max(l.lo, next), min(l.hi, t.hi)
+		_, p = l.ParseAt(p, s.text+n)
+		lo, hi := max(l.Lo, next), min(l.Hi, t.hi)
 		if lo >= hi {
 			continue
 		}
@@ -111,7 +111,7 @@ func yank(arg uintptr) {
 		next = hi
 		for end := lo; lo < hi; lo = end {
 			is := answerNo
-			if end = hi; l.inode == 0 && !l.shared {
+			if end = hi; l.Inode == 0 && !l.Shared {
 				end, is = s.piece(w, t, lo, hi)
 			}
 			if is == answerNo {
@@ -206,8 +206,8 @@ func allKnown(arg uintptr) {
 	s.cmd.status = statusBusy
 	var l mapLine
 	for p := s.text; p < s.text+n; {
-		p = l.parse(p)
-		lo, hi := max(l.lo, t.lo), min(l.hi, t.hi)
+		_, p = l.ParseAt(p, s.text+n)
+		lo, hi := max(l.Lo, t.lo), min(l.Hi, t.hi)
 		if lo >= hi {
 			continue
 		}
@@ -261,9 +261,9 @@ func goHome(arg uintptr) {
 	}
 	var l mapLine
 	for p := s.text; p < s.text+n; {
-		p = l.parse(p)
-		lo, hi := max(l.lo, t.lo), min(l.hi, t.hi)
-		if lo >= hi || l.inode != 0 || l.shared {
+		_, p = l.ParseAt(p, s.text+n)
+		lo, hi := max(l.Lo, t.lo), min(l.Hi, t.hi)
+		if lo >= hi || l.Inode != 0 || l.Shared {
 			continue
 		}
 		for end := lo; lo < hi; lo = end {
@@ -275,7 +275,7 @@ func goHome(arg uintptr) {
 				continue
 			}
 			from := old + lo - t.lo
-			raw.Syscall(unix.SYS_MPROTECT, from, end-lo, uintptr(l.prot), 0, 0, 0)
+			raw.Syscall(unix.SYS_MPROTECT, from, end-lo, uintptr(l.Prot), 0, 0, 0)
 			w.carry.src, w.carry.dst, w.carry.length = from, lo, end-lo
 			if deep(homePiece, arg); !w.carry.ok {
 				c.status = statusFailed

@@ -1,7 +1,6 @@
 package pclntab
 
 import (
-	"bufio"
 	"debug/elf"
 	"errors"
 	"fmt"
@@ -9,6 +8,7 @@ import (
 	"runtime"
 	"strings"
 
+	"github.com/firsttouch/firsttouch/internal/procmaps"
 	"golang.org/x/sys/unix"
 )
 
@@ -35,20 +35,17 @@ func loadSelf() (*Table, error) {
 
 // openLibrary opens the file that code was mapped from, or returns nil where that file is not there any more.
 func openLibrary(pc uintptr) *os.File {
-	maps, err := os.Open("/proc/self/maps")
+	maps, err := os.ReadFile("/proc/self/maps")
 	if err != nil {
 		return nil
 	}
-	defer maps.Close()
-	for lines := bufio.NewScanner(maps); lines.Scan(); {
-		var lo, hi, inode uint64
-		var prot, off, dev, path string
-		if n, _ := fmt.Sscanf(lines.Text(), "%x-%x %s %s %s %d %s", &lo, &hi, &prot, &off, &dev, &inode, &path); n < 7 || uint64(pc) < lo || uint64(pc) >= hi {
+	for l, name := range procmaps.Lines(maps) {
+		if pc < l.Lo || pc >= l.Hi || len(name) == 0 {
 			continue
 		}
 		var st unix.Stat_t
-		f, err := os.Open(path)
-		if err != nil || unix.Fstat(int(f.Fd()), &st) != nil || st.Ino != inode {
+		f, err := os.Open(procmaps.Path(name))
+		if err != nil || unix.Fstat(int(f.Fd()), &st) != nil || st.Ino != l.Inode {
 			f.Close() // nil too
 			return nil
 		}

@@ -156,17 +156,6 @@ func TestVDSOLookup(t *testing.T) {
 	}
 }
 
-func TestParseHex(t *testing.T) {
-	for _, c := range []struct {
-		text string
-		want uint64
-	}{{"", 0}, {"0", 0}, {"7ffff7fc1000", 0x7ffff7fc1000}, {"ffffffffff600000", 0xffffffffff600000}, {"00400000", 0x400000}} {
-		if got := parseHex([]byte(c.text)); got != c.want {
-			t.Errorf("parseHex(%q) = %#x, want %#x", c.text, got, c.want)
-		}
-	}
-}
-
 // G is one value for a goroutine's life, across threads, and different for those that live at once.
 func TestGIdentifiesTheGoroutine(t *testing.T) {
 	const n = 64

@@ -8,6 +8,7 @@ import (
 	"os"
 	"unsafe"
 
+	"github.com/firsttouch/firsttouch/internal/procmaps"
 	"golang.org/x/sys/unix"
 )
 
@@ -60,13 +61,10 @@ func vdsoSize(base, most uintptr) uintptr {
 	if err != nil {
 		return min(vdsoSegment(base), most)
 	}
-	for line := range bytes.Lines(maps) {
-		lo, rest, ok := bytes.Cut(line, []byte{'-'})
-		if !ok || parseHex(lo) != uint64(base) {
-			continue
+	for l := range procmaps.Lines(maps) {
+		if l.Lo == base {
+			return min(l.Hi-base, most)
 		}
-		hi, _, _ := bytes.Cut(rest, []byte{' '})
-		return min(uintptr(parseHex(hi))-base, most)
 	}
 	return 0
 }
@@ -82,16 +80,4 @@ func vdsoSegment(base uintptr) (size uintptr) {
 	}
 	page := uintptr(unix.Getpagesize())
 	return (size + page - 1) &^ (page - 1)
-}
-
-func parseHex(b []byte) (v uint64) {
-	for _, c := range b {
-		switch {
-		case c >= '0' && c <= '9':
-			v = v<<4 | uint64(c-'0')
-		case c >= 'a' && c <= 'f':
-			v = v<<4 | uint64(c-'a'+10)
-		}
-	}
-	return v
 }

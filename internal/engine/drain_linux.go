@@ -93,7 +93,7 @@ func (r Finished) shown() Finished {
 }
 
 func (e *Engine) stackReady(r *Record) bool {
-	return r.Stack == 0 || raw.Load32(&at[stackEntry](e.s.stacks+uintptr(r.Stack-1)*stackEntrySize).ready) != 0
+	return r.Stack == 0 || e.s.stacks.Ready(r.Stack)
 }
 
 // nextLate returns a record whose thread has stopped waiting for storage.
@@ -162,8 +162,13 @@ func (e *Engine) abandon(r *Record, st uint32) bool {
 // Stack returns the program counters of a stack by its number, leaf first, and the return address
 // of the leaf if it has no frame of its own; see Record.Stack.
 func (e *Engine) Stack(number uint32) (pcs []uintptr, word uintptr) {
-	p := at[stackEntry](e.s.stacks + uintptr(number-1)*stackEntrySize)
-	return append(pcs, p.pcs[:p.n]...), p.word
+	return e.s.stacks.Stack(number)
+}
+
+// SetStacks changes which faults have their stack taken, see Config.
+func (e *Engine) SetStacks(every, rate int) {
+	raw.Store32(&e.s.stackRate, uint32(rate))
+	raw.Store32(&e.s.stackEvery, uint32(every))
 }
 
 // Stats are the engine's own counters.
@@ -197,7 +202,7 @@ func (e *Engine) Stats() Stats {
 	s := e.s
 	out := Stats{
 		Claimed: raw.Load64(&s.head), Dropped: raw.Load64(&s.dropped),
-		Missed: uint64(raw.Load32(&s.missed)), Late: raw.Load64(&s.late), StackFull: uint64(raw.Load32(&s.stackFull)),
+		Missed: uint64(raw.Load32(&s.missed)), Late: raw.Load64(&s.late), StackFull: s.stacks.Full(),
 		Errors: raw.Load64(&s.errors), Strays: raw.Load64(&s.strays), Events: raw.Load64(&s.events),
 		LastErr: raw.Load64(&s.lastErr), Refused: raw.Load64(&s.refused),
 		Widened: raw.Load64(&s.widened), Relieved: raw.Load64(&s.relieved), Stood: raw.Load64(&s.stood), Slowest: time.Duration(raw.Load64(&s.slowest)), Failed: raw.Load64(&s.failed), Maps: int64(raw.Load64(&s.maps)),

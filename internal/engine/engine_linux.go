@@ -16,6 +16,7 @@ import (
 
 	"github.com/firsttouch/firsttouch/internal/calls"
 	"github.com/firsttouch/firsttouch/internal/raw"
+	"github.com/firsttouch/firsttouch/internal/stacktab"
 	"github.com/firsttouch/firsttouch/uffd"
 	"golang.org/x/sys/unix"
 )
@@ -234,7 +235,7 @@ func (e *Engine) allocate(c Config) error {
 	s := e.s
 	s.ringBits, s.ringMask = uint64(bits), 1<<bits-1
 	s.ring, s.blocked, s.heldFrom = get(64<<bits), get(4<<bits), raw.Nanotime()
-	s.stacks = get(stackSlots * stackEntrySize)
+	s.stacks.Use(get(stacktab.Size))
 	s.threads = get(threadSlots * threadSize)
 	s.spans = get(spanSlots * spanSlotSize)
 	s.goids = get(goidBuckets * goidWays * goidEntrySize)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/firsttouch/firsttouch/internal/pclntab"
 	"github.com/firsttouch/firsttouch/internal/raw"
+	"github.com/firsttouch/firsttouch/internal/stacktab"
 )
 
 // GoRuntime is what the engine knows of the insides of the Go runtime that it runs in. None of it is promised by Go, so
@@ -117,8 +118,8 @@ func framesAgree() bool {
 		return false
 	}
 	walked := 0
-	for f := (frame{fp: fp, lo: fp, hi: *at[uintptr](g + 8)}); walked < len(entries) && f.next(); walked++ {
-		entries[walked] = f.pc
+	for f := (stacktab.Frame{FP: fp, Lo: fp, Hi: *at[uintptr](g + 8)}); walked < len(entries) && f.Next(); walked++ {
+		entries[walked] = f.PC
 	}
 	return slices.Equal(entriesOf(entries[:walked]), entriesOf(pcs[:n]))
 }

@@ -19,7 +19,6 @@ func TestSizesOfOffHeapStructs(t *testing.T) {
 		{"spanSlot", unsafe.Sizeof(spanSlot{}), spanSlotSize},
 		{"spanSlot.regions", unsafe.Offsetof(spanSlot{}.regions), spanRegions},
 		{"goidEntry", unsafe.Sizeof(goidEntry{}), goidEntrySize},
-		{"stackEntry", unsafe.Sizeof(stackEntry{}), stackEntrySize},
 		{"job", unsafe.Sizeof(job{}), jobSize},
 		{"table.ents", unsafe.Offsetof(table{}.ents), tableHeader},
 		{"worker.code", unsafe.Offsetof(worker{}.code), 0},

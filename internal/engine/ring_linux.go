@@ -24,7 +24,7 @@ type Record struct {
 // Flags of a record.
 const (
 	FlagHandlerAccounts = 1 << iota // the goroutine was unknown at the claim: the signal handler attributes the fault
-	FlagStackCut                    // the stack was deeper than maxPCs, or the stack table was full
+	FlagStackCut                    // the stack was deeper than stacktab.MaxPCs, or the stack table was full
 	FlagStackMissed                 // a stack was asked for and did not come
 	FlagOwn                         // the engine's own signal handler touched it
 	FlagStallUnknown                // nobody saw how long the thread waited

@@ -2,6 +2,8 @@
 
 package engine
 
+import "github.com/firsttouch/firsttouch/internal/stacktab"
+
 // shared is everything that the hot path reads and writes. One exists while an engine runs.
 type shared struct {
 	// Set before the first thread starts.
@@ -9,7 +11,7 @@ type shared struct {
 	ringMask uint64
 	ringBits uint64
 	blocked  uintptr // see blockedOf
-	stacks   uintptr // stack table
+	stacks   stacktab.Table
 	threads  uintptr // what is known of each thread of the process
 	spans    uintptr // span slots
 	goids    uintptr // goroutine -> span
@@ -74,13 +76,12 @@ type shared struct {
 	stackN      uint64 // stack requests considered
 	rateStart   int64
 	rateLeft    uint32
-	missed      uint32 // stacks that did not come, for the reasons that follow and where the goroutine had left its thread
-	unsent      uint64 // errno of the last signal that could not be sent to ask for a stack, or 0
-	abandoned   uint64 // records whose thread did not answer in time
-	late        uint64 // signals that came after their record was given up
-	handlerNS   uint64 // processor time of the signal handlers, see beginHandling
-	handled     uint32 // handlers that were begun
-	stackFull   uint32
+	missed      uint32             // stacks that did not come, for the reasons that follow and where the goroutine had left its thread
+	unsent      uint64             // errno of the last signal that could not be sent to ask for a stack, or 0
+	abandoned   uint64             // records whose thread did not answer in time
+	late        uint64             // signals that came after their record was given up
+	handlerNS   uint64             // processor time of the signal handlers, see beginHandling
+	handled     uint32             // handlers that were begun
 	errors      uint64             // resolves that failed
 	lastErr     uint64             // errno of the last one
 	refused     uint64             // those for which the kernel refused what gives a page back

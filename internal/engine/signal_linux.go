@@ -8,6 +8,7 @@ import (
 	"unsafe"
 
 	"github.com/firsttouch/firsttouch/internal/raw"
+	"github.com/firsttouch/firsttouch/internal/stacktab"
 	"golang.org/x/sys/unix"
 )
 
@@ -108,7 +109,7 @@ type request struct {
 
 	// See start.
 	record uintptr
-	frame  frame
+	frame  stacktab.Frame
 	word   uintptr
 
 	wait standing // for storage; its tid is 0 where there is none
@@ -191,7 +192,7 @@ func (q *request) goOn(r *Record, pc, g uintptr, moved bool) {
 //go:nocheckptr
 func (q *request) start(r *Record, pc, sp, fp, word uintptr) {
 	q.record, q.word = uintptr(unsafe.Pointer(r)), word
-	q.frame.pc, q.frame.fp, q.frame.lo, q.frame.hi = pc, fp, sp-recordBelowSP, sp
+	q.frame.PC, q.frame.FP, q.frame.Lo, q.frame.Hi = pc, fp, sp-recordBelowSP, sp
 }
 
 // walk gives a record its stack.
@@ -203,10 +204,10 @@ func walk(arg uintptr) {
 	q := at[request](arg)
 	s := at[shared](q.shared)
 	r, f, g, word := at[Record](q.record), q.frame, q.g, q.word
-	sp := f.hi
+	sp := f.Hi
 	if g != 0 && s.frames {
 		if lo, hi := *at[uintptr](g), *at[uintptr](g + 8); sp >= lo && sp < hi {
-			f.hi = hi
+			f.Hi = hi
 			if word == 0 && sp+8 <= hi {
 				word = *at[uintptr](sp)
 			}
@@ -216,7 +217,7 @@ func walk(arg uintptr) {
 		word = 0
 	}
 	var cut bool
-	r.Stack, cut = s.intern(f, word)
+	r.Stack, cut = s.stacks.Intern(f, word)
 	if cut || !s.frames {
 		r.Flags |= FlagStackCut
 	}

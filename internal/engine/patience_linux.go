@@ -50,7 +50,7 @@ func (b *Busy) Error() string {
 	}
 	s.WriteString(b.Reason)
 	if b.Again > 0 {
-		fmt.Fprintf(&s, "; tried again after %v", b.Again.Round(time.Millisecond))
+		s.WriteString("; tried again after a pause") // not how long: as a note it would be another one each time
 	}
 	return s.String()
 }

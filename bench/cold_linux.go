@@ -38,6 +38,7 @@ type coldRun struct {
 	wall, processor, p50, p99        float64 // us
 	messages, majors, read, resident float64 // of the kernel; major faults; bytes; bytes of files that the process has in memory
 	seen                             float64 // share of the touched pages that the profiler has as touched
+	late, stop                       float64 // us: what beside has measured
 	skip                             string
 }
 
@@ -73,7 +74,7 @@ func Cold(w io.Writer, rounds, pages int) (err error) {
 				if err := r.prepare(cell{Memory: memoryDisk}); err != nil {
 					return err
 				}
-				run, err := r.cold(i, pages, g.goroutines, g.advice)
+				run, err := r.cold(i, pages, g.goroutines, g.advice, false)
 				if err != nil {
 					return fmt.Errorf("%s, %s: %w", coldVariants[i].name, g.name, err)
 				}
@@ -87,8 +88,8 @@ func Cold(w io.Writer, rounds, pages int) (err error) {
 	return nil
 }
 
-// cold makes one variant's touches.
-func (r *rig) cold(variant, pages, goroutines, advice int) (run coldRun, err error) {
+// cold makes one variant's touches. With beside, it measures meanwhile how late others are.
+func (r *rig) cold(variant, pages, goroutines, advice int, beside bool) (run coldRun, err error) {
 	v := coldVariants[variant]
 	b, err := mapFile(r.compared, 4*pages*pageSize)
 	if err != nil {
@@ -115,6 +116,11 @@ func (r *rig) cold(variant, pages, goroutines, advice int) (run coldRun, err err
 	if err != nil {
 		return run, err
 	}
+	late, stop := 0., 0.
+	end := func() {}
+	if beside {
+		end = startBeside(&late, &stop)
+	}
 	start := time.Now()
 	var wg sync.WaitGroup
 	for g := range goroutines {
@@ -128,6 +134,7 @@ func (r *rig) cold(variant, pages, goroutines, advice int) (run coldRun, err err
 	}
 	wg.Wait()
 	wall := time.Since(start)
+	end()
 	after, err := countersNow()
 	if err != nil {
 		return run, err
@@ -138,6 +145,7 @@ func (r *rig) cold(variant, pages, goroutines, advice int) (run coldRun, err err
 		wall: micros(wall) / n, processor: micros(after.processor-before.processor) / n,
 		p50: micros(took[pages/2]), p99: micros(took[pages*99/100]),
 		majors: float64(after.majors-before.majors) / n, read: float64(after.read-before.read) / n, resident: float64(after.resident - before.resident),
+		late: late, stop: stop,
 	}
 	if p == nil {
 		return run, nil

@@ -8,10 +8,11 @@
 //	CGO_ENABLED=0 go run ./bench/report         # all of it: half an hour
 //	CGO_ENABLED=0 go run ./bench/report -quick  # a few minutes
 //	CGO_ENABLED=0 go run ./bench/report -parts compare -json compare.json && go run -C bench/plot . $PWD/compare.json
+//	CGO_ENABLED=0 go run ./bench/report -scale  # some minutes: a cold file by processors and goroutines, with a verdict
 //
 // Without cgo, since the C library's threads take longer at each switch to them, see docs/overhead.md.
 //
-// The report has four parts. Cold has random touches of a file that is in no cache, where the storage decides. The groups have the ratios of what one fault costs. Scale has what an agent
+// The report has four parts. Cold has random touches of a file that is in no cache, where the storage decides. The groups have the ratios of what one fault costs. Rates has what an agent
 // costs by the rate of faults, what an export takes, and what a ring that is too small loses. Compare has
 // every observer (perf record, perf trace, bpftrace, a C loop, ours) watch the same touches, in a process
 // of its own each time, and counts what each saw. A new mode of ours is one line in modes and one in

@@ -26,5 +26,8 @@ type Comparison struct{}
 // Compare has nothing to measure here.
 func Compare(io.Writer, bool, int) (*Comparison, error) { return nil, profiler.ErrNotSupported }
 
+// Rates has nothing to measure here.
+func Rates(io.Writer) error { return profiler.ErrNotSupported }
+
 // Scale has nothing to measure here.
-func Scale(io.Writer) error { return profiler.ErrNotSupported }
+func Scale(io.Writer, int, int) error { return profiler.ErrNotSupported }

@@ -16,8 +16,9 @@ func main() {
 	rounds := flag.Int("rounds", 15, "how often each group is measured")
 	pages := flag.Int("pages", bench.Pages, "how many pages a variant of a group touches in a round")
 	quick := flag.Bool("quick", false, "three rounds of the groups, and the comparison in a part of its cells, once")
-	parts := flag.String("parts", "cold,groups,scale,compare", "what to measure")
+	parts := flag.String("parts", "cold,groups,rates,compare", "what to measure")
 	only := flag.String("only", "", "regular expression: measure only groups whose title it matches")
+	scale := flag.Bool("scale", false, "only this: what a cold file costs by processors and goroutines, at most ten rounds, with a verdict to send in")
 	plots := flag.String("json", "", "write the comparison to this file too, for bench/plot")
 	flag.Parse()
 	if *rounds < 1 || *pages < 64 {
@@ -28,6 +29,13 @@ func main() {
 	if *quick {
 		*rounds, turns = min(*rounds, 3), 1
 	}
+	if *scale {
+		if err := bench.Scale(os.Stdout, min(*rounds, scaleRounds), min(*pages, scalePages)); err != nil {
+			fmt.Fprintln(os.Stderr, "report:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	for part := range strings.SplitSeq(*parts, ",") {
 		var err error
 		switch part {
@@ -35,12 +43,12 @@ func main() {
 			err = bench.Report(os.Stdout, *rounds, *pages, *only)
 		case "cold":
 			err = bench.Cold(os.Stdout, *rounds, min(*pages, 4096))
-		case "scale":
-			err = bench.Scale(os.Stdout)
+		case "rates":
+			err = bench.Rates(os.Stdout)
 		case "compare":
 			err = compare(*quick, turns, *plots)
 		default:
-			err = fmt.Errorf("-parts: there is no %q: choose from cold, groups, scale, compare", part)
+			err = fmt.Errorf("-parts: there is no %q: choose from cold, groups, rates, compare", part)
 		}
 		if err != nil {
 			fmt.Fprintln(os.Stderr, "report:", err)
@@ -48,6 +56,12 @@ func main() {
 		}
 	}
 }
+
+// scaleRounds and scalePages bound what -scale measures to some minutes.
+const (
+	scaleRounds = 10
+	scalePages  = 4096
+)
 
 // compareRounds is how often a full comparison goes through its cells, of which one takes some seconds.
 const compareRounds = 3

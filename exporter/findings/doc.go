@@ -23,7 +23,7 @@ type in struct {
 }
 
 // rules are all of them. Those with equal weight are said in this order.
-var rules = []rule{lost, mappings, wait, code, cold, amplified, thrash, cache, unused}
+var rules = []rule{lost, mappings, wait, blocked, code, cold, amplified, thrash, cache, unused}
 
 // Summarize makes the Summary of a recording with its findings.
 func Summarize(r *recording.Recording, n summary.Limits) summary.Summary {

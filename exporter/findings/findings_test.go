@@ -67,6 +67,25 @@ func (s *service) memory(figures ...any) *service {
 	return s
 }
 
+// stood says that all Ps stood in page faults for so long.
+func (s *service) stood(all time.Duration) *service {
+	s.SetStats(profiler.Stats{Blocked: profiler.Blocked{Procs: 2, Sum: 2 * all, Any: all, All: all}})
+	return s
+}
+
+// others are so many requests, some of which waited for faults of others, each with a span below it that did as well.
+func (s *service) others(count, waited int) *service {
+	for i := range count {
+		q := recording.Request{Entry: true, Duration: time.Millisecond}
+		if i < waited {
+			q.Blocked = time.Microsecond
+			s.r.Requests = append(s.r.Requests, recording.Request{Duration: time.Millisecond, Blocked: time.Microsecond})
+		}
+		s.r.Requests = append(s.r.Requests, q)
+	}
+	return s
+}
+
 func (s *service) said() []summary.Finding {
 	s.SetTime(time.Unix(0, 0), time.Unix(0, 0).Add(s.length), time.Hour, time.Hour+s.length)
 	s.r.Snapshot = s.Snapshot()
@@ -110,6 +129,17 @@ func TestRules(t *testing.T) {
 				"lost records": func() *service {
 					s := database(64).touch(10, 1, ms, cached, 0).requests(4000, 1368, 10*time.Second, 4700*ms)
 					s.SetStats(profiler.Stats{Dropped: 1000})
+					return s
+				},
+			}},
+		{"blocked", func() *service { return database(64).stood(1200*ms).others(300, 214) },
+			[]string{"All 2 Ps stood in page faults for 1.20 s at least (2.0% of the time)", "214 of the 300 requests"}, map[string]func() *service{
+				"never":            func() *service { return database(64).others(300, 0) },
+				"for a short time": func() *service { s := database(64).stood(99*ms).others(300, 214); s.length = time.Second; return s },
+				"for a small part": func() *service { s := database(64).stood(1200*ms).others(300, 214); s.length = time.Hour; return s },
+				"not all of the Ps": func() *service {
+					s := database(64)
+					s.SetStats(profiler.Stats{Blocked: profiler.Blocked{Procs: 2, Any: 30 * time.Second}})
 					return s
 				},
 			}},
@@ -230,6 +260,13 @@ func find(list []summary.Finding, rule string) *summary.Finding {
 		}
 	}
 	return nil
+}
+
+// Who else waited is not counted out where hardly anybody is known to have: the time is a figure by itself.
+func TestBlockedWithoutRequests(t *testing.T) {
+	if f := find(database(64).stood(6*time.Second).others(300, 9).said(), "blocked"); f == nil || strings.Contains(f.Text, "requests") {
+		t.Errorf("%+v", f)
+	}
 }
 
 // Of all that could be said the weightiest five are.

@@ -15,7 +15,7 @@ import (
 )
 
 // withoutG are the packages whose nosplit functions run on threads without a g, and on stacks that cannot grow.
-var withoutG = []string{"internal/procmaps", "internal/raw", "internal/stacktab", "internal/engine"}
+var withoutG = []string{"internal/procmaps", "internal/raw", "internal/spantab", "internal/stacktab", "internal/engine"}
 
 // nosplit code may call these of other packages: the compiler puts instructions in their place.
 var intrinsics = map[string]bool{"math/bits": true, "sync/atomic": true}

@@ -37,104 +37,41 @@ func (e *Engine) Introduce() {
 	}
 }
 
-// OpenSpan takes a slot for a span. It returns 0 when all are taken.
-func (e *Engine) OpenSpan() (ref uint64) {
-	e.spanMu.Lock()
-	defer e.spanMu.Unlock()
-	if len(e.free) == 0 {
-		return 0
-	}
-	i := e.free[len(e.free)-1]
-	e.free = e.free[:len(e.free)-1]
-	e.gen[i]++
-	ref = uint64(e.gen[i])<<32 | uint64(i+1)
-	p := e.s.spanSlot(ref)
-	p.faults, p.stall, p.max, p.bytes, p.blocked, p.regions, p.ended = 0, 0, 0, 0, 0, [8]uint32{}, 0
-	raw.Store64(&p.ref, ref)
-	return ref
-}
+// OpenSpan, Bind, EndSpan, Ended and ReleaseSpan are the methods of spantab.Spans.
+func (e *Engine) OpenSpan() (ref uint64) { return e.spans.Open() }
 
-// Bind makes a goroutine work for a span, 0 for none, and returns the span that it worked for. ok
-// is false when too many goroutines with the same place in the table are bound.
-func (e *Engine) Bind(goid, ref uint64) (before uint64, ok bool) {
-	if goid == 0 {
-		return 0, false
-	}
-	e.spanMu.Lock()
-	defer e.spanMu.Unlock()
-	var free *goidEntry
-	for i := uintptr(0); i < goidWays; i++ {
-		p := at[goidEntry](e.s.goidBucket(goid) + i*goidEntrySize)
-		switch p.goid {
-		case goid:
-			before = p.span
-			if ref == 0 {
-				raw.Store64(&p.goid, 0)
-			}
-			raw.Store64(&p.span, ref)
-			return before, true
-		case 0:
-			if free == nil {
-				free = p
-			}
-		}
-	}
-	if ref == 0 {
-		return 0, true
-	}
-	if free == nil {
-		return 0, false
-	}
-	raw.Store64(&free.span, ref)
-	raw.Store64(&free.goid, goid)
-	return 0, true
-}
+func (e *Engine) Bind(goid, ref uint64) (before uint64, ok bool) { return e.spans.Bind(goid, ref) }
+
+func (e *Engine) EndSpan(ref uint64) { e.spans.End(ref) }
+
+func (e *Engine) Ended(ref uint64) bool { return e.spans.Ended(ref) }
+
+func (e *Engine) ReleaseSpan(ref uint64) { e.spans.Release(ref) }
 
 // Bound returns the span that a goroutine works for, or 0.
-func (e *Engine) Bound(goid uint64) uint64 { return e.s.spanOf(goid) }
+func (e *Engine) Bound(goid uint64) uint64 { return e.s.spans.Of(goid) }
 
-// settleMost bounds the wait for faults whose stall is not yet added when a span ends.
-const (
-	settleMost = 20 * time.Millisecond
-	settleStep = 20 * time.Microsecond
-)
-
-// EndSpan ends a span: faults no longer count for it.
-func (e *Engine) EndSpan(ref uint64) { raw.Store32(&e.s.spanSlot(ref).ended, 1) }
-
-// SpanTotals returns the totals of an ended span: exact, since every fault is counted before its
-// toucher goes on. Faults of other goroutines that are still in flight are waited for, briefly.
+// SpanTotals returns the totals of an ended span, see spantab.Totals.
 func (e *Engine) SpanTotals(ref uint64) SpanTotals {
-	p := e.s.spanSlot(ref)
-	for end := Now() + settleMost; raw.Load32(&p.inflight) != 0 && Now() < end; {
-		time.Sleep(settleStep)
-	}
-	t := SpanTotals{
-		Faults: raw.Load64(&p.faults), Bytes: raw.Load64(&p.bytes),
-		Stall: time.Duration(raw.Load64(&p.stall)), Max: time.Duration(raw.Load64(&p.max)), Blocked: heldFor(raw.Load64(&p.blocked)),
-	}
-	for i := range p.regions {
-		if r := raw.Load32(&p.regions[i]); r != 0 {
-			t.Regions = append(t.Regions, r-1)
-		}
-	}
-	return t
+	t := e.spans.Totals(ref)
+	return SpanTotals{t.Faults, t.Bytes, t.Stall, t.Max, heldFor(t.Blocked), t.Regions}
 }
 
-// Ended reports whether a span has ended or was released.
-func (e *Engine) Ended(ref uint64) bool {
-	p := e.s.spanSlot(ref)
-	return raw.Load64(&p.ref) != ref || raw.Load32(&p.ended) != 0
-}
-
-// ReleaseSpan gives the slot of an ended span back.
-func (e *Engine) ReleaseSpan(ref uint64) {
-	e.spanMu.Lock()
-	defer e.spanMu.Unlock()
-	p := e.s.spanSlot(ref)
-	if p.ref != ref {
+// account counts a claimed fault on the span of its goroutine, or of the goroutine that started it.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *shared) account(r *Record, goid, parent uint64, t *target) {
+	r.Goid = goid
+	ref := s.spans.Of(goid)
+	if ref == 0 {
+		ref = s.spans.Of(parent)
+	}
+	if ref == 0 {
 		return
 	}
-	raw.Store64(&p.ref, 0)
-	e.free = append(e.free, uint32(ref)-1)
+	if _, length := t.span(t.granule(r.Address), 1); s.spans.Count(ref, uint64(length), t.region) {
+		r.Span = ref
+	}
 }

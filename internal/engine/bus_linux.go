@@ -233,7 +233,7 @@ func (s *shared) finishBus(w *worker, t *target) {
 	if w.now.seq != 0 {
 		r := s.record(w.now.seq - 1)
 		r.Source, r.Stall = w.now.source, took
-		s.settle(r.Span, r.Stall)
+		s.spans.Settle(r.Span, r.Stall)
 		r.arrive(stResolved)
 	}
 	s.endHandling(w.now.clock)

@@ -150,7 +150,7 @@ func (e *Engine) abandon(r *Record, st uint32) bool {
 	if st&stTheirs != 0 {
 		r.Stall = 0
 		r.Flags |= FlagStallUnknown
-		e.s.settle(r.Span, 0)
+		e.s.spans.Settle(r.Span, 0)
 	}
 	raw.Add64(&e.s.abandoned, 1)
 	if t := e.s.threadOf(r.Thread, false); t != nil {

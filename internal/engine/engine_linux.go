@@ -16,6 +16,7 @@ import (
 
 	"github.com/firsttouch/firsttouch/internal/calls"
 	"github.com/firsttouch/firsttouch/internal/raw"
+	"github.com/firsttouch/firsttouch/internal/spantab"
 	"github.com/firsttouch/firsttouch/internal/stacktab"
 	"github.com/firsttouch/firsttouch/uffd"
 	"golang.org/x/sys/unix"
@@ -78,9 +79,7 @@ type Engine struct {
 	signalMu sync.Mutex // guards signals; taken before errandMu
 	signals  signals
 
-	spanMu sync.Mutex // guards the writes to span slots and bindings
-	free   []uint32
-	gen    []uint32
+	spans *spantab.Spans
 }
 
 type offHeap struct{ p, size uintptr }
@@ -237,8 +236,7 @@ func (e *Engine) allocate(c Config) error {
 	s.ring, s.blocked, s.heldFrom = get(64<<bits), get(4<<bits), raw.Nanotime()
 	s.stacks.Use(get(stacktab.Size))
 	s.threads = get(threadSlots * threadSize)
-	s.spans = get(spanSlots * spanSlotSize)
-	s.goids = get(goidBuckets * goidWays * goidEntrySize)
+	s.spans.Use(get(spantab.SpansSize), get(spantab.BindingsSize))
 	s.queue = get(queueLen * jobSize)
 	s.zeros, s.identity = get(zerosLen), get(idLen)
 	s.targets = get(targetSlots * targetSize)
@@ -266,10 +264,7 @@ func (e *Engine) allocate(c Config) error {
 	}
 	s.followerWorker = e.workers[1]
 	copy(s.workers[:], e.workers)
-	e.gen = make([]uint32, spanSlots)
-	for i := uint32(spanSlots); i > 0; i-- {
-		e.free = append(e.free, i-1)
-	}
+	e.spans = spantab.NewSpans(&s.spans)
 	// Mappings that can be given up when the process runs out of them: every second page differs,
 	// so they do not merge.
 	page := uintptr(unix.Getpagesize())

@@ -65,17 +65,6 @@ func (s *shared) blockedOf(seq uint64) *uint32 {
 	return at[uint32](s.blocked + uintptr(seq&s.ringMask)*4)
 }
 
-// settleHeld adds that to the record's span, whose own doing it is.
-//
-//go:nosplit
-//go:norace
-//go:nocheckptr
-func (s *shared) settleHeld(span, blocked uint64) {
-	if span != 0 && blocked != 0 {
-		raw.Add64(&s.spanSlot(span).blocked, blocked)
-	}
-}
-
 // Held is for how long Ps were held by threads that wait for storage: a lower bound, since threads that wait without a record are not
 // counted, nor those that waited when another engine was started.
 type Held struct {

@@ -342,10 +342,10 @@ func (s *shared) finish(w *worker, t *target, g uintptr, seq uint64, source uint
 		r.stalled(stall, w.now.filling)
 		accounts := r.Flags&FlagHandlerAccounts != 0
 		if !accounts {
-			s.settle(r.Span, r.Stall)
+			s.spans.Settle(r.Span, r.Stall)
 		}
 		if before := r.arrive(stResolved); accounts && before&stHandled != 0 {
-			s.settle(r.Span, r.Stall)
+			s.spans.Settle(r.Span, r.Stall)
 		}
 	}
 	if w.reads != 0 && !s.signals {

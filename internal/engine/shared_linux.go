@@ -2,7 +2,10 @@
 
 package engine
 
-import "github.com/firsttouch/firsttouch/internal/stacktab"
+import (
+	"github.com/firsttouch/firsttouch/internal/spantab"
+	"github.com/firsttouch/firsttouch/internal/stacktab"
+)
 
 // shared is everything that the hot path reads and writes. One exists while an engine runs.
 type shared struct {
@@ -13,8 +16,7 @@ type shared struct {
 	blocked  uintptr // see blockedOf
 	stacks   stacktab.Table
 	threads  uintptr // what is known of each thread of the process
-	spans    uintptr // span slots
-	goids    uintptr // goroutine -> span
+	spans    spantab.Table
 	queue    uintptr // faults that have to wait for a disk
 	zeros    uintptr // source of zero pages
 	identity uintptr // see sameMapping

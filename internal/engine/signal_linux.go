@@ -163,7 +163,7 @@ func capture(arg uintptr) {
 	}
 	r.passes()
 	if before := r.arrive(stHandled); before&stResolved != 0 && r.Flags&FlagHandlerAccounts != 0 {
-		s.settle(r.Span, r.Stall)
+		s.spans.Settle(r.Span, r.Stall)
 	}
 }
 

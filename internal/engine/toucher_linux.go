@@ -118,7 +118,7 @@ func awaitPage(arg uintptr) {
 		if r.Flags&FlagStallUnknown == 0 {
 			r.Stall = max(raw.Nanotime()-then, 1)
 		}
-		s.settle(span, r.Stall)
+		s.spans.Settle(span, r.Stall)
 		r.arrive(stHandled | stResolved)
 		return
 	}
@@ -130,7 +130,7 @@ func awaitPage(arg uintptr) {
 	stall := max(raw.Nanotime()-then, 1)
 	source = sourceAfter(source, before)
 	blocked := uint32(min(q.blocked, 1<<32-1))
-	s.settleHeld(span, q.blocked)
+	s.spans.Block(span, q.blocked)
 	for st = raw.Load32(&r.state); st>>stBits<<stBits == s.generation(q.seq) && st&stWaiting != 0; st = raw.Load32(&r.state) {
 		if raw.Cas32(&r.state, st, st&^stWaiting) {
 			r.Stall, r.Source = stall, source
@@ -142,13 +142,13 @@ func awaitPage(arg uintptr) {
 				r.Flags |= FlagBlocked
 				*s.blockedOf(q.seq) = blocked
 			}
-			s.settle(span, r.Stall)
+			s.spans.Settle(span, r.Stall)
 			r.arrive(stHandled | stResolved)
 			return
 		}
 	}
 	// It has left the ring meanwhile. Its reader looks here.
-	s.settle(span, stall)
+	s.spans.Settle(span, stall)
 	if t := s.threadOf(q.tid, false); t != nil {
 		t.lateStall, t.lateSource, t.lateBlocked = stall, source, blocked
 		raw.Store64(&t.late, q.seq+1)
@@ -360,7 +360,7 @@ func (s *shared) handRecord(w *worker, r *Record) bool {
 	if r.Flags&FlagStallUnknown == 0 {
 		r.Stall = max(now-r.Time, 1)
 	}
-	s.settle(r.Span, r.Stall)
+	s.spans.Settle(r.Span, r.Stall)
 	r.arrive(stResolved)
 	return false
 }

@@ -37,7 +37,7 @@ func (e *Engine) Introduce() {
 	}
 }
 
-// OpenSpan, Bind, EndSpan, Ended and ReleaseSpan are the methods of spantab.Spans.
+// OpenSpan is Open of spantab.Spans, as those that follow are its other methods.
 func (e *Engine) OpenSpan() (ref uint64) { return e.spans.Open() }
 
 func (e *Engine) Bind(goid, ref uint64) (before uint64, ok bool) { return e.spans.Bind(goid, ref) }

@@ -17,8 +17,12 @@ func findHeap(list []procMap) (k knownHeap) {
 	return k
 }
 
-// heapNow finds the heap as it is.
+// heapNow finds the heap as it is. An arena that the runtime has reserved at the call, of which no memory is accessible and
+// which no size counts yet, is found too.
 func (p *Profiler) heapNow() (k knownHeap, err error) {
+	// An object of this size is allocated under the lock of the heap (pageCachePages/4, runtime/mheap.go), which the
+	// runtime holds from the reservation until the memory is accessible and counted.
+	addressInHeap(128 << 10)
 	for range 3 { // it may grow between the looks at the mappings and at its size
 		list, err := p.readMaps()
 		if err != nil {

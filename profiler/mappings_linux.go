@@ -26,15 +26,11 @@ func (p *Profiler) Mappings() ([]Mapping, error) {
 	if err := eachSmap(func(m *smap) bool { list = append(list, *m); return true }); err != nil {
 		return nil, err
 	}
-	maps := make([]procMap, len(list))
-	for i := range list {
-		maps[i] = list[i].procMap
-	}
-	heap := findHeap(maps)
-	if !heap.all { // it has grown since the list was made, and addresses that are the heap's stay so
-		if heap, err = p.heapNow(); err != nil {
-			return nil, err
-		}
+	// The heap is looked for afterwards: what the list shows as a mere reservation may have become a part of it
+	// since, and addresses that are the heap's stay so.
+	heap, err := p.heapNow()
+	if err != nil {
+		return nil, err
 	}
 	regions := p.openRegions()
 	out := make([]Mapping, 0, len(list))

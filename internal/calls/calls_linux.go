@@ -137,6 +137,8 @@ var list = append([]Call{
 		number: unix.SYS_READLINKAT, ask: [6]uintptr{none, 0, 0, 0}},
 	{Name: "newfstatat", Loses: "files cannot be found by their path",
 		number: unix.SYS_NEWFSTATAT, ask: [6]uintptr{none, 0, 0, 0}},
+	{Name: "statfs", Loses: "the list of mounts is read for each file that is attached, which costs more where it is long",
+		number: unix.SYS_STATFS, ask: [6]uintptr{0, 0}},
 	{Name: "name_to_handle_at", Loses: "a file is taken for a deleted one whose number it has got",
 		number: unix.SYS_NAME_TO_HANDLE_AT, ask: [6]uintptr{none, 0, 0, 0, 0}},
 	{Name: "faccessat", Rare: "for files of other users", Loses: "whether a page came from the disk is less certain",

@@ -6,12 +6,11 @@ import (
 	"encoding/binary"
 	"fmt"
 	"os"
-	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 	"unsafe"
 
+	"github.com/firsttouch/firsttouch/internal/testproc"
 	"golang.org/x/sys/unix"
 )
 
@@ -19,7 +18,7 @@ import (
 // source says that it came from storage.
 func TestSwappedMemory(t *testing.T) {
 	inChild(t, "TestSwappedMemory", "all", nil, func(t *testing.T) {
-		needSwap(t)
+		testproc.NeedSwap(t)
 		const pages = 512
 		p := newProfiler(t)
 		fd := newMemfd(t, pages*pageSize, 0)
@@ -68,37 +67,6 @@ func TestSwappedMemory(t *testing.T) {
 		}
 		closeBusy(t, regions[0].Close)
 		closeBusy(t, regions[1].Close)
-	})
-}
-
-// needSwap has somewhere to swap to: what the system has, or for root a file of the test's own.
-func needSwap(t *testing.T) {
-	t.Helper()
-	text, err := os.ReadFile("/proc/swaps")
-	if err == nil && strings.Count(string(text), "\n") >= 2 {
-		return
-	}
-	if os.Geteuid() != 0 {
-		t.Skipf("no swap here: /proc/swaps has none, and only root can add some")
-	}
-	const pages = 8192
-	path := filepath.Join(t.TempDir(), "swap")
-	// union swap_header, include/linux/swap.h: the version and the last page behind 1,024 bytes for boot
-	// loaders, and the magic at the end of the page. Blocks that were not written would be holes.
-	header := make([]byte, pages*pageSize)
-	binary.NativeEndian.PutUint32(header[1024:], 1)
-	binary.NativeEndian.PutUint32(header[1028:], pages-1)
-	copy(header[pageSize-10:], "SWAPSPACE2")
-	must(t, os.WriteFile(path, header, 0o600))
-	name, err := unix.BytePtrFromString(path)
-	must(t, err)
-	if _, _, e := unix.Syscall(unix.SYS_SWAPON, uintptr(unsafe.Pointer(name)), 0, 0); e != 0 {
-		t.Skipf("no swap here: swapon: %v", e)
-	}
-	t.Cleanup(func() {
-		if _, _, e := unix.Syscall(unix.SYS_SWAPOFF, uintptr(unsafe.Pointer(name)), 0, 0); e != 0 {
-			t.Errorf("swapoff: %v", e)
-		}
 	})
 }
 

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/firsttouch/firsttouch/internal/testproc"
 	"golang.org/x/sys/unix"
 )
 
@@ -25,7 +26,7 @@ func TestLockedLayersAreNotSwapped(t *testing.T) {
 	} {
 		inChild(t, "TestLockedLayersAreNotSwapped", c.name, nil, func(t *testing.T) {
 			skipWithoutLocks(t, false)
-			needSwap(t)
+			testproc.NeedSwap(t)
 			reclaim := reclaimGroup(t)
 			const pages = 512
 			p := newProfiler(t)

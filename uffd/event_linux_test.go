@@ -218,6 +218,52 @@ func TestForkEvent(t *testing.T) {
 	}
 }
 
+// The fork of a process with two descriptors is a message of each, with a descriptor for the same ranges of the child. A
+// fill asks whether the memory is registered, not by whom: find_dst_vma in mm/userfaultfd.c.
+func TestForkWithTwoDescriptors(t *testing.T) {
+	if !inChild(t) {
+		return
+	}
+	if err := mayFollowForks(); err != nil {
+		t.Skip(err)
+	}
+	var fds, children [2]*FD
+	var mem [2][]byte
+	for i := range fds {
+		fds[i] = openTest(t, WithFeatures(FeatureEventFork), WithNonblock())
+		mem[i] = anonymous(t, 1)
+		register(t, fds[i], mem[i], ModeMissing)
+	}
+	forks := make(chan forked, 1)
+	go func() {
+		forks <- forkChild(t, stepLoad(RangeOf(mem[0]).Start, 1), stepLoad(RangeOf(mem[1]).Start, 2))
+	}()
+	// The kernel waits for each to be read before it sends the next, in an order of its own.
+	for left := 2; left > 0; time.Sleep(100 * time.Microsecond) {
+		for i, fd := range fds {
+			var msgs [1]Msg
+			n, err := fd.TryRead(msgs[:])
+			noErr(t, "read", err)
+			if n == 0 {
+				continue
+			}
+			child, err := fd.Forked(&msgs[0])
+			if err != nil || children[i] != nil {
+				t.Fatalf("descriptor %d: %v, %v", i, &msgs[0], err)
+			}
+			defer child.Close()
+			children[i] = child
+			left--
+		}
+	}
+	process := <-forks
+	for i, child := range children {
+		_, err := child.Copy(RangeOf(mem[1-i]).Start, pattern(byte(2-i), 1), 0)
+		noErr(t, "copy into the other's memory", err)
+	}
+	process.end(t)
+}
+
 // TestWhatIsAnEvent: which calls on registered memory send which message, and which send none.
 func TestWhatIsAnEvent(t *testing.T) {
 	if !inChild(t) {
@@ -242,30 +288,65 @@ func TestWhatIsAnEvent(t *testing.T) {
 			return nil
 		}
 	}
+	brk := func(to Addr) Addr {
+		now, _, _ := unix.RawSyscall(unix.SYS_BRK, uintptr(to), 0, 0)
+		return Addr(now)
+	}
+	pages := Addr(2 * PageSize())
+	end := (brk(0) + Addr(PageSize()) - 1) &^ Addr(PageSize()-1)
 	for _, c := range []struct {
 		name   string
 		change func(r Range) error
 		events []Event
-		since  bool // older kernels answer EINVAL
+		since  bool                     // older kernels answer EINVAL
+		memory func(t *testing.T) Range // if it is not two pages of anonymous memory
 	}{
-		{"MADV_DONTNEED", advise(unix.MADV_DONTNEED), []Event{EventRemove}, false},
-		{"MADV_DONTNEED_LOCKED", advise(dontneedLocked), []Event{EventRemove}, true},
-		{"MADV_FREE", advise(unix.MADV_FREE), []Event{EventRemove}, false},
-		{"MADV_COLD", advise(unix.MADV_COLD), nil, true},
-		{"MADV_PAGEOUT", advise(unix.MADV_PAGEOUT), nil, true},
-		{"mprotect", func(r Range) error { return unix.Mprotect(bytesAt(r), unix.PROT_READ) }, nil, false},
-		{"munmap", func(r Range) error { return unix.MunmapPtr(unsafe.Pointer(&bytesAt(r)[0]), r.Len()) }, []Event{EventUnmap}, false},
-		{"mmap over it", fixed, []Event{EventUnmap}, false},
-		{"mremap", remap(0), []Event{EventRemap, EventUnmap}, false},
-		{"mremap that leaves the mapping", remap(dontUnmap), []Event{EventRemap}, true},
+		{name: "MADV_DONTNEED", change: advise(unix.MADV_DONTNEED), events: []Event{EventRemove}},
+		{name: "MADV_DONTNEED_LOCKED", change: advise(dontneedLocked), events: []Event{EventRemove}, since: true},
+		{name: "MADV_FREE", change: advise(unix.MADV_FREE), events: []Event{EventRemove}},
+		{name: "MADV_COLD", change: advise(unix.MADV_COLD), since: true},
+		{name: "MADV_PAGEOUT", change: advise(unix.MADV_PAGEOUT), since: true},
+		{name: "mprotect", change: func(r Range) error { return unix.Mprotect(bytesAt(r), unix.PROT_READ) }},
+		{name: "munmap", change: func(r Range) error { return unix.MunmapPtr(unsafe.Pointer(&bytesAt(r)[0]), r.Len()) }, events: []Event{EventUnmap}},
+		{name: "mmap over it", change: fixed, events: []Event{EventUnmap}},
+		{name: "mremap", change: remap(0), events: []Event{EventRemap, EventUnmap}},
+		{name: "mremap that leaves the mapping", change: remap(dontUnmap), events: []Event{EventRemap}, since: true},
+		{name: "brk", events: []Event{EventUnmap}, change: func(r Range) error {
+			if now := brk(r.Start); now != r.Start {
+				return unix.EINVAL
+			}
+			return nil
+		}, memory: func(t *testing.T) Range {
+			if now := brk(end + pages); now != end+pages {
+				t.Skipf("not supported here: brk to %v: it ends at %v", end+pages, now)
+			}
+			return Range{end, end + pages}
+		}},
+		// 25 is MADV_COLLAPSE (6.1): EINVAL also where huge pages are switched off.
+		{name: "MADV_COLLAPSE", change: advise(25), since: true, memory: func(t *testing.T) Range {
+			const huge = 2 << 20
+			mem, err := unix.Mmap(-1, 0, 2*huge, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
+			noErr(t, "mmap", err)
+			start := (RangeOf(mem).Start + huge - 1) &^ (huge - 1)
+			r := Range{start, start + huge}
+			for n := range huge / PageSize() {
+				page(bytesAt(r), n)[0] = 1
+			}
+			return r
+		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			fd := openTest(t, WithFeatures(FeatureEventRemap|FeatureEventRemove|FeatureEventUnmap))
-			a := newArea(t, MemoryAnonymous, 2)
-			a.mem[0] = 1
-			register(t, fd, a.mem, ModeMissing)
+			var r Range
+			if c.memory != nil {
+				r = c.memory(t)
+			} else {
+				r = newArea(t, MemoryAnonymous, 2).rng()
+			}
+			bytesAt(r)[0] = 1
+			register(t, fd, bytesAt(r), ModeMissing)
 			changed := make(chan error, 1)
-			go func() { changed <- c.change(a.rng()) }()
+			go func() { changed <- c.change(r) }()
 			var got []Event
 			msgs, err := make([]Msg, 4), error(nil)
 			for ended := false; !ended; {

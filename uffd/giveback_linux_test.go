@@ -119,7 +119,8 @@ func TestRangeOfSeveralMappings(t *testing.T) {
 	}
 }
 
-// Beyond the end of the file there is no page to fill.
+// Beyond the end of the file there is no page to fill. The errnos of shared memory are not those of 6.18 in 7.3: COPY
+// and ZEROPAGE had EFAULT and have ENOMEM, CONTINUE had EINVAL and has EFAULT.
 func TestBeyondTheEndOfTheFile(t *testing.T) {
 	if !inChild(t) {
 		return
@@ -147,12 +148,15 @@ func TestBeyondTheEndOfTheFile(t *testing.T) {
 			if HaveIoctl(request) != nil {
 				continue
 			}
-			if n, err := fill(); n != 0 || !isErr(err, ErrFault, unix.EFAULT) {
+			n, err := fill()
+			newer := flags == unix.MAP_SHARED && request != IoctlPoison && isErr(err, ErrNoMemory, unix.ENOMEM)
+			if n != 0 || !newer && !isErr(err, ErrFault, unix.EFAULT) {
 				t.Errorf("%s, %v: %d, %v", name, request, n, err)
 			}
 		}
 		// shmem_get_folio in mm/shmem.c has an errno of its own for it.
-		if n, err := fd.Continue(beyond, 0); HaveIoctl(IoctlContinue) == nil && (n != 0 || !isErr(err, ErrInvalid, unix.EINVAL)) {
+		n, err := fd.Continue(beyond, 0)
+		if HaveIoctl(IoctlContinue) == nil && (n != 0 || !isErr(err, ErrInvalid, unix.EINVAL) && !isErr(err, ErrFault, unix.EFAULT)) {
 			t.Errorf("%s, CONTINUE: %d, %v", name, n, err)
 		}
 		noErr(t, "close", fd.Close())

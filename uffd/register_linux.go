@@ -2,7 +2,7 @@ package uffd
 
 // Register makes the faults of r in these modes messages of f, and returns the ioctls that may be
 // used on it (UFFDIO_REGISTER). Registered again, a range has the modes of the later call, unless it has all of them
-// already: to add a mode give all.
+// already: to add a mode give all. Linux 7.3 answers ErrBusy to a call that leaves out a mode: Unregister first.
 //
 // Errors: ErrInvalid (the range, the mode, or memory that userfaultfd does not take, such as a file on disk or System
 // V memory), ErrBusy (another descriptor has it), ErrPermission (a shared mapping of a file that was opened for reading

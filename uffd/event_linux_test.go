@@ -261,6 +261,9 @@ func TestForkWithTwoDescriptors(t *testing.T) {
 		_, err := child.Copy(RangeOf(mem[1-i]).Start, pattern(byte(2-i), 1), 0)
 		noErr(t, "copy into the other's memory", err)
 	}
+	for i, child := range children { // a fill wakes who waits at its own descriptor
+		noErr(t, "wake", child.Wake(RangeOf(mem[i])))
+	}
 	process.end(t)
 }
 

@@ -46,7 +46,11 @@ func TestObserve(t *testing.T) {
 		touchPage(mem, i)
 	}
 	s := a.Profiler().Snapshot()
-	if r := s.Region(path); r == nil || r.Faults != touched || r.Touched != int64(touched*page) || len(r.Mappings) != 2 || r.Mapped != int64(2*len(mem)) {
+	dropped := uint64(0)
+	if raceEnabled { // the detector's own page faults fill the buffers that an ordinary user may have
+		dropped = s.Stats.Dropped
+	}
+	if r := s.Region(path); r == nil || r.Faults > touched || r.Faults+dropped < touched || r.Touched != int64(r.Faults)*int64(page) || len(r.Mappings) != 2 || r.Mapped != int64(2*len(mem)) {
 		t.Errorf("%+v", r)
 	}
 	get := func(url string) []byte {

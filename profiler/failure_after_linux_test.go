@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"runtime"
 	"runtime/debug"
 	"slices"
 	"strconv"
@@ -206,7 +207,9 @@ func foreignProc(t *testing.T) {
 	fd, err := unix.Open("/proc/"+strconv.Itoa(c.Process.Pid)+"/ns/pid", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	must(t, err)
 	defer unix.Close(fd)
-	// Only what is forked from now on is in the namespace: a child mounts what we all see.
+	// Only what is forked from now on is in the namespace: a child mounts what we all see. A thread from which that is so
+	// cannot start others (copy_process, kernel/fork.c): of one that is locked the runtime does not ask it.
+	runtime.LockOSThread()
 	must(t, unix.Setns(fd, unix.CLONE_NEWPID))
 	if out, err := exec.Command("mount", "-t", "proc", "proc", "/proc").CombinedOutput(); err != nil {
 		t.Fatalf("mount: %v: %s", err, out)

@@ -173,8 +173,8 @@ type claim struct {
 	name       string
 	mode       int
 	of         func(coldRun) float64
-	difference bool // the bound is of the difference, not of the ratio
-	both       bool // it must not be below 1 by as much either
+	difference bool    // the bound is of the difference, not of the ratio
+	both       bool    // it must not be below 1 by as much either
 	slack      float64 // what is more by no more than this holds anyhow: a ratio of what is almost nothing says nothing
 	limits     func(goroutines int) (thread, signal float64)
 }

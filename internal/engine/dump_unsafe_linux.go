@@ -39,17 +39,19 @@ func Dump() string {
 //go:norace
 //go:nocheckptr
 func dumpTo(p, end uintptr) uintptr {
+	now := raw.Nanotime()
 	raw.Add32(&inHandler, 1) // nothing is freed meanwhile
 	if a := uintptr(raw.Load64(&sh)); a == 0 {
 		p = put(p, "firsttouch: it was closed or taken off, no memory is armed\n")
 	} else {
 		s := at[shared](a)
 		p = s.dumpState(p)
-		p = s.dumpFaults(p, end)
+		p = s.dumpFaults(p, end, now)
 		p = s.dumpWorkers(p, end)
+		p = s.dumpSurgeon(p)
 	}
 	raw.Add32(&inHandler, ^uint32(0))
-	return dumpStorage(p, end)
+	return dumpStorage(p, end, now)
 }
 
 //go:nosplit
@@ -89,7 +91,7 @@ func (s *shared) dumpState(p uintptr) uintptr {
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func (s *shared) dumpFaults(p, end uintptr) uintptr {
+func (s *shared) dumpFaults(p, end uintptr, now int64) uintptr {
 	n := uint64(0)
 	for seq, head := raw.Load64(&s.tail), raw.Load64(&s.head); seq < head; seq++ {
 		r := s.record(seq)
@@ -104,7 +106,7 @@ func (s *shared) dumpFaults(p, end uintptr) uintptr {
 		if r.Goid != 0 {
 			p = putNumber(put(p, ", goroutine "), r.Goid, 10)
 		}
-		p = putSince(putNumber(put(p, ", at 0x"), uint64(r.Address), 16), r.Time)
+		p = putFor(putNumber(put(p, ", at 0x"), uint64(r.Address), 16), now-r.Time)
 		switch {
 		case st&stBack != 0:
 			p = put(p, ": accessible, and its handler has not gone on\n")
@@ -129,7 +131,7 @@ func (s *shared) dumpFaults(p, end uintptr) uintptr {
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func dumpStorage(p, end uintptr) uintptr {
+func dumpStorage(p, end uintptr, now int64) uintptr {
 	n := uint64(0)
 	for i := uintptr(0); i < storageSlots; i++ {
 		tid := raw.Load32(at[uint32](uintptr(unsafe.Pointer(&inStorage))+i*4)) &^ storageMasks
@@ -141,7 +143,7 @@ func dumpStorage(p, end uintptr) uintptr {
 		}
 		f := at[[2]uint64](uintptr(unsafe.Pointer(&storageFor)) + i*16)
 		p = putNumber(put(p, "  thread "), uint64(tid), 10)
-		p = putSince(putNumber(put(p, " waits for the storage of the page at 0x"), raw.Load64(&f[0]), 16), int64(raw.Load64(&f[1])))
+		p = putFor(putNumber(put(p, " waits for the storage of the page at 0x"), raw.Load64(&f[0]), 16), now-int64(raw.Load64(&f[1])))
 		p = put(p, "\n")
 	}
 	if n > threadsMost {
@@ -162,11 +164,7 @@ func (s *shared) dumpWorkers(p, end uintptr) uintptr {
 			break
 		}
 		w := at[worker](a)
-		if i == surgeonNumber {
-			p = s.dumpSurgeon(p)
-			continue
-		}
-		if raw.Load32(&w.busy) == 0 || i == watchdogNumber {
+		if raw.Load32(&w.busy) == 0 || i == watchdogNumber || i == surgeonNumber {
 			continue
 		}
 		p = putNumber(put(p, "  thread "), uint64(i), 10)
@@ -216,11 +214,11 @@ func (s *shared) dumpSurgeon(p uintptr) uintptr {
 	return put(p, "\n")
 }
 
-// putSince writes for how many milliseconds something has lasted.
+// putFor writes for how many milliseconds something has lasted.
 //
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func putSince(p uintptr, since int64) uintptr {
-	return put(putNumber(put(p, ", for "), uint64(max(raw.Nanotime()-since, 0)/1e6), 10), " ms")
+func putFor(p uintptr, ns int64) uintptr {
+	return put(putNumber(put(p, ", for "), uint64(max(ns, 0)/1e6), 10), " ms")
 }

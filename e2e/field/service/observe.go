@@ -64,6 +64,13 @@ func (o *observer) stage(i Instance, expected int) (s Stage, err error) {
 			break
 		}
 	}
+	if expected == 0 && o.profiler() != nil { // nothing is waited for but that it was looked, and noted why
+		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		defer cancel()
+		if err := o.agent.Look(ctx); err != nil {
+			return s, err
+		}
+	}
 	if err := o.drop(); err != nil {
 		return s, err
 	}

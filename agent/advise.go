@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -40,17 +41,17 @@ func (a *Agent) advise(r *http.Request) (text string, err error) {
 		return "", fmt.Errorf("the request cannot be read: %w", err)
 	}
 	if r.FormValue("confirm") != "true" {
-		return "", fmt.Errorf("advice changes how the kernel treats the memory of this process: ask with confirm=true")
+		return "", errors.New("advice changes how the kernel treats the memory of this process: ask with confirm=true")
 	}
 	from, err := byteOffset(r, "from", 0)
 	if err != nil {
 		return "", err
 	}
-	region, size, err := a.regionNamed(r.FormValue("region"))
+	region, err := a.regionNamed(r.FormValue("region"))
 	if err != nil {
 		return "", err
 	}
-	to, err := byteOffset(r, "to", size)
+	to, err := byteOffset(r, "to", a.prof.RegionSize(region.ID()))
 	if err != nil {
 		return "", err
 	}
@@ -64,7 +65,7 @@ func (a *Agent) advise(r *http.Request) (text string, err error) {
 }
 
 // regionNamed finds an observed region by its name, or by the end of its path where that is of one alone.
-func (a *Agent) regionNamed(name string) (r *profiler.Region, size int64, err error) {
+func (a *Agent) regionNamed(name string) (*profiler.Region, error) {
 	var names []string
 	var found []*profiler.Region
 	for _, o := range a.owned() {
@@ -79,10 +80,9 @@ func (a *Agent) regionNamed(name string) (r *profiler.Region, size int64, err er
 	}
 	if len(found) != 1 {
 		slices.Sort(names)
-		return nil, 0, fmt.Errorf("region=%q: choose one of: %s", oneLine(name), strings.Join(names, ", "))
+		return nil, fmt.Errorf("region=%q: choose one of: %s", oneLine(name), strings.Join(names, ", "))
 	}
-	s := a.prof.Snapshot()
-	return found[0], s.RegionOf(found[0].ID()).Size, nil
+	return found[0], nil
 }
 
 // byteOffset reads an offset in bytes, such as 4096 or 2MiB.

@@ -219,7 +219,7 @@ var takenCases = []struct {
 			wordAt(t, b, i*pageSize)
 		}
 		must(t, mlock2(part, unix.MLOCK_ONFAULT))
-		m, err := smapAt(uintptr(ptrOf(part)))
+		m, err := smapAt(addressOf(part))
 		must(t, err)
 		if m.lock() != lockOnFault { // as if it was locked at once: then the pages would have to go
 			wantError(t, "armed again", patiently(r.Rearm), ErrLocked, "munlock")

@@ -38,7 +38,7 @@ func TestAdvise(t *testing.T) {
 			}
 			closeBusy(t, r.Close)
 			for page := range pages {
-				m, err := smapAt(uintptr(ptrOf(b[page*pageSize:])))
+				m, err := smapAt(addressOf(b[page*pageSize:]))
 				must(t, err)
 				if want := page >= 8 && page < 40; m.has("rr") != want {
 					t.Errorf("page %d is to be read at random: %v, want %v", page, m.has("rr"), want)

@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -258,33 +257,13 @@ func TestHugePages(t *testing.T) {
 // reserveHuge adds huge pages to those of the system for the length of the test, and returns their size.
 func reserveHuge(t *testing.T, pages int) int {
 	t.Helper()
-	const file = "/proc/sys/vm/nr_hugepages"
+	testproc.HugePages(t, pages, true)
 	var size, free int
-	read := func() (n int) {
-		text, err := os.ReadFile("/proc/meminfo")
-		if err != nil {
-			t.Fatal(err)
-		}
-		for line := range strings.Lines(string(text)) {
-			fmt.Sscanf(line, "Hugepagesize: %d kB", &size)
-			fmt.Sscanf(line, "HugePages_Free: %d", &free)
-			fmt.Sscanf(line, "HugePages_Total: %d", &n)
-		}
-		return n
-	}
-	add := func(n int) {
-		// An ordinary user may not, and uses what there is.
-		_ = os.WriteFile(file, []byte(strconv.Itoa(max(read()+n, 0))), 0o644)
-	}
-	// One test at a time: what others have reserved is among what is free.
-	pool, err := os.Open(file)
+	text, err := os.ReadFile("/proc/meminfo")
 	must(t, err)
-	t.Cleanup(func() { pool.Close() })
-	must(t, unix.Flock(int(pool.Fd()), unix.LOCK_EX))
-	before := read()
-	add(pages)
-	if got := read() - before; got > 0 {
-		t.Cleanup(func() { add(-got) })
+	for line := range strings.Lines(string(text)) {
+		fmt.Sscanf(line, "Hugepagesize: %d kB", &size)
+		fmt.Sscanf(line, "HugePages_Free: %d", &free)
 	}
 	if size == 0 || free < pages {
 		t.Skipf("%d huge pages of %d bytes are needed, %d are free: sysctl -w vm.nr_hugepages=%d", pages, size<<10, free, pages)

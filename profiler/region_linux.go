@@ -278,11 +278,11 @@ func (r *Region) rearmAlone() error {
 	if r.p.observes() {
 		return fmt.Errorf("region %q: %w", r.name, r.p.onlyObserves("to arm it again"))
 	}
-	r.begin()
-	if r.heap != nil {
-		return r.rearmHeap()
-	}
 	if r.isMemory() {
+		r.begin()
+		if r.heap != nil {
+			return r.rearmHeap()
+		}
 		limit := r.wanted()
 		if limit == 0 {
 			return fmt.Errorf("region %q: %w", r.name, ErrPaused)

@@ -193,7 +193,7 @@ func doesNotAnswer(t *testing.T, path string, pages, silent int, ends string) {
 	if s.Stats.Dropped != 0 || s.Stats.Waiting != 1 || p.Stalled() != 1 {
 		t.Errorf("%d waiting, %d stalled, %+v", s.Stats.Waiting, p.Stalled(), s.Stats)
 	}
-	stands := fmt.Sprintf("waits for the storage of the page at %#x, for ", uintptr(ptrOf(b[silent*pageSize:])))
+	stands := fmt.Sprintf("waits for the storage of the page at %#x, for ", addressOf(b[silent*pageSize:]))
 	if text := Dump(); strings.Count(text, stands) != 1 || !strings.Contains(text, " ms\n") {
 		t.Errorf("%q does not have %q", text, stands)
 	}

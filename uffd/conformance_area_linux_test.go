@@ -2,7 +2,6 @@ package uffd
 
 import (
 	"os"
-	"strconv"
 	"strings"
 	"testing"
 	"unsafe"
@@ -176,30 +175,3 @@ func memInfo(name string) string {
 
 // hugePagesWanted is what the hungriest cell needs: an area, what it is moved to, a child's copies.
 const hugePagesWanted = 40
-
-// reserveHugePages reserves huge pages for the length of the test where it may. Others may do the
-// same at this moment, so it adds and takes away. What cannot be had, the cells say themselves.
-func reserveHugePages(t *testing.T) {
-	t.Helper()
-	const file = "/proc/sys/vm/nr_hugepages"
-	add := func(n int) int {
-		if pool, err := os.Open(file); err == nil { // others who add or take away wait
-			defer pool.Close()
-			noErr(t, "flock", unix.Flock(int(pool.Fd()), unix.LOCK_EX))
-		}
-		text, err := os.ReadFile(file)
-		if err != nil {
-			return 0
-		}
-		before, err := strconv.Atoi(strings.TrimSpace(string(text)))
-		if err != nil || os.WriteFile(file, []byte(strconv.Itoa(max(0, before+n))), 0o644) != nil {
-			return 0
-		}
-		text, _ = os.ReadFile(file)
-		after, _ := strconv.Atoi(strings.TrimSpace(string(text)))
-		return after - before
-	}
-	if got := add(hugePagesWanted); got > 0 {
-		t.Cleanup(func() { add(-got) })
-	}
-}

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"text/tabwriter"
+
+	"github.com/firsttouch/firsttouch/internal/testproc"
 )
 
 // The conformance suite holds this package and the running kernel against each other, row by row of
@@ -56,7 +58,7 @@ var outcomes []outcome
 func TestConformance(t *testing.T) {
 	outcomes = nil
 	if os.Getenv(childEnv) == "" {
-		reserveHugePages(t)
+		testproc.HugePages(t, hugePagesWanted, false)
 	}
 	for i, r := range rows {
 		name := fmt.Sprintf("%02d_%s", i+1, r.name)

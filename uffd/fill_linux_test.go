@@ -5,6 +5,7 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/firsttouch/firsttouch/internal/testproc"
 	"golang.org/x/sys/unix"
 )
 
@@ -137,7 +138,7 @@ func TestFillRefusals(t *testing.T) {
 // A page that is there makes no other page be left out, wherever it lies, in memory of any page size.
 func TestNoPageIsLeftOut(t *testing.T) {
 	if parentOf(t) {
-		reserveHugePages(t)
+		testproc.HugePages(t, hugePagesWanted, false)
 	}
 	if !inChild(t) {
 		return

@@ -3,6 +3,7 @@ package uffd
 import (
 	"testing"
 
+	"github.com/firsttouch/firsttouch/internal/testproc"
 	"golang.org/x/sys/unix"
 )
 
@@ -11,7 +12,7 @@ import (
 // pages EEXIST is no proof.
 func TestEmptyPoolOfHugePages(t *testing.T) {
 	if parentOf(t) {
-		reserveHugePages(t)
+		testproc.HugePages(t, hugePagesWanted, false)
 	}
 	if !inChild(t) {
 		return

@@ -111,7 +111,7 @@ func TestTooManyMappings(t *testing.T) {
 // which the kernel does not know them as shared memory. Huge pages it knew by a flag, and took; 7.3 refuses them, too.
 func TestSystemVMemory(t *testing.T) {
 	if parentOf(t) {
-		reserveHugePages(t)
+		testproc.HugePages(t, hugePagesWanted, false)
 	}
 	if !inChild(t) {
 		return
@@ -350,7 +350,7 @@ func TestProtectWithDontwakeIsEINVAL(t *testing.T) {
 // Huge pages are protected as a whole.
 func TestProtectOfAPartOfAHugePage(t *testing.T) {
 	if parentOf(t) {
-		reserveHugePages(t)
+		testproc.HugePages(t, hugePagesWanted, false)
 	}
 	if !inChild(t) {
 		return

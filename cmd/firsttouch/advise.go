@@ -49,11 +49,7 @@ It changes the process until other advice is given, so it asks before. Where the
 			}
 			give := func() error {
 				body, err := recordings.Post(c.Context(), args[0], "advise?"+query.Encode())
-				if err != nil {
-					return err
-				}
-				_, err = io.Copy(c.OutOrStdout(), body)
-				return errors.Join(err, body.Close())
+				return printAnswer(c, body, err)
 			}
 			if seconds == 0 {
 				return give()

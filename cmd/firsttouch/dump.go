@@ -1,9 +1,6 @@
 package main
 
 import (
-	"errors"
-	"io"
-
 	"github.com/firsttouch/firsttouch/internal/recordings"
 	"github.com/spf13/cobra"
 )
@@ -19,11 +16,7 @@ hangs; where the whole service does, SIGQUIT prints the same in front of the gor
 		Args:    want(":6060", "the address of a live agent: host:port, :port for this machine, or a URL"),
 		RunE: runningWith(func(c *cobra.Command, args []string) error {
 			body, err := recordings.Fetch(c.Context(), args[0], "engine")
-			if err != nil {
-				return err
-			}
-			_, err = io.Copy(c.OutOrStdout(), body)
-			return errors.Join(err, body.Close())
+			return printAnswer(c, body, err)
 		}),
 	}
 }

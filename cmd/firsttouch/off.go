@@ -1,8 +1,6 @@
 package main
 
 import (
-	"errors"
-	"io"
 	"net/url"
 
 	"github.com/firsttouch/firsttouch/internal/recordings"
@@ -22,11 +20,7 @@ host:port, :port for this machine, or a URL. It prints one line: since when, why
 		Args: want(":6060", "the address of a live agent: host:port, :port for this machine, or a URL"),
 		RunE: runningWith(func(c *cobra.Command, args []string) error {
 			body, err := recordings.Post(c.Context(), args[0], "off?"+url.Values{"reason": {reason}}.Encode())
-			if err != nil {
-				return err
-			}
-			_, err = io.Copy(c.OutOrStdout(), body)
-			return errors.Join(err, body.Close())
+			return printAnswer(c, body, err)
 		}),
 	}
 	c.Flags().StringVar(&reason, "reason", "", "`text` that the agent gives as its reason, in logs and results")

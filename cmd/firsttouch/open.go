@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"time"
 
@@ -92,4 +93,13 @@ func partial(list ...*recordings.Opened) error {
 // recordingFiles completes the names of recordings.
 func recordingFiles(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 	return []string{"ftr"}, cobra.ShellCompDirectiveFilterFileExt
+}
+
+// printAnswer prints what an agent has answered to a request.
+func printAnswer(c *cobra.Command, body io.ReadCloser, err error) error {
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(c.OutOrStdout(), body)
+	return errors.Join(err, body.Close())
 }

@@ -134,6 +134,7 @@ func TestAttachingDoesNotWalkThePageTables(t *testing.T) {
 				if err := unix.Mlock(other); err != nil {
 					t.Skipf("memory cannot be locked here: %v", err)
 				}
+				t.Cleanup(func() { must(t, unix.Munlock(other)) }) // other tests count what a process without locks costs
 			}
 			path := diskFile(t, 16*pageSize)
 			file := mapFile(t, path, 16*pageSize, unix.PROT_READ, unix.MAP_SHARED)
@@ -214,6 +215,7 @@ func TestProbesAgreeWithSmaps(t *testing.T) {
 		}
 		b := mapMemory(t, 8)
 		must(t, unix.Mlock(b))
+		t.Cleanup(func() { must(t, unix.Munlock(b)) })
 		all["locked memory"] = b
 	}
 	for _, dontfork := range []bool{false, true} {

@@ -189,7 +189,7 @@ func (p *Profiler) coverAll(l *Look, all []*coming, guard engine.Guard) {
 	if len(all) == 0 {
 		return
 	}
-	locks, err := p.locks()
+	locks, err := p.locks(p.readMaps)
 	if err != nil {
 		for _, c := range all {
 			c.refuse(err)

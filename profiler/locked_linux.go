@@ -38,12 +38,13 @@ type locks struct {
 	files fileSystems
 }
 
-func (p *Profiler) locks() (l locks, err error) {
+// locks makes one of the list of mappings that read returns.
+func (p *Profiler) locks(read func() ([]procMap, error)) (l locks, err error) {
 	l.p = p
 	if !p.eng.AnyLocked() {
 		return l, nil
 	}
-	if l.list, err = p.readMaps(); err == nil {
+	if l.list, err = read(); err == nil {
 		l.files, err = readFileSystems()
 	}
 	if err != nil {
@@ -95,7 +96,7 @@ func (p *Profiler) lockAt(m *procMap) (lock, error) {
 
 // locked refuses memory that its owner has locked: arming it would undo that.
 func (p *Profiler) locked(lo, hi uintptr) error {
-	l, err := p.locks()
+	l, err := p.locks(p.readMaps)
 	l.each(lo, hi, func(*procMap) bool {
 		err = fmt.Errorf("%w at %#x: %s", ErrLocked, lo, unlockMemory)
 		return false

@@ -43,6 +43,7 @@ func TestMappingsTellWhatCanBeAttached(t *testing.T) {
 			if err := unix.Mlock(b); err != nil {
 				t.Skipf("memory cannot be locked here: %v", err)
 			}
+			t.Cleanup(func() { must(t, unix.Munlock(b)) }) // other tests count what a process without locks costs
 			return b
 		}, MappingPrivate, "", "mlock", writes},
 		{"shared", func(t *testing.T) []byte {

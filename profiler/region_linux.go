@@ -313,7 +313,7 @@ func (p *Profiler) rearmTogether(regions []*rearming, guard engine.Guard) {
 	list, err := p.readMaps()
 	var locks locks
 	if err == nil {
-		locks, err = p.locks()
+		locks, err = p.locks(func() ([]procMap, error) { return list, nil })
 	}
 	var again []engine.Rearming
 	var of []*rearming

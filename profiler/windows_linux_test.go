@@ -168,6 +168,13 @@ func TestWindowsBeyondTheLog(t *testing.T) {
 func TestWindowOfManyFiles(t *testing.T) {
 	const files, pages = 24, 4
 	p := newProfiler(t, WithRescan(time.Hour), WithStopLimit(10*time.Second))
+	// Where a process has locked memory, of whatever kind, the list of mappings tells where, too.
+	other := mapMemory(t, 1)
+	if err := unix.Mlock(other); err != nil {
+		t.Logf("without locked memory: %v", err)
+	} else {
+		t.Cleanup(func() { must(t, unix.Munlock(other)) })
+	}
 	var regions []*Region
 	var all [][]byte
 	for i := range files {
